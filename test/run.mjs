@@ -1,0 +1,186 @@
+/**
+ * The test command (`npm test`): installs when node_modules is behind the lock file, builds the programs, then runs
+ * every unit test file and after them the stories in test/e2e on real servers, one process per file.
+ * Needs nothing but Node. Its last line is "N passed, N failed[, N skipped]"; exit 1 when anything failed or nothing ran.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { argv, env, execPath, stderr, stdout } from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { install, reasonToInstall } from "../scripts/install.mjs";
+import { killAll, runGroup } from "../scripts/process-group.mjs";
+import { bundleTest, limitOf, runTest } from "../scripts/test-file.mjs";
+
+const usage = `usage: npm test -- [unit] [e2e] [part of a path …] [--verbose]
+
+  npm test                       everything
+  npm test -- unit               the unit tests
+  npm test -- e2e                the stories on real servers
+  npm test -- protocol/errors    the files whose path holds this
+  --verbose                      shows the output of every file, not only of failed ones
+`;
+
+/** `limit_ms` holds for a file, `stage_limit_ms` for all of them together. */
+const stages = [
+  { name: "unit", processes: 2, limit_ms: 60_000, stage_limit_ms: 900_000 },
+  { name: "e2e", processes: 1, limit_ms: 300_000, stage_limit_ms: 3_600_000 },
+];
+const BUILD_LIMIT_MS = 60_000;
+const LAB_UP_LIMIT_MS = 300_000;
+const LAB_DOWN_LIMIT_MS = 60_000;
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const total = { passed: 0, failed: 0, skips: [] };
+/** Set while the servers of the stories run: what takes them down. */
+let labDown;
+
+function say(text) {
+  stdout.write(`${text}\n`);
+}
+
+function fail(text) {
+  total.failed += 1;
+  say(`  FAIL  ${text}`);
+}
+
+/** The test files of a stage in name order, as paths relative to the root, kept to the wanted ones. */
+function filesOf(stage, wanted) {
+  const folder = join(root, "test", stage.name);
+  if (!existsSync(folder)) return [];
+  const found = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".test.ts"));
+  const paths = found.map((name) => `test/${stage.name}/${name}`).sort();
+  const chosen = wanted.filter((word) => stages.some(({ name }) => name === word));
+  if (chosen.length > 0 && !chosen.includes(stage.name)) return [];
+  const parts = wanted.filter((word) => !chosen.includes(word));
+  return parts.length === 0 ? paths : paths.filter((path) => parts.some((part) => path.includes(part)));
+}
+
+async function within(limit_ms, what, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${limit_ms / 1000} s`)), limit_ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Runs the files of one stage, `stage.processes` at a time, and adds to the total as they end. */
+async function runStage(stage, files, verbose) {
+  const until_ms = performance.now() + stage.stage_limit_ms;
+  const queue = [...files];
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const left_ms = until_ms - performance.now();
+      if (left_ms <= 0) {
+        fail(
+          `${file}: not run, the limit of ${stage.stage_limit_ms / 1000} s for all ${stage.name} tests is over`,
+        );
+        continue;
+      }
+      if (stage.processes === 1) say(`  …     ${file}`);
+      const limit_ms = Math.min(left_ms, limitOf(readFileSync(join(root, file), "utf8"), stage.limit_ms));
+      report(file, await runTest(root, file, { limit_ms, env: process.env, verbose }), verbose);
+    }
+  };
+  await Promise.all(Array.from({ length: stage.processes }, worker));
+}
+
+function report(file, result, verbose) {
+  total.passed += result.passed;
+  total.failed += result.failed;
+  total.skips.push(...result.skips.map((skip) => `${file}: ${skip}`));
+  const counts = [`${result.passed} passed`];
+  if (result.failed > 0) counts.push(`${result.failed} failed`);
+  if (result.skips.length > 0) counts.push(`${result.skips.length} skipped`);
+  const seconds = (result.ms / 1000).toFixed(1);
+  say(`  ${result.failed > 0 ? "FAIL" : "ok  "}  ${file}  ${counts.join(", ")}  ${seconds} s`);
+  for (const problem of result.problems) say(`        ${problem}`);
+  if (result.failed > 0 && !verbose) say(result.output.replace(/^(?=.)/gm, "        | "));
+}
+
+async function labUp() {
+  if (!existsSync(join(root, "test/e2e/setup.ts"))) return;
+  say("  …     test/e2e/setup.ts: the servers come up");
+  const { up, down } = await import(pathToFileURL(await bundleTest(root, "test/e2e/setup.ts")).href);
+  labDown = down;
+  await within(LAB_UP_LIMIT_MS, "test/e2e/setup.ts up()", up());
+}
+
+async function takeLabDown() {
+  const down = labDown;
+  labDown = undefined;
+  if (down) await within(LAB_DOWN_LIMIT_MS, "test/e2e/setup.ts down()", down());
+}
+
+async function main(args) {
+  if (args.includes("--help")) {
+    stdout.write(usage);
+    return 0;
+  }
+  const unknown = args.filter((arg) => arg.startsWith("-") && arg !== "--verbose");
+  if (unknown.length > 0) {
+    stderr.write(`unknown option ${unknown.join(" ")}\n${usage}`);
+    return 2;
+  }
+  const verbose = args.includes("--verbose");
+  const wanted = args.filter((arg) => !arg.startsWith("-"));
+
+  const reason = reasonToInstall(root);
+  if (reason) {
+    say(`install: ${reason}`);
+    install(root);
+  }
+  say("build:");
+  const build_options = { cwd: root, env, limit_ms: BUILD_LIMIT_MS, echo: true };
+  const built = await runGroup(execPath, ["scripts/build.mjs"], build_options);
+  if (built.code !== 0) fail(`the build ended with ${built.signal ?? `exit code ${built.code}`}`);
+
+  for (const stage of stages) {
+    const files = filesOf(stage, wanted);
+    if (files.length === 0) continue;
+    say(`${stage.name}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
+    if (stage.name !== "e2e") {
+      await runStage(stage, files, verbose);
+      continue;
+    }
+    try {
+      await labUp();
+      await runStage(stage, files, verbose);
+    } catch (error) {
+      fail(`test/e2e/setup.ts: ${error.stack}`);
+    }
+    await takeLabDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
+  }
+  return undefined;
+}
+
+/** The last lines: every skip with its reason, what did not run, the counts. Gives the exit code. */
+function close() {
+  for (const skip of total.skips) say(`skipped  ${skip}`);
+  const ran = total.passed + total.failed > 0;
+  if (!ran) say("nothing ran");
+  const skipped = total.skips.length > 0 ? `, ${total.skips.length} skipped` : "";
+  say(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  return total.failed > 0 || !ran ? 1 : 0;
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.once(signal, () => {
+    killAll();
+    const end = () => process.exit(1);
+    fail(`stopped by ${signal}`);
+    takeLabDown().then(end, end);
+  });
+}
+
+let code;
+try {
+  code = await main(argv.slice(2));
+} catch (error) {
+  fail(error.stack);
+}
+// Not exitCode: what the servers' set-up left open must not hold the run.
+process.exit(code ?? close());
