@@ -1,0 +1,39 @@
+/**
+ * What the things of a fleet are called, checked wherever a name enters the system: hosts, groups, resources, nkeys.
+ */
+import { z } from "zod";
+
+/** A host's or group's name: one DNS label, lower case. Checked before anything is signed for it. */
+export const HostName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, "must be 1 to 63 of a-z, 0-9 and -, and not begin with -");
+export type HostName = z.infer<typeof HostName>;
+
+/** Ansible group names may hold underscores and capitals. */
+export const GroupName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_-]{0,62}$/, "must be a group name");
+
+export const FleetName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/, "must be 1 to 31 of a-z, 0-9 and -");
+
+/** A person's or a program's name in a certificate. */
+export const PersonName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_.-]{0,62}$/, "must begin with a-z and hold a-z, 0-9, _ . -");
+
+/** A host's id on the bus: its public user nkey (ADR-14 of NATS: prefix U, 56 characters of base32). */
+export const HostId = z.string().regex(/^U[A-Z2-7]{55}$/, "must be a public user nkey");
+export type HostId = z.infer<typeof HostId>;
+
+/** `kind/name` of a resource; the name may hold slashes (`file//etc/motd`). */
+export const ResourceRef = z
+  .string()
+  .max(512)
+  .regex(/^[a-z]+\/[^\p{Cc}]+$/u, "must be kind/name");
+export type ResourceRef = z.infer<typeof ResourceRef>;
+
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 hexadecimal digits (SHA-256)");
+
+/** Milliseconds since 1970 UTC. */
+export const Instant = z.int().min(0).max(8_640_000_000_000_000);
+
+/** An id that this program made: 128 random bits as 32 hexadecimal digits. */
+export const RandomId = z.string().regex(/^[0-9a-f]{32}$/, "must be 32 hexadecimal digits");

@@ -1,0 +1,112 @@
+/**
+ * The table of resource kinds: one schema a kind. A kind that is missing here or in the agent's table is a compile error.
+ */
+import { z } from "zod";
+import { FleetError, parse } from "../errors.ts";
+import { ResourceRef } from "../names.ts";
+import { Bird } from "./bird.ts";
+import { Directory } from "./directory.ts";
+import { File } from "./file.ts";
+import { AbsolutePath } from "./path.ts";
+import { Service } from "./service.ts";
+import { Sysctl } from "./sysctl.ts";
+
+/** What the kind does with a hand edit when the resource does not say: put it back, or show it and leave it (`ux` §4). */
+export type OnDrift = "correct" | "report" | "ask";
+
+type KindRow<S extends z.ZodType> = {
+  readonly spec: S;
+  /** What a resource's name must look like. */
+  readonly name: z.ZodType<string>;
+  readonly on_drift: OnDrift;
+  /** Whether a change can cut the host off: applied unconfirmed, under a timer. */
+  readonly guarded: boolean;
+};
+
+const kind = <S extends z.ZodType>(
+  spec: S,
+  name: z.ZodType<string>,
+  on_drift: OnDrift,
+  guarded: boolean,
+): KindRow<S> => ({
+  spec,
+  name,
+  on_drift,
+  guarded,
+});
+
+const UnitName = z
+  .string()
+  .max(200)
+  .regex(/^[A-Za-z0-9@_.:-]+$/, "must be a unit's name");
+const SysctlKey = z
+  .string()
+  .max(200)
+  .regex(/^[a-z0-9_-]+(\.[A-Za-z0-9_/@-]+)+$/, "must be a key such as net.ipv6.conf.all.forwarding");
+const Main = z.literal("main", "must be main: a host has one BIRD");
+
+export const KINDS = {
+  directory: kind(Directory, AbsolutePath, "correct", false),
+  file: kind(File, AbsolutePath, "correct", false),
+  service: kind(Service, UnitName, "correct", false),
+  sysctl: kind(Sysctl, SysctlKey, "correct", false),
+  bird: kind(Bird, Main, "report", true),
+} as const;
+
+export type Kind = keyof typeof KINDS;
+export const KIND_NAMES = Object.keys(KINDS) as Kind[];
+
+/** The spec of a kind. */
+export type Spec<K extends Kind> = z.output<(typeof KINDS)[K]["spec"]>;
+
+export const OnDriftSchema = z.enum(["correct", "report", "ask"]);
+
+/** One managed thing on a host, as it stands in a manifest. */
+export type Resource = {
+  [K in Kind]: { kind: K; name: string; spec: Spec<K>; needs: ResourceRef[]; on_drift?: OnDrift | undefined };
+}[Kind];
+
+const Shape = z.strictObject({
+  kind: z.enum(KIND_NAMES as [Kind, ...Kind[]]),
+  name: z.string().max(255),
+  spec: z.unknown(),
+  needs: z.array(ResourceRef).max(256),
+  on_drift: OnDriftSchema.optional(),
+});
+
+/** A resource by the schema of its own kind. */
+export const Resource = Shape.transform((shape, context): Resource => {
+  const row = KINDS[shape.kind];
+  for (const [field, schema, value] of [
+    ["name", row.name, shape.name],
+    ["spec", row.spec, shape.spec],
+  ] as const) {
+    const result = schema.safeParse(value);
+    if (result.success) continue;
+    for (const issue of result.error.issues) {
+      context.addIssue({
+        code: "custom",
+        message: `${shape.kind}/${shape.name}: ${issue.message}`,
+        path: [field, ...issue.path],
+      });
+    }
+  }
+  if (context.issues.length > 0) return z.NEVER;
+  return { ...shape, spec: (row.spec as z.ZodType).parse(shape.spec) } as Resource;
+});
+
+/** `kind/name`. */
+export const refOf = (resource: { kind: string; name: string }): ResourceRef =>
+  `${resource.kind}/${resource.name}`;
+
+/** Splits `kind/name`. Errors: INVALID for an unknown kind. */
+export function splitRef(ref: ResourceRef): { kind: Kind; name: string } {
+  const slash = parse(ResourceRef, ref, "resource").indexOf("/");
+  const name = ref.slice(0, slash);
+  const found = KIND_NAMES.find((each) => each === name);
+  if (found === undefined)
+    throw new FleetError("INVALID", `${name} is not a kind; there are ${KIND_NAMES.join(", ")}`);
+  return { kind: found, name: ref.slice(slash + 1) };
+}
+
+export { Bird, Directory, File, Service, Sysctl };

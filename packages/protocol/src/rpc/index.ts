@@ -1,0 +1,39 @@
+/** The table of RPC methods that agents answer on `rpc.<id>.<method>`; one dispatcher enforces its authority. */
+import { z } from "zod";
+import { bgp } from "./bgp.ts";
+import { facts } from "./facts.ts";
+import { Filter } from "./filter.ts";
+import { health } from "./health.ts";
+import { ping } from "./ping.ts";
+import { plan } from "./plan.ts";
+import { reconcile } from "./reconcile.ts";
+import { returnTo } from "./return.ts";
+import { throwSwitch } from "./switch.ts";
+
+export const RPC = {
+  ping,
+  facts,
+  health,
+  bgp,
+  plan,
+  reconcile,
+  return: returnTo,
+  switch: throwSwitch,
+} as const;
+export type RpcMethod = keyof typeof RPC;
+export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
+export type RpcRequest<M extends RpcMethod> = z.output<(typeof RPC)[M]["request"]>;
+export type RpcReply<M extends RpcMethod> = z.output<(typeof RPC)[M]["reply"]>;
+
+/** The body of every request. */
+export const RpcBody = z.strictObject({
+  v: z.literal(1),
+  filter: Filter.optional().describe("Only on rpc.all."),
+  args: z.json(),
+});
+export type RpcBody = z.infer<typeof RpcBody>;
+
+export type { PathProbe } from "./bgp.ts";
+export type { Facts } from "./facts.ts";
+export { Filter, fits } from "./filter.ts";
+export { type Method, Reply } from "./method.ts";

@@ -1,0 +1,28 @@
+/** What every RPC row says of itself: form of request and reply, on whose authority, and how long it may take. */
+import { z } from "zod";
+import type { Authority } from "../certificate.ts";
+import { ErrorReply } from "../errors.ts";
+
+export type Method<Q extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
+  readonly request: Q;
+  readonly reply: R;
+  readonly authority: Authority;
+  /** Whether a CI principal may call it on an operator's authority. */
+  readonly for_ci: boolean;
+  readonly timeout_ms: number;
+};
+
+export const method = <Q extends z.ZodType, R extends z.ZodType>(row: {
+  request: Q;
+  reply: R;
+  authority: Authority;
+  timeout_ms: number;
+  for_ci?: boolean;
+}): Method<Q, R> => ({ for_ci: false, ...row });
+
+/** How any reply looks on the wire. `challenge` comes with CLOCK_SKEW: sign it as the nonce and ask again. */
+export const Reply = z.union([
+  z.object({ ok: z.json() }),
+  z.object({ error: ErrorReply, challenge: z.string().optional() }),
+]);
+export type Reply = z.infer<typeof Reply>;

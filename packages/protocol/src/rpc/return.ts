@@ -1,0 +1,11 @@
+/** RPC `return`: go back to the content that the manifest held names, if its release has not lapsed. The number does not fall. */
+import { z } from "zod";
+import { RandomId, Sha256 } from "../names.ts";
+import { method } from "./method.ts";
+
+export const returnTo = method({
+  authority: "controller",
+  timeout_ms: 5_000,
+  request: z.strictObject({ release: RandomId, content_hash: Sha256 }),
+  reply: z.object({ generation: z.int(), content_hash: Sha256 }),
+});

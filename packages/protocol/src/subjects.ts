@@ -1,0 +1,202 @@
+/**
+ * Every subject and stream of the fleet, and from the same table what each role may do with them. Nothing else builds a subject.
+ * Allow lists only. `{{subject()}}` is the client's own public nkey and `{{name()}}` the name in its JWT, filled in by the server.
+ */
+import { FleetError } from "./errors.ts";
+import type { Permissions } from "./jwt.ts";
+
+const TOKEN = /^[A-Za-z0-9_-]+$/;
+
+function token(value: string): string {
+  if (!TOKEN.test(value)) throw new FleetError("INVALID", `"${value}" cannot be part of a subject`);
+  return value;
+}
+
+const join = (...tokens: string[]) => tokens.map(token).join(".");
+
+/** Builds subjects from checked tokens; INVALID for a token with dots, wildcards or spaces. */
+export const subjects = {
+  desired: (id: string) => join("desired", id),
+  liveDesired: (id: string) => join("live", "desired", id),
+  trust: () => "trust",
+  liveTrust: () => "live.trust",
+  release: (rollout: string) => join("release", rollout),
+  staged: (rollout: string, id: string) => join("release", rollout, id),
+  rpc: (id: string, method: string) => join("rpc", id, method),
+  rpcAll: (method: string) => join("rpc", "all", method),
+  telemetry: (id: string, host: string, kind: string) => join("telemetry", id, host, kind),
+  event: (id: string, host: string, kind: string) => join("event", id, host, kind),
+  audit: (id: string, kind: string) => join("audit", id, kind),
+  ctl: (method: string) => join("ctl", method),
+  host: (id: string, method: string) => join("host", id, method),
+  enrol: (method: string) => join("enrol", method),
+  blob: (id: string, hash: string, chunk: number) => join("blob", id, hash, String(chunk)),
+  inboxPrefix: (id: string) => `_INBOX_${token(id)}`,
+  enrolInboxPrefix: () => "_INBOX_ENROL",
+} as const;
+
+/** Subscriptions with wildcards. */
+export const patterns = {
+  rpcOf: (id: string) => `rpc.${token(id)}.*`,
+  rpcAll: "rpc.all.*",
+  telemetry: (host = "*", kind = "*") =>
+    `telemetry.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
+  event: (host = "*", kind = "*") =>
+    `event.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
+  ctl: "ctl.*",
+  host: "host.*.*",
+  enrol: "enrol.*",
+} as const;
+
+/** The queue group in which controllers share work. */
+export const CONTROLLER_QUEUE = "controllers";
+
+const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+
+/** A stream as `ctl init` makes it; sizes in bytes, ages in milliseconds, 0 = no limit. */
+export type StreamSpec = {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly max_msgs_per_subject: number;
+  readonly max_bytes: number;
+  readonly max_age_ms: number;
+  readonly republish?: { readonly src: string; readonly dest: string };
+  readonly per_message_ttl?: true;
+};
+
+/** Buckets of the controllers' records: plain streams over `$KV.<bucket>.>`. */
+export const BUCKETS = {
+  /** One record a host, key = name. */
+  hosts: { history: 1, max_bytes: 256 * MIB },
+  /** Spent join ids and enrolment nonces, each with its own time to live; waiting enrolments. */
+  joins: { history: 1, max_bytes: 64 * MIB },
+  /** One state machine a rollout, key = rollout id. */
+  rollouts: { history: 1, max_bytes: 64 * MIB },
+  /** `generation`: the highest one allotted and its release; `leader`: the lease. */
+  fleet: { history: 16, max_bytes: 16 * MIB },
+} as const;
+export type Bucket = keyof typeof BUCKETS;
+
+export const STREAMS: readonly StreamSpec[] = [
+  {
+    name: "DESIRED",
+    subjects: ["desired.*"],
+    max_msgs_per_subject: 10,
+    max_bytes: 4096 * MIB,
+    max_age_ms: 0,
+    republish: { src: "desired.>", dest: "live.desired.>" },
+  },
+  {
+    name: "TRUST",
+    subjects: ["trust"],
+    max_msgs_per_subject: 16,
+    max_bytes: 64 * MIB,
+    max_age_ms: 0,
+    republish: { src: "trust", dest: "live.trust" },
+  },
+  {
+    name: "RELEASE",
+    subjects: ["release.>"],
+    max_msgs_per_subject: 1,
+    max_bytes: 1024 * MIB,
+    max_age_ms: 90 * DAY_MS,
+  },
+  {
+    name: "TELEMETRY",
+    subjects: ["telemetry.>"],
+    max_msgs_per_subject: 1,
+    max_bytes: 512 * MIB,
+    max_age_ms: 30 * DAY_MS,
+  },
+  {
+    name: "EVENT",
+    subjects: ["event.>"],
+    max_msgs_per_subject: 10_000,
+    max_bytes: 256 * MIB,
+    max_age_ms: 90 * DAY_MS,
+  },
+  { name: "AUDIT", subjects: ["audit.>"], max_msgs_per_subject: -1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  { name: "BLOB", subjects: ["blob.>"], max_msgs_per_subject: 1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  ...Object.entries(BUCKETS).map(([bucket, spec]) => ({
+    name: `KV_${bucket}`,
+    subjects: [`$KV.${bucket}.>`],
+    max_msgs_per_subject: spec.history,
+    max_bytes: spec.max_bytes,
+    max_age_ms: 0,
+    per_message_ttl: true as const,
+  })),
+];
+
+const SELF = "{{subject()}}";
+const NAME = "{{name()}}";
+const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${stream}.${subject}`;
+
+/** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
+export const VIEWER_RPC = ["ping", "health", "bgp"] as const;
+export const VIEWER_CTL = ["hosts", "last", "events"] as const;
+
+export type Role = "agent" | "controller" | "operator" | "viewer";
+export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer"];
+
+/** What each role of account FLEET may publish and subscribe to. */
+export const PERMISSIONS: Record<Role, Permissions> = {
+  agent: {
+    pub: [
+      `telemetry.${SELF}.${NAME}.>`,
+      `event.${SELF}.${NAME}.>`,
+      `audit.${SELF}.>`,
+      `host.${SELF}.*`,
+      directGet("DESIRED", `desired.${SELF}`),
+      directGet("TRUST", "trust"),
+      directGet("BLOB", `blob.${SELF}.>`),
+    ],
+    sub: [`live.desired.${SELF}`, "live.trust", `rpc.${SELF}.*`, "rpc.all.*", `_INBOX_${SELF}.>`],
+    resp: { max: 64, ttl_ms: 120_000 },
+  },
+  controller: {
+    pub: [
+      "desired.*",
+      "trust",
+      "release.>",
+      "blob.>",
+      "rpc.*.*",
+      `event.${SELF}.*.*`,
+      `audit.${SELF}.>`,
+      ...Object.keys(BUCKETS).map((bucket) => `$KV.${bucket}.>`),
+      ...Object.keys(BUCKETS).map((bucket) => directGet(`KV_${bucket}`, ">")),
+      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT"].map((stream) => directGet(stream, ">")),
+      ...["TELEMETRY", "EVENT", "KV_hosts", "KV_joins", "KV_rollouts"].map(
+        (stream) => `$JS.API.DIRECT.GET.${stream}`,
+      ),
+    ],
+    sub: ["ctl.*", "enrol.*", "host.*.*", "telemetry.>", "event.>", "live.trust", `_INBOX_${SELF}.>`],
+    resp: { max: 64, ttl_ms: 60_000 },
+  },
+  operator: {
+    pub: [
+      "ctl.*",
+      "rpc.*.*",
+      directGet("DESIRED", "desired.*"),
+      directGet("TRUST", "trust"),
+      directGet("RELEASE", "release.>"),
+    ],
+    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
+  },
+  viewer: {
+    pub: [...VIEWER_CTL.map((method) => `ctl.${method}`), ...VIEWER_RPC.map((method) => `rpc.*.${method}`)],
+    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
+  },
+};
+
+/** What a client without credentials may do in account ENROL. */
+export const SENTINEL_PERMISSIONS: Permissions = { pub: ["enrol.*"], sub: ["_INBOX_ENROL.>"] };
+
+/** An admin's rights in account SYS: push account claims. */
+export const SYSTEM_PERMISSIONS: Permissions = {
+  pub: ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK"],
+  sub: [`_INBOX_${SELF}.>`],
+};
+
+/** `ctl init` makes the streams with this scope of FLEET, whose key is then destroyed or kept in the recovery kit. */
+export const SETUP_PERMISSIONS: Permissions = { pub: ["$JS.API.>", "trust"], sub: [`_INBOX_${SELF}.>`] };

@@ -1,0 +1,30 @@
+/**
+ * A switch: what may be changed without a new manifest. The manifest declares it with who may throw it and for how long; a thrown one is a
+ * signed command that the agent keeps beside the manifest and renders in fixed form, so that plan, drift and undo see it.
+ */
+import { z } from "zod";
+import { Instant, ResourceRef } from "./names.ts";
+
+export const SwitchDeclaration = z.strictObject({
+  name: z.enum(["drain", "hold"]),
+  by: z.enum(["controller", "operator", "admin"]).describe("The least authority that may throw it."),
+  longest_ms: z.int().min(0).describe("0 = without end."),
+});
+export type SwitchDeclaration = z.infer<typeof SwitchDeclaration>;
+
+/** What every manifest of this version declares. */
+export const DEFAULT_SWITCHES: SwitchDeclaration[] = [
+  { name: "drain", by: "operator", longest_ms: 0 },
+  { name: "hold", by: "operator", longest_ms: 30 * 86_400_000 },
+];
+
+export const ThrownSwitch = z.strictObject({
+  name: z.enum(["drain", "hold"]),
+  on: z.boolean(),
+  resource: ResourceRef.optional().describe("For a hold of one resource; without it the whole host."),
+  why: z.string().max(500),
+  by: z.string().max(64),
+  at: Instant,
+  until: Instant.nullable(),
+});
+export type ThrownSwitch = z.infer<typeof ThrownSwitch>;

@@ -1,0 +1,208 @@
+/**
+ * The BGP sample: what one host's routing daemon says about its sessions, joined with what was declared. A session
+ * that should be there and is not stands in the sample with the verdict `missing`, so that a reader who only colours
+ * rows cannot show absence as health. Unknown fields are dropped and unknown words read as `unknown` (red).
+ */
+import { z } from "zod";
+
+/** BGP state of RFC 4271 in lower case, plus BIRD's `passive` (listening), `close` and `down` (not started). */
+export const BgpState = z
+  .enum([
+    "established",
+    "active",
+    "connect",
+    "idle",
+    "opensent",
+    "openconfirm",
+    "passive",
+    "close",
+    "down",
+    "unknown",
+  ])
+  .catch("unknown");
+export type BgpState = z.infer<typeof BgpState>;
+
+export const BgpVerdict = z
+  .enum([
+    "ok",
+    "down",
+    "missing",
+    "imports_low",
+    "not_exported",
+    "pending",
+    "overdue",
+    "unexpected",
+    "disabled",
+    "ignored",
+    "unknown",
+  ])
+  .catch("unknown");
+export type BgpVerdict = z.infer<typeof BgpVerdict>;
+
+export type BgpColour = "green" | "amber" | "red" | "grey";
+
+const COLOURS = {
+  ok: "green",
+  down: "red",
+  missing: "red",
+  imports_low: "red",
+  not_exported: "red",
+  pending: "amber",
+  overdue: "red",
+  unexpected: "amber",
+  disabled: "grey",
+  ignored: "grey",
+  unknown: "red",
+} as const satisfies Record<BgpVerdict, BgpColour>;
+
+/** The one place that says which verdicts are red. */
+export function bgpColour(verdict: BgpVerdict): BgpColour {
+  return COLOURS[verdict];
+}
+
+export const BgpSince = z.object({
+  at: z.string().nullable().describe("ISO 8601 instant in UTC; null if the daemon's text could not be read."),
+  exact: z
+    .boolean()
+    .describe("False if only the day or the minute is known: then `at` is the start of that day or minute."),
+});
+export type BgpSince = z.infer<typeof BgpSince>;
+
+export const BgpTimer = z.object({
+  remaining_s: z.number().describe("Seconds left."),
+  total_s: z.number().describe("Seconds that it runs in all."),
+});
+export type BgpTimer = z.infer<typeof BgpTimer>;
+
+export const BgpLimit = z.object({
+  direction: z
+    .enum(["receive", "import", "export"])
+    .describe("What is counted: before filters, after, or sent."),
+  limit: z.number().int().describe("The most routes allowed."),
+  action: z
+    .string()
+    .nullable()
+    .describe("What the daemon does at the limit: warn, block, restart or disable."),
+  hit: z.boolean().describe("The limit was reached."),
+});
+export type BgpLimit = z.infer<typeof BgpLimit>;
+
+const Count = z.number().int().nullable();
+
+export const BgpCounters = z.object({
+  received: Count.describe("Updates or withdraws that came in."),
+  rejected: Count.describe("Dropped as invalid, or on export rejected before the filter."),
+  filtered: Count.describe("Dropped by the filter."),
+  ignored: Count.describe("Without effect."),
+  rx_limit: Count.describe("Dropped by the receive limit; null before BIRD 3."),
+  limit: Count.describe("Dropped by the import or export limit; null before BIRD 3."),
+  accepted: Count.describe("Taken into the table, or sent."),
+});
+export type BgpCounters = z.infer<typeof BgpCounters>;
+
+export const BgpChannel = z.object({
+  family: z.string().describe("The channel's name: ipv4, ipv6, vpn4-mpls, …"),
+  state: z.string().describe("up, start, down, flushing or pause, in lower case."),
+  table: z.string().nullable().describe("Routing table that the channel is connected to."),
+  import_filter: z.string().nullable().describe("Name of the import filter as the daemon prints it."),
+  export_filter: z.string().nullable().describe("Name of the export filter as the daemon prints it."),
+  imported: Count.describe("Routes taken from the peer; null = unknown, as while the channel is down."),
+  filtered: Count.describe("Routes rejected and kept; null unless the channel keeps filtered routes."),
+  exported: Count.describe("Routes sent to the peer; null = unknown."),
+  preferred: Count.describe("Imported routes that are the best of their net; null = unknown."),
+  limits: z.array(BgpLimit).describe("Configured limits."),
+  next_hop: z.string().nullable().describe("Next hop announced on this channel."),
+  counters: z
+    .object({
+      import_updates: BgpCounters.nullable(),
+      import_withdraws: BgpCounters.nullable(),
+      export_updates: BgpCounters.nullable(),
+      export_withdraws: BgpCounters.nullable(),
+    })
+    .nullable()
+    .describe("Route change counters since the session came up; null while the channel is down."),
+});
+export type BgpChannel = z.infer<typeof BgpChannel>;
+
+export const BgpSession = z.object({
+  name: z.string().describe("The session's name in the daemon."),
+  state: BgpState.describe("BGP state."),
+  protocol_state: z
+    .string()
+    .describe(
+      "The daemon's own state of the protocol: up, start, down, stop, flush; `missing` if it has none.",
+    ),
+  since: BgpSince.describe("Since when `protocol_state` holds."),
+  neighbor_address: z
+    .string()
+    .nullable()
+    .describe("Address of the peer, with %interface for link-local ones."),
+  neighbor_range: z
+    .string()
+    .nullable()
+    .describe("Prefix that peers may come from, for a listener of dynamic peers."),
+  neighbor_as: z.number().int().nullable().describe("AS of the peer; null if any is taken."),
+  neighbor_id: z.string().nullable().describe("Router id of the peer, known once established."),
+  neighbor_port: z.number().int().nullable().describe("TCP port of the peer if it is not 179."),
+  local_as: z.number().int().nullable().describe("Our AS on this session."),
+  source_address: z.string().nullable().describe("Our address on this session, known once established."),
+  session_type: z
+    .string()
+    .nullable()
+    .describe("As the daemon prints it: external, internal, multihop, AS4, …"),
+  description: z.string().nullable().describe("The configured description."),
+  message: z.string().nullable().describe("Text of the last shutdown, ours or the peer's (RFC 9003)."),
+  last_error: z.string().nullable().describe("The daemon's own words, as `Socket: Connection refused`."),
+  info: z.string().nullable().describe("The Info column as printed."),
+  dynamic: z.boolean().describe("Made by, or listening for, dynamic peers (`neighbor range`)."),
+  hold_timer: BgpTimer.nullable().describe("Hold timer."),
+  keepalive_timer: BgpTimer.nullable().describe("Keepalive timer."),
+  send_hold_timer: BgpTimer.nullable().describe("Send hold timer (RFC 9687), from BIRD 2.15 on."),
+  neighbor_capabilities: z.array(z.string()).describe("Capabilities of the peer as the daemon names them."),
+  channels: z.array(BgpChannel).describe("One for each address family."),
+  flaps: z
+    .number()
+    .int()
+    .nullable()
+    .describe("Times it went down in the last hour; null = not watched long enough."),
+  expected: z
+    .enum(["up", "pending", "none"])
+    .catch("up")
+    .describe(
+      "up = must be established; pending = ordered, gates nothing yet; none = nothing is asked of it.",
+    ),
+  verdict: BgpVerdict.describe("Expectation against observation; see bgpColour."),
+  why: z.string().describe("One sentence for the operator; empty if the verdict is ok."),
+  import_min: z.number().int().nullable().describe("Fewest imported routes that are asked for."),
+  pending_until: z.string().nullable().describe("Last day (YYYY-MM-DD, UTC) on which being down is not red."),
+  exports_missing: z
+    .array(z.string())
+    .nullable()
+    .describe("Prefixes that should be exported and are not; null = not asked for or not looked up."),
+});
+export type BgpSession = z.infer<typeof BgpSession>;
+
+export const BgpDaemon = z.object({
+  name: z.literal("bird").or(z.string()).describe("Which routing daemon: bird."),
+  reachable: z.boolean().describe("False: its control socket did not answer, and the rest is unknown."),
+  error: z.string().nullable().describe("Why it is not reachable."),
+  version: z.string().nullable().describe("As printed: 2.0.12."),
+  router_id: z.string().nullable().describe("Router id."),
+  since: BgpSince.describe("Last start of the daemon."),
+  reconfigured: BgpSince.describe("Last reconfiguration."),
+  state: z
+    .enum(["running", "reconfiguring", "shutting_down", "recovering", "unknown"])
+    .catch("unknown")
+    .describe("running, or what it is busy with; recovering = graceful restart."),
+});
+export type BgpDaemon = z.infer<typeof BgpDaemon>;
+
+export const BgpSample = z.object({
+  at: z.string().describe("When it was taken: ISO 8601 instant in UTC."),
+  daemon: BgpDaemon.describe("The routing daemon."),
+  sessions: z
+    .array(BgpSession)
+    .max(10_000)
+    .describe("Sessions seen, and those that should be there and are not."),
+});
+export type BgpSample = z.infer<typeof BgpSample>;

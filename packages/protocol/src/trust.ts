@@ -1,0 +1,140 @@
+/**
+ * The trust bundle: which CAs, admin keys and on-node policy a host believes, and who was revoked. Signed by an admin; its version only rises.
+ * The first one must fit the anchor that came with the join string; every later one is signed under the one held.
+ *
+ * The anchor is 160 bits of SHA-256 over the broker CA's certificate, and that certificate's subject (OU) holds the hash of the operators'
+ * CA and the admin keys: so one comparison with what TLS showed proves all three. Written in base32 in groups of four.
+ */
+import { createHash, X509Certificate } from "node:crypto";
+import { z } from "zod";
+import { canonicalize } from "./canonical.ts";
+import { CertificateReader, type Principal } from "./certificate.ts";
+import { type Envelope, HEADER, open, openByAdminKey, type Verifier } from "./envelope.ts";
+import { FleetError, parseJson } from "./errors.ts";
+import { FleetName, Instant } from "./names.ts";
+import { base32 } from "./nkey.ts";
+import { subjects } from "./subjects.ts";
+
+const Pem = z.string().max(8_192).startsWith("-----BEGIN CERTIFICATE-----");
+const SshKey = z
+  .string()
+  .max(2_048)
+  .regex(/^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+/, "must be an OpenSSH public key");
+
+/** What of a bundle the anchor covers. */
+export const AnchoredKeys = z.strictObject({
+  operators_ca: z.array(Pem).min(1).max(4),
+  admin_keys: z.array(z.base64().length(44)).min(1).max(8).describe("Raw Ed25519 public keys, base64."),
+});
+export type AnchoredKeys = z.infer<typeof AnchoredKeys>;
+
+/** What the controller alone may order, and what needs an operator, judged on the host. */
+export const NodePolicy = z.strictObject({
+  controller_may: z
+    .array(z.enum(["ping", "facts", "health", "bgp", "reconcile", "return"]))
+    .default(["ping", "facts", "health", "bgp", "reconcile", "return"]),
+  operators: z
+    .record(
+      z.string(),
+      z.strictObject({ groups: z.array(z.string()).optional(), kinds: z.array(z.string()).optional() }),
+    )
+    .default({})
+    .describe("Limits by person: only these groups, only these kinds."),
+});
+export type NodePolicy = z.infer<typeof NodePolicy>;
+
+export const TrustBundle = z.strictObject({
+  v: z.literal(1),
+  fleet: FleetName,
+  version: z.int().min(1),
+  issued_at: Instant,
+  ...AnchoredKeys.shape,
+  broker_ca: z.array(Pem).min(1).max(4),
+  controllers_ca: z.array(Pem).min(1).max(4),
+  services_ca: z.array(Pem).min(1).max(4),
+  identity_ca: z.array(Pem).max(4),
+  ssh_host_ca: z.array(SshKey).min(1).max(4),
+  ssh_user_ca: z.array(SshKey).max(4),
+  voided: z
+    .array(
+      z.strictObject({
+        fingerprint: z.string().optional().describe("SHA-256 of one certificate."),
+        name: z.string().optional().describe("Everything of this person."),
+        since: Instant.describe("What was signed from then on is void."),
+      }),
+    )
+    .max(10_000),
+  ssh_krl: z.base64().max(1_048_576).nullable().describe("OpenSSH key revocation list."),
+  policy: NodePolicy,
+});
+export type TrustBundle = z.infer<typeof TrustBundle>;
+
+const group = (text: string) => text.match(/.{1,4}/g)?.join("-") ?? "";
+const hash160 = (data: Uint8Array | string) =>
+  base32(createHash("sha256").update(data).digest().subarray(0, 20));
+
+/** The OU that the broker CA's subject must hold for these keys. */
+export function anchoredKeysHash(keys: AnchoredKeys): string {
+  const operators_ca = keys.operators_ca.map((pem) => new X509Certificate(pem).fingerprint256);
+  return hash160(canonicalize({ operators_ca, admin_keys: keys.admin_keys }));
+}
+
+/** The anchor of a broker CA (PEM or DER): `7F3K-9QXM-…`, eight groups of four. */
+export function anchorOf(ca: string | Buffer): string {
+  return group(hash160(new X509Certificate(ca).raw));
+}
+
+/** Whether two anchors are the same, however they are grouped or capitalised. */
+export const sameAnchor = (one: string, other: string) =>
+  one.replaceAll("-", "").toUpperCase() === other.replaceAll("-", "").toUpperCase();
+
+/** A verifier for envelopes by what the bundle says. */
+export function verifierOf(bundle: TrustBundle): Verifier {
+  const certificates = new CertificateReader({
+    operators: bundle.operators_ca,
+    controllers: bundle.controllers_ca,
+  });
+  const voided = (principal: Principal, at_ms: number) =>
+    bundle.voided.some(
+      (entry) =>
+        at_ms >= entry.since &&
+        (entry.fingerprint === principal.fingerprint || entry.name === principal.name),
+    );
+  return { certificates, voided };
+}
+
+/**
+ * Opens the first bundle under an anchor. `tls_ca` is the root that the broker showed in TLS.
+ * Errors: WRONG_ANCHOR when root, keys or fleet do not fit; INVALID, BAD_SIGNATURE as usual.
+ */
+export function openFirstBundle(envelope: Envelope, anchor: string, tls_ca: Buffer | string): TrustBundle {
+  const root = new X509Certificate(tls_ca);
+  if (!sameAnchor(anchorOf(root.raw), anchor))
+    throw new FleetError("WRONG_ANCHOR", `the broker's is ${anchorOf(root.raw)}`);
+  const bundle = parseJson(TrustBundle, envelope.body, "trust bundle");
+  if (!root.subject.split("\n").includes(`OU=${anchoredKeysHash(bundle)}`)) {
+    throw new FleetError(
+      "WRONG_ANCHOR",
+      "the trust bundle names other operators or admins than the broker's CA",
+    );
+  }
+  openSignedBy(envelope, bundle);
+  return bundle;
+}
+
+/**
+ * Opens a later bundle under the one held; null when it is not newer.
+ * Errors: INVALID, BAD_SIGNATURE, NOT_ALLOWED, BAD_CERTIFICATE, VOIDED.
+ */
+export function openNextBundle(envelope: Envelope, held: TrustBundle): TrustBundle | null {
+  const bundle = parseJson(TrustBundle, envelope.body, "trust bundle");
+  if (bundle.version <= held.version) return null;
+  if (bundle.fleet !== held.fleet) throw new FleetError("WRONG_TARGET", `a trust bundle of ${bundle.fleet}`);
+  openSignedBy(envelope, held);
+  return bundle;
+}
+
+function openSignedBy(envelope: Envelope, held: TrustBundle): void {
+  if (envelope.headers[HEADER.key] !== undefined) openByAdminKey(subjects.trust(), envelope, held.admin_keys);
+  else open(subjects.trust(), envelope, verifierOf(held), "admin");
+}
