@@ -37,8 +37,11 @@ export function asError(thrown: unknown): Error {
 export function closingText(account: Account): string {
   const lines: string[] = [];
   for (const skip of account.skips) lines.push(`#skip ${oneLine(skip.where)}: ${oneLine(skip.reason)}`);
-  for (const failure of account.failures)
-    lines.push(`FAILED ${failure.where}`, indent(inspect(failure.error)));
+  for (const { where, error, shown } of account.failures) {
+    const left = shown ? (error as Error).cause : error;
+    lines.push(`FAILED ${where}`);
+    if (left !== undefined) lines.push(indent(`${shown ? "caused by " : ""}${inspect(left)}`));
+  }
   const { passed, failures, skips } = account;
   lines.push(`#result passed=${passed} failed=${failures.length} skipped=${skips.length}`);
   return `${lines.join("\n")}\n`;

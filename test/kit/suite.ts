@@ -111,7 +111,7 @@ async function runAll(run: FileRun): Promise<void> {
 /** Declares one suite to uvu, every body guarded. Gives back what to do at the end: account for what never ran. */
 function register(declared: Declared, target: UvuTest, account: Account): () => void {
   const { name, limit_ms } = declared;
-  const waiting = new Set<string>();
+  const waiting = new Map<string, "the test never ran" | "the process ended during this test">();
   let seen = 0;
 
   const hook = (kind: string, add: (body: () => Promise<void>) => void, rethrow: boolean) => {
@@ -132,10 +132,10 @@ function register(declared: Declared, target: UvuTest, account: Account): () => 
     (title: string, body: Body, limits: Limits = {}) => {
       const where = `${name}: ${title}`;
       if (waiting.has(where)) throw new Error(`two tests are called "${where}": give each its own name`);
-      waiting.add(where);
+      waiting.set(where, "the test never ran");
       seen += 1;
       target(title, async () => {
-        waiting.delete(where);
+        waiting.set(where, "the process ended during this test");
         try {
           await within(limits.limit_ms ?? limit_ms, body);
           account.passed += 1;
@@ -143,6 +143,8 @@ function register(declared: Declared, target: UvuTest, account: Account): () => 
           const error = asError(thrown);
           account.failures.push({ where, error, shown: true });
           throw error;
+        } finally {
+          waiting.delete(where);
         }
       });
     },
@@ -172,7 +174,7 @@ function register(declared: Declared, target: UvuTest, account: Account): () => 
   }
   target.run();
   return () => {
-    for (const where of waiting) account.failures.push({ where, error: new Error("the test never ran") });
+    for (const [where, what] of waiting) account.failures.push({ where, error: new Error(what) });
     waiting.clear();
   };
 }

@@ -1,0 +1,166 @@
+/**
+ * The runner and the guarded suite, tried on a small tree of their own: each way in which a test file can go wrong
+ * must be seen, counted and named. One run for all of them, because the hanging file takes its five seconds.
+ */
+import { spawn } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as assert from "uvu/assert";
+import { suite } from "../../kit/suite.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+const head = 'import { suite } from "../kit/suite.ts";\nimport * as assert from "uvu/assert";\n';
+
+const files: Record<string, string> = {
+  "unit/right.test.ts": `${head}suite("right", (test) => {
+    test("passes", () => assert.ok(import.meta.url.endsWith("/test/unit/right.test.ts")));
+    test("ends its lifetime", ({ signal }) => { setInterval(() => {}, 50).unref(); assert.not(signal.aborted); });
+    test.skip("later", "needs a  router");
+  });`,
+  "unit/wrong.test.ts": `${head}suite("wrong", (test) => {
+    test("compares", () => assert.is(1, 2));
+    test("throws text", () => { throw "only text"; });
+    test("has a cause", () => { throw new Error("outer", { cause: new Error("the inner cause") }); });
+    test("is slow", () => new Promise(() => {}), { limit_ms: 50 });
+    test("passes", () => {});
+  });`,
+  "unit/before.test.ts": `${head}suite("first", (test) => {
+    test.before(() => { throw new Error("no server"); });
+    test("never runs", () => {});
+  });`,
+  "unit/after.test.ts": `${head}suite("last", (test) => {
+    test.after(() => { throw new Error("does not stop"); });
+    test("passes", () => {});
+  });`,
+  "unit/slow-hook.test.ts": `${head}suite("slow hook", (test) => {
+    test.after.each(() => new Promise(() => {}));
+    test("passes", () => {});
+  }, { limit_ms: 50 });`,
+  "unit/zero.test.ts": `${head}suite("zero", () => {});`,
+  "unit/async.test.ts": `${head}suite("async", async (test) => { test("passes", () => {}); });`,
+  "unit/no-reason.test.ts": `${head}suite("no reason", (test) => { test.skip("later", " "); });`,
+  "unit/silent.test.ts": "export {};",
+  "unit/exit.test.ts": `${head}suite("exit", (test) => { test("leaves", () => process.exit(0)); });`,
+  "unit/stray.test.ts": `${head}suite("stray", (test) => {
+    test("passes", async () => { Promise.reject(new Error("nobody waits")); });
+  });`,
+  "unit/thrown.test.ts": `${head}suite("thrown", (test) => { test("passes", () => {}); });\nthrow new Error("at the top");`,
+  "unit/hang.test.ts": `${head}suite("hang", (test) => { test("passes", () => { setInterval(() => {}, 1000); }); });`,
+  "unit/block.test.ts": `// limit: 1 s\n${head}suite("block", (test) => { test("blocks", () => { for (;;) {} }); });`,
+  "unit/syntax.test.ts": 'import { nothing } from "./nowhere.ts";\nnothing();',
+  "unit/orphan.test.ts": `${head}import { spawn } from "node:child_process";
+  suite("orphan", (test) => { test("leaves", () => { spawn("sleep", ["100"], { stdio: "ignore" }).unref(); }); });`,
+  "e2e/setup.ts": `export async function up() { process.env.LAB = "is up"; setInterval(() => {}, 1000); }
+    export async function down() { console.log("the lab is down"); }`,
+  "e2e/story.test.ts": `${head}suite("story", (test) => { test("has its lab", () => assert.is(process.env.LAB, "is up")); });`,
+};
+
+/** What each wrong file's report has to hold. */
+const expected: Record<string, { counts: string; says: string[] }> = {
+  "unit/wrong": { counts: "1 passed, 4 failed", says: ["only text", "the inner cause", "limit of 50 ms"] },
+  "unit/before": {
+    counts: "0 passed, 2 failed",
+    says: ['first: the hook "before"', "no server", "never ran"],
+  },
+  "unit/after": { counts: "1 passed, 1 failed", says: ['last: the hook "after"', "does not stop"] },
+  "unit/slow-hook": {
+    counts: "1 passed, 1 failed",
+    says: ['slow hook: the hook "after.each"', "limit of 50 ms"],
+  },
+  "unit/zero": { counts: "0 passed, 1 failed", says: ["the suite has no tests"] },
+  "unit/async": { counts: "1 passed, 1 failed", says: ["define must not be async"] },
+  "unit/no-reason": { counts: "0 passed, 1 failed", says: ["is skipped without a reason"] },
+  "unit/silent": { counts: "0 passed, 1 failed", says: ["without a result line, with exit code 0"] },
+  "unit/exit": { counts: "0 passed, 1 failed", says: ["leaves", "the process ended during this test"] },
+  "unit/stray": { counts: "1 passed, 1 failed", says: ["nobody handled it", "nobody waits"] },
+  "unit/thrown": { counts: "1 passed, 1 failed", says: ["outside of any test", "at the top"] },
+  "unit/hang": { counts: "1 passed, 1 failed", says: ["still open 5 s after the last test", "Timeout"] },
+  "unit/block": { counts: "0 passed, 1 failed", says: ["killed at its limit of 1 s"] },
+  "unit/syntax": { counts: "0 passed, 1 failed", says: ["does not bundle", "./nowhere.ts"] },
+  "unit/orphan": { counts: "1 passed, 1 failed", says: ["left processes behind: sleep"] },
+};
+
+/** A folder with the real runner and kit, the given test files, and the installed libraries by a link. */
+function makeTree(): string {
+  const folder = mkdtempSync(join(tmpdir(), "muster-runner-"));
+  for (const part of ["package.json", "package-lock.json", "scripts", "test/run.mjs", "test/kit"]) {
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, "test", path)), { recursive: true });
+    writeFileSync(join(folder, "test", path), text);
+  }
+  return folder;
+}
+
+async function runIn(folder: string, ...args: string[]): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, ["test/run.mjs", ...args], { cwd: folder });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (output += data));
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { code, output };
+}
+
+suite(
+  "runner",
+  (test) => {
+    let folder = "";
+    let all = { code: null as number | null, output: "" };
+    test.before(async () => {
+      folder = makeTree();
+      all = await runIn(folder);
+    });
+    test.after(() => rmSync(folder, { recursive: true, force: true }));
+
+    /** The part of the output that belongs to one file: its line and what is indented below. */
+    const reportOf = (file: string) =>
+      new RegExp(`^  \\S+ +test/${file}\\.test\\.ts  .*\\n((?: {8}.*)?\\n)*`, "m").exec(all.output)?.[0] ??
+      "";
+
+    for (const [file, { counts, says }] of Object.entries(expected)) {
+      test(`sees what is wrong with ${file}`, () => {
+        const report = reportOf(file);
+        assert.match(report, `FAIL  test/${file}.test.ts  ${counts}`);
+        for (const text of says) assert.match(report, text);
+      });
+    }
+
+    test("passes a right file, without its output", () => {
+      assert.match(reportOf("unit/right"), /^ {2}ok +\S+ {2}2 passed, 1 skipped {2}[\d.]+ s\n$/);
+    });
+
+    test("runs the stories between up and down", () => {
+      assert.match(reportOf("e2e/story"), "1 passed");
+      assert.match(all.output, /e2e\/story\.test\.ts {2}1 passed[\s\S]*the lab is down/);
+    });
+
+    test("prints each skip's reason, ends with the counts, exits 1", () => {
+      assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
+      assert.match(all.output, /\n11 passed, 19 failed, 1 skipped\n$/);
+      assert.is(all.code, 1);
+    });
+
+    test("exits 0 when what was asked for passes", async () => {
+      const { code, output } = await runIn(folder, "right");
+      assert.match(output, /\n2 passed, 0 failed, 1 skipped\n$/);
+      assert.is(code, 0);
+    });
+
+    test("exits 1 when nothing ran", async () => {
+      const { code, output } = await runIn(folder, "e2e", "no-such-file");
+      assert.match(output, /\nnothing ran\n0 passed, 0 failed\n$/);
+      assert.is(code, 1);
+    });
+
+    test("refuses an unknown option", async () => {
+      const { code, output } = await runIn(folder, "--bail");
+      assert.match(output, "unknown option --bail");
+      assert.is(code, 2);
+    });
+  },
+  { limit_ms: 45_000 },
+);
