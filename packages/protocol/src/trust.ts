@@ -53,6 +53,9 @@ export const TrustBundle = z.strictObject({
   controllers_ca: z.array(Pem).min(1).max(4),
   services_ca: z.array(Pem).min(1).max(4),
   identity_ca: z.array(Pem).max(4),
+  vault_ca: z.array(Pem).max(4).describe("Whom to believe at `vault`."),
+  vault: z.array(z.url()).max(16).describe("Addresses of Vault, https."),
+  brokers: z.array(z.string().max(270)).min(1).max(16).describe("Addresses of the brokers, host:port."),
   ssh_host_ca: z.array(SshKey).min(1).max(4),
   ssh_user_ca: z.array(SshKey).max(4),
   voided: z

@@ -1,0 +1,16 @@
+/**
+ * The ports of an agent, as one object that `system.ts` builds: thin doors to the host without decisions. Every path goes through `files`,
+ * which knows the file-system prefix, so that an agent without root can live below one.
+ */
+import type { Files } from "./files.ts";
+import type { Routing } from "./routing.ts";
+import type { Run } from "./run.ts";
+import type { Systemd } from "./systemd.ts";
+
+export type Ports = {
+  readonly files: Files;
+  readonly run: Run;
+  readonly systemd: Systemd;
+  readonly routing: Routing;
+  readonly now: () => number;
+};
