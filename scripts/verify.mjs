@@ -1,6 +1,6 @@
 /**
- * What must hold before a commit, besides the tests (`npm run verify`): types, lint and format, file lengths, a header
- * in every source file, the architecture, generated documentation not stale. All steps run at once; exit 1 when one fails.
+ * What must hold before a commit, besides the tests (`npm run verify`): types, lint and format, a lock file that
+ * installs anywhere, file lengths, a header in every source file, the architecture, generated documentation not stale. All steps run at once; exit 1 when one fails.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -20,6 +20,7 @@ const SHOWN_LINES = 60;
 const steps = {
   types: () => command("node_modules/.bin/tsc", ["-b", "--pretty", "false"]),
   lint: () => command("node_modules/.bin/biome", ["check", "--error-on-warnings", "."]),
+  lock: lockComplaint,
   length: () => complainAbout(lengthComplaint),
   header: () => complainAbout(headerComplaint),
   architecture: async () => {
@@ -39,6 +40,26 @@ async function command(program, args) {
   return (
     `${run.output}${run.late ? `killed after ${STEP_LIMIT_MS / 1000} s` : ""}` || `exit code ${run.code}`
   );
+}
+
+/**
+ * npm leaves a package for another platform out of the lock file when the registry at hand has none, and `npm ci` then
+ * refuses the lock file everywhere; and a lock file that names a registry's host installs from nowhere else.
+ */
+function lockComplaint() {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  const found = [];
+  for (const [path, entry] of Object.entries(packages)) {
+    if (/:\/\//.test(entry.resolved ?? ""))
+      found.push(`package-lock.json: ${path} names a host: ${entry.resolved}`);
+    for (const name of Object.keys(entry.optionalDependencies ?? {})) {
+      if (packages[`node_modules/${name}`] || packages[`${path}/node_modules/${name}`]) continue;
+      found.push(
+        `package-lock.json: ${name}, optional for ${path}, has no entry: npm ci will refuse the file`,
+      );
+    }
+  }
+  return found.join("\n");
 }
 
 /** Every source file that git knows or would add, with its text. */
