@@ -1,6 +1,7 @@
 /**
  * What must hold before a commit, besides the tests (`npm run verify`): types, lint and format, a lock file that
- * installs anywhere, file lengths, a header in every source file, the architecture, generated documentation not stale. All steps run at once; exit 1 when one fails.
+ * installs anywhere, file lengths, a header in every source file, the architecture, generated documentation not
+ * stale. All steps run at once; exit 1 when one fails.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
