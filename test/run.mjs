@@ -170,7 +170,7 @@ function close() {
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
   process.once(signal, () => {
     killAll();
-    const end = () => process.exit(1);
+    const end = () => process.exit(close());
     fail(`stopped by ${signal}`);
     takeLabDown().then(end, end);
   });
