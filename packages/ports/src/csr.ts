@@ -1,0 +1,204 @@
+/**
+ * Port to `@peculiar/x509`: keys, certificate requests and, for `ctl init`, the broker's own small CA. Holds no decision
+ * about names or lifetimes. The library costs 100 ms to load, so it is loaded when it is first used.
+ * Sources: RFC 5280 (certificates), RFC 2986 (requests), RFC 8410 (Ed25519 in both).
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from "node:crypto";
+import { isIP } from "node:net";
+import { FleetError } from "@muster/protocol/errors";
+
+export type KeyType = "ed25519" | "p256";
+
+/** A key pair as text: PKCS#8 and SubjectPublicKeyInfo, both PEM. `private_pem` is a secret. */
+export type KeyPems = { readonly private_pem: string; readonly public_pem: string };
+
+/** Who a request or certificate is for. At least the common name; addresses without brackets. */
+export type Subject = {
+  readonly common_name: string;
+  readonly dns_names?: readonly string[];
+  readonly ip_addresses?: readonly string[];
+};
+
+/** A CA made by `makeCa`: `private_pem` is a secret. */
+export type Ca = { readonly certificate_pem: string; readonly private_pem: string };
+
+/** A certificate with its key: `private_pem` is a secret. */
+export type Issued = {
+  readonly certificate_pem: string;
+  readonly private_pem: string;
+  readonly not_after: number;
+};
+
+/** One use more than a server certificate has by default: a server that also dials (a broker in a cluster). */
+export type IssueOptions = Subject & { readonly not_after: number; readonly also_client?: boolean };
+
+const CLOCK_SLACK_MS = 5 * 60_000;
+const EKU_SERVER = "1.3.6.1.5.5.7.3.1";
+const EKU_CLIENT = "1.3.6.1.5.5.7.3.2";
+const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const ED25519 = { name: "Ed25519" } as const;
+
+async function library(): Promise<typeof import("@peculiar/x509")> {
+  await import("reflect-metadata");
+  return import("@peculiar/x509");
+}
+
+/** Makes a key pair in memory. */
+export function makeKey(type: KeyType): KeyPems {
+  const pair =
+    type === "ed25519" ? generateKeyPairSync("ed25519") : generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return {
+    private_pem: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    public_pem: pair.publicKey.export({ type: "spki", format: "pem" }).toString(),
+  };
+}
+
+/**
+ * A PKCS#10 request, PEM, signed with the key. FleetError `INVALID` for a key that is neither Ed25519 nor P-256 and for
+ * names that are none.
+ */
+export async function makeCsr(private_pem: string, subject: Subject): Promise<string> {
+  const x509 = await library();
+  const { algorithm, keys } = await importPair(private_pem);
+  const names = alternativeNames(subject);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create(
+    {
+      name: [{ CN: [checkedName(subject.common_name)] }],
+      keys,
+      signingAlgorithm: algorithm,
+      extensions: names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : [],
+    },
+    webcrypto,
+  );
+  return `${request.toString("pem")}\n`;
+}
+
+/** A self-signed P-256 CA that may sign leaves only (path length 0). `not_after` in milliseconds since 1970. */
+export async function makeCa(options: { common_name: string; not_after: number }): Promise<Ca> {
+  const x509 = await library();
+  const { private_pem } = makeKey("p256");
+  const { keys } = await importPair(private_pem);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned(
+    {
+      serialNumber: serial(),
+      name: [{ CN: [checkedName(options.common_name)] }],
+      notBefore: new Date(Date.now() - CLOCK_SLACK_MS),
+      notAfter: new Date(options.not_after),
+      keys,
+      signingAlgorithm: P256,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 0, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+        await x509.SubjectKeyIdentifierExtension.create(keys.publicKey, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return { certificate_pem: `${certificate.toString("pem")}\n`, private_pem };
+}
+
+/**
+ * A TLS server certificate with a fresh P-256 key, signed by the CA: digitalSignature, serverAuth (and clientAuth with
+ * `also_client`), all names as subject alternative names. A name in `dns_names` is DNS, in `ip_addresses` IPv4 or IPv6.
+ */
+export async function issue(ca: Ca, options: IssueOptions): Promise<Issued> {
+  const x509 = await library();
+  const names = alternativeNames(options);
+  if (names.length === 0)
+    throw new FleetError("INVALID", "a server certificate needs a DNS name or an address");
+  const { private_pem } = makeKey("p256");
+  const leaf = await importPair(private_pem);
+  const issuer = await importPair(ca.private_pem);
+  const ca_certificate = new x509.X509Certificate(ca.certificate_pem);
+  const certificate = await x509.X509CertificateGenerator.create(
+    {
+      serialNumber: serial(),
+      subject: [{ CN: [checkedName(options.common_name)] }],
+      issuer: ca_certificate.subjectName,
+      notBefore: new Date(Date.now() - CLOCK_SLACK_MS),
+      notAfter: new Date(options.not_after),
+      publicKey: leaf.keys.publicKey,
+      signingKey: issuer.keys.privateKey,
+      signingAlgorithm: issuer.algorithm,
+      extensions: [
+        new x509.BasicConstraintsExtension(false, undefined, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+        new x509.ExtendedKeyUsageExtension(options.also_client ? [EKU_SERVER, EKU_CLIENT] : [EKU_SERVER]),
+        new x509.SubjectAlternativeNameExtension(names),
+        await x509.SubjectKeyIdentifierExtension.create(leaf.keys.publicKey, false, webcrypto),
+        await x509.AuthorityKeyIdentifierExtension.create(ca_certificate, false, webcrypto),
+      ],
+    },
+    webcrypto,
+  );
+  return {
+    certificate_pem: `${certificate.toString("pem")}\n`,
+    private_pem,
+    not_after: certificate.notAfter.getTime(),
+  };
+}
+
+/** RFC 5280 4.1.2.2: positive, at most 20 bytes; the first byte must not set the sign bit. */
+function serial(): string {
+  const bytes = randomBytes(16);
+  bytes[0] = ((bytes[0] ?? 0) & 0x7f) | 0x40;
+  return bytes.toString("hex");
+}
+
+function checkedName(name: string): string {
+  if (!/^[\x20-\x7e]{1,64}$/.test(name)) {
+    throw new FleetError(
+      "INVALID",
+      `common name ${JSON.stringify(name.slice(0, 80))}: 1 to 64 printable ASCII characters`,
+    );
+  }
+  return name;
+}
+
+function alternativeNames(subject: Subject): { type: "dns" | "ip"; value: string }[] {
+  const names: { type: "dns" | "ip"; value: string }[] = [];
+  for (const value of subject.dns_names ?? []) {
+    if (
+      !/^(?=.{1,253}$)(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9][A-Za-z0-9-]{0,62})*$/.test(
+        value,
+      ) ||
+      isIP(value)
+    ) {
+      throw new FleetError("INVALID", `${JSON.stringify(value.slice(0, 80))} is not a DNS name`);
+    }
+    names.push({ type: "dns", value });
+  }
+  for (const value of subject.ip_addresses ?? []) {
+    if (isIP(value) === 0 || value.includes("%")) {
+      throw new FleetError("INVALID", `${JSON.stringify(value.slice(0, 80))} is not an IPv4 or IPv6 address`);
+    }
+    names.push({ type: "ip", value });
+  }
+  return names;
+}
+
+async function importPair(private_pem: string) {
+  const key = privateKey(private_pem);
+  const type = key.asymmetricKeyType;
+  const p256 = type === "ec" && key.asymmetricKeyDetails?.namedCurve === "prime256v1";
+  if (type !== "ed25519" && !p256) throw new FleetError("INVALID", "the key must be Ed25519 or EC P-256");
+  const algorithm = p256 ? P256 : ED25519;
+  const pkcs8 = key.export({ type: "pkcs8", format: "der" });
+  const spki = createPublicKey(key).export({ type: "spki", format: "der" });
+  return {
+    algorithm,
+    keys: {
+      privateKey: await webcrypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]),
+      publicKey: await webcrypto.subtle.importKey("spki", spki, algorithm, true, ["verify"]),
+    },
+  };
+}
+
+function privateKey(private_pem: string) {
+  try {
+    return createPrivateKey(private_pem);
+  } catch {
+    // The parser's own error is left out: it can quote what it was given.
+    throw new FleetError("INVALID", "the private key is not PKCS#8 PEM");
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * Port to pino: one JSON object a line on stdout. Written synchronously, so that the last line before a crash is there,
+ * and without worker threads. Secrets are taken out here, at the root, whatever depth they are at (redact.ts).
+ */
+import { type DestinationStream, destination, pino } from "pino";
+import { redactText, redactValue } from "./redact.ts";
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Fields of a line; an error goes under `err`. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+type Write = (fields: LogFields, message: string) => void;
+
+export interface Log {
+  readonly trace: Write;
+  readonly debug: Write;
+  readonly info: Write;
+  readonly warn: Write;
+  readonly error: Write;
+  readonly fatal: Write;
+  /** A log whose every line carries these fields too. */
+  child(fields: LogFields): Log;
+}
+
+/**
+ * The root log of a process.
+ * @param options.name the program, in every line
+ * @param options.to where the lines go instead of stdout: a file path, or a stream for tests
+ */
+export function openLog(options: { name: string; level?: LogLevel; to?: string | DestinationStream }): Log {
+  const to = options.to ?? 1;
+  const stream = typeof to === "object" ? to : destination({ dest: to, sync: true, mkdir: false });
+  const root = pino(
+    {
+      name: options.name,
+      level: options.level ?? "info",
+      base: {},
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  return wrap(root);
+}
+
+function wrap(logger: pino.Logger): Log {
+  const at =
+    (level: Exclude<LogLevel, "silent">): Write =>
+    (fields, message) => {
+      if (logger.isLevelEnabled(level)) logger[level](plain(fields), redactText(message));
+    };
+  return {
+    trace: at("trace"),
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    fatal: at("fatal"),
+    child: (fields) => wrap(logger.child(plain(fields))),
+  };
+}
+
+function plain(fields: LogFields): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(redactValue(fields) ?? {}));
+}

@@ -1,0 +1,149 @@
+/**
+ * The servers of one Vault: which is asked, in what order, and what is asked again of the next. `node-vault` assembles the
+ * requests; its HTTP and its errors are ours.
+ */
+import { FleetError, parse } from "@muster/protocol/errors";
+import * as z from "zod";
+import { answerError, answersElsewhere } from "./vault-answers.ts";
+import type { Http, Outcome } from "./vault-http.ts";
+import { encodePath, showPath, type VaultPath } from "./vault-paths.ts";
+
+const HealthData = z.object({
+  initialized: z.boolean(),
+  sealed: z.boolean(),
+  standby: z.boolean().default(false),
+  version: z.string().default(""),
+  server_time_utc: z.number().default(0),
+});
+export type VaultHealth = z.infer<typeof HealthData> & { readonly address: string };
+
+type Request = (
+  method: string,
+  path: string,
+  body: unknown,
+  headers: Record<string, string>,
+) => Promise<Outcome>;
+type Link = { readonly address: string; readonly request: Request };
+
+export type Servers = {
+  readonly http: Http;
+  readonly addresses: readonly string[];
+  /** Made at the first request: the library costs 60 ms to load. */
+  links: Promise<Link[]> | undefined;
+  last_good: number;
+  readonly signal: AbortSignal;
+};
+
+export function checkedAddress(address: string): string {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (
+    url?.protocol !== "https:" ||
+    url.pathname !== "/" ||
+    url.search !== "" ||
+    url.hash !== "" ||
+    url.username !== ""
+  ) {
+    throw new FleetError(
+      "CONFIG",
+      `Vault address ${JSON.stringify(address.slice(0, 200))}: must be https://host:port`,
+    );
+  }
+  return url.origin;
+}
+
+/** One `node-vault` client per server, with nothing taken from the environment and no token in it. */
+async function openLinks(servers: Servers): Promise<Link[]> {
+  const { default: nodeVault } = await import("node-vault");
+  return servers.addresses.map((address) => {
+    const client = nodeVault({
+      endpoint: address,
+      debug: () => undefined,
+      commands: {},
+      "request-promise": {
+        defaults:
+          () => (request: { uri: string; method: string; headers: Record<string, string>; json?: unknown }) =>
+            servers.http.exchange(
+              { uri: request.uri, method: request.method, headers: request.headers, body: request.json },
+              servers.signal,
+            ),
+      },
+    });
+    // The constructor falls back to VAULT_TOKEN, VAULT_PREFIX and VAULT_NAMESPACE when these are empty.
+    Object.assign(client, {
+      token: undefined,
+      pathPrefix: "",
+      namespace: undefined,
+      handleVaultResponse: (outcome: Outcome) => Promise.resolve(outcome),
+    });
+    const request: Request = (method, path, body, headers) =>
+      client.request({ method, path: `/${path}`, headers, ...(body === undefined ? {} : { json: body }) });
+    return { address, request };
+  });
+}
+
+/** Asks server after server until one has an answer of its own. What may have been carried out is not asked twice. */
+export async function ask(
+  servers: Servers,
+  token: string | undefined,
+  call: {
+    method: string;
+    path: VaultPath;
+    body?: unknown;
+    headers?: Record<string, string>;
+    login?: boolean;
+  },
+): Promise<unknown> {
+  const path = encodePath(call.path);
+  const about = `${call.method} ${showPath(call.path)}`;
+  servers.links ??= openLinks(servers);
+  const links = await servers.links;
+  const repeatable = call.method === "GET" || call.method === "LIST";
+  const start = servers.last_good;
+  let worst: FleetError | undefined;
+  for (let offset = 0; offset < links.length; offset++) {
+    const at = (start + offset) % links.length;
+    const link = links[at];
+    if (link === undefined) continue;
+    const headers = { ...call.headers, ...(token === undefined ? {} : { "X-Vault-Token": token }) };
+    const outcome = await link.request(call.method, path, call.body, headers);
+    if (outcome.kind === "silence") {
+      if (outcome.error.code === "CANCELLED") throw outcome.error;
+      const lost = outcome.sent && !repeatable;
+      const note = lost ? "; the request had been sent and may have been carried out" : "";
+      const error = new FleetError(outcome.error.code, `${about}: ${outcome.error.detail}${note}`);
+      if (lost) throw error;
+      worst ??= error;
+      continue;
+    }
+    const error = answerError(outcome, about, { token, sent: call.body, login: call.login === true });
+    if (error === undefined || !answersElsewhere(outcome.status)) {
+      servers.last_good = at;
+      if (error !== undefined) throw error;
+      return outcome.body;
+    }
+    // "Sealed" tells the operator more than "unreachable".
+    if (worst?.code !== "VAULT_SEALED") worst = error.code === "VAULT_SEALED" ? error : (worst ?? error);
+  }
+  throw worst ?? new FleetError("VAULT_UNREACHABLE", about);
+}
+
+export async function askHealth(servers: Servers): Promise<VaultHealth> {
+  servers.links ??= openLinks(servers);
+  let best: VaultHealth | undefined;
+  let worst: FleetError | undefined;
+  for (const link of await servers.links) {
+    // Its status codes say standby, sealed and so on again, which the body says better.
+    const outcome = await link.request("GET", "sys/health", undefined, {});
+    if (outcome.kind === "silence") worst ??= outcome.error;
+    else {
+      const health = {
+        ...parse(HealthData, outcome.body, `health of ${link.address}`),
+        address: link.address,
+      };
+      if (health.initialized && !health.sealed) return health;
+      best ??= health;
+    }
+  }
+  if (best !== undefined) return best;
+  throw worst ?? new FleetError("VAULT_UNREACHABLE", "sys/health");
+}
