@@ -1,0 +1,208 @@
+/**
+ * The calling side of `dispatch.ts`: signs a command, sends it to one or many, reads the replies by the method's row. A host whose clock is
+ * off answers with a challenge, which is signed and sent once more. A fan-out says of everybody asked who answered, failed, or was silent.
+ */
+import type { EnvelopeSigner } from "@muster/protocol";
+import {
+  CONTROL,
+  type ControlMethod,
+  type ControlReply,
+  type ControlRequest,
+} from "@muster/protocol/control/index";
+import { seal } from "@muster/protocol/envelope";
+import { FleetError, parse, parseJson } from "@muster/protocol/errors";
+import {
+  type Filter,
+  type Method,
+  Reply,
+  RPC,
+  type RpcBody,
+  type RpcMethod,
+  type RpcReply,
+  type RpcRequest,
+} from "@muster/protocol/rpc/index";
+import { subjects } from "@muster/protocol/subjects";
+import type { Bus, BusMessage } from "./bus.ts";
+import { RESPONDER_HEADER } from "./dispatch.ts";
+
+/** Above this many hosts one broadcast is sent, with the hosts in its filter. */
+export const TARGETED_LIMIT = 256;
+/** As many ids as a filter may name. */
+const FILTER_IDS = 10_000;
+const RESEND_LIMIT_MS = 5_000;
+
+/** Who calls. Without a signer only methods of authority `none` are answered. */
+export type Caller = {
+  readonly bus: Pick<Bus, "request" | "gather" | "gatherBroadcast">;
+  readonly signer: EnvelopeSigner | null;
+  readonly now: () => number;
+};
+
+export type CallOptions = { readonly timeout_ms?: number; readonly signal?: AbortSignal };
+
+export type CallResults<R> = {
+  readonly answered: ReadonlyMap<string, R>;
+  readonly failed: ReadonlyMap<string, FleetError>;
+  /** Asked and not heard of: offline, or too slow. */
+  readonly silent: readonly string[];
+  /** Those of `silent` of whom the broker said at once that nobody is there. */
+  readonly absent: readonly string[];
+};
+
+type Outgoing = { readonly body: Uint8Array; readonly headers?: Readonly<Record<string, string>> };
+
+function outgoing(caller: Caller, logical: string, body: RpcBody, nonce?: string): Outgoing {
+  const bytes = Buffer.from(JSON.stringify(body));
+  if (caller.signer === null) return { body: bytes };
+  const { headers } = seal(logical, bytes, caller.signer, caller.now(), nonce);
+  return { body: bytes, headers };
+}
+
+function read(message: BusMessage, what: string): Reply {
+  return parseJson(Reply, message.body, `reply to ${what}`);
+}
+
+/** Asks on one logical subject, which is also the subject on the wire, and answers a challenge. Errors: those of the bus and of the reply. */
+async function ask(
+  caller: Caller,
+  row: Method,
+  subject: string,
+  args: unknown,
+  options: CallOptions,
+): Promise<unknown> {
+  const body = { v: 1, args } as RpcBody;
+  const timeout_ms = options.timeout_ms ?? row.timeout_ms;
+  const limits = { timeout_ms, ...(options.signal === undefined ? {} : { signal: options.signal }) };
+  const send = async (nonce?: string) => {
+    const { body: bytes, headers } = outgoing(caller, subject, body, nonce);
+    const extra = headers === undefined ? limits : { ...limits, headers };
+    return read(await caller.bus.request(subject, bytes, extra), subject);
+  };
+  let reply = await send();
+  if ("error" in reply && reply.challenge !== undefined && caller.signer !== null) {
+    reply = await send(reply.challenge);
+  }
+  if ("error" in reply) throw FleetError.fromReply(reply.error);
+  return parse(row.reply, reply.ok, `reply to ${subject}`);
+}
+
+/** Calls one host by its id. Errors: as the bus' `request`, and what the host answered. */
+export function callOne<M extends RpcMethod>(
+  caller: Caller,
+  id: string,
+  method: M,
+  args: RpcRequest<M>,
+  options: CallOptions = {},
+): Promise<RpcReply<M>> {
+  return ask(caller, RPC[method] as Method, subjects.rpc(id, method), args, options) as Promise<RpcReply<M>>;
+}
+
+/** Calls a controller. Errors: NO_RESPONDER when there is none, and as `callOne`. */
+export function callController<M extends ControlMethod>(
+  caller: Caller,
+  method: M,
+  args: ControlRequest<M>,
+  options: CallOptions = {},
+): Promise<ControlReply<M>> {
+  return ask(caller, CONTROL[method] as Method, subjects.ctl(method), args, options) as Promise<
+    ControlReply<M>
+  >;
+}
+
+/**
+ * Calls many hosts and returns as soon as everyone asked has answered, at the latest after `timeout_ms` (the row's by default; hosts whose
+ * clock is off get up to 5 s more). Up to 256 hosts get a message each, more get one broadcast that only the hosts in it answer.
+ * `filter` says the same as `ids` in fewer bytes (by group), for the broadcast. `on_reply` hears each as it comes.
+ * Errors: BUS_UNREACHABLE when the connection goes, CANCELLED.
+ */
+export async function callMany<M extends RpcMethod>(
+  caller: Caller,
+  ids: readonly string[],
+  method: M,
+  args: RpcRequest<M> | ((id: string) => RpcRequest<M>),
+  options: CallOptions & {
+    filter?: Filter;
+    on_reply?: (id: string, reply: RpcReply<M> | FleetError) => void;
+  } = {},
+): Promise<CallResults<RpcReply<M>>> {
+  const row = RPC[method];
+  const asked = [...new Set(ids)];
+  const answered = new Map<string, RpcReply<M>>();
+  const failed = new Map<string, FleetError>();
+  const challenged = new Map<string, string>();
+  const limits = {
+    timeout_ms: options.timeout_ms ?? row.timeout_ms,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+
+  const take = (id: string, message: BusMessage, again: boolean) => {
+    let outcome: RpcReply<M> | FleetError;
+    try {
+      const reply = read(message, `${method} by ${id}`);
+      if ("error" in reply) {
+        if (!again && reply.challenge !== undefined && caller.signer !== null) {
+          challenged.set(id, reply.challenge);
+          return;
+        }
+        outcome = FleetError.fromReply(reply.error);
+      } else {
+        outcome = parse(row.reply, reply.ok, `reply to ${method}`) as RpcReply<M>;
+      }
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      outcome = error;
+    }
+    if (outcome instanceof FleetError) failed.set(id, outcome);
+    else answered.set(id, outcome);
+    options.on_reply?.(id, outcome);
+  };
+  const argsOf = (id: string) => (typeof args === "function" ? args(id) : args);
+  const targeted = (id: string, nonce?: string) => ({
+    key: id,
+    subject: subjects.rpc(id, method),
+    ...outgoing(caller, subjects.rpc(id, method), { v: 1, args: argsOf(id) } as RpcBody, nonce),
+  });
+
+  const absent = new Set<string>();
+  if (asked.length <= TARGETED_LIMIT || typeof args === "function") {
+    const gathered = await caller.bus.gather(
+      asked.map((id) => targeted(id)),
+      { ...limits, on_answer: (id, message) => take(id, message, false) },
+    );
+    for (const id of gathered.absent) absent.add(id);
+  } else {
+    const subject = subjects.rpcAll(method);
+    const chunks = options.filter === undefined ? chunked(asked) : [asked];
+    const rounds = chunks.map((chunk) => {
+      const body = { v: 1, filter: options.filter ?? { ids: chunk }, args } as RpcBody;
+      return caller.bus.gatherBroadcast(
+        { subject, ...outgoing(caller, subject, body) },
+        {
+          ...limits,
+          expected: chunk,
+          who: (message) => message.headers[RESPONDER_HEADER],
+          on_answer: (id, message) => take(id, message, false),
+        },
+      );
+    });
+    for (const gathered of await Promise.all(rounds)) for (const id of gathered.absent) absent.add(id);
+  }
+  if (challenged.size > 0) {
+    await caller.bus.gather(
+      [...challenged].map(([id, nonce]) => targeted(id, nonce)),
+      {
+        ...limits,
+        timeout_ms: Math.min(limits.timeout_ms, RESEND_LIMIT_MS),
+        on_answer: (id, message) => take(id, message, true),
+      },
+    );
+  }
+  const silent = asked.filter((id) => !answered.has(id) && !failed.has(id));
+  return { answered, failed, silent, absent: silent.filter((id) => absent.has(id)) };
+}
+
+function chunked(ids: readonly string[]): string[][] {
+  const chunks: string[][] = [];
+  for (let at = 0; at < ids.length; at += FILTER_IDS) chunks.push(ids.slice(at, at + FILTER_IDS));
+  return chunks;
+}
