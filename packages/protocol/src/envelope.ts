@@ -55,6 +55,12 @@ export type EnvelopeSigner =
 /** A command is taken within this of the receiver's clock. */
 export const COMMAND_WINDOW_MS = 60_000;
 
+/**
+ * A challenge makes up for no more than this. The receiver cannot tell its own wrong clock from a time that a thief of an expired key
+ * wrote: so an expired certificate is worth something for at most this long.
+ */
+export const CHALLENGED_WINDOW_MS = 3_600_000;
+
 const bytes = (subject: string, time: string, nonce: string, body: Uint8Array) =>
   Buffer.concat([Buffer.from(`muster envelope 1\n${subject}\n${time}\n${nonce}\n`), body]);
 
@@ -141,7 +147,8 @@ export type NonceStore = {
 };
 
 /**
- * Opens a command: as `open`, judged now. Within 60 s of our clock, or signing the challenge we gave (`challenge`, its nonce).
+ * Opens a command: as `open`, judged now. Within 60 s of our clock, or within an hour when it signs the
+ * challenge we gave (`challenge`, its nonce).
  * Errors: as `open`, and CLOCK_SKEW (detail says how far the clocks are apart), REPLAYED.
  */
 export function openCommand(
@@ -159,7 +166,7 @@ export function openCommand(
   const opened = open(subject, envelope, verifier, authority, { signs_release: now.signs_release ?? false });
   const skew_ms = opened.signed_at_ms - now.now_ms;
   const challenged = now.challenge?.(opened.nonce) ?? false;
-  if (Math.abs(skew_ms) > COMMAND_WINDOW_MS && !challenged) {
+  if (Math.abs(skew_ms) > (challenged ? CHALLENGED_WINDOW_MS : COMMAND_WINDOW_MS)) {
     throw new FleetError("CLOCK_SKEW", `the signer's clock is ${Math.round(skew_ms / 1000)} s off ours`);
   }
   if (!now.nonces.remember(opened.nonce, now.now_ms + 2 * COMMAND_WINDOW_MS))

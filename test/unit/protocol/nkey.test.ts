@@ -1,7 +1,13 @@
 /** Our nkeys against the maker's library: same names, same signatures, damage refused. */
 import { fromPublic, fromSeed } from "nkeys.js";
 import * as assert from "uvu/assert";
-import { createNkey, decodePublic, encodePublic, nkeyFromSeed, signEd25519 } from "../../../packages/protocol/src/nkey.ts";
+import {
+  createNkey,
+  decodePublic,
+  encodePublic,
+  nkeyFromSeed,
+  signEd25519,
+} from "../../../packages/protocol/src/nkey.ts";
 import { suite } from "../../kit/suite.ts";
 
 suite("nkey", (test) => {

@@ -1,0 +1,238 @@
+/** The signed envelope: what is refused, and that each check is one that can fail. */
+import * as assert from "uvu/assert";
+import {
+  CertificateReader,
+  createNkey,
+  FleetError,
+  HEADER,
+  loadEnvelope,
+  type NonceStore,
+  open,
+  openByAdminKey,
+  openCommand,
+  rawPublic,
+  seal,
+  storeEnvelope,
+  type Verifier,
+} from "../../../packages/protocol/src/index.ts";
+import { PeopleCa, type Person } from "../../kit/people.ts";
+import { suite } from "../../kit/suite.ts";
+
+const SUBJECT = "rpc.all.facts";
+const BODY = Buffer.from('{"v":1}');
+
+const code = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof FleetError) return error.code;
+    throw error;
+  }
+  return "taken";
+};
+
+const nonceMemory = (): NonceStore => {
+  const seen = new Set<string>();
+  return { remember: (nonce) => !seen.has(nonce) && seen.add(nonce).size > 0 };
+};
+
+suite("envelope", (test) => {
+  let operators: PeopleCa;
+  let controllers: PeopleCa;
+  let alice: Person;
+  let viewer: Person;
+  let verifier: Verifier;
+  const now_ms = Date.now();
+
+  test.before(async () => {
+    operators = await PeopleCa.make("operators");
+    controllers = await PeopleCa.make("controllers");
+    alice = await operators.person("alice", "operator", { from_ms: -7_200_000 });
+    viewer = await operators.person("vera", "viewer");
+    const certificates = new CertificateReader({
+      operators: [operators.pem],
+      controllers: [controllers.pem],
+    });
+    verifier = { certificates, voided: (principal) => principal.name === "mallory" };
+  });
+
+  test("a good one opens, also after it was kept as JSON", () => {
+    const kept = loadEnvelope(storeEnvelope(seal(SUBJECT, BODY, alice, now_ms)));
+    const opened = open(SUBJECT, kept, verifier, "operator");
+    assert.is(opened.principal.name, "alice");
+    assert.is(opened.principal.rank, "operator");
+    assert.is(opened.signed_at_ms, now_ms);
+    assert.equal(Buffer.from(opened.body), BODY);
+  });
+
+  test("altered body, subject, time or nonce is a bad signature", () => {
+    const sealed = seal(SUBJECT, BODY, alice, now_ms);
+    const altered = (headers: Record<string, string>, body = sealed.body) => ({
+      headers: { ...sealed.headers, ...headers },
+      body,
+    });
+    assert.is(
+      code(() => open("rpc.all.health", sealed, verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => open(SUBJECT, altered({}, Buffer.from('{"v":2}')), verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => open(SUBJECT, altered({}, BODY.subarray(0, -1)), verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => open(SUBJECT, altered({ [HEADER.time]: String(now_ms + 1) }), verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => open(SUBJECT, altered({ [HEADER.nonce]: "0".repeat(32) }), verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => open(SUBJECT, altered({ [HEADER.certificate]: viewer.certificate }), verifier, "viewer")),
+      "BAD_SIGNATURE",
+    );
+  });
+
+  test("unsigned is refused, and so is half a signature", () => {
+    assert.is(
+      code(() => open(SUBJECT, { headers: {}, body: BODY }, verifier, "viewer")),
+      "UNSIGNED",
+    );
+    const { [HEADER.certificate]: _, ...rest } = seal(SUBJECT, BODY, alice, now_ms).headers;
+    assert.is(
+      code(() => open(SUBJECT, { headers: rest, body: BODY }, verifier, "viewer")),
+      "UNSIGNED",
+    );
+  });
+
+  test("rank decides: a viewer gives no orders, a controller is no operator, ci only signs releases", async () => {
+    const controller = await controllers.person("c1", "controller");
+    const ci = await operators.person("forge", "ci");
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, viewer, now_ms), verifier, "operator")),
+      "NOT_ALLOWED",
+    );
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, controller, now_ms), verifier, "controller")),
+      "taken",
+    );
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, controller, now_ms), verifier, "operator")),
+      "NOT_ALLOWED",
+    );
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, alice, now_ms), verifier, "admin")),
+      "NOT_ALLOWED",
+    );
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, ci, now_ms), verifier, "operator")),
+      "NOT_ALLOWED",
+    );
+    assert.is(
+      code(() =>
+        open(SUBJECT, seal(SUBJECT, BODY, ci, now_ms), verifier, "operator", { signs_release: true }),
+      ),
+      "taken",
+    );
+  });
+
+  test("a certificate of another mount, of no CA, of no rank, or out of its time is refused", async () => {
+    const stranger = await (await PeopleCa.make("operators")).person("alice", "admin");
+    const forged = await controllers.person("alice", "operator");
+    const swapped = await operators.person("c1", "controller");
+    const unknown = await operators.person("alice", "root");
+    const old = await operators.person("alice", "operator", { from_ms: -7_200_000, to_ms: -3_600_000 });
+    for (const signer of [stranger, forged, swapped, unknown, old]) {
+      assert.is(
+        code(() => open(SUBJECT, seal(SUBJECT, BODY, signer, now_ms), verifier, "viewer")),
+        "BAD_CERTIFICATE",
+      );
+    }
+    const ca = {
+      certificate: Buffer.from(operators.pem.replaceAll(/-----.*-----|\n/g, ""), "base64").toString("base64"),
+      key: alice.key,
+    };
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, ca, now_ms), verifier, "viewer")),
+      "BAD_CERTIFICATE",
+    );
+  });
+
+  test("a revoked signer is refused", async () => {
+    const mallory = await operators.person("mallory", "admin");
+    assert.is(
+      code(() => open(SUBJECT, seal(SUBJECT, BODY, mallory, now_ms), verifier, "viewer")),
+      "VOIDED",
+    );
+  });
+
+  test("a command works once and near our clock; a challenge makes up for a wrong clock", () => {
+    const nonces = nonceMemory();
+    const sealed = seal(SUBJECT, BODY, alice, now_ms);
+    assert.is(
+      code(() => openCommand(SUBJECT, sealed, verifier, "operator", { now_ms, nonces })),
+      "taken",
+    );
+    assert.is(
+      code(() => openCommand(SUBJECT, sealed, verifier, "operator", { now_ms, nonces })),
+      "REPLAYED",
+    );
+    const late = seal(SUBJECT, BODY, alice, now_ms - 61_000);
+    assert.is(
+      code(() => openCommand(SUBJECT, late, verifier, "operator", { now_ms, nonces })),
+      "CLOCK_SKEW",
+    );
+    const answer = seal(SUBJECT, BODY, alice, now_ms - 61_000, "ab".repeat(16));
+    const challenge = (nonce: string) => nonce === "ab".repeat(16);
+    assert.is(
+      code(() => openCommand(SUBJECT, answer, verifier, "operator", { now_ms, nonces, challenge })),
+      "taken",
+    );
+    assert.is(
+      code(() => openCommand(SUBJECT, answer, verifier, "operator", { now_ms, nonces, challenge })),
+      "REPLAYED",
+    );
+  });
+
+  test("a challenge does not revive a key that expired long ago", () => {
+    const nonce = "cd".repeat(16);
+    const stolen = seal(SUBJECT, BODY, alice, now_ms - 3_700_000, nonce);
+    const now = { now_ms, nonces: nonceMemory(), challenge: (given: string) => given === nonce };
+    assert.is(
+      code(() => openCommand(SUBJECT, stolen, verifier, "operator", now)),
+      "CLOCK_SKEW",
+    );
+  });
+
+  test("an admin key signs bundles only when it is one of ours", () => {
+    const admin = createNkey("user");
+    const admin_key = rawPublic(admin.key).toString("base64");
+    const sealed = seal("trust", BODY, { admin_key, key: admin.key }, now_ms);
+    assert.equal(Buffer.from(openByAdminKey("trust", sealed, [admin_key])), BODY);
+    assert.is(
+      code(() => openByAdminKey("trust", sealed, [])),
+      "NOT_ALLOWED",
+    );
+    assert.is(
+      code(() => openByAdminKey("other", sealed, [admin_key])),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => openByAdminKey("trust", seal("trust", BODY, alice, now_ms), [admin_key])),
+      "UNSIGNED",
+    );
+  });
+
+  test("opening costs at most 0.3 ms", () => {
+    const sealed = seal(SUBJECT, BODY, alice, now_ms);
+    open(SUBJECT, sealed, verifier, "operator");
+    const start = performance.now();
+    for (let round = 0; round < 500; round++) open(SUBJECT, sealed, verifier, "operator");
+    const each_ms = (performance.now() - start) / 500;
+    assert.ok(each_ms <= 0.3, `${each_ms.toFixed(3)} ms each`);
+  });
+});
