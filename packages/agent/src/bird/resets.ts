@@ -65,11 +65,12 @@ function firstDifference(before: DeclaredSession, after: DeclaredSession): strin
   const come = now.find((line) => !old.includes(line));
   if (gone === undefined && come === undefined) return null;
   // A password must not reach a plan or a log.
-  const shown = (line: string | undefined) => {
-    if (line === undefined) return "nothing";
-    return /(^|[ {])(password|key)\b/.test(line) ? "a password" : line;
-  };
-  return `${shown(gone)} became ${shown(come)}`;
+  if (
+    [gone, come].some((line) => line !== undefined && /(^|[ :])(password|passwords|key|keys)\b/.test(line))
+  ) {
+    return "the password changed";
+  }
+  return `${gone ?? "nothing"} became ${come ?? "nothing"}`;
 }
 
 /** The statements whose change resets, in one form each; those in channels with the channel before them. */
