@@ -140,7 +140,8 @@ export class BusState {
       try {
         await this.#dialUntilConnected("reconnected", false);
       } catch (failure) {
-        if (this.#life.signal.aborted) return;
+        // `close()` may still be draining: then only the caller's signal has aborted.
+        if (this.#life.signal.aborted || this.#signal.aborted) return;
         throw failure;
       }
       for (const resolve of this.#wake.splice(0)) resolve();

@@ -1,0 +1,229 @@
+/** The dispatcher and its callers on a real broker: who may, who is meant, what is fresh, who was silent. */
+import { connectBus } from "@muster/ports/bus";
+import { type CallOptions, callMany, callOne } from "@muster/ports/call";
+import { type Handlers, serve } from "@muster/ports/dispatch";
+import {
+  createNkey,
+  type EnvelopeSigner,
+  RPC,
+  type RpcBody,
+  seal,
+  subjects,
+  TrustBundle,
+  verifierOf,
+} from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { type NatsServer, startNats } from "../../kit/nats.ts";
+import { PeopleCa } from "../../kit/people.ts";
+import { suite } from "../../kit/suite.ts";
+
+type Host = { id: string; groups: string[]; clock_off_ms: number; calls: string[] };
+const host = (groups: string[], clock_off_ms = 0): Host => ({
+  id: createNkey("user").public,
+  groups,
+  clock_off_ms,
+  calls: [],
+});
+
+suite(
+  "dispatch",
+  (test) => {
+    let server: NatsServer;
+    let operators: PeopleCa;
+    let alice: EnvelopeSigner;
+    let viewer: EnvelopeSigner;
+    let stranger: EnvelopeSigner;
+    const life = new AbortController();
+    const hosts = [host(["core"]), host(["ixp"]), host(["ixp"], 10 * 60_000)] as const;
+    const ids = hosts.map(({ id }) => id);
+
+    const bus = (name: string) =>
+      connectBus({ servers: [server.address], name, inbox_prefix: `_INBOX_${name}` }, life.signal);
+
+    const started = Date.now() - 60_000;
+    const answer = async (self: Host) => {
+      const verifier = verifierOf(
+        TrustBundle.parse({
+          v: 1,
+          fleet: "lab",
+          version: 1,
+          issued_at: 1,
+          operators_ca: [operators.pem],
+          admin_keys: [`${"A".repeat(43)}=`],
+          broker_ca: [operators.pem],
+          controllers_ca: [operators.pem],
+          services_ca: [operators.pem],
+          identity_ca: [],
+          vault_ca: [],
+          vault: [],
+          brokers: ["localhost"],
+          ssh_host_ca: ["ssh-ed25519 AAAA"],
+          ssh_user_ca: [],
+          voided: [],
+          ssh_krl: null,
+          policy: {},
+        }),
+      );
+      const handlers: Handlers<typeof RPC> = {
+        ping: () => ({ host: self.id, at: 1, version: "1", protocol: 1 }),
+        facts: () => {
+          throw new FleetError("UNSUPPORTED", "not here");
+        },
+        health: () => {
+          throw new TypeError("a mistake");
+        },
+        bgp: () => new Promise(() => {}),
+        plan: () => ({}) as never,
+        reconcile: (_, call) => {
+          self.calls.push(call.principal?.name ?? "");
+          return { generation: 7 };
+        },
+        return: () => ({ generation: 1, content_hash: "0".repeat(64) }),
+        switch: () => ({ thrown: [] }),
+      };
+      serve(
+        {
+          bus: await bus(self.id),
+          table: RPC,
+          handlers,
+          routes: [
+            { pattern: `rpc.${self.id}.*`, logical: (method) => subjects.rpc(self.id, method) },
+            { pattern: "rpc.all.*", logical: (method) => subjects.rpcAll(method) },
+          ],
+          verifier: () => verifier,
+          now: () => Date.now() + self.clock_off_ms,
+          signed_from_ms: started + self.clock_off_ms,
+          self: () => ({ id: self.id, groups: self.groups, labels: {} }),
+        },
+        life.signal,
+      );
+    };
+    const caller = async (signer: EnvelopeSigner | null) => ({
+      bus: await bus("CALLER"),
+      signer,
+      now: Date.now,
+    });
+    const code = async (work: Promise<unknown>) => {
+      try {
+        await work;
+        return "none";
+      } catch (error) {
+        return error instanceof FleetError ? error.code : String(error);
+      }
+    };
+    const reconcile = async (id: string, signer: EnvelopeSigner | null, options: CallOptions = {}) =>
+      callOne(await caller(signer), id, "reconcile", {}, options);
+
+    test.before(async () => {
+      server = await startNats({ tls: false, jetstream: false });
+      operators = await PeopleCa.make("operators");
+      alice = await operators.person("alice", "operator");
+      viewer = await operators.person("bob", "viewer");
+      stranger = await (await PeopleCa.make("other")).person("eve", "operator");
+      await Promise.all(hosts.map(answer));
+    });
+    test.after(async () => {
+      life.abort();
+      await server.stop();
+    });
+
+    test("ping needs no signature", async () => {
+      const reply = await callOne(await caller(null), ids[0] ?? "", "ping", {});
+      assert.is(reply.host, ids[0]);
+    });
+
+    test("authority is enforced", async () => {
+      const id = ids[0] ?? "";
+      assert.is(await code(reconcile(id, null)), "UNSIGNED");
+      assert.is(await code(reconcile(id, viewer)), "NOT_ALLOWED");
+      assert.is(await code(reconcile(id, stranger)), "BAD_CERTIFICATE");
+      assert.equal(hosts[0].calls, []);
+      assert.equal(await reconcile(id, alice), { generation: 7 });
+      assert.equal(hosts[0].calls, ["alice"]);
+    });
+
+    test("a command works once, and only on its own subject", async () => {
+      const [one = "", two = ""] = ids;
+      const wire = await bus("REPLAY");
+      const body = Buffer.from(JSON.stringify({ v: 1, args: {} } satisfies RpcBody));
+      const { headers } = seal(subjects.rpc(one, "reconcile"), body, alice, Date.now());
+      const send = async (id: string) =>
+        (
+          await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 2_000 })
+        ).body.toString();
+      const said = async (id: string) => Buffer.from(await send(id)).toString();
+      assert.match(await said(two), /BAD_SIGNATURE/);
+      const first = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      assert.match(Buffer.from(first.body).toString(), /"ok"/);
+      const again = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      assert.match(Buffer.from(again.body).toString(), /REPLAYED/);
+    });
+
+    test("a skewed host challenges, and the caller answers unseen", async () => {
+      assert.equal(await reconcile(ids[2] ?? "", alice), { generation: 7 });
+      const results = await callMany(await caller(alice), ids, "reconcile", {});
+      assert.is(results.answered.size, 3);
+      assert.equal([results.failed.size, results.silent.length], [0, 0]);
+    });
+
+    test("what was signed before the start needs a challenge", async () => {
+      const id = ids[0] ?? "";
+      const wire = await bus("OLD");
+      const body = Buffer.from(JSON.stringify({ v: 1, args: {} }));
+      const { headers } = seal(subjects.rpc(id, "reconcile"), body, alice, started - 1);
+      const reply = await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      assert.match(Buffer.from(reply.body).toString(), /CLOCK_SKEW.*"challenge":"[0-9a-f]{32}"/);
+    });
+
+    test("a fan-out names who answered, failed and was silent", async () => {
+      const nobody = createNkey("user").public;
+      const began = performance.now();
+      const results = await callMany(await caller(null), [...ids, nobody], "ping", {});
+      assert.is(results.answered.size, 3);
+      assert.equal(results.silent, [nobody]);
+      assert.equal(results.absent, [nobody]);
+      assert.ok(performance.now() - began < 1_000, "it waited although everybody had answered");
+      const failed = await callMany(await caller(alice), ids.slice(0, 2), "facts", {});
+      assert.equal([...failed.failed.values()].map(String), [
+        "FleetError: this cannot be done here: not here",
+        "FleetError: this cannot be done here: not here",
+      ]);
+    });
+
+    test("a broadcast reaches who is meant, and nobody else answers", async () => {
+      const many = [...ids, ...Array.from({ length: 300 }, () => createNkey("user").public)];
+      const all = await callMany(await caller(alice), many, "reconcile", {}, { timeout_ms: 600 });
+      assert.is(all.answered.size, 3);
+      assert.is(all.silent.length, 300);
+      const before = hosts[0].calls.length;
+      const some = await callMany(
+        await caller(alice),
+        many,
+        "reconcile",
+        {},
+        {
+          timeout_ms: 600,
+          filter: { groups: ["ixp"] },
+        },
+      );
+      assert.equal([...some.answered.keys()].sort(), [ids[1], ids[2]].sort());
+      assert.is(hosts[0].calls.length, before);
+    });
+
+    test("a handler's mistakes and lateness are answers", async () => {
+      const id = ids[0] ?? "";
+      assert.is(await code(callOne(await caller(alice), id, "health", {})), "FAILED");
+      assert.is(
+        await code(callOne(await caller(alice), id, "plan", { content: EMPTY, overwrite: [] })),
+        "FAILED",
+      );
+      const wire = await bus("BAD");
+      const reply = await wire.request(`rpc.${id}.constructor`, Buffer.from("{}"), { timeout_ms: 2_000 });
+      assert.match(Buffer.from(reply.body).toString(), /NOT_FOUND/);
+    });
+  },
+  { limit_ms: 15_000 },
+);
+
+const EMPTY = { groups: [], labels: {}, resources: [], switches: [] };
