@@ -1,0 +1,313 @@
+/**
+ * Lab servers: Docker containers that boot Debian with systemd, one network a lab. Starting is idempotent; what a server
+ * was made with is recorded in its labels, so that a changed recipe is noticed and not silently ignored.
+ */
+import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { tar } from "./archive.mjs";
+import { recipeHash } from "./cache.mjs";
+import { run } from "./command.mjs";
+import { docker } from "./docker.mjs";
+import { SetupError } from "./errors.mjs";
+import { addressesOf, findLab } from "./network.mjs";
+
+const BOOT_MS = 90_000;
+/** SIGRTMIN+3 asks systemd for an orderly halt; after this Docker kills. */
+const HALT_S = 15;
+
+/**
+ * @typedef {object} ServerSpec
+ * @property {string} name
+ * @property {string} image tag from `ensureImage`
+ * @property {boolean} [ipv6Only] it loses its IPv4 address at every boot
+ * @property {string[]} [extraAddresses] with prefix length, on eth0 at every boot
+ * @property {Record<string, import("./archive.mjs").Entry>} [files] in place before the first boot
+ * @property {Record<string, string>} [binds] path in the server → directory of this machine, read-only
+ * @property {Record<string, string>} [env] environment of its init (units see it by PassEnvironment=)
+ *
+ * @typedef {object} Server
+ * @property {string} lab
+ * @property {string} name
+ * @property {string} container
+ * @property {string} network
+ * @property {string | undefined} ipv4 undefined on an IPv6-only server
+ * @property {string} ipv6
+ * @property {string} state of the container: running, exited, created, …
+ * @property {string} recipe hash of what it was made with
+ */
+
+/**
+ * Makes and boots a server, or boots the one there is. Returns when systemd says it is up.
+ * @param {import("./network.mjs").Lab} lab
+ * @param {ServerSpec} spec
+ * @param {import("./docker.mjs").Engine} engine
+ * @returns {Promise<Server & { created: boolean, stale: boolean }>} `stale`: it was made with another recipe than `spec`;
+ *   remove it to have the new one
+ */
+export async function startServer(lab, spec, engine) {
+  const recipe = recipeOf(spec);
+  const existing = await findServer(lab.name, spec.name);
+  if (existing !== undefined) {
+    if (existing.state !== "running") await docker(["start", existing.container]);
+    await waitUntilUp(existing);
+    return { ...existing, state: "running", created: false, stale: existing.recipe !== recipe };
+  }
+  const others = await listServers(lab.name);
+  const addresses = addressesOf(
+    lab,
+    spec.name,
+    others.map((other) => other.docker_ipv4),
+  );
+  const container = `muster-${lab.name}-${spec.name}`;
+  await docker(["create", ...createArguments(lab, spec, engine, { container, recipe, addresses })]);
+  await copyIn(/** @type {Server} */ ({ container }), {
+    "/etc/lab/network": networkFile(spec),
+    ...spec.files,
+  });
+  await docker(["start", container]);
+  const server = await findServer(lab.name, spec.name);
+  if (server === undefined) throw new SetupError(`${container} was made and is gone again`);
+  await waitUntilUp(server);
+  return { ...server, created: true, stale: false };
+}
+
+/**
+ * The servers of one lab or of all, by name.
+ * @param {string} [lab]
+ * @returns {Promise<(Server & { docker_ipv4: string })[]>} `docker_ipv4`: what Docker gave it, used or not
+ */
+export async function listServers(lab) {
+  const label = lab === undefined ? "label=muster.lab" : `label=muster.lab=${lab}`;
+  const ids = (await docker(["ps", "--all", "--quiet", "--no-trunc", "--filter", label])).stdout
+    .split("\n")
+    .filter(Boolean);
+  if (ids.length === 0) return [];
+  const inspected = await run("docker", ["inspect", "--type", "container", ...ids]); // one may go away in between
+  return JSON.parse(inspected.stdout)
+    .map(parseServer)
+    .sort((a, b) => a.container.localeCompare(b.container));
+}
+
+/**
+ * @param {string} lab
+ * @param {string} name
+ */
+export async function findServer(lab, name) {
+  const { code, stdout } = await run("docker", ["inspect", "--type", "container", `muster-${lab}-${name}`]);
+  return code === 0 ? parseServer(JSON.parse(stdout)[0]) : undefined;
+}
+
+/**
+ * Runs a program in a server as root.
+ * @param {Server} server
+ * @param {string[]} argv
+ * @param {{ input?: string | Buffer, timeout_ms?: number, env?: Record<string, string>, signal?: AbortSignal }} [options]
+ *   after `timeout_ms` (default 60 s) code 124 comes back; the program in the server may still run
+ * @returns {Promise<import("./command.mjs").Result>} also for a non-zero exit
+ */
+export function exec(server, argv, { input, timeout_ms = 60_000, env = {}, signal } = {}) {
+  const environment = Object.entries(env).flatMap(([key, value]) => ["--env", `${key}=${value}`]);
+  const options = {
+    timeout_ms,
+    ...(input === undefined ? {} : { input }),
+    ...(signal === undefined ? {} : { signal }),
+  };
+  return run(
+    "docker",
+    ["exec", ...(input === undefined ? [] : ["--interactive"]), ...environment, server.container, ...argv],
+    options,
+  );
+}
+
+/**
+ * Like `exec`; a non-zero exit throws with what was said. Returns standard output.
+ * @param {Server} server
+ * @param {string[]} argv
+ * @param {Parameters<typeof exec>[2]} [options]
+ */
+export async function mustExec(server, argv, options) {
+  const { code, stdout, stderr } = await exec(server, argv, options);
+  if (code !== 0)
+    throw new SetupError(`${server.name}: ${argv.join(" ")} exited ${code}: ${(stderr || stdout).trim()}`);
+  return stdout;
+}
+
+/**
+ * Puts files into a server, running or not, with owner and mode; missing parents are made. `/run` and `/tmp` are refused:
+ * they are memory there, and Docker would write beneath them without a word.
+ * @param {Server} server
+ * @param {Record<string, import("./archive.mjs").Entry>} files
+ */
+export async function copyIn(server, files) {
+  const hidden = Object.keys(files).find((path) => /^\/?(run|tmp|var\/run|dev|proc|sys)\//.test(path));
+  if (hidden !== undefined)
+    throw new SetupError(`${hidden}: cannot be copied in (a memory file system there); write it by exec`);
+  await docker(["cp", "-", `${server.container}:/`], { input: tar(files) });
+}
+
+/**
+ * An orderly reboot; returns when the server is up again.
+ * @param {Server} server
+ */
+export async function restart(server) {
+  await docker(["restart", "--time", String(HALT_S), server.container]);
+  await waitUntilUp(server);
+}
+
+/**
+ * Power loss: nothing in the server gets to say goodbye. `start` brings it back.
+ * @param {Server} server
+ */
+export async function kill(server) {
+  await docker(["kill", "--signal", "KILL", server.container]);
+}
+
+/**
+ * Boots a server that is off; returns when it is up.
+ * @param {Server} server
+ */
+export async function start(server) {
+  await docker(["start", server.container]);
+  await waitUntilUp(server);
+}
+
+/**
+ * Removes a server and all that is in it; none is no error.
+ * @param {Server} server
+ */
+export async function remove(server) {
+  await docker(["rm", "--force", "--volumes", server.container]);
+}
+
+/**
+ * Removes a lab: its servers and its network.
+ * @param {string} name
+ * @returns {Promise<number>} servers removed
+ */
+export async function removeLab(name) {
+  const servers = await listServers(name);
+  await Promise.all(servers.map(remove));
+  const lab = await findLab(name);
+  if (lab !== undefined) await docker(["network", "rm", lab.network]);
+  return servers.length;
+}
+
+/**
+ * Returns when systemd has started everything; throws with the failed units if one failed, or after 90 s.
+ * @param {Server} server
+ */
+export async function waitUntilUp(server) {
+  const script =
+    "until [ -S /run/systemd/private ]; do sleep 0.05; done; exec systemctl is-system-running --wait";
+  const deadline = Date.now() + BOOT_MS;
+  let last = "";
+  while (Date.now() < deadline) {
+    const { stdout, stderr } = await exec(server, ["sh", "-c", script], {
+      timeout_ms: deadline - Date.now(),
+    });
+    last = stdout.trim() || stderr.trim();
+    if (last === "running") return;
+    if (last === "degraded") {
+      const failed = await exec(server, ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]);
+      throw new SetupError(`${server.container}: units failed at boot:\n${failed.stdout.trim()}`);
+    }
+    await sleep(200);
+  }
+  throw new SetupError(`${server.container}: not up after ${BOOT_MS / 1000} s: ${last}`);
+}
+
+/**
+ * @param {import("./network.mjs").Lab} lab
+ * @param {ServerSpec} spec
+ * @param {import("./docker.mjs").Engine} engine
+ * @param {{ container: string, recipe: string, addresses: import("./network.mjs").Addresses }} made
+ */
+function createArguments(lab, spec, engine, { container, recipe, addresses }) {
+  const hosts = lab.planned
+    .filter((other) => other.name !== spec.name)
+    .flatMap((other) => {
+      const { ipv4, ipv6 } = addressesOf(lab, other.name, []);
+      return other.ipv6Only || spec.ipv6Only
+        ? [`${other.name}:${ipv6}`]
+        : [`${other.name}:${ipv4}`, `${other.name}:${ipv6}`];
+    });
+  return [
+    ...["--name", container, "--hostname", spec.name, "--network", lab.network, "--network-alias", spec.name],
+    ...["--ip", addresses.ipv4, "--ip6", addresses.ipv6],
+    ...hosts.flatMap((host) => ["--add-host", host]),
+    ...[
+      "--label",
+      `muster.lab=${lab.name}`,
+      "--label",
+      `muster.server=${spec.name}`,
+      "--label",
+      `muster.recipe=${recipe}`,
+    ],
+    ...(spec.ipv6Only ? ["--label", "muster.ipv6only=yes"] : []),
+    ...["NET_ADMIN", "SYS_ADMIN", "NET_RAW", "NET_BROADCAST"].flatMap((capability) => [
+      "--cap-add",
+      capability,
+    ]),
+    ...["--device", "/dev/net/tun", "--security-opt", "seccomp=unconfined"],
+    ...(engine.apparmor ? ["--security-opt", "apparmor=unconfined"] : []),
+    ...(engine.cgroup_version === 2 ? ["--cgroupns=host"] : []),
+    ...[
+      "--tmpfs",
+      "/run:exec",
+      "--tmpfs",
+      "/tmp:exec",
+      "--tmpfs",
+      "/run/lock",
+      "--volume",
+      "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+    ],
+    ...["--sysctl", "net.ipv6.conf.all.disable_ipv6=0", "--sysctl", "net.ipv6.conf.default.accept_dad=0"],
+    ...["--stop-signal", "SIGRTMIN+3", "--stop-timeout", String(HALT_S), "--env", "container=docker"],
+    ...Object.entries(spec.env ?? {}).flatMap(([key, value]) => ["--env", `${key}=${value}`]),
+    ...Object.entries(spec.binds ?? {}).flatMap(([path, directory]) => [
+      "--volume",
+      `${directory}:${path}:ro`,
+    ]),
+    spec.image,
+  ];
+}
+
+/**
+ * @param {ServerSpec} spec
+ * @returns {import("./archive.mjs").Entry}
+ */
+function networkFile(spec) {
+  const addresses = (spec.extraAddresses ?? []).join(" ");
+  return { content: `ADDRESSES="${addresses}"\nIPV6_ONLY="${spec.ipv6Only ? "yes" : ""}"\n` };
+}
+
+/** @param {ServerSpec} spec */
+function recipeOf(spec) {
+  const files = Object.entries(spec.files ?? {}).map(([path, entry]) => [
+    path,
+    {
+      ...entry,
+      content: entry.content?.toString("base64"),
+      ...(entry.from ? { from: recipeHash(readFileSync(entry.from, "latin1")) } : {}),
+    },
+  ]);
+  return recipeHash({ ...spec, files });
+}
+
+/** @param {any} inspected as `docker inspect` prints it */
+function parseServer(inspected) {
+  const labels = inspected.Config.Labels;
+  const [network, endpoint] = Object.entries(inspected.NetworkSettings.Networks)[0] ?? ["", {}];
+  const docker_ipv4 = endpoint.IPAMConfig?.IPv4Address || endpoint.IPAddress || "";
+  return {
+    lab: labels["muster.lab"],
+    name: labels["muster.server"],
+    container: inspected.Name.replace(/^\//, ""),
+    network,
+    docker_ipv4,
+    ipv4: labels["muster.ipv6only"] === "yes" ? undefined : docker_ipv4,
+    ipv6: endpoint.IPAMConfig?.IPv6Address || endpoint.GlobalIPv6Address || "",
+    state: inspected.State.Status,
+    recipe: labels["muster.recipe"],
+  };
+}
