@@ -48,10 +48,10 @@ export class PeopleCa {
     this.#subject = subject;
   }
 
-  /** A CA that issues leaves. */
-  static async make(name: string): Promise<PeopleCa> {
+  /** A CA that issues leaves; `ou` for a broker's CA that commits to other keys. */
+  static async make(name: string, ou?: string): Promise<PeopleCa> {
     const pair = await makePair();
-    const subject = `CN=${name}`;
+    const subject = ou === undefined ? `CN=${name}` : `OU=${ou}, CN=${name}`;
     const certificate = await x509.X509CertificateGenerator.createSelfSigned({
       serialNumber: "01",
       name: subject,

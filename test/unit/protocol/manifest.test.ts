@@ -1,0 +1,167 @@
+/** Manifests, plans and resources: what a host may be told, and that nothing else gets through the schemas. */
+import * as assert from "uvu/assert";
+import {
+  CertificateReader,
+  canonicalize,
+  createNkey,
+  DEFAULT_SWITCHES,
+  FleetError,
+  hashOfContent,
+  type Manifest,
+  openManifest,
+  parse,
+  planIndex,
+  Resource,
+  type Step,
+  seal,
+  splitRef,
+  subjects,
+  type Verifier,
+} from "../../../packages/protocol/src/index.ts";
+import { PeopleCa, type Person } from "../../kit/people.ts";
+import { suite } from "../../kit/suite.ts";
+
+const code = (run: () => unknown): string => {
+  try {
+    run();
+  } catch (error) {
+    if (error instanceof FleetError) return error.code;
+    throw error;
+  }
+  return "taken";
+};
+
+suite("manifest", (test) => {
+  const id = createNkey("user").public;
+  const target = { fleet: "as64500", id };
+  let alice: Person;
+  let verifier: Verifier;
+  const motd = { kind: "file", name: "/etc/motd", spec: { content: "hello\n" }, needs: [] };
+
+  const make = (resources: unknown[], over: Partial<Manifest> = {}): Manifest => {
+    const content = {
+      groups: ["ixp"],
+      labels: {},
+      resources: resources.map((each) => Resource.parse(each)),
+      switches: DEFAULT_SWITCHES,
+    };
+    return {
+      v: 1,
+      fleet: "as64500",
+      host: "ixp1",
+      id,
+      generation: 4,
+      release: { id: "0".repeat(32), return_to: null, not_after: Date.now() },
+      content,
+      content_hash: hashOfContent(content),
+      intent: { message: "", plan_index: null, overwrite: [], force: false, within_ms: null },
+      rolled_back: {},
+      ...over,
+    };
+  };
+  const sealed = (manifest: unknown, subject = subjects.desired(id)) =>
+    seal(subject, Buffer.from(JSON.stringify(manifest)), alice, Date.now());
+
+  test.before(async () => {
+    const operators = await PeopleCa.make("operators");
+    alice = await operators.person("alice", "operator");
+    verifier = {
+      certificates: new CertificateReader({ operators: [operators.pem], controllers: [] }),
+      voided: () => false,
+    };
+  });
+
+  test("a good one opens with defaults filled in", () => {
+    const opened = openManifest(sealed(make([motd])), target, verifier);
+    assert.is(opened.by, "alice");
+    assert.equal(opened.manifest.content.resources[0]?.spec, {
+      content: "hello\n",
+      owner: "root",
+      group: "root",
+      mode: "0644",
+    });
+  });
+
+  test("for another host, altered, twice the same resource, too large: refused", () => {
+    const other = createNkey("user").public;
+    assert.is(
+      code(() => openManifest(sealed(make([motd])), { fleet: "as64500", id: other }, verifier)),
+      "BAD_SIGNATURE",
+    );
+    assert.is(
+      code(() => openManifest(sealed(make([motd], { id: other })), target, verifier)),
+      "WRONG_TARGET",
+    );
+    assert.is(
+      code(() => openManifest(sealed(make([motd], { content_hash: "0".repeat(64) })), target, verifier)),
+      "ALTERED",
+    );
+    assert.is(
+      code(() => openManifest(sealed(make([motd, motd])), target, verifier)),
+      "INVALID",
+    );
+    assert.is(
+      code(() => openManifest(sealed({ ...make([motd]), extra: 1 }), target, verifier)),
+      "INVALID",
+    );
+    const large = { headers: sealed(make([motd])).headers, body: Buffer.alloc(1024 * 1024) };
+    assert.is(
+      code(() => openManifest(large, target, verifier)),
+      "TOO_LARGE",
+    );
+  });
+
+  test("resources: unknown kind, field, bad path and bare mode say what would be right", () => {
+    const cases: [object, RegExp][] = [
+      [{ ...motd, kind: "fil" }, /kind/],
+      [{ ...motd, name: "etc/motd" }, /absolute path/],
+      [{ ...motd, name: "/etc/../etc/motd" }, /absolute path/],
+      [{ ...motd, spec: { content: "", mode: "644" } }, /quoted string of octal digits/],
+      [{ ...motd, spec: { content: "", moed: "0644" } }, /moed/],
+      [{ kind: "bird", name: "second", spec: { config: "" }, needs: [] }, /must be main/],
+      [{ kind: "sysctl", name: "swap", spec: { value: "1" }, needs: [] }, /net\.ipv6/],
+    ];
+    for (const [resource, words] of cases) assert.throws(() => parse(Resource, resource, "resource"), words);
+  });
+
+  test("kind and name come apart at the first slash", () => {
+    assert.equal(splitRef("file//etc/motd"), { kind: "file", name: "/etc/motd" });
+    assert.throws(() => splitRef("volume/x"), /not a kind/);
+  });
+
+  test("a plan's index is made of what would be done, not of how it is told", () => {
+    const step: Step = {
+      ref: "file//etc/motd",
+      action: "write",
+      args: { a: 1 },
+      why: "new",
+      reversible: true,
+    };
+    const index = planIndex({ content_hash: "0", steps: [step] });
+    assert.is(
+      planIndex({ content_hash: "0", steps: [{ ...step, why: "told otherwise", diff: "+x" }] }),
+      index,
+    );
+    assert.is.not(planIndex({ content_hash: "0", steps: [{ ...step, args: { a: 2 } }] }), index);
+    assert.is.not(planIndex({ content_hash: "1", steps: [step] }), index);
+  });
+
+  test("RFC 8785: the vectors of its section 3.2.3 and 3.2.2", () => {
+    const input = {
+      "\u20ac": "Euro",
+      "\r": "CR",
+      "\ufb33": "Hebrew",
+      "1": "One",
+      "\ud83d\ude00": "Smile",
+      "\u0080": "Control",
+      "\u00f6": "o",
+    };
+    const order = Object.values(JSON.parse(canonicalize(input)) as object);
+    assert.equal([...order].sort(), [...Object.values(input)].sort());
+    assert.ok(canonicalize(input).indexOf("Smile") < canonicalize(input).indexOf("Hebrew"));
+    assert.is(
+      canonicalize({ b: [333333333.3333333, 1e30, 4.5, 2e-3], a: "\u000f\n" }),
+      '{"a":"\\u000f\\n","b":[333333333.3333333,1e+30,4.5,0.002]}',
+    );
+  });
+});
