@@ -19,10 +19,10 @@ export interface KeyValue {
   /** Only if there is none: else `CONFLICT`. With `ttl_s` it goes by itself. Returns the revision. */
   create(key: string, value: Uint8Array, options?: { ttl_s?: number }): Promise<number>;
   /** Only if `revision` is the newest: else `CONFLICT`. */
-  update(key: string, value: Uint8Array, revision: number): Promise<number>;
+  update(key: string, value: Uint8Array, revision: number, options?: { ttl_s?: number }): Promise<number>;
   put(key: string, value: Uint8Array): Promise<number>;
-  /** With `revision` only if that is the newest: else `CONFLICT`. */
-  delete(key: string, options?: { revision?: number }): Promise<void>;
+  /** With `revision` only if that is the newest: else `CONFLICT`. With `ttl_s` the marker of the deletion goes by itself. */
+  delete(key: string, options?: { revision?: number; ttl_s?: number }): Promise<void>;
   /** Every living key below a filter (`>` = all), with its newest value. */
   entries(filter?: string): Promise<KeyValueEntry[]>;
 }
@@ -70,13 +70,19 @@ export function keyValue(
           .seq;
       }
     },
-    update: async (key, value, revision) =>
-      (await stored.publishStored(subjectOf(key), value, { expected_last_subject_seq: revision })).seq,
+    update: async (key, value, revision, options = {}) =>
+      (
+        await stored.publishStored(subjectOf(key), value, {
+          expected_last_subject_seq: revision,
+          ...(options.ttl_s === undefined ? {} : { ttl_s: options.ttl_s }),
+        })
+      ).seq,
     put: async (key, value) => (await stored.publishStored(subjectOf(key), value)).seq,
     async delete(key, options = {}) {
       await stored.publishStored(subjectOf(key), DELETED, {
         headers: { "KV-Operation": "DEL" },
         ...(options.revision === undefined ? {} : { expected_last_subject_seq: options.revision }),
+        ...(options.ttl_s === undefined ? {} : { ttl_s: options.ttl_s }),
       });
     },
     async entries(filter = ">") {

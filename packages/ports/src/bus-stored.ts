@@ -48,13 +48,14 @@ export interface BusStored {
     options?: PublishStoredOptions,
   ): Promise<{ seq: number; duplicate: boolean }>;
   /**
-   * Everything a stream holds on the subjects of a filter, oldest first, in batches; ends at what is newest now.
+   * Everything a stream holds on the subjects of a filter, oldest first, in batches; ends at what is newest now. Begins at
+   * `from_seq`, or at what was stored at `from_time_ms`.
    * For controllers: it needs the right to `$JS.API.DIRECT.GET.<stream>`, which reads the whole stream.
    */
   readAll(
     stream: string,
     filter: string,
-    options?: { from_seq?: number; batch?: number; timeout_ms?: number },
+    options?: { from_seq?: number; from_time_ms?: number; batch?: number; timeout_ms?: number },
   ): AsyncGenerator<StoredMessage, void, undefined>;
   kv(bucket: string): KeyValue;
 }
@@ -102,15 +103,18 @@ export function busStored(requests: BusRequests): BusStored {
   async function* readAll(
     stream: string,
     filter: string,
-    options: { from_seq?: number; batch?: number; timeout_ms?: number } = {},
+    options: { from_seq?: number; from_time_ms?: number; batch?: number; timeout_ms?: number } = {},
   ): AsyncGenerator<StoredMessage, void, undefined> {
     const api = `$JS.API.DIRECT.GET.${streamName(stream)}`;
     const batch = options.batch ?? 256;
-    let seq = Math.max(1, options.from_seq ?? 1);
+    let from: { seq: number } | { start_time: string } =
+      options.from_time_ms === undefined
+        ? { seq: Math.max(1, options.from_seq ?? 1) }
+        : { start_time: new Date(options.from_time_ms).toISOString() };
     for (;;) {
       const found: StoredMessage[] = [];
       let pending = 0;
-      const body = Buffer.from(JSON.stringify({ seq, batch, next_by_subj: filterSubject(filter) }));
+      const body = Buffer.from(JSON.stringify({ ...from, batch, next_by_subj: filterSubject(filter) }));
       await requests.collect(api, body, { timeout_ms: options.timeout_ms ?? TIMEOUT_MS }, (message) => {
         // 404: nothing at or after `seq`; 204: the end of this batch.
         if (message.status === 404) return true;
@@ -124,7 +128,7 @@ export function busStored(requests: BusRequests): BusStored {
       yield* found;
       const last = found.at(-1);
       if (last === undefined || !(pending > 0)) return;
-      seq = last.seq + 1;
+      from = { seq: last.seq + 1 };
     }
   }
 

@@ -73,15 +73,42 @@ export async function makeCsr(private_pem: string, subject: Subject): Promise<st
   return `${request.toString("pem")}\n`;
 }
 
-/** A self-signed P-256 CA that may sign leaves only (path length 0). `not_after` in milliseconds since 1970. */
-export async function makeCa(options: { common_name: string; not_after: number }): Promise<Ca> {
+/**
+ * The public key (SubjectPublicKeyInfo, PEM) of a PKCS#10 request whose own signature holds: whoever made it has the key.
+ * FleetError `INVALID` for what cannot be read, and `BAD_PROOF` for a signature of another key.
+ */
+export async function readCsr(csr_pem: string): Promise<{ public_pem: string }> {
+  const x509 = await library();
+  let request: InstanceType<typeof x509.Pkcs10CertificateRequest>;
+  try {
+    request = new x509.Pkcs10CertificateRequest(csr_pem);
+  } catch (cause) {
+    throw new FleetError("INVALID", "the certificate request is not PKCS#10 PEM", { cause });
+  }
+  if (!(await request.verify(webcrypto).catch(() => false)))
+    throw new FleetError("BAD_PROOF", "the certificate request is not signed by its own key");
+  return { public_pem: `${request.publicKey.toString("pem")}\n` };
+}
+
+/**
+ * A self-signed P-256 CA that may sign leaves only (path length 0). `not_after` in milliseconds since 1970; `unit` is the
+ * subject's OU (the broker CA holds the hash of the anchored keys there).
+ */
+export async function makeCa(options: {
+  common_name: string;
+  not_after: number;
+  unit?: string;
+}): Promise<Ca> {
   const x509 = await library();
   const { private_pem } = makeKey("p256");
   const { keys } = await importPair(private_pem);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned(
     {
       serialNumber: serial(),
-      name: [{ CN: [checkedName(options.common_name)] }],
+      name: [
+        { CN: [checkedName(options.common_name)] },
+        ...(options.unit === undefined ? [] : [{ OU: [checkedName(options.unit)] }]),
+      ],
       notBefore: new Date(Date.now() - CLOCK_SLACK_MS),
       notAfter: new Date(options.not_after),
       keys,

@@ -1,6 +1,6 @@
 /** An event: a change that happened, on `event.<id>.<host>.<kind>`. The sentence is for people, the fields for programs. */
 import { z } from "zod";
-import { Instant, ResourceRef } from "./names.ts";
+import { Instant, RandomId, ResourceRef } from "./names.ts";
 
 export const EVENT_KINDS = [
   "enrolment",
@@ -25,6 +25,7 @@ export const FleetEvent = z.object({
   what: z.string().max(4_000).describe("The whole sentence, as ctl prints it behind the host's name."),
   ref: ResourceRef.optional(),
   session: z.string().optional(),
+  rollout: RandomId.optional(),
   by: z.string().optional().describe("The person whose order it was."),
   diff: z.string().max(65_536).optional(),
 });
