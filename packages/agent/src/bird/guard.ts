@@ -38,8 +38,6 @@ export type GuardResult = { readonly ok: boolean; readonly failures: readonly Gu
 const FLAPPED = "flapped in the last hour";
 const REMOVED = "not in the new configuration";
 const IMPORT_SHARE = 0.1;
-/** Below this count a tenth is less than one route, and nothing may be lost. */
-const SMALL_COUNT = 10;
 
 /**
  * @param before the sessions as BIRD shows them just before the change
@@ -119,8 +117,9 @@ function compare(guarded: GuardedSession, now: readonly SeenSession[] | null): G
   });
 }
 
+/** Rounded down: of fewer than ten routes none may be lost. */
 function allowedLoss(before: number): number {
-  return before < SMALL_COUNT ? 0 : Math.floor(before * IMPORT_SHARE);
+  return Math.floor(before * IMPORT_SHARE);
 }
 
 function grouped(count: number): string {

@@ -183,7 +183,7 @@ export const BgpSession = z.object({
 export type BgpSession = z.infer<typeof BgpSession>;
 
 export const BgpDaemon = z.object({
-  name: z.literal("bird").or(z.string()).describe("Which routing daemon: bird."),
+  name: z.string().describe("Which routing daemon: bird."),
   reachable: z.boolean().describe("False: its control socket did not answer, and the rest is unknown."),
   error: z.string().nullable().describe("Why it is not reachable."),
   version: z.string().nullable().describe("As printed: 2.0.12."),

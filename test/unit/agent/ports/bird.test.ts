@@ -1,4 +1,5 @@
 /** The socket port against a fake BIRD on a real socket: chunking, limits, loss, restart, silence. */
+import { renameSync } from "node:fs";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { lastCode } from "../../../../packages/agent/src/bird/framing.ts";
@@ -148,6 +149,20 @@ suite(
         await fake.start();
         assert.is(lastCode(await bird.command("show status")), 13);
         assert.is(fake.connections, 2);
+      }));
+
+    test("a socket made anew is reached even while the old daemon keeps its connection open", () =>
+      withBird(async (old, options, signal) => {
+        const bird = connectBird(options, signal);
+        await bird.command("show status");
+        const fresh = fakeBird({ greeting: "0001 BIRD 3.3.2 ready.\n" });
+        fresh.answers.set("restrict", transcript("2.0.12", "restrict"));
+        fresh.answers.set("show status", transcript("3.3.2", "show-status"));
+        await fresh.start();
+        renameSync(fresh.socketPath, old.socketPath);
+        const reply = await bird.command("show status");
+        await fresh.dispose();
+        assert.is(reply.lines[0]?.text, "BIRD 3.3.2");
       }));
 
     test("no greeting is silence", () =>
