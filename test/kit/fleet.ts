@@ -1,0 +1,298 @@
+/**
+ * A fleet without Vault for tests: a real nats-server in operator mode with TLS, the accounts SYS, FLEET and ENROL built from the tables of
+ * `protocol`, its streams, CAs of operators and controllers, and a signed trust bundle. Signing keys are in memory.
+ */
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { join } from "node:path";
+import { type Bus, type BusCredentials, connectBus } from "@muster/ports/bus";
+import { type Ca, makeCa } from "@muster/ports/csr";
+import {
+  accountJwt,
+  anchoredKeysHash,
+  anchorOf,
+  createNkey,
+  type Envelope,
+  memorySigner,
+  type Nkey,
+  operatorJwt,
+  PERMISSIONS,
+  patterns,
+  ROLES,
+  type Role,
+  rawPublic,
+  SENTINEL_PERMISSIONS,
+  SETUP_PERMISSIONS,
+  STREAMS,
+  type StreamSpec,
+  seal,
+  sentinelJwt,
+  signEd25519,
+  storeEnvelope,
+  subjects,
+  type TrustBundle,
+  userJwt,
+} from "@muster/protocol";
+import { type NatsServer, startNats } from "./nats.ts";
+import { PeopleCa, type Person } from "./people.ts";
+
+const DAY_MS = 86_400_000;
+const MIB = 1024 * 1024;
+/** A real key in OpenSSH's form, for what only has to look like one. */
+export const SSH_PUBLIC_KEY =
+  "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIDNzXbEk1Pqt5AyEd4kx8pKmVx0xnkHpgLOyGqHbRcA";
+
+export type TestFleet = {
+  readonly name: string;
+  readonly server: NatsServer;
+  readonly broker_ca: Ca;
+  readonly anchor: string;
+  /** Public key of account FLEET. */
+  readonly account: string;
+  /** The scoped signing keys of FLEET. */
+  readonly roles: Readonly<Record<Role, Nkey>>;
+  readonly operators: PeopleCa;
+  readonly controllers: PeopleCa;
+  readonly admin_key: KeyObject;
+  /** The newest trust bundle that was published, and its envelope. */
+  bundle: TrustBundle;
+  bundle_envelope: Envelope;
+  /** A person with a certificate of that OU: viewer, operator, admin, ci, kit. */
+  person(name: string, ou?: string): Promise<Person>;
+  /** Bus credentials of a role; the nkey's public part is the id. */
+  credentials(role: Role, name: string, key?: Nkey): Promise<BusCredentials & { id: string }>;
+  /** A connection of a role, with its inbox prefix. */
+  connect(
+    role: Role,
+    name: string,
+    signal: AbortSignal,
+    key?: Nkey,
+  ): Promise<{ bus: Bus; id: string; key: Nkey }>;
+  /** A connection without credentials: account ENROL. */
+  anonymous(signal: AbortSignal): Promise<Bus>;
+  /** Signs a bundle with the admin key. */
+  signBundle(bundle: TrustBundle): Envelope;
+  stop(): Promise<void>;
+};
+
+export async function startFleet(options: { name?: string } = {}): Promise<TestFleet> {
+  const name = options.name ?? "lab";
+  const operators = await PeopleCa.make("operators");
+  const controllers = await PeopleCa.make("controllers");
+  const admin_key = generateKeyPairSync("ed25519").privateKey;
+  const anchored = {
+    operators_ca: [operators.pem],
+    admin_keys: [rawPublic(admin_key).toString("base64")],
+  };
+  const broker_ca = await makeCa({
+    common_name: `${name} brokers`,
+    unit: anchoredKeysHash(anchored),
+    not_after: Date.now() + 365 * DAY_MS,
+  });
+  const jwts = await makeAccounts(name);
+  const server = await startNats({ ca: broker_ca, config: (directory) => operatorMode(directory, jwts) });
+  const brokers = [server.address];
+
+  const bundle: TrustBundle = {
+    v: 1,
+    fleet: name,
+    version: 1,
+    issued_at: Date.now(),
+    ...anchored,
+    broker_ca: [broker_ca.certificate_pem],
+    controllers_ca: [controllers.pem],
+    services_ca: [broker_ca.certificate_pem],
+    identity_ca: [],
+    vault_ca: [],
+    vault: [],
+    brokers,
+    ssh_host_ca: [SSH_PUBLIC_KEY],
+    ssh_user_ca: [],
+    voided: [],
+    ssh_krl: null,
+    policy: {
+      controller_may: ["ping", "facts", "health", "bgp", "reconcile", "return"],
+      operators: {},
+    },
+  };
+  const signBundle = (next: TrustBundle) =>
+    seal(
+      subjects.trust(),
+      Buffer.from(JSON.stringify(next)),
+      { admin_key: anchored.admin_keys[0] ?? "", key: admin_key },
+      Date.now(),
+    );
+
+  const dial = (
+    credentials: BusCredentials | null,
+    inbox_prefix: string,
+    label: string,
+    signal: AbortSignal,
+  ) =>
+    connectBus(
+      {
+        servers: brokers,
+        ca_pem: broker_ca.certificate_pem,
+        name: label,
+        inbox_prefix,
+        credentials: () => credentials,
+        reconnect_max_ms: 100,
+        first_connect: "once",
+      },
+      signal,
+    );
+  const credentialsOf = async (signer: Nkey, label: string, key: Nkey) => ({
+    id: key.public,
+    jwt: await userJwt(
+      { name: label, key: key.public, account: jwts.fleet.public, expires_ms: Date.now() + DAY_MS },
+      memorySigner(signer),
+      Date.now(),
+    ),
+    sign: (nonce: Uint8Array) => signEd25519(key.key, nonce),
+  });
+
+  const fleet: TestFleet = {
+    name,
+    server,
+    broker_ca,
+    anchor: anchorOf(broker_ca.certificate_pem),
+    account: jwts.fleet.public,
+    roles: jwts.roles,
+    operators,
+    controllers,
+    admin_key,
+    bundle,
+    bundle_envelope: signBundle(bundle),
+    person: (person, ou = "operator") => operators.person(person, ou),
+    credentials: (role, label, key = createNkey("user")) => credentialsOf(jwts.roles[role], label, key),
+    async connect(role, label, signal, key = createNkey("user")) {
+      const credentials = await credentialsOf(jwts.roles[role], label, key);
+      const bus = await dial(credentials, subjects.inboxPrefix(credentials.id), label, signal);
+      return { bus, id: credentials.id, key };
+    },
+    anonymous: (signal) => dial(null, subjects.enrolInboxPrefix(), "new machine", signal),
+    signBundle,
+    stop: () => server.stop(),
+  };
+
+  const setup_life = new AbortController();
+  const setup_key = createNkey("user");
+  const setup_credentials = await credentialsOf(jwts.setup, "setup", setup_key);
+  const setup = await dial(
+    setup_credentials,
+    subjects.inboxPrefix(setup_key.public),
+    "setup",
+    setup_life.signal,
+  );
+  for (const spec of STREAMS) await makeStream(setup, spec);
+  await setup.publishStored(subjects.trust(), fleet.bundle_envelope.body, {
+    headers: fleet.bundle_envelope.headers,
+  });
+  await setup.close();
+  setup_life.abort();
+  return fleet;
+}
+
+type Accounts = {
+  readonly operator_jwt: string;
+  readonly preload: Readonly<Record<string, string>>;
+  readonly system: string;
+  readonly sentinel_jwt: string;
+  readonly fleet: Nkey;
+  readonly setup: Nkey;
+  readonly roles: Record<Role, Nkey>;
+};
+
+async function makeAccounts(name: string): Promise<Accounts> {
+  const now = Date.now();
+  const [operator, system, fleet, enrol, setup] = [
+    createNkey("operator"),
+    createNkey("account"),
+    createNkey("account"),
+    createNkey("account"),
+    createNkey("account"),
+  ];
+  const roles = Object.fromEntries(ROLES.map((role) => [role, createNkey("account")])) as Record<Role, Nkey>;
+  const signer = memorySigner(operator);
+  const sign = (spec: Parameters<typeof accountJwt>[0]) => accountJwt(spec, signer, now);
+  const preload = {
+    [system.public]: await sign({ name: "SYS", key: system.public, scopes: [], jetstream: false }),
+    [fleet.public]: await sign({
+      name: "FLEET",
+      key: fleet.public,
+      jetstream: true,
+      exports: [{ name: "enrol", subject: patterns.enrol }],
+      scopes: [
+        ...ROLES.map((role) => ({ role, key: roles[role].public, permissions: PERMISSIONS[role] })),
+        { role: "setup", key: setup.public, permissions: SETUP_PERMISSIONS },
+      ],
+    }),
+    [enrol.public]: await sign({
+      name: "ENROL",
+      key: enrol.public,
+      jetstream: false,
+      scopes: [],
+      imports: [{ name: "enrol", subject: patterns.enrol, account: fleet.public }],
+      limits: { connections: 1_000, subscriptions: 10_000, payload_bytes: 64 * 1024 },
+    }),
+  };
+  return {
+    operator_jwt: await operatorJwt(
+      { name, key: operator.public, signing_keys: [], system_account: system.public },
+      signer,
+      now,
+    ),
+    preload,
+    system: system.public,
+    sentinel_jwt: await sentinelJwt(
+      { key: createNkey("user").public, permissions: SENTINEL_PERMISSIONS },
+      memorySigner(enrol),
+      now,
+    ),
+    fleet,
+    setup,
+    roles,
+  };
+}
+
+function operatorMode(directory: string, jwts: Accounts): string {
+  const preload = Object.entries(jwts.preload).map(([key, jwt]) => `  ${key}: "${jwt}"`);
+  return [
+    `operator: "${jwts.operator_jwt}"`,
+    `system_account: ${jwts.system}`,
+    `resolver: { type: full, dir: "${join(directory, "jwt")}", allow_delete: true, interval: "2m" }`,
+    "resolver_preload: {",
+    ...preload,
+    "}",
+    `default_sentinel: "${jwts.sentinel_jwt}"`,
+  ].join("\n");
+}
+
+async function makeStream(bus: Bus, spec: StreamSpec): Promise<void> {
+  const config = {
+    name: spec.name,
+    subjects: spec.subjects,
+    retention: "limits",
+    storage: "file",
+    discard: "old",
+    num_replicas: 1,
+    max_msgs_per_subject: spec.max_msgs_per_subject,
+    // The real sizes are reserved at once, and no test needs them.
+    max_bytes: Math.min(spec.max_bytes, 64 * MIB),
+    max_age: spec.max_age_ms * 1_000_000,
+    allow_direct: true,
+    ...(spec.republish === undefined ? {} : { republish: spec.republish }),
+    ...(spec.per_message_ttl === undefined ? {} : { allow_msg_ttl: true }),
+  };
+  const answer = await bus.request(
+    `$JS.API.STREAM.CREATE.${spec.name}`,
+    Buffer.from(JSON.stringify(config)),
+    {
+      timeout_ms: 10_000,
+    },
+  );
+  const text = Buffer.from(answer.body).toString();
+  if (text.includes('"error"')) throw new Error(`stream ${spec.name}: ${text}`);
+}
+
+/** The bundle of a fleet as it is handed to enrollees. */
+export const storedBundle = (fleet: TestFleet) => storeEnvelope(fleet.bundle_envelope);
