@@ -1,0 +1,46 @@
+/** Aligned columns. Pure: text out. Width counts what is seen, so that colours do not shift a column. */
+export type Column<R> = {
+  readonly title: string;
+  readonly value: (row: R) => string;
+  readonly align?: "right";
+  /** Only with `-o wide`. */
+  readonly wide?: true;
+};
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins every colour.
+const SGR = /\u001b\[[0-9;]*m/g;
+
+/** Columns that text takes on a terminal, without colours. Combining marks take none, wide East Asian letters two. */
+export function widthOf(text: string): number {
+  let width = 0;
+  for (const letter of text.replace(SGR, "")) {
+    if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(letter)) continue;
+    width +=
+      /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]/u.test(
+        letter,
+      )
+        ? 2
+        : 1;
+  }
+  return width;
+}
+
+function pad(text: string, width: number, align: "right" | undefined): string {
+  const blank = " ".repeat(Math.max(0, width - widthOf(text)));
+  return align === "right" ? blank + text : text + blank;
+}
+
+/** Lines of a table, the titles first. A line break in a value becomes a space: one row is one line. */
+export function tableLines<R>(rows: readonly R[], columns: readonly Column<R>[], wide = false): string[] {
+  const shown = columns.filter((column) => wide || !column.wide);
+  const cells = rows.map((row) => shown.map((column) => column.value(row).replaceAll(/\s*[\r\n]+\s*/g, " ")));
+  const widths = shown.map((column, at) =>
+    Math.max(widthOf(column.title), ...cells.map((row) => widthOf(row[at] ?? ""))),
+  );
+  return [shown.map((column) => column.title), ...cells].map((row) =>
+    row
+      .map((cell, at) => pad(cell, widths[at] ?? 0, shown[at]?.align))
+      .join("  ")
+      .trimEnd(),
+  );
+}
