@@ -38,6 +38,8 @@ export function openLog(options: { name: string; level?: LogLevel; to?: string |
       level: options.level ?? "info",
       base: {},
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      // Errors are plain data by then (redact.ts); pino's own serializer would lose their causes.
+      serializers: { err: (value: unknown) => value },
       formatters: { level: (label) => ({ level: label }) },
     },
     stream,

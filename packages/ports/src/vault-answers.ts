@@ -22,6 +22,7 @@ const PUBLIC_FIELDS = new Set([
   "name",
   "role_name",
   "policies",
+  "policy",
   "token_policies",
   "path",
   "public_key",
@@ -90,8 +91,11 @@ function hide(text: string, secrets: { token?: string | undefined; sent?: unknow
 
 function collect(sent: unknown, field: string | undefined, into: Set<string>): void {
   if (typeof sent === "string") {
-    if (sent.length >= SECRET_MIN_LENGTH && (field === undefined || !PUBLIC_FIELDS.has(field)))
+    if (sent.length >= SECRET_MIN_LENGTH && (field === undefined || !PUBLIC_FIELDS.has(field))) {
       into.add(sent);
+      // Vault may quote a part of what it was sent.
+      for (const word of sent.split(/[\s"'`,;:=]+/)) if (word.length >= SECRET_MIN_LENGTH) into.add(word);
+    }
   } else if (typeof sent === "object" && sent !== null) {
     for (const [key, value] of Object.entries(sent)) collect(value, Array.isArray(sent) ? field : key, into);
   }

@@ -23,10 +23,21 @@ export type Exchange = {
   readonly body: unknown;
 };
 
-export type Http = { exchange(exchange: Exchange, signal: AbortSignal): Promise<Outcome>; close(): void };
+export type Http = { exchange(exchange: Exchange): Promise<Outcome> };
 
-/** `server_name` is what the certificate must be for, where the address is another. */
-export function openHttp(options: { ca_pem: string; timeout_ms: number; server_name?: string }): Http {
+/** The limits of one exchange, and where it says how it can be stopped while it runs. */
+type Bounds = {
+  readonly agent: Agent;
+  readonly timeout_ms: number;
+  readonly running: Set<() => void>;
+  readonly signal: AbortSignal;
+};
+
+/** The signal ends every exchange. `server_name` is what the certificate must be for, where the address is another. */
+export function openHttp(
+  options: { ca_pem: string; timeout_ms: number; server_name?: string },
+  signal: AbortSignal,
+): Http {
   const agent = new Agent({
     keepAlive: true,
     maxSockets: 32,
@@ -38,18 +49,18 @@ export function openHttp(options: { ca_pem: string; timeout_ms: number; server_n
     rejectUnauthorized: true,
     ...(options.server_name === undefined ? {} : { servername: options.server_name }),
   });
-  return {
-    exchange: (exchange, signal) => exchangeOnce(agent, options.timeout_ms, exchange, signal),
-    close: () => agent.destroy(),
+  const bounds: Bounds = { agent, timeout_ms: options.timeout_ms, running: new Set(), signal };
+  // One listener for all exchanges: a signal with a listener for each warns of a leak.
+  const end = (): void => {
+    for (const stop of [...bounds.running]) stop();
+    agent.destroy();
   };
+  signal.addEventListener("abort", end, { once: true });
+  return { exchange: (exchange) => exchangeOnce(bounds, exchange) };
 }
 
-function exchangeOnce(
-  agent: Agent,
-  timeout_ms: number,
-  exchange: Exchange,
-  signal: AbortSignal,
-): Promise<Outcome> {
+function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {
+  const { agent, timeout_ms, running, signal } = bounds;
   const where = new URL(exchange.uri).host;
   return new Promise((resolve) => {
     let sent = false;
@@ -58,7 +69,7 @@ function exchangeOnce(
       if (settled) return;
       settled = true;
       clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
+      running.delete(stop);
       resolve(outcome);
       if (outcome.kind === "silence") call.destroy();
     };
@@ -81,7 +92,7 @@ function exchangeOnce(
     });
     const stop = (): void => silence("stopped on request", "CANCELLED");
     const timer = setTimeout(() => silence(`no answer within ${timeout_ms} ms`), timeout_ms);
-    signal.addEventListener("abort", stop, { once: true });
+    running.add(stop);
 
     call.on("socket", (socket) => {
       if (call.reusedSocket) sent = true;

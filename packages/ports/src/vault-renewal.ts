@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FleetError } from "@muster/protocol/errors";
 
-/** What Vault granted. `ttl_s` 0 = never ends (root). `granted_s` is the first term: less than half of it at a renewal
+/** What Vault granted. `ttl_s` is Infinity for a token that never ends. `granted_s` is the first term: half of it or less at a renewal
  * means that the maximum life is near. */
 export type Lease = { readonly ttl_s: number; readonly granted_s: number; readonly renewable: boolean };
 
@@ -23,9 +23,9 @@ const BACKOFF_LIMIT_MS = 60_000;
  * @param random uniform in 0..1
  */
 export function planRenewal(lease: Lease, can_login: boolean, random: number): RenewalPlan {
-  if (lease.ttl_s <= 0) return { verb: "wait", after_ms: DAY_MS };
+  if (lease.ttl_s === Number.POSITIVE_INFINITY) return { verb: "wait", after_ms: DAY_MS };
   const after_ms = Math.max(SOONEST_MS, lease.ttl_s * 500 * (0.9 + 0.2 * random));
-  const ending = !lease.renewable || lease.ttl_s < lease.granted_s / 2;
+  const ending = !lease.renewable || lease.ttl_s <= lease.granted_s / 2;
   if (ending && can_login) return { verb: "login", after_ms };
   return { verb: lease.renewable ? "renew" : "wait", after_ms };
 }

@@ -31,7 +31,6 @@ export type Servers = {
   /** Made at the first request: the library costs 60 ms to load. */
   links: Promise<Link[]> | undefined;
   last_good: number;
-  readonly signal: AbortSignal;
 };
 
 export function checkedAddress(address: string): string {
@@ -62,10 +61,12 @@ async function openLinks(servers: Servers): Promise<Link[]> {
       "request-promise": {
         defaults:
           () => (request: { uri: string; method: string; headers: Record<string, string>; json?: unknown }) =>
-            servers.http.exchange(
-              { uri: request.uri, method: request.method, headers: request.headers, body: request.json },
-              servers.signal,
-            ),
+            servers.http.exchange({
+              uri: request.uri,
+              method: request.method,
+              headers: request.headers,
+              body: request.json,
+            }),
       },
     });
     // The constructor falls back to VAULT_TOKEN, VAULT_PREFIX and VAULT_NAMESPACE when these are empty.

@@ -103,13 +103,15 @@ export interface Vault {
 export function openVault(options: VaultOptions, signal: AbortSignal): Vault {
   const addresses = options.addresses.map(checkedAddress);
   if (addresses.length === 0) throw new FleetError("CONFIG", "Vault needs at least one address");
-  const http = openHttp({
-    ca_pem: options.ca_pem,
-    timeout_ms: options.timeout_ms ?? 5_000,
-    ...(options.server_name === undefined ? {} : { server_name: options.server_name }),
-  });
-  signal.addEventListener("abort", () => http.close(), { once: true });
-  return identity({ http, addresses, links: undefined, last_good: 0, signal }, undefined, undefined);
+  const http = openHttp(
+    {
+      ca_pem: options.ca_pem,
+      timeout_ms: options.timeout_ms ?? 5_000,
+      ...(options.server_name === undefined ? {} : { server_name: options.server_name }),
+    },
+    signal,
+  );
+  return identity({ http, addresses, links: undefined, last_good: 0 }, undefined, undefined);
 }
 
 function identity(servers: Servers, first_token: string | undefined, first_lease: Lease | undefined): Vault {
@@ -181,7 +183,7 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
         {
           lookup: async () => {
             const info = await lookupSelf();
-            return { ttl_s: info.ttl, granted_s: info.creation_ttl, renewable: info.renewable };
+            return leaseOfInfo(info, info.creation_ttl);
           },
           renew: async () => {
             const answer = await ask(servers, token, {
@@ -198,7 +200,7 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
               const fresh = await options.login?.();
               token = fresh?.revealToken();
               const info = await lookupSelf();
-              lease = { ttl_s: info.ttl, granted_s: info.ttl, renewable: info.renewable };
+              lease = leaseOfInfo(info, info.ttl);
               return lease;
             }),
           report: options.report,
@@ -211,6 +213,12 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
 
 function leaseOf(auth: { lease_duration: number; renewable: boolean }): Lease {
   return { ttl_s: auth.lease_duration, granted_s: auth.lease_duration, renewable: auth.renewable };
+}
+
+/** Of a token that never ends Vault says `ttl: 0` and no `expire_time`; `ttl: 0` alone is its last second. */
+function leaseOfInfo(info: TokenInfo, granted_s: number): Lease {
+  const endless = info.ttl === 0 && (info.expire_time ?? null) === null;
+  return { ttl_s: endless ? Number.POSITIVE_INFINITY : info.ttl, granted_s, renewable: info.renewable };
 }
 
 /** A token goes into a header: line breaks and the like would be refused by Node with the token in the error. */

@@ -1,0 +1,89 @@
+/**
+ * A real server as a child process of a test: its own temporary directory, a free port, its output kept for the error when
+ * it does not come up, and an end with the test.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const OUTPUT_LIMIT = 20_000;
+
+export interface Child {
+  /** What it wrote so far, the end of it. */
+  output(): string;
+  /** Waits until `ready` says so; throws with the output when it ends before or takes longer than 15 s. */
+  until(ready: () => Promise<boolean>): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  /** Ends it and waits until it is gone. */
+  stop(name?: NodeJS.Signals): Promise<void>;
+}
+
+/** A directory that `release` removes; mode 0700 as mkdtemp makes it. */
+export async function temporaryDirectory(
+  name: string,
+): Promise<{ path: string; release: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), `muster-${name}-`));
+  return { path, release: () => rm(path, { recursive: true, force: true }) };
+}
+
+/** A port that is free now on loopback. */
+export async function freePort(host = "127.0.0.1"): Promise<number> {
+  const server = createServer();
+  server.listen(0, host);
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+/** Starts a program; `env` is its whole environment. */
+export function startChild(path: string, args: readonly string[], env: Record<string, string> = {}): Child {
+  const child: ChildProcess = spawn(path, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  const keep = (chunk: Buffer): void => {
+    output = (output + chunk.toString()).slice(-OUTPUT_LIMIT);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  let ended = false;
+  const gone = new Promise<void>((resolve) => {
+    child.once("exit", () => {
+      ended = true;
+      resolve();
+    });
+    child.once("error", (error) => {
+      output += String(error);
+      ended = true;
+      resolve();
+    });
+  });
+  // A test process that ends in any way takes its servers along.
+  const reap = (): void => void child.kill("SIGKILL");
+  process.once("exit", reap);
+  return {
+    output: () => output,
+    signal: (name) => void child.kill(name),
+    async until(ready) {
+      const deadline = Date.now() + 15_000;
+      while (!(await ready())) {
+        if (ended) throw new Error(`${path} ended before it was ready:\n${output}`);
+        if (Date.now() > deadline) throw new Error(`${path} is not ready after 15 s:\n${output}`);
+        await sleep(25);
+      }
+    },
+    async stop(name = "SIGTERM") {
+      process.removeListener("exit", reap);
+      if (!ended) child.kill(name);
+      // A stopped (SIGSTOP) process takes no other signal.
+      const late = setTimeout(() => child.kill("SIGKILL"), 5_000);
+      await gone;
+      clearTimeout(late);
+    },
+  };
+}

@@ -1,0 +1,33 @@
+/** A CA and a server certificate for a real server on loopback, over IPv4, IPv6 and by name. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Ca, issue, makeCa } from "@muster/ports/csr";
+
+export type LoopbackTls = {
+  readonly ca: Ca;
+  readonly certificate_file: string;
+  readonly key_file: string;
+  readonly ca_file: string;
+};
+
+/** Writes `server.pem` (with the CA behind it, so that a client can hold the anchor against it), `server.key` and `ca.pem` into the directory. With `ca` given, signs with that. */
+export async function loopbackTls(directory: string, given?: Ca): Promise<LoopbackTls> {
+  const not_after = Date.now() + 24 * 3_600_000;
+  const ca = given ?? (await makeCa({ common_name: "muster test CA", not_after }));
+  const server = await issue(ca, {
+    common_name: "localhost",
+    dns_names: ["localhost", "server.test"],
+    ip_addresses: ["127.0.0.1", "::1"],
+    not_after,
+    also_client: true,
+  });
+  const files = {
+    certificate_file: join(directory, "server.pem"),
+    key_file: join(directory, "server.key"),
+    ca_file: join(directory, "ca.pem"),
+  };
+  await writeFile(files.certificate_file, server.certificate_pem + ca.certificate_pem, { mode: 0o600 });
+  await writeFile(files.key_file, server.private_pem, { mode: 0o600 });
+  await writeFile(files.ca_file, ca.certificate_pem, { mode: 0o600 });
+  return { ca, ...files };
+}
