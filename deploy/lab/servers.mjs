@@ -12,7 +12,7 @@ import { SetupError } from "./errors.mjs";
 import { addressesOf, findLab } from "./network.mjs";
 
 const BOOT_MS = 90_000;
-/** SIGRTMIN+3 asks systemd for an orderly halt; after this Docker kills. */
+/** How long an orderly halt may take before Docker kills. */
 const HALT_S = 15;
 
 /**
@@ -143,32 +143,6 @@ export async function copyIn(server, files) {
   if (hidden !== undefined)
     throw new SetupError(`${hidden}: cannot be copied in (a memory file system there); write it by exec`);
   await docker(["cp", "-", `${server.container}:/`], { input: tar(files) });
-}
-
-/**
- * An orderly reboot; returns when the server is up again.
- * @param {Server} server
- */
-export async function restart(server) {
-  await docker(["restart", "--time", String(HALT_S), server.container]);
-  await waitUntilUp(server);
-}
-
-/**
- * Power loss: nothing in the server gets to say goodbye. `start` brings it back.
- * @param {Server} server
- */
-export async function kill(server) {
-  await docker(["kill", "--signal", "KILL", server.container]);
-}
-
-/**
- * Boots a server that is off; returns when it is up.
- * @param {Server} server
- */
-export async function start(server) {
-  await docker(["start", server.container]);
-  await waitUntilUp(server);
 }
 
 /**
