@@ -18,6 +18,7 @@ export * from "./release.ts";
 export * from "./resources/index.ts";
 export * from "./rpc/index.ts";
 export * from "./sealed.ts";
+export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./switch.ts";
 export * from "./telemetry/index.ts";

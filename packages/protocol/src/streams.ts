@@ -1,0 +1,109 @@
+/**
+ * The streams of account FLEET, as `ctl init` makes them. All on disk, none is the only copy of an intent or an identity.
+ */
+const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
+
+/** A stream as `ctl init` makes it; sizes in bytes, ages in milliseconds, 0 = no limit. */
+export type StreamSpec = {
+  readonly name: string;
+  readonly subjects: readonly string[];
+  readonly max_msgs_per_subject: number;
+  readonly max_bytes: number;
+  readonly max_age_ms: number;
+  readonly republish?: { readonly src: string; readonly dest: string };
+  readonly per_message_ttl?: true;
+};
+
+/** Buckets of the controllers' records: plain streams over `$KV.<bucket>.>`. */
+export const BUCKETS = {
+  /** One record a host, key = name. */
+  hosts: { history: 1, max_bytes: 256 * MIB },
+  /** Spent join ids and enrolment nonces, each with its own time to live; waiting enrolments. */
+  joins: { history: 1, max_bytes: 64 * MIB },
+  /** One state machine a rollout, key = rollout id. */
+  rollouts: { history: 1, max_bytes: 64 * MIB },
+  /** `generation`: the highest one allotted and its release; `leader`: the lease. */
+  fleet: { history: 16, max_bytes: 16 * MIB },
+} as const;
+export type Bucket = keyof typeof BUCKETS;
+
+export const STREAMS: readonly StreamSpec[] = [
+  {
+    name: "DESIRED",
+    subjects: ["desired.*"],
+    max_msgs_per_subject: 10,
+    max_bytes: 4096 * MIB,
+    max_age_ms: 0,
+    republish: { src: "desired.>", dest: "live.desired.>" },
+  },
+  {
+    name: "TRUST",
+    subjects: ["trust"],
+    max_msgs_per_subject: 16,
+    max_bytes: 64 * MIB,
+    max_age_ms: 0,
+    republish: { src: "trust", dest: "live.trust" },
+  },
+  {
+    name: "RELEASE",
+    subjects: ["release.>"],
+    max_msgs_per_subject: 1,
+    max_bytes: 1024 * MIB,
+    max_age_ms: 90 * DAY_MS,
+  },
+  {
+    name: "TELEMETRY",
+    subjects: ["telemetry.>"],
+    max_msgs_per_subject: 1,
+    max_bytes: 512 * MIB,
+    max_age_ms: 30 * DAY_MS,
+  },
+  {
+    name: "EVENT",
+    subjects: ["event.>"],
+    max_msgs_per_subject: 10_000,
+    max_bytes: 256 * MIB,
+    max_age_ms: 90 * DAY_MS,
+  },
+  { name: "AUDIT", subjects: ["audit.>"], max_msgs_per_subject: -1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  { name: "BLOB", subjects: ["blob.>"], max_msgs_per_subject: 1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  ...Object.entries(BUCKETS).map(([bucket, spec]) => ({
+    name: `KV_${bucket}`,
+    subjects: [`$KV.${bucket}.>`],
+    max_msgs_per_subject: spec.history,
+    max_bytes: spec.max_bytes,
+    max_age_ms: 0,
+    per_message_ttl: true as const,
+  })),
+];
+
+/** A stream's configuration as the JetStream API takes it (durations in nanoseconds); source: ADR-8 and the API of nats-server 2.15. */
+export function streamConfig(spec: StreamSpec, replicas: number): Record<string, unknown> {
+  return {
+    name: spec.name,
+    subjects: spec.subjects,
+    retention: "limits",
+    storage: "file",
+    discard: "old",
+    num_replicas: replicas,
+    max_msgs_per_subject: spec.max_msgs_per_subject,
+    max_bytes: spec.max_bytes,
+    max_age: spec.max_age_ms * 1_000_000,
+    max_msgs: -1,
+    max_consumers: -1,
+    max_msg_size: -1,
+    duplicate_window: 120_000_000_000,
+    allow_direct: true,
+    deny_delete: true,
+    deny_purge: true,
+    ...(spec.republish && { republish: spec.republish }),
+    ...(spec.per_message_ttl && {
+      allow_msg_ttl: true,
+      subject_delete_marker_ttl: 0,
+      deny_delete: false,
+      deny_purge: false,
+      allow_rollup_hdrs: true,
+    }),
+  };
+}
