@@ -29,10 +29,7 @@ export interface VaultServer {
 const Init = z.object({ keys_base64: z.array(z.string()).min(1), root_token: z.string() });
 
 /** `signal` ends the ports that come with it, not the server: call `stop`. */
-export async function startVault(
-  signal: AbortSignal,
-  options: { storage?: "file" | "raft"; host?: string } = {},
-): Promise<VaultServer> {
+export async function startVault(signal: AbortSignal, options: { host?: string } = {}): Promise<VaultServer> {
   const path = await binary("vault");
   const { path: directory, release } = await temporaryDirectory("vault");
   const host = options.host ?? "127.0.0.1";
@@ -40,7 +37,6 @@ export async function startVault(
   const port = await freePort(host);
   const cluster_port = await freePort(host);
   const tls = await loopbackTls(directory);
-  const storage = options.storage ?? "file";
   const data = join(directory, "data");
   await mkdir(data, { mode: 0o700 });
   const config = {
@@ -48,7 +44,7 @@ export async function startVault(
     disable_mlock: true,
     api_addr: `https://${shown}:${port}`,
     cluster_addr: `https://${shown}:${cluster_port}`,
-    storage: { [storage]: { path: data, ...(storage === "raft" ? { node_id: "test" } : {}) } },
+    storage: { raft: { path: data, node_id: "test", performance_multiplier: "1" } },
     listener: {
       tcp: {
         address: `${shown}:${port}`,

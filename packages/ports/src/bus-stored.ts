@@ -60,11 +60,12 @@ export interface BusStored {
   kv(bucket: string): KeyValue;
 }
 
+/** An error comes with `stream` and `seq: 0` beside it: it is looked for first. */
 const Ack = z.union([
-  z.object({ stream: z.string(), seq: z.int(), duplicate: z.boolean().default(false) }),
   z.object({
     error: z.object({ code: z.int(), err_code: z.int().default(0), description: z.string().default("") }),
   }),
+  z.object({ stream: z.string(), seq: z.int().min(1), duplicate: z.boolean().default(false) }),
 ]);
 
 /** "wrong last sequence", with and without the number in the text. */

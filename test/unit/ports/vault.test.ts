@@ -26,7 +26,7 @@ suite(
     let root: Vault;
 
     test.before(async () => {
-      server = await startVault(life.signal, { storage: "raft" });
+      server = await startVault(life.signal);
       root = server.root;
       await root.write("sys/mounts/secret", { type: "kv", options: { version: "2" } });
       await root.write("sys/auth/approle", { type: "approle" });

@@ -1,0 +1,278 @@
+/** The bus on a real nats-server: messages, requests, gatherings, streams and keys, and what the broker refuses. */
+import { type Bus, type BusEvent, connectBus } from "@muster/ports/bus";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { type NatsServer, startNats } from "../../kit/nats.ts";
+import { suite } from "../../kit/suite.ts";
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
+const bytes = (value: string): Uint8Array => Buffer.from(value);
+
+async function code(work: Promise<unknown> | (() => unknown)): Promise<string> {
+  try {
+    await (typeof work === "function" ? work() : work);
+  } catch (error) {
+    if (error instanceof FleetError) return error.code;
+    throw error;
+  }
+  return "no error";
+}
+
+async function until(done: () => boolean, limit_ms = 3_000): Promise<void> {
+  const deadline = Date.now() + limit_ms;
+  while (!done()) {
+    if (Date.now() > deadline) throw new Error("did not happen in time");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+suite("bus port", (test) => {
+  const life = new AbortController();
+  let server: NatsServer;
+  let bus: Bus;
+  let other: Bus;
+  const events: BusEvent[] = [];
+
+  const open = (name: string, more: object = {}): Promise<Bus> =>
+    connectBus(
+      {
+        servers: [server.address],
+        ...(server.ca_pem === undefined ? {} : { ca_pem: server.ca_pem }),
+        name,
+        inbox_prefix: `_INBOX_${name}`,
+        ...more,
+      },
+      life.signal,
+    );
+
+  /** Makes a stream by the plain API, as `ctl init` does. */
+  const stream = async (config: { name: string; [field: string]: unknown }): Promise<void> => {
+    const body = { storage: "memory", allow_direct: true, ...config };
+    const answer = await bus.request(`$JS.API.STREAM.CREATE.${config.name}`, bytes(JSON.stringify(body)), {
+      timeout_ms: 2_000,
+    });
+    assert.not.match(text(answer.body), /"error"/);
+  };
+
+  test.before(async () => {
+    server = await startNats();
+    bus = await open("one", { on_status: (event: BusEvent) => events.push(event) });
+    other = await open("two");
+  });
+  test.after(async () => {
+    life.abort();
+    await server.stop();
+  });
+
+  test("publishes and subscribes, with headers and bytes", async () => {
+    const got: string[] = [];
+    const end = other.subscribe("event.*.x", {}, (message) => {
+      got.push(`${message.subject} ${text(message.body)} ${message.headers.Kind ?? ""}`);
+    });
+    await other.roundTrip();
+    bus.publish("event.a.x", bytes("hello"), { Kind: "test" });
+    bus.publish("event.a.y", bytes("not for us"));
+    await bus.roundTrip();
+    await until(() => got.length === 1);
+    assert.equal(got, ["event.a.x hello test"]);
+    end();
+    await other.roundTrip();
+    bus.publish("event.a.x", bytes("too late"));
+    await bus.roundTrip();
+    await other.roundTrip();
+    assert.is(got.length, 1);
+  });
+
+  test("a request has an answer, nobody, or a time limit", async () => {
+    const end = other.subscribe("rpc.echo", {}, (message) => {
+      if (text(message.body) !== "silence") other.respond(message, message.body, { Who: "two" });
+    });
+    await other.roundTrip();
+    const answer = await bus.request("rpc.echo", bytes("hi"), { timeout_ms: 1_000 });
+    assert.is(text(answer.body), "hi");
+    assert.is(answer.headers.Who, "two");
+    assert.is(await code(bus.request("rpc.echo", bytes("silence"), { timeout_ms: 100 })), "TIMEOUT");
+    const began = Date.now();
+    assert.is(await code(bus.request("rpc.nobody", bytes(""), { timeout_ms: 5_000 })), "NO_RESPONDER");
+    assert.ok(Date.now() - began < 1_000);
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(), 50);
+    const cancelled = bus.request("rpc.echo", bytes("silence"), { timeout_ms: 5_000, signal: stop.signal });
+    assert.is(await code(cancelled), "CANCELLED");
+    end();
+  });
+
+  test("a gathering names who answered, who is not there, who was silent", async () => {
+    const ends = ["a", "b", "mute"].map((name) =>
+      other.subscribe(`rpc.${name}.ping`, {}, (message) => {
+        if (name !== "mute") other.respond(message, bytes(name));
+      }),
+    );
+    await other.roundTrip();
+    const targets = (names: string[]) =>
+      names.map((key) => ({ key, subject: `rpc.${key}.ping`, body: bytes("") }));
+    const began = Date.now();
+    const quick = await bus.gather(targets(["a", "b", "gone"]), { timeout_ms: 5_000 });
+    assert.ok(Date.now() - began < 1_000, "ends when all is known");
+    assert.equal([...quick.answers.keys()].sort(), ["a", "b"]);
+    assert.equal([quick.absent, quick.silent], [["gone"], []]);
+    const slow = await bus.gather(targets(["a", "mute"]), { timeout_ms: 150 });
+    assert.equal([[...slow.answers.keys()], slow.absent, slow.silent], [["a"], [], ["mute"]]);
+    for (const end of ends) end();
+  });
+
+  test("a broadcast ends when everyone expected has answered; strangers do not count", async () => {
+    const ends = ["a", "b", "stranger"].map((name) =>
+      other.subscribe("rpc.all.ping", {}, (message) => void other.respond(message, bytes(name))),
+    );
+    await other.roundTrip();
+    const message = { subject: "rpc.all.ping", body: bytes("") };
+    const who = (answer: { body: Uint8Array }): string => text(answer.body);
+    const began = Date.now();
+    const all = await bus.gatherBroadcast(message, { expected: ["a", "b"], who, timeout_ms: 5_000 });
+    assert.ok(Date.now() - began < 1_000);
+    assert.equal([...all.answers.keys()].sort(), ["a", "b"]);
+    const some = await bus.gatherBroadcast(message, { expected: ["a", "c"], who, timeout_ms: 150 });
+    assert.equal(some.silent, ["c"]);
+    for (const end of ends) end();
+    await other.roundTrip();
+    const none = await bus.gatherBroadcast(message, { expected: ["a"], who, timeout_ms: 5_000 });
+    assert.equal(none.absent, ["a"]);
+  });
+
+  test("handlers run at most `concurrency` at once; the rest waits, then is dropped and reported", async () => {
+    let running = 0;
+    let most = 0;
+    let done = 0;
+    const release: (() => void)[] = [];
+    const seen: BusEvent[] = [];
+    const quiet = bus.onStatus((event) => seen.push(event));
+    const end = bus.subscribe("flood", { concurrency: 3, pending_limit: 5 }, async () => {
+      most = Math.max(most, ++running);
+      await new Promise<void>((resolve) => release.push(resolve));
+      running--;
+      done++;
+      if (done === 1) throw new Error("on purpose");
+    });
+    await bus.roundTrip();
+    for (let count = 0; count < 20; count++) other.publish("flood", bytes(""));
+    await other.roundTrip();
+    await until(() => seen.some((event) => event.type === "dropped"));
+    while (done < 8) {
+      release.shift()?.();
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    assert.is(most, 3);
+    assert.is(done, 8);
+    assert.ok(
+      seen.some((event) => event.type === "handler_failed" && String(event.error).includes("on purpose")),
+    );
+    quiet();
+    end();
+  });
+
+  test("subjects and headers cannot smuggle commands", async () => {
+    for (const subject of [
+      "",
+      "a b",
+      "a\r\nPUB x 0",
+      "a..b",
+      ".a",
+      "a.",
+      "a.*",
+      ">",
+      `a.${"b".repeat(2_000)}`,
+    ]) {
+      assert.is(await code(() => bus.publish(subject, bytes(""))), "INVALID", subject);
+    }
+    assert.is(await code(() => bus.subscribe("a b", {}, () => undefined)), "INVALID");
+    assert.is(await code(() => bus.publish("a", bytes(""), { "Bad Key": "x" })), "INVALID");
+    assert.is(await code(() => bus.publish("a", bytes(""), { Key: "x\r\ny: z" })), "INVALID");
+    assert.is(await code(() => bus.publish("a", new Uint8Array(bus.max_payload_bytes + 1))), "TOO_LARGE");
+  });
+
+  test("streams: publish with a guard, read the newest, read all", async () => {
+    await stream({ name: "DESIRED", subjects: ["desired.*"], max_msgs_per_subject: 4 });
+    assert.is(await bus.directGet("DESIRED", "desired.a"), null);
+    const first = await bus.publishStored("desired.a", bytes("1"), {
+      expected_last_subject_seq: 0,
+      headers: { Kind: "m" },
+    });
+    assert.equal(first, { seq: 1, duplicate: false });
+    assert.is(
+      await code(bus.publishStored("desired.a", bytes("x"), { expected_last_subject_seq: 0 })),
+      "CONFLICT",
+    );
+    assert.is(
+      (await bus.publishStored("desired.a", bytes("2"), { expected_last_subject_seq: 1, msg_id: "m2" })).seq,
+      2,
+    );
+    assert.is((await bus.publishStored("desired.a", bytes("2"), { msg_id: "m2" })).duplicate, true);
+    const newest = await bus.directGet("DESIRED", "desired.a");
+    assert.is(newest === null ? "" : text(newest.body), "2");
+    assert.is(newest?.seq, 2);
+    assert.ok(Math.abs((newest?.stored_at ?? 0) - Date.now()) < 60_000);
+    for (let count = 0; count < 25; count++)
+      await bus.publishStored(`desired.h${count}`, bytes(String(count)));
+    const all: string[] = [];
+    for await (const message of bus.readAll("DESIRED", "desired.*", { batch: 10 })) all.push(message.subject);
+    assert.is(all.length, 27);
+    const some: number[] = [];
+    for await (const message of bus.readAll("DESIRED", "desired.h7")) some.push(message.seq);
+    assert.equal(some, [10]);
+    for await (const _ of bus.readAll("DESIRED", "desired.none")) throw new Error("nothing was expected");
+    assert.is(await code(bus.publishStored("no.stream", bytes(""))), "NO_RESPONDER");
+    assert.is(await code(bus.directGet("NOSTREAM", "desired.a")), "NO_RESPONDER");
+  });
+
+  test("a stored message cannot lie about its place", async () => {
+    await stream({ name: "LIES", subjects: ["lies"] });
+    await bus.publishStored("lies", bytes("x"), {
+      headers: {
+        "Nats-Sequence": "999",
+        "Nats-Subject": "desired.victim",
+        "Nats-Time-Stamp": "2000-01-01T00:00:00Z",
+      },
+    });
+    const message = await bus.directGet("LIES", "lies");
+    assert.is(message?.seq, 1);
+    assert.is(message?.subject, "lies");
+    assert.ok((message?.stored_at ?? 0) > Date.parse("2020-01-01"));
+  });
+
+  test("key-value: create once, update by revision, delete, expire, list", async () => {
+    await stream({
+      name: "KV_hosts",
+      subjects: ["$KV.hosts.>"],
+      max_msgs_per_subject: 1,
+      allow_msg_ttl: true,
+      allow_rollup_hdrs: true,
+    });
+    const kv = bus.kv("hosts");
+    assert.is(await kv.get("core1"), null);
+    const revision = await kv.create("core1", bytes("a"));
+    assert.is(await code(kv.create("core1", bytes("b"))), "CONFLICT");
+    const next = await kv.update("core1", bytes("b"), revision);
+    assert.is(await code(kv.update("core1", bytes("c"), revision)), "CONFLICT");
+    assert.is(text((await kv.get("core1"))?.value ?? bytes("")), "b");
+    await kv.put("ixp1", bytes("x"));
+    assert.equal(
+      (await kv.entries()).map((entry) => entry.key),
+      ["core1", "ixp1"],
+    );
+    assert.is(await code(kv.delete("core1", { revision })), "CONFLICT");
+    await kv.delete("core1", { revision: next });
+    assert.is(await kv.get("core1"), null);
+    assert.equal(
+      (await kv.entries()).map((entry) => entry.key),
+      ["ixp1"],
+    );
+    assert.ok((await kv.create("core1", bytes("again"))) > next);
+    await kv.create("token", bytes("1"), { ttl_s: 1 });
+    assert.is(await code(kv.create("token", bytes("2"), { ttl_s: 1 })), "CONFLICT");
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    assert.is(await kv.get("token"), null);
+    assert.is(await code(kv.get("a b")), "INVALID");
+    assert.is(await code(kv.get("a.>")), "INVALID");
+  });
+});
