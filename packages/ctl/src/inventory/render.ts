@@ -1,0 +1,277 @@
+/**
+ * A declared resource of one host → the resource as it goes into the manifest: templates rendered, the folder's short forms written
+ * out, the spec checked. Template whitespace is as Ansible's `template` module has it; see the header of `jinja.ts`.
+ */
+import {
+  KINDS,
+  type Kind,
+  type OnDrift,
+  OnDriftSchema,
+  type Resource,
+} from "@muster/protocol/resources/index";
+import type { HostFaults } from "./faults.ts";
+import {
+  Float,
+  fileSource,
+  isTemplate,
+  LazyDict,
+  Reference,
+  type Rendered,
+  referenceMessage,
+  type TemplateEngine,
+  type TemplateSource,
+  typeName,
+  Undefined,
+  type Value,
+} from "./jinja.ts";
+import type { Unordered } from "./order.ts";
+import { type Place, suggest } from "./problem.ts";
+import type { Declared } from "./resources.ts";
+import { checkSpec } from "./spec.ts";
+import { type HostVariables, REFERENCE } from "./variables.ts";
+import { type Entry, type MapNode, nodeText, type ScalarNode, type YamlNode } from "./yaml.ts";
+
+/** Thrown when a resource cannot be rendered; the fault is noted already. */
+class Refused extends Error {}
+
+/** The files of templates/ and files/ by their names below it. */
+export class Templates {
+  readonly sources = new Map<string, TemplateSource>();
+  readonly copies = new Map<string, string | null>();
+  readonly binary = new Set<string>();
+
+  constructor(files: ReadonlyMap<string, string | null>) {
+    for (const [file, text] of files) {
+      const name = file.slice(file.indexOf("/") + 1);
+      if (file.startsWith("files/")) this.copies.set(name, text);
+      else if (file.startsWith("templates/") && text !== null) this.sources.set(name, fileSource(file, text));
+      else if (file.startsWith("templates/")) this.binary.add(name);
+    }
+  }
+}
+
+const FILE_FORMS = ["content", "template", "source"];
+
+/** Renders the resources of one host. */
+export class HostRenderer {
+  private readonly variables: HostVariables;
+  private readonly engine: TemplateEngine;
+  private readonly templates: Templates;
+  private readonly faults: HostFaults;
+
+  constructor(variables: HostVariables, engine: TemplateEngine, templates: Templates, faults: HostFaults) {
+    this.variables = variables;
+    this.engine = engine;
+    this.templates = templates;
+    this.faults = faults;
+  }
+
+  /** The resource, or null with its faults noted. */
+  render(declared: Declared): Unordered | null {
+    const what = `${declared.kind}/${declared.name}`;
+    const fault = (at: Place, message: string, hint?: string) =>
+      this.faults.add(this.variables.host, what, at, message, hint);
+    const kind = declared.kind as Kind;
+    let failed = false;
+    /** Runs one part; others still run after a fault, so that all faults of a resource show at once. */
+    const attempt = <T>(work: () => T): T | null => {
+      try {
+        return work();
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        failed = true;
+        return null;
+      }
+    };
+    const name = KINDS[kind].name.safeParse(declared.name);
+    if (!name.success) {
+      fault(
+        declared.at,
+        `\`${declared.name}\` is no name for a ${kind}: ${name.error.issues[0]?.message ?? "wrong form"}`,
+      );
+      failed = true;
+    }
+    const needs = attempt(() => this.needs(declared.fields.entries.get("needs")?.value, fault)) ?? [];
+    const on_drift = attempt(() => this.onDrift(declared.fields.entries.get("on_drift")?.value, fault));
+    const spec: Record<string, unknown> = {};
+    for (const [key, entry] of declared.fields.entries) {
+      if (key === "needs" || key === "on_drift" || key === "absent") continue;
+      if (kind === "file" && FILE_FORMS.includes(key))
+        attempt(() => (spec.content = this.content(key, entry, fault)));
+      else if (kind === "bird" && key === "config")
+        attempt(() => (spec.config = this.template(entry.value, fault)));
+      else if (kind === "file" && key === "validate")
+        attempt(() => (spec.validate = this.command(entry.value, fault)));
+      else if (kind === "sysctl" && key === "value")
+        attempt(() => (spec.value = this.sysctl(entry.value, fault)));
+      else attempt(() => (spec[key] = this.plain(entry.value, fault)));
+    }
+    if (kind === "file") failed = !this.oneForm(declared, fault) || failed;
+    // A field that could not be rendered is missing now; the schema must not complain about that again.
+    const checked = checkSpec(
+      kind,
+      what,
+      spec,
+      declared.fields,
+      declared.at,
+      kind === "file" ? ["template", "source"] : [],
+    );
+    for (const each of checked.faults)
+      if (!(failed && each.message.endsWith("is missing"))) fault(each.at, each.message, each.hint);
+    if (failed || checked.faults.length > 0) return null;
+    const resource = {
+      kind,
+      name: declared.name,
+      spec: checked.spec,
+      needs: [],
+      ...(on_drift ? { on_drift } : {}),
+    };
+    // checkSpec gave the spec the type that belongs to `kind`.
+    return { resource: resource as unknown as Resource, at: declared.at, needs };
+  }
+
+  private needs(node: YamlNode | undefined, fault: Fault): { ref: string; at: Place }[] {
+    if (node === undefined) return [];
+    if (node.t !== "list")
+      refuse(fault, node.at, `\`needs\` must be a list, found ${nodeText(node)}`, "needs: [service/bird]");
+    return node.items.map((item) => {
+      const ref = this.plain(item, fault);
+      if (typeof ref !== "string" || !/^[a-z]+\/./.test(ref))
+        refuse(fault, item.at, `\`needs\` holds kind/name, found ${nodeText(item)}`, "needs: [service/bird]");
+      return { ref, at: item.at };
+    });
+  }
+
+  private onDrift(node: YamlNode | undefined, fault: Fault): OnDrift | null {
+    if (node === undefined) return null;
+    const given = OnDriftSchema.safeParse(this.plain(node, fault));
+    if (!given.success) refuse(fault, node.at, `\`on_drift\` is ${nodeText(node)}`, "correct, report or ask");
+    return given.data;
+  }
+
+  private oneForm(declared: Declared, fault: Fault): boolean {
+    const given = FILE_FORMS.filter((form) => declared.fields.entries.has(form));
+    if (given.length === 1) return true;
+    const hint = "template: motd.j2 (rendered), source: key.pub (copied from files/) or content: text";
+    if (given.length === 0) fault(declared.at, `file/${declared.name} has no content`, hint);
+    for (const form of given.slice(1)) {
+      const entry = declared.fields.entries.get(form);
+      if (entry !== undefined)
+        fault(entry.at, `file/${declared.name} has both \`${given[0]}\` and \`${form}\``, hint);
+    }
+    return false;
+  }
+
+  private content(form: string, entry: Entry, fault: Fault): string {
+    if (form === "template") return this.template(entry.value, fault);
+    if (form === "content") {
+      const node = this.text(entry.value, "content", fault);
+      this.refuseReference(node, fault);
+      return isTemplate(node.text)
+        ? this.rendered(this.engine.render(node, this.variables), fault)
+        : node.text;
+    }
+    const name = String(this.plain(this.text(entry.value, "source", fault), fault));
+    const copy = this.templates.copies.get(name);
+    if (copy === null)
+      refuse(fault, entry.value.at, `files/${name} is not UTF-8 text; only text can be sent`);
+    if (copy === undefined) {
+      const hint = this.templates.sources.has(name)
+        ? `templates/${name} is a template: write template: ${name}`
+        : undefined;
+      refuse(
+        fault,
+        entry.value.at,
+        `no file files/${name}${suggest(name, this.templates.copies.keys())}`,
+        hint,
+      );
+    }
+    return copy;
+  }
+
+  private template(node: YamlNode, fault: Fault): string {
+    const name = String(this.plain(this.text(node, "the name of a template", fault), fault));
+    const source = this.templates.sources.get(name);
+    if (source !== undefined) return this.rendered(this.engine.render(source, this.variables), fault);
+    if (this.templates.binary.has(name)) refuse(fault, node.at, `templates/${name} is not UTF-8 text`);
+    const hint = name.includes("\n") ? "put the text into a file below templates/ and name that" : undefined;
+    return refuse(
+      fault,
+      node.at,
+      `no template templates/${name.split("\n")[0]}${suggest(name, this.templates.sources.keys())}`,
+      hint,
+    );
+  }
+
+  private command(node: YamlNode, fault: Fault): unknown {
+    const value = this.plain(node, fault);
+    if (typeof value !== "string") return value;
+    // A command line as a person writes it; words in quotes stay whole, nothing else is special.
+    return [...value.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+      (word) => word[1] ?? word[2] ?? word[3] ?? "",
+    );
+  }
+
+  private sysctl(node: YamlNode, fault: Fault): unknown {
+    const value = this.plain(node, fault);
+    if (typeof value === "boolean")
+      refuse(
+        fault,
+        node.at,
+        `a sysctl is a number or text, found ${nodeText(node)}`,
+        `write ${value ? 1 : 0}`,
+      );
+    return typeof value === "number" ? String(value) : value;
+  }
+
+  private text(node: YamlNode, what: string, fault: Fault): ScalarNode {
+    if (node.t === "scalar" && typeof node.value === "string") return node;
+    return refuse(fault, node.at, `expected ${what === "content" ? "text" : what}, found ${nodeText(node)}`);
+  }
+
+  private refuseReference(node: ScalarNode, fault: Fault): void {
+    if (REFERENCE.test(node.text)) {
+      const at = `${node.at.file}:${node.at.line}:${node.at.column}`;
+      refuse(fault, node.at, referenceMessage(new Reference(node.text, at)));
+    }
+  }
+
+  private rendered<T>(result: Rendered<T>, fault: Fault): T {
+    for (const each of result.faults) fault(each, each.message);
+    if (result.value === null && result.faults.length > 0) throw new Refused();
+    return result.value as T;
+  }
+
+  /** A value of the file as plain data, strings with templates rendered. */
+  private plain(node: YamlNode, fault: Fault): unknown {
+    if (node.t === "list") return node.items.map((item) => this.plain(item, fault));
+    if (node.t === "map") return this.plainMap(node, fault);
+    if (typeof node.value !== "string") return node.value;
+    this.refuseReference(node, fault);
+    if (!isTemplate(node.text)) return node.value;
+    return data(this.rendered<Value>(this.engine.value(node, this.variables), fault), node.at, fault);
+  }
+
+  private plainMap(node: MapNode, fault: Fault): Record<string, unknown> {
+    return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, this.plain(value, fault)]));
+  }
+}
+
+type Fault = (at: Place, message: string, hint?: string) => void;
+
+function refuse(fault: Fault, at: Place, message: string, hint?: string): never {
+  fault(at, message, hint);
+  throw new Refused();
+}
+
+function data(value: Value, at: Place, fault: Fault): unknown {
+  if (value instanceof Float) return value.value;
+  if (value instanceof Reference) return refuse(fault, at, referenceMessage(value));
+  if (value instanceof Undefined) return refuse(fault, at, value.message);
+  if (Array.isArray(value)) return [...value].map((item) => data(item, at, fault));
+  if (value instanceof Map)
+    return Object.fromEntries([...value].map(([key, of]) => [String(key), data(of, at, fault)]));
+  if (value instanceof LazyDict || (typeof value === "object" && value !== null))
+    return refuse(fault, at, `${typeName(value)} cannot be the value of a field`);
+  return value;
+}

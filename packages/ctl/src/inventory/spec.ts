@@ -1,0 +1,117 @@
+/** A spec against the schema of its kind: what the schema says, in the words and at the places of the file. */
+import { KINDS, type Kind } from "@muster/protocol/resources/index";
+import { type Place, suggest } from "./problem.ts";
+import { type Entry, type MapNode, nodeText, type YamlNode } from "./yaml.ts";
+
+export interface SpecFault {
+  readonly at: Place;
+  readonly message: string;
+  readonly hint?: string;
+}
+
+type Def = Record<string, unknown> & { type?: string };
+
+function defOf(schema: unknown): Def {
+  if (typeof schema !== "object" || schema === null || !("def" in schema)) return {};
+  return typeof schema.def === "object" && schema.def !== null ? (schema.def as Def) : {};
+}
+
+/** The field names that a schema knows at a path; empty where any name goes. */
+function keysAt(schema: unknown, path: readonly PropertyKey[]): string[] {
+  const def = defOf(schema);
+  if (def.innerType !== undefined) return keysAt(def.innerType, path);
+  if (def.type === "union" && Array.isArray(def.options))
+    return def.options.flatMap((option) => keysAt(option, path));
+  const [first, ...rest] = path;
+  if (def.type === "record" && first !== undefined) return keysAt(def.valueType, rest);
+  if (def.type !== "object" || typeof def.shape !== "object" || def.shape === null) return [];
+  const shape = def.shape as Record<string, unknown>;
+  return first === undefined ? Object.keys(shape) : keysAt(shape[String(first)], rest);
+}
+
+function nodeAt(
+  fields: MapNode,
+  path: readonly PropertyKey[],
+): { node: YamlNode; keyAt: Place; depth: number } {
+  let node: YamlNode = fields;
+  let keyAt = fields.at;
+  let depth = 0;
+  for (const part of path) {
+    const entry: Entry | undefined = node.t === "map" ? node.entries.get(String(part)) : undefined;
+    const next: YamlNode | undefined = node.t === "list" ? node.items[Number(part)] : entry?.value;
+    if (next === undefined) break;
+    keyAt = entry?.at ?? next.at;
+    node = next;
+    depth += 1;
+  }
+  return { node, keyAt, depth };
+}
+
+/**
+ * Checks a spec and gives it back with its defaults.
+ *
+ * @param fields the fields as written, for places
+ * @param extra names that only the folder's form has, for suggestions
+ */
+export function checkSpec(
+  kind: Kind,
+  what: string,
+  spec: Record<string, unknown>,
+  fields: MapNode,
+  at: Place,
+  extra: readonly string[],
+): { spec: unknown; faults: SpecFault[] } {
+  const schema = KINDS[kind].spec;
+  const result = schema.safeParse(spec);
+  if (result.success) return { spec: result.data, faults: [] };
+  const faults: SpecFault[] = [];
+  const common = ["needs", "on_drift", "absent", ...extra];
+  for (const issue of result.error.issues) {
+    const { node, keyAt, depth } = nodeAt(fields, issue.path);
+    const name = issue.path.map(String).join(".");
+    const known = [...keysAt(schema, issue.path), ...(issue.path.length === 0 ? common : [])];
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys : unknownKeys(issue.code, node, known);
+    for (const key of unknown) {
+      const place = node.t === "map" ? (node.entries.get(key)?.at ?? keyAt) : keyAt;
+      const where = name === "" ? what : `\`${name}\` of ${what}`;
+      faults.push({
+        at: place,
+        message: `unknown key \`${key}\` in ${where}${suggest(key, known)}`,
+        hint: `known: ${known.join(", ")}`,
+      });
+    }
+    if (unknown.length > 0) continue;
+    if (depth < issue.path.length) {
+      faults.push({ at: depth === 0 ? at : keyAt, message: `\`${name}\` of ${what} is missing` });
+      continue;
+    }
+    const wanted = issue.message
+      .replace(/^Invalid input: (?:expected )?/, "expected ")
+      .replace(/, received .*/, "");
+    const choice =
+      issue.code === "invalid_union"
+        ? `expected one of ${known.map((key) => `\`${key}: …\``).join(", ")}`
+        : wanted;
+    const hint = hintFor(name, node, wanted);
+    const message = `\`${name}\` of ${what} is ${nodeText(node)}: ${choice}`;
+    faults.push({ at: node.at, message, ...(hint === null ? {} : { hint }) });
+  }
+  return { spec: null, faults };
+}
+
+function unknownKeys(code: string, node: YamlNode, known: readonly string[]): string[] {
+  if (code !== "invalid_union" || node.t !== "map") return [];
+  return [...node.entries.keys()].filter((key) => !known.includes(key));
+}
+
+function hintFor(name: string, node: YamlNode, wanted: string): string | null {
+  if (node.t !== "scalar") return null;
+  if (name === "mode" && typeof node.value === "number") {
+    const digits = node.source.replace(/^0o?/, "").padStart(3, "0");
+    return `write mode: "0${digits}" with the quotes: a bare number is read as another number`;
+  }
+  if (wanted.includes("boolean") && /^(?:yes|no|on|off)$/i.test(node.source))
+    return `write ${/^(?:yes|on)$/i.test(node.source)}: in this file yes and no are plain words`;
+  if (wanted.includes("string") && typeof node.value !== "string") return `quote it: "${node.source}"`;
+  return null;
+}
