@@ -67,5 +67,5 @@ export function cutRules(from) {
     const policy = from === undefined ? "drop" : "accept";
     return `chain ${hook} { type filter hook ${hook} device "eth0" priority -500; policy ${policy}; ${rules.join(" ")} }`;
   };
-  return `table netdev ${CUT_TABLE} { ${chain("ingress", "saddr")}\n${chain("egress", "daddr")} }\n`;
+  return `table netdev ${CUT_TABLE} {\n${chain("ingress", "saddr")}\n${chain("egress", "daddr")}\n}\n`;
 }

@@ -71,6 +71,7 @@ function environment(go) {
     ...process.env,
     ...BUILD_ENV,
     GOTOOLCHAIN: "local",
+    GOROOT: undefined,
     PATH: `${join(go, "..")}:${process.env.PATH ?? ""}`,
   };
 }

@@ -8,6 +8,8 @@ cluster_addr  = "https://@NAME@:8201"
 storage "raft" {
   path    = "/var/lib/muster-vault"
   node_id = "hub"
+
+  performance_multiplier = 1 # a single node has nobody to wait for
 }
 
 listener "tcp" {
