@@ -14,3 +14,8 @@ export type Ports = {
   readonly routing: Routing;
   readonly now: () => number;
 };
+
+export { createFiles, type Files } from "./files.ts";
+export { createRouting, type Routing } from "./routing.ts";
+export { createRun, type Run } from "./run.ts";
+export { createSystemd, type Systemd } from "./systemd.ts";

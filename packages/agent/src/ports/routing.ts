@@ -1,19 +1,274 @@
-/** BIRD on this host: a reading connection that stays, and one for changes that is opened when it is needed. */
+/**
+ * BIRD on this host: a reading connection that stays, and one for changes that is opened when it is needed. One writer per BIRD: whoever
+ * else configures it stops our timer. Owns the flap history, which every call of `sessions` advances, and the answers of past checks.
+ */
+import { stat } from "node:fs/promises";
 import type { BgpSample } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { checkReply, configureReply, configureStatus } from "../bird/configure.ts";
+import { exportQuery, exportReply } from "../bird/exports.ts";
+import { advanceFlaps, emptyFlaps, flapCount } from "../bird/flaps.ts";
+import { type BirdReply, requireAccepted } from "../bird/framing.ts";
+import { parseSessions, type SeenSession } from "../bird/protocols.ts";
+import { parseStatus } from "../bird/status.ts";
+import { type BirdConnection, connectBird } from "./bird.ts";
+import type { Run } from "./run.ts";
 
+/** `words` are BIRD's own, the file named as it was given to the check. */
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly words: string };
+
+export type RoutingStatus = {
+  /** BIRD's own undo timer: an unconfirmed configuration is loaded; null when none runs. */
+  readonly undo_in_ms: number | null;
+  readonly in_progress: boolean;
+  /** False for a BIRD that has no `configure status`: then `undo_in_ms` says nothing. */
+  readonly known: boolean;
+};
 
 export type Routing = {
   /** Version of the BIRD that answers on its socket, else of the binary on disk; null when there is none. */
   version(signal: AbortSignal): Promise<string | null>;
-  /** `configure check` by the running daemon, else `bird -p` by its binary. `path` as the host sees it. */
-  check(path: string, signal: AbortSignal): Promise<CheckResult>;
-  /** `configure "path" timeout s` once the check is good; waits until it is done (0003). Errors: BIRD_REFUSED with its words. */
+  /** Whether a BIRD listens on its socket. Errors: BIRD_UNREACHABLE when one listens and does not answer. */
+  running(signal: AbortSignal): Promise<boolean>;
+  /**
+   * `configure check` by the running daemon, else `bird -p` by its binary. `path` is the real path on disk. `key` names the content with all
+   * that it includes: `checked` gives the answer again.
+   */
+  check(path: string, key: string, signal: AbortSignal): Promise<CheckResult>;
+  /** The answer of an earlier check of this key; null when there is none. */
+  checked(key: string): CheckResult | null;
+  /**
+   * `configure "path" timeout s` once a fresh check is good; waits until it is done (0003). `timeout_ms` null = at once permanent.
+   * Errors: BIRD_REFUSED with its words, TIMEOUT when it is still busy after two minutes.
+   */
   configure(path: string, timeout_ms: number | null, signal: AbortSignal): Promise<void>;
-  /** What is pending: BIRD's own undo timer. */
-  status(signal: AbortSignal): Promise<{ undo_in_ms: number | null; in_progress: boolean }>;
+  status(signal: AbortSignal): Promise<RoutingStatus>;
+  /** Errors: BIRD_REFUSED when nothing was pending. */
   confirm(signal: AbortSignal): Promise<void>;
+  /** Takes the pending configuration back and waits until it is done. Errors: BIRD_REFUSED when nothing was pending. */
   undo(signal: AbortSignal): Promise<void>;
-  /** Every session as BIRD tells it now, not yet judged. Errors: BIRD_UNREACHABLE. */
+  /** Every session as BIRD tells it now, with its flaps, not yet judged (verdict `unknown`, nothing expected). Errors: BIRD_UNREACHABLE. */
   sessions(signal: AbortSignal): Promise<BgpSample>;
+  /** Of each prefix whether it is exported to the session; null = BIRD could not tell. */
+  exported(
+    session: string,
+    prefixes: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Readonly<Record<string, boolean | null>>>;
 };
+
+export type RoutingOptions = {
+  /** The control socket, `/run/bird/bird.ctl` on Debian. */
+  readonly socketPath: string;
+  /** The daemon's program, such as `/usr/sbin/bird`. */
+  readonly binary: string;
+  readonly run: Run;
+  readonly now?: () => number;
+};
+
+const REPLY_LIMIT_MS = 10_000;
+/** A full configuration with large prefix sets takes seconds to parse. */
+const CONFIGURE_LIMIT_MS = 60_000;
+const BUSY_LIMIT_MS = 120_000;
+const BUSY_POLL_MS = 200;
+const CHECKS_KEPT = 16;
+
+/** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
+export function createRouting(options: RoutingOptions, signal: AbortSignal): Routing {
+  const { socketPath, binary, run, now = Date.now } = options;
+  const reading = connectBird({ socketPath, restricted: true, timeout_ms: REPLY_LIMIT_MS }, signal);
+  const checks = new Map<string, CheckResult>();
+  let flaps = emptyFlaps(now());
+  let on_disk: { readonly stamp: string; readonly version: string | null } | null = null;
+
+  const ask = (text: string, caller: AbortSignal) => {
+    if (caller.aborted) throw new FleetError("CANCELLED", `\`${text}\` was not sent to BIRD`);
+    return reading.command(text);
+  };
+
+  const running = async (caller: AbortSignal): Promise<boolean> => {
+    try {
+      await ask("show status", caller);
+      return true;
+    } catch (error) {
+      if (isDown(error)) return false;
+      throw error;
+    }
+  };
+
+  /** A connection of its own for each change: none lies open that could change something. */
+  const changing = async <T>(
+    caller: AbortSignal,
+    work: (connection: BirdConnection) => Promise<T>,
+  ): Promise<T> => {
+    const lifetime = AbortSignal.any([signal, caller]);
+    const connection = connectBird({ socketPath, restricted: false, timeout_ms: CONFIGURE_LIMIT_MS }, lifetime);
+    try {
+      return await work(connection);
+    } finally {
+      connection.close();
+    }
+  };
+
+  const status = async (caller: AbortSignal): Promise<RoutingStatus> => {
+    const read = configureStatus(await ask("configure status", caller));
+    return {
+      undo_in_ms: read.undo_in_s === null ? null : read.undo_in_s * 1_000,
+      in_progress: read.state === "in_progress" || read.state === "queued",
+      known: read.state !== "unknown",
+    };
+  };
+
+  /** Reads the answer to a change and waits while BIRD is still at it (0004, 0005). */
+  const settle = async (command: string, reply: BirdReply, caller: AbortSignal): Promise<void> => {
+    requireAccepted(reply, command);
+    const read = configureReply(reply);
+    if (read.kind === "nothing_to_do") throw new FleetError("BIRD_REFUSED", `\`${command}\`: nothing was pending`);
+    if (read.kind === "shutting_down") throw new FleetError("BIRD_REFUSED", `\`${command}\`: BIRD is shutting down`);
+    if (read.kind !== "in_progress" && read.kind !== "queued") return;
+    const end_ms = now() + BUSY_LIMIT_MS;
+    while ((await status(caller)).in_progress) {
+      if (now() > end_ms) throw new FleetError("TIMEOUT", `BIRD is still at \`${command}\` after ${BUSY_LIMIT_MS / 1_000} s`);
+      await pause(BUSY_POLL_MS, caller);
+    }
+  };
+
+  const binaryVersion = async (caller: AbortSignal): Promise<string | null> => {
+    const stamp = await programStamp(binary);
+    if (stamp === null) return null;
+    if (on_disk?.stamp === stamp) return on_disk.version;
+    const result = await run(binary, ["--version"], { timeout_ms: REPLY_LIMIT_MS }, caller);
+    const version = /BIRD version (\S+)/.exec(result.stderr + result.stdout)?.[1] ?? null;
+    on_disk = { stamp, version };
+    return version;
+  };
+
+  const checkByBinary = async (path: string, caller: AbortSignal): Promise<CheckResult> => {
+    const result = await run(binary, ["-p", "-c", path], { timeout_ms: CONFIGURE_LIMIT_MS }, caller);
+    if (result.code === 0) return { ok: true };
+    const words = (result.stderr || result.stdout).trim().replace(/^bird: /gm, "");
+    return { ok: false, words: words.slice(0, 1_000) || `it ended with code ${result.code}` };
+  };
+
+  return {
+    running,
+    status,
+    checked: (key) => checks.get(key) ?? null,
+    async version(caller) {
+      try {
+        return parseStatus(await ask("show status", caller), now()).daemon.version;
+      } catch (error) {
+        if (isDown(error)) return binaryVersion(caller);
+        throw error;
+      }
+    },
+    async check(path, key, caller) {
+      const result = (await running(caller))
+        ? await changing(caller, (connection) => checkOver(connection, path))
+        : await checkByBinary(path, caller);
+      checks.delete(key);
+      checks.set(key, result);
+      for (const oldest of checks.keys()) {
+        if (checks.size <= CHECKS_KEPT) break;
+        checks.delete(oldest);
+      }
+      return result;
+    },
+    async configure(path, timeout_ms, caller) {
+      const limit = timeout_ms === null ? "" : ` timeout ${Math.ceil(timeout_ms / 1_000)}`;
+      const command = `configure ${quoted(path)}${limit}`;
+      await changing(caller, async (connection) => {
+        // A `configure` that does not parse would stop a timer that runs and keep what it should undo.
+        const check = await checkOver(connection, path);
+        if (!check.ok) throw new FleetError("BIRD_REFUSED", check.words);
+        await settle(command, await connection.command(command), caller);
+      });
+    },
+    async confirm(caller) {
+      await changing(caller, async (connection) =>
+        settle("configure confirm", await connection.command("configure confirm"), caller),
+      );
+    },
+    async undo(caller) {
+      await changing(caller, async (connection) =>
+        settle("configure undo", await connection.command("configure undo"), caller),
+      );
+    },
+    async sessions(caller) {
+      const { daemon, clock } = parseStatus(await ask("show status", caller), now());
+      const reply = await ask("show protocols all", caller);
+      const at_ms = now();
+      const seen = parseSessions(requireAccepted(reply, "show protocols all"), clock);
+      flaps = advanceFlaps(flaps, seen, at_ms);
+      return {
+        at: new Date(at_ms).toISOString(),
+        daemon,
+        sessions: seen.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
+      };
+    },
+    async exported(session, prefixes, caller) {
+      const found: Record<string, boolean | null> = {};
+      for (const prefix of prefixes) found[prefix] = exportReply(await ask(exportQuery(session, prefix), caller));
+      return found;
+    },
+  };
+}
+
+async function checkOver(connection: BirdConnection, path: string): Promise<CheckResult> {
+  const result = checkReply(await connection.command(`configure check ${quoted(path)}`));
+  if (result.ok) return result;
+  const { file, line, column, message } = result.error;
+  const where = [file, line, column].filter((part) => part !== null).join(":");
+  return { ok: false, words: `${where === "" ? "" : `${where} `}${message}` };
+}
+
+function unjudged(session: SeenSession, flaps: number | null): BgpSample["sessions"][number] {
+  return {
+    ...session,
+    flaps,
+    expected: "none",
+    verdict: "unknown",
+    why: "not judged yet",
+    import_min: null,
+    pending_until: null,
+    exports_missing: null,
+  };
+}
+
+/** BIRD's strings have no escapes: a path with a quote cannot be said. */
+function quoted(path: string): string {
+  if (/["\n]/.test(path)) throw new FleetError("INVALID", `BIRD cannot be told the path ${JSON.stringify(path)}`);
+  return `"${path}"`;
+}
+
+/** Nobody listens: no socket, or one that a dead BIRD left behind. Silence is something else. */
+function isDown(error: unknown): boolean {
+  if (!(error instanceof FleetError) || error.code !== "BIRD_UNREACHABLE") return false;
+  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : null;
+  return code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR";
+}
+
+async function programStamp(path: string): Promise<string | null> {
+  try {
+    const found = await stat(path);
+    return `${found.ino}:${found.mtimeMs}:${found.size}`;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
+    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(new FleetError("CANCELLED", "while waiting for BIRD"));
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+}

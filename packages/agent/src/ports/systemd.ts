@@ -1,26 +1,226 @@
-/** systemd: units, transient timers, and our own readiness. */
+/**
+ * systemd by its own programs: units, transient timers, and our own readiness. Questions that come within a few milliseconds are one
+ * `systemctl show`, so that a round over a hundred services starts one process.
+ */
+import { stat } from "node:fs/promises";
+import { FleetError } from "@muster/protocol/errors";
+import type { Run } from "./run.ts";
+
 export type UnitFacts = {
   readonly loaded: boolean;
+  /** Masked by the operator or the distribution: it cannot be started or enabled. */
+  readonly masked: boolean;
   readonly active: "active" | "activating" | "reloading" | "deactivating" | "inactive" | "failed";
   readonly enabled: boolean;
+  /** False for a unit without [Install] (static, generated, …): there is nothing to enable. */
+  readonly can_enable: boolean;
   readonly can_reload: boolean;
+  /** Its file changed since systemd read it. */
+  readonly needs_daemon_reload: boolean;
+  /** The unit's file; null without one. */
+  readonly fragment: string | null;
   readonly active_since_ms: number | null;
+  /** Why it failed, in systemd's word: exit-code, timeout, oom-kill, …; success otherwise. */
   readonly result: string;
 };
 
+export type UnitVerb = "start" | "stop" | "reload" | "restart" | "enable" | "disable";
+
 export type Systemd = {
-  /** Whether this host runs systemd at all. */
+  /** Whether this host runs systemd at all (sd_booted(3)). */
   available(): Promise<boolean>;
-  /** Facts of several units by one call. */
+  /** Facts of several units, by the names asked for; `.service` may be left out. One process, whatever asks at the same time. */
   units(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, UnitFacts>>;
-  act(
-    verb: "start" | "stop" | "reload" | "restart" | "enable" | "disable",
-    unit: string,
-    signal: AbortSignal,
-  ): Promise<void>;
-  /** Runs a program after a while even when this process and its unit are gone (`systemd-run --on-active`). */
+  /** Errors: COMMAND_FAILED with systemd's words. */
+  act(verb: UnitVerb, unit: string, signal: AbortSignal): Promise<void>;
+  /** Has systemd read the unit files again. */
+  daemonReload(signal: AbortSignal): Promise<void>;
+  /**
+   * Runs a program after a while even when this process and its unit are gone: a transient timer of that name (`systemd-run --on-active`).
+   * One that is armed already under that name is replaced.
+   */
   arm(name: string, after_ms: number, command: readonly string[], signal: AbortSignal): Promise<void>;
+  /** Stops the timer of that name; none there is fine. */
   disarm(name: string, signal: AbortSignal): Promise<void>;
-  /** sd_notify through systemd-notify; does nothing outside a notify unit. */
-  notify(state: { ready?: true; status?: string; watchdog?: true }): Promise<void>;
+  /** sd_notify(3) through systemd-notify; does nothing outside a notify unit. */
+  notify(state: { readonly ready?: true; readonly status?: string; readonly watchdog?: true }): Promise<void>;
 };
+
+export type SystemdOptions = {
+  /** Its being there says that systemd runs. Below a prefix it is not, and no unit of the host is touched. */
+  readonly marker?: string;
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+};
+
+const SHOW_LIMIT_MS = 15_000;
+/** A unit may take up to its own TimeoutStartSec, 90 s by default. */
+const ACT_LIMIT_MS = 120_000;
+const GATHER_MS = 5;
+const UNITS_A_CALL = 500;
+const PROPERTIES = [
+  "LoadState",
+  "ActiveState",
+  "UnitFileState",
+  "CanReload",
+  "NeedDaemonReload",
+  "FragmentPath",
+  "ActiveEnterTimestamp",
+  "Result",
+] as const;
+const NOT_THERE: UnitFacts = {
+  loaded: false,
+  masked: false,
+  active: "inactive",
+  enabled: false,
+  can_enable: false,
+  can_reload: false,
+  needs_daemon_reload: false,
+  fragment: null,
+  active_since_ms: null,
+  result: "success",
+};
+
+type Asked = {
+  readonly names: readonly string[];
+  readonly resolve: (facts: ReadonlyMap<string, UnitFacts>) => void;
+  readonly reject: (error: unknown) => void;
+};
+
+export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
+  const { marker = "/run/systemd/system", environment = process.env } = options;
+  let waiting: Asked[] = [];
+
+  const ask = async (): Promise<void> => {
+    const asked = waiting;
+    waiting = [];
+    try {
+      const names = [...new Set(asked.flatMap((each) => each.names))];
+      const facts = new Map<string, UnitFacts>();
+      for (let at = 0; at < names.length; at += UNITS_A_CALL) {
+        for (const [name, found] of await show(run, names.slice(at, at + UNITS_A_CALL))) facts.set(name, found);
+      }
+      for (const each of asked) each.resolve(facts);
+    } catch (error) {
+      for (const each of asked) each.reject(error);
+    }
+  };
+
+  const systemctl = async (args: readonly string[], signal: AbortSignal): Promise<void> => {
+    const result = await run("systemctl", ["--no-ask-password", ...args], { timeout_ms: ACT_LIMIT_MS }, signal);
+    if (result.code === 0) return;
+    const words = (result.stderr || result.stdout).trim().slice(0, 1_000);
+    throw new FleetError("COMMAND_FAILED", `systemctl ${args.join(" ")}: ${words || `code ${result.code}`}`);
+  };
+
+  const disarm = async (name: string, signal: AbortSignal): Promise<void> => {
+    // Stopping a transient timer that ran or never was gives 5, "not loaded".
+    const args = ["--no-ask-password", "stop", `${name}.timer`];
+    const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, signal);
+    if (result.code !== 0 && result.code !== 5)
+      throw new FleetError("COMMAND_FAILED", `systemctl stop ${name}.timer: ${result.stderr.trim().slice(0, 1_000)}`);
+  };
+
+  return {
+    async available() {
+      try {
+        return (await stat(marker)).isDirectory();
+      } catch (error) {
+        if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return false;
+        throw new FleetError("FAILED", `${marker}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+    },
+    units(names, signal) {
+      if (signal.aborted) return Promise.reject(new FleetError("CANCELLED", "systemctl show was not started"));
+      return new Promise((resolve, reject) => {
+        waiting.push({ names, resolve, reject });
+        if (waiting.length === 1) setTimeout(() => void ask(), GATHER_MS);
+      });
+    },
+    act: (verb, unit, signal) => systemctl([verb, unitName(unit)], signal),
+    daemonReload: (signal) => systemctl(["daemon-reload"], signal),
+    async arm(name, after_ms, command, signal) {
+      await disarm(name, signal);
+      const args = [
+        `--unit=${name}`,
+        `--on-active=${Math.ceil(after_ms)}ms`,
+        "--timer-property=AccuracySec=100ms",
+        "--collect",
+        "--quiet",
+        "--",
+        ...command,
+      ];
+      const result = await run("systemd-run", args, { timeout_ms: SHOW_LIMIT_MS }, signal);
+      if (result.code !== 0)
+        throw new FleetError("COMMAND_FAILED", `systemd-run ${name}: ${result.stderr.trim().slice(0, 1_000)}`);
+    },
+    disarm,
+    async notify({ ready, status, watchdog }) {
+      if (environment.NOTIFY_SOCKET === undefined) return;
+      const args = [
+        ...(ready === true ? ["--ready"] : []),
+        ...(status === undefined ? [] : [`--status=${status.replace(/\s+/g, " ").slice(0, 500)}`]),
+        ...(watchdog === true ? ["WATCHDOG=1"] : []),
+      ];
+      if (args.length === 0) return;
+      const result = await run("systemd-notify", args, { timeout_ms: SHOW_LIMIT_MS }, AbortSignal.timeout(SHOW_LIMIT_MS));
+      if (result.code !== 0) throw new FleetError("COMMAND_FAILED", `systemd-notify: ${result.stderr.trim().slice(0, 500)}`);
+    },
+  };
+}
+
+/** `name` with its type: a name without a known type is a service. */
+export function unitName(name: string): string {
+  const typed = /\.(service|socket|timer|target|mount|automount|path|slice|scope|device|swap)$/.test(name);
+  return typed ? name : `${name}.service`;
+}
+
+async function show(run: Run, names: readonly string[]): Promise<Map<string, UnitFacts>> {
+  // A template has no state of its own, and one in the list makes systemctl refuse all of it.
+  const askable = names.filter((name) => !/@(\.[a-z]+)?$/.test(name));
+  const facts = new Map<string, UnitFacts>(names.map((name) => [name, NOT_THERE]));
+  if (askable.length === 0) return facts;
+  const args = ["show", "--no-pager", "--timestamp=utc", `--property=${PROPERTIES.join(",")}`, "--", ...askable.map(unitName)];
+  const lifetime = AbortSignal.timeout(SHOW_LIMIT_MS * 2);
+  const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, lifetime);
+  if (result.code !== 0) throw new FleetError("COMMAND_FAILED", `systemctl show: ${result.stderr.trim().slice(0, 1_000)}`);
+  const blocks = result.stdout.trim().split(/\n\n+/);
+  if (blocks.length !== askable.length)
+    throw new FleetError("COMMAND_FAILED", `systemctl show told of ${blocks.length} units, asked for ${askable.length}`);
+  for (const [index, name] of askable.entries()) facts.set(name, unitFacts(blocks[index] ?? ""));
+  return facts;
+}
+
+function unitFacts(block: string): UnitFacts {
+  const fields = new Map<string, string>();
+  for (const line of block.split("\n")) {
+    const equals = line.indexOf("=");
+    if (equals > 0) fields.set(line.slice(0, equals), line.slice(equals + 1));
+  }
+  const field = (name: (typeof PROPERTIES)[number]) => fields.get(name) ?? "";
+  const file_state = field("UnitFileState");
+  const load_state = field("LoadState");
+  return {
+    loaded: load_state === "loaded" || load_state === "masked",
+    masked: load_state === "masked",
+    active: activeState(field("ActiveState")),
+    enabled: file_state === "enabled" || file_state === "enabled-runtime" || file_state === "alias",
+    can_enable: ["enabled", "enabled-runtime", "disabled", "alias", "linked", "linked-runtime", "indirect"].includes(file_state),
+    can_reload: field("CanReload") === "yes",
+    needs_daemon_reload: field("NeedDaemonReload") === "yes",
+    fragment: field("FragmentPath") === "" ? null : field("FragmentPath"),
+    active_since_ms: timestamp(field("ActiveEnterTimestamp")),
+    result: field("Result") === "" ? "success" : field("Result"),
+  };
+}
+
+const ACTIVE_STATES = ["active", "activating", "reloading", "deactivating", "inactive", "failed"] as const;
+
+function activeState(text: string): UnitFacts["active"] {
+  return ACTIVE_STATES.find((state) => state === text) ?? "inactive";
+}
+
+/** `Sat 2026-11-21 09:33:00 UTC`; another zone than UTC is not read: its name is no offset. */
+function timestamp(text: string): number | null {
+  const match = /^\w+ (\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) UTC$/.exec(text);
+  return match === null ? null : Date.parse(`${match[1]}T${match[2]}Z`);
+}

@@ -3,46 +3,78 @@
  *
  *     observe ──► plan (pure) ──► [snapshot ──► undo armed] ──► apply, step by step ──► [guard ──► confirm | undo]
  *
- * - `observe` reads and changes nothing. It may be called at any time and as often as one likes.
- * - `plan` and `removal` take no port, no clock and no configuration: the same input gives the same steps.
- * - `apply` makes no choice: all that it needs stands in the step. Repeating a step that was done already does no harm, since a crash can
- *   come between doing and noting it. It runs one at a time, in the order planned.
+ * - `observe` reads and changes nothing that counts (the kind `bird` keeps a candidate file for BIRD's check). It may be called at any time,
+ *   as often as one likes, and for all resources of a round at once: ports gather what would else be a process a resource.
+ * - `plan` and `removal` take no port, no clock and no configuration: the same input gives the same steps. The generation and the window are
+ *   not in a step, since the plan that was shown must have the same index as the one that is applied later under a new number.
+ * - `apply` makes no choice. A step carries hashes instead of contents (a plan must fit into one message); the content comes with the
+ *   resource, and is refused when it does not fit the hash. Repeating a step that was done already does no harm, since a crash can come
+ *   between doing and noting it. Steps run one at a time, in the order planned.
  * - a kind that can cut the host off also has `guard`: see `Guarded`.
  */
-import type { Kind, Resource, Spec, Step } from "@muster/protocol";
+import type { Kind, Resource, ResourceRef, Spec, Step } from "@muster/protocol";
+import type { ErrorReply } from "@muster/protocol/errors";
 import type { Ports } from "../ports/index.ts";
 
 /** A resource of one kind, as it stands in the manifest. */
 export type Declared<K extends Kind> = Extract<Resource, { kind: K }>;
 
-/** What `plan` may know beside the resource and what was observed. */
+/** What `plan` and `removal` may know beside the resource and what was observed. */
 export type PlanContext = {
-  /** The generation that the manifest bears; names versioned files. */
-  readonly generation: number;
   /** The spec that was last applied here by Muster; null when never. */
   readonly applied: unknown;
+  /** Muster made it: it was not there before the first step that has `args.makes === true`. */
+  readonly made: boolean;
+  /** Paths that steps before this one write, and paths that removals before this one take away. */
+  readonly coming: ReadonlySet<string>;
+  readonly going: ReadonlySet<string>;
+};
+
+/** A service that must take note of a change. Several for one service become one step: see `planAll`. */
+export type Reaction = {
+  readonly verb: "reload" | "restart";
+  /** The unit's name, as a `service` resource has it. */
+  readonly service: string;
+  readonly because: ResourceRef;
 };
 
 export type KindPlan = {
   readonly steps: readonly Step[];
   /** For the operator: such as "checked by BIRD 2.0.12 there". */
   readonly notes: readonly string[];
-  /** Set when the resource cannot be had on this host, with the reason: reported as waiting, never as success. */
+  readonly reactions?: readonly Reaction[];
+  /** Set when the resource cannot be had on this host now, with the reason: reported as waiting, never as success. */
   readonly unsupported?: string;
+  /** Set when the declaration itself is wrong for this host: nothing of the manifest may be applied. */
+  readonly refused?: ErrorReply;
 };
+
+/** `left`: it is kept, and the operator is told why. */
+export type RemovalPlan =
+  | { readonly steps: readonly Step[]; readonly reactions?: readonly Reaction[] }
+  | { readonly left: string };
 
 /** How a hand edit is told: who and when, as far as the file system knows. */
 export type Edit = { readonly what: string; readonly at_ms: number | null };
 
+export type ApplyContext<K extends Kind> = {
+  /** As it stands in the manifest that is applied; null for a removal and for a reaction of an undeclared service. */
+  readonly resource: Declared<K> | null;
+  /** Names versioned files. */
+  readonly generation: number;
+  /** The guard's window for these steps; null without one. A daemon's own timer is set a bit longer. */
+  readonly window_ms: number | null;
+};
+
 export type ResourceKind<K extends Kind, O> = {
-  /** What is there now. Errors are FleetErrors that name path or unit. Must be JSON. */
+  /** What is there now. Errors are FleetErrors that name path or unit; PROTECTED_PATH for what is the agent's own. Must be JSON. */
   observe(resource: Declared<K>, ports: Ports, signal: AbortSignal): Promise<O>;
   /** The steps from observed to declared; none when they agree. */
   plan(resource: Declared<K>, observed: O, context: PlanContext): KindPlan;
-  /** The steps that take the resource away, once it is no longer declared; null = it is kept, and said so. */
-  removal(resource: Declared<K>, observed: O, context: PlanContext): readonly Step[] | null;
+  /** The steps that take the resource away, once it is no longer declared. */
+  removal(resource: Declared<K>, observed: O, context: PlanContext): RemovalPlan;
   /** Does one step of this kind. */
-  apply(step: Step, ports: Ports, signal: AbortSignal): Promise<void>;
+  apply(step: Step, ports: Ports, signal: AbortSignal, context: ApplyContext<K>): Promise<void>;
   /** The managed part of what was observed, for telling a hand edit from what Muster left: hashed, never shown. */
   managed(observed: O): unknown;
   /** Who changed it by hand, as far as that can be told. */
@@ -61,22 +93,23 @@ export type GuardVerdict = { readonly good: boolean; readonly failures: readonly
  * good for a while or the window ends → `confirm`, or `undo`. `undo` also runs at boot, without network and without the agent.
  */
 export type Guarded<K extends Kind, O> = {
-  /** Window and probes for these steps; from what was observed before. */
+  /** Window and probes for these steps, from what was observed before; null when they cannot cut anybody off, and need no guard. */
   plan(
     resource: Declared<K>,
     observed: O,
     steps: readonly Step[],
-  ): { window_ms: number; watches: readonly string[] };
-  /** All that `undo` and `check` need, JSON; may copy files below `directory` (root only, survives a reboot). */
+  ): { window_ms: number; watches: readonly string[] } | null;
+  /** All that `check`, `confirm` and `undo` need, JSON; may copy files below `directory` (root only, survives a reboot; as the host sees it). */
   snapshot(
     resource: Declared<K>,
     observed: O,
     directory: string,
     ports: Ports,
     signal: AbortSignal,
+    context: ApplyContext<K>,
   ): Promise<unknown>;
   check(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<GuardVerdict>;
-  /** Makes the change permanent: only now may it become what the next boot loads. */
+  /** Makes the change permanent: only now may it become what the next boot loads. May be repeated. */
   confirm(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<void>;
   /** Takes the change back; may be repeated. */
   undo(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<void>;

@@ -1,0 +1,64 @@
+/**
+ * Users and groups by name, from /etc/passwd and /etc/group below the prefix (passwd(5), group(5)): the host's own files, so that an agent
+ * below a prefix has its own accounts. Accounts that only a directory service knows are not seen.
+ */
+import { readFile, stat } from "node:fs/promises";
+import { FleetError } from "@muster/protocol/errors";
+
+export type Accounts = {
+  /** Errors: FAILED for a name that the file does not have. */
+  uid(name: string): Promise<number>;
+  gid(name: string): Promise<number>;
+  /** The name, or the number as text when nobody has it. */
+  userName(uid: number): Promise<string>;
+  groupName(gid: number): Promise<string>;
+};
+
+type Table = { readonly stamp: string; readonly ids: Map<string, number>; readonly names: Map<number, string> };
+
+/** Both files are read when first needed, and again when they changed. */
+export function createAccounts(prefix: string): Accounts {
+  const tables = new Map<string, Table>();
+
+  const table = async (path: string): Promise<Table> => {
+    const stamp = await stampOf(prefix + path);
+    const known = tables.get(path);
+    if (known?.stamp === stamp) return known;
+    const read = stamp === "" ? "" : await readFile(prefix + path, "utf8");
+    // The one account that exists everywhere, also below a prefix without these files.
+    const ids = new Map([["root", 0]]);
+    const names = new Map([[0, "root"]]);
+    for (const line of read.split("\n")) {
+      const [name = "", , id = ""] = line.split(":");
+      if (!/^\d+$/.test(id)) continue;
+      ids.set(name, Number(id));
+      if (!names.has(Number(id)) || Number(id) === 0) names.set(Number(id), name);
+    }
+    const fresh = { stamp, ids, names };
+    tables.set(path, fresh);
+    return fresh;
+  };
+
+  const idIn = async (path: string, what: string, name: string): Promise<number> => {
+    const id = (await table(path)).ids.get(name);
+    if (id === undefined) throw new FleetError("FAILED", `there is no ${what} ${name} on this host (${path})`);
+    return id;
+  };
+
+  return {
+    uid: (name) => idIn("/etc/passwd", "user", name),
+    gid: (name) => idIn("/etc/group", "group", name),
+    userName: async (uid) => (await table("/etc/passwd")).names.get(uid) ?? String(uid),
+    groupName: async (gid) => (await table("/etc/group")).names.get(gid) ?? String(gid),
+  };
+}
+
+async function stampOf(path: string): Promise<string> {
+  try {
+    const found = await stat(path, { bigint: true });
+    return `${found.ino}:${found.mtimeNs}:${found.size}`;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
+    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Watches paths by inotify on their directories (fs.watch): a file that is replaced by rename would leave a watch on its old inode. A
+ * directory that does not exist yet is waited for in the nearest ancestor that does. Limits: an ancestor further up that is renamed is only
+ * noticed at the next event or by the loop's own timer.
+ */
+import { type FSWatcher, statSync, watch } from "node:fs";
+import { basename, dirname } from "node:path";
+import { FleetError } from "@muster/protocol/errors";
+
+export type WatchListener = {
+  readonly changed: (path: string) => void;
+  readonly failed: (error: FleetError) => void;
+};
+
+const GATHER_MS = 100;
+
+/** `real` turns a path of the host into the one on disk; listeners get the path as it was given. */
+export function watchPaths(
+  paths: readonly string[],
+  real: (path: string) => string,
+  on: WatchListener,
+  signal: AbortSignal,
+): void {
+  const watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
+  const dirty = new Set<string>();
+  let timer: NodeJS.Timeout | null = null;
+  if (signal.aborted) return;
+
+  const flush = () => {
+    timer = null;
+    settle();
+    const gathered = [...dirty];
+    dirty.clear();
+    for (const path of gathered) on.changed(path);
+  };
+
+  const touched = (directory: string, name: string | null) => {
+    for (const path of paths) {
+      const target = real(path);
+      // The next part of the way from the watched directory to the target: the file itself, or a directory that was missing.
+      if (!target.startsWith(directory === "/" ? "/" : `${directory}/`)) continue;
+      const next = target.slice(directory.length).split("/").find((part) => part !== "");
+      if (name === null || name === next || name === basename(directory)) dirty.add(path);
+    }
+    if (dirty.size > 0) timer ??= setTimeout(flush, GATHER_MS);
+  };
+
+  const drop = (directory: string) => {
+    watchers.get(directory)?.watcher.close();
+    watchers.delete(directory);
+  };
+
+  /** Brings the watches in line with what exists now. Paths whose directory came or was replaced are dirty. */
+  const settle = () => {
+    const wanted = new Map<string, string>();
+    for (const path of paths) {
+      const [directory, identity] = nearest(dirname(real(path)));
+      wanted.set(directory, identity);
+    }
+    for (const [directory, { identity }] of watchers) {
+      if (wanted.get(directory) !== identity) drop(directory);
+    }
+    for (const [directory, identity] of wanted) {
+      if (watchers.has(directory)) continue;
+      try {
+        const watcher = watch(directory, { persistent: false }, (_event, name) => touched(directory, name));
+        watcher.on("error", (error) => {
+          drop(directory);
+          on.failed(cannotWatch(directory, error));
+        });
+        watchers.set(directory, { watcher, identity });
+      } catch (error) {
+        on.failed(cannotWatch(directory, error));
+        continue;
+      }
+      // What came between looking and watching has made no event.
+      for (const path of paths) if (dirname(real(path)) === directory && started) dirty.add(path);
+    }
+  };
+
+  let started = false;
+  settle();
+  started = true;
+  signal.addEventListener(
+    "abort",
+    () => {
+      if (timer !== null) clearTimeout(timer);
+      for (const directory of [...watchers.keys()]) drop(directory);
+    },
+    { once: true },
+  );
+}
+
+/** The directory itself, or the nearest one above that exists, with what tells it from a later one of the same name. */
+function nearest(directory: string): [string, string] {
+  for (let at = directory; ; at = dirname(at)) {
+    const found = statSync(at, { throwIfNoEntry: false, bigint: true });
+    if (found?.isDirectory() === true) return [at, `${found.dev}:${found.ino}`];
+    if (at === "/") return ["/", "root"];
+  }
+}
+
+function cannotWatch(directory: string, error: unknown): FleetError {
+  const why = error instanceof Error ? error.message : String(error);
+  return new FleetError("FAILED", `${directory} cannot be watched: ${why}`, { cause: error });
+}

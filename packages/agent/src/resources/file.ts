@@ -1,0 +1,135 @@
+/** Kind `file`: content, owner and mode of one file. Checked by its own command first, replaced by rename, services told afterwards. */
+import type { Step } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { INLINE_CONTENT_BYTES } from "@muster/protocol/resources/file";
+import { sha256 } from "@muster/protocol/canonical";
+import { diffCounts, textDiff } from "../diff.ts";
+import type { FileFacts } from "../ports/files.ts";
+import type { Ports } from "../ports/index.ts";
+import { attributeArgs, attributeChange, attributesOf, editWords, pick } from "./attributes.ts";
+import type { ApplyContext, Declared, Reaction, ResourceKind } from "./kind.ts";
+import { refuseProtected } from "./protected.ts";
+
+export type ObservedFile = {
+  readonly facts: FileFacts | null;
+  /** Null when there is none, it is no file, is no text, or is larger than any that Muster writes. */
+  readonly content: string | null;
+  /** Of the bytes; null as above, but for text. */
+  readonly sha256: string | null;
+};
+
+const VALIDATE_LIMIT_MS = 30_000;
+
+export const file: ResourceKind<"file", ObservedFile> = {
+  async observe(resource, { files }) {
+    await refuseProtected(resource.name, files);
+    const facts = await files.facts(resource.name);
+    if (facts?.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES) return { facts, content: null, sha256: null };
+    const bytes = await files.read(resource.name, INLINE_CONTENT_BYTES * 2);
+    // It went away between the two questions.
+    if (bytes === null) return { facts: null, content: null, sha256: null };
+    const content = bytes.toString("utf8");
+    return { facts, content: Buffer.from(content).equals(bytes) ? content : null, sha256: sha256(bytes) };
+  },
+  plan(resource, observed) {
+    const { facts } = observed;
+    const { spec, name } = resource;
+    const wanted = attributesOf(spec);
+    const hash = sha256(spec.content);
+    const ref = `file/${name}`;
+    if (facts !== null && facts.type !== "file") {
+      const what = facts.type === "other" ? "no regular file" : `a ${facts.type}`;
+      return { steps: [], notes: [], unsupported: `${name} is there and is ${what}: remove it by hand first` };
+    }
+    const change = facts === null ? "" : attributeChange(pick(facts), wanted);
+    if (facts !== null && observed.sha256 === hash) {
+      if (change === "") return { steps: [], notes: [] };
+      const step: Step = { ref, action: "chmod", args: { path: name, ...wanted }, why: change, reversible: true };
+      return { steps: [step], notes: [], reactions: reactionsOf(resource) };
+    }
+    const counts = contentChange(observed, spec.content, wanted.mode, name);
+    const validate = spec.validate === undefined ? {} : { validate: [...spec.validate] };
+    const step: Step = {
+      ref,
+      action: "write",
+      args: { path: name, content_sha256: hash, ...wanted, ...validate, ...(facts === null ? { makes: true } : {}) },
+      why: facts === null ? "it is not there" : `${counts.why}${change === "" ? "" : `; ${change}`}`,
+      ...(counts.diff === "" ? {} : { diff: counts.diff }),
+      reversible: true,
+    };
+    return { steps: [step], notes: [], reactions: reactionsOf(resource) };
+  },
+  removal(resource, observed, { made }) {
+    if (observed.facts === null) return { steps: [] };
+    if (!made) return { left: `${resource.name} was there before Muster wrote it` };
+    if (observed.facts.type !== "file") return { left: `${resource.name} is now a ${observed.facts.type}` };
+    const diff = contentChange(observed, "", observed.facts.mode, resource.name).diff;
+    const step: Step = {
+      ref: `file/${resource.name}`,
+      action: "remove",
+      args: { path: resource.name },
+      why: "no longer declared",
+      ...(diff === "" ? {} : { diff }),
+      reversible: true,
+    };
+    return { steps: [step], reactions: reactionsOf(resource) };
+  },
+  async apply(step, ports, signal, context) {
+    const path = String(step.args.path);
+    await refuseProtected(path, ports.files);
+    if (step.action === "write") await write(step, path, ports, signal, context);
+    else if (step.action === "chmod") await ports.files.setAttributes(path, attributeArgs(step.args));
+    else if (step.action === "remove") await ports.files.remove(path);
+    else throw new FleetError("INVALID", `file has no step ${step.action}`);
+  },
+  managed: (observed) =>
+    observed.facts === null ? null : { type: observed.facts.type, sha256: observed.sha256, ...pick(observed.facts) },
+  edit: (_resource, { facts }) => ({ what: editWords(facts), at_ms: facts?.changed_ms ?? null }),
+  watch: (resource) => [resource.name],
+};
+
+async function write(
+  step: Step,
+  path: string,
+  { files, run }: Ports,
+  signal: AbortSignal,
+  { resource }: ApplyContext<"file">,
+): Promise<void> {
+  const content = contentOf(step, resource);
+  const command = Array.isArray(step.args.validate) ? step.args.validate.map(String) : null;
+  await files.replace(path, Buffer.from(content), attributeArgs(step.args), async (candidate) => {
+    if (command === null) return;
+    const [program = "", ...args] = command.map((part) => part.replaceAll("%s", candidate));
+    const result = await run(program, args, { timeout_ms: VALIDATE_LIMIT_MS }, signal);
+    if (result.code === 0) return;
+    const words = (result.stderr.trim() || result.stdout.trim()).replaceAll(candidate, path).slice(0, 1_000);
+    throw new FleetError("COMMAND_FAILED", `${path} is as before: ${command.join(" ")} ended with ${result.code}: ${words}`);
+  });
+}
+
+/** The declared content, when it is the one that was planned. Errors: ALTERED. */
+export function contentOf(step: Step, resource: Declared<"file"> | null): string {
+  const content = resource?.spec.content;
+  if (content === undefined || sha256(content) !== step.args.content_sha256)
+    throw new FleetError("ALTERED", `${step.ref}: its content is not the one that was planned`);
+  return content;
+}
+
+function reactionsOf(resource: Declared<"file">): Reaction[] {
+  const { on_change } = resource.spec;
+  if (on_change === undefined) return [];
+  const [verb, target] = "reload" in on_change ? (["reload", on_change.reload] as const) : (["restart", on_change.restart] as const);
+  return [{ verb, service: target.slice("service/".length), because: `file/${resource.name}` }];
+}
+
+/** What only its owner may read before or after is not shown. */
+function contentChange(observed: ObservedFile, content: string, mode: string, name: string): { why: string; diff: string } {
+  const short = name.slice(name.lastIndexOf("/") + 1);
+  const closed = (bits: string) => (Number.parseInt(bits, 8) & 0o077) === 0;
+  if (closed(mode) || (observed.facts !== null && closed(observed.facts.mode)))
+    return { why: `${short} differs (not shown: only its owner may read it)`, diff: "" };
+  if (observed.facts !== null && observed.content === null)
+    return { why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`, diff: "" };
+  const diff = textDiff(observed.content ?? "", content);
+  return { why: diffCounts(short, diff), diff: diff.text };
+}

@@ -1,0 +1,189 @@
+/**
+ * One host's plan out of all its resources: each kind's own steps in the manifest's order, then what is no longer declared, then the services
+ * that take note, each once however many files ask for it. Pure: the same input gives the same plan.
+ */
+import type { Plan, Resource, ResourceRef, Step } from "@muster/protocol";
+import type { ErrorReply, FleetError } from "@muster/protocol/errors";
+import { refOf } from "@muster/protocol/resources/index";
+import { kindOf } from "./index.ts";
+import type { PlanContext, Reaction } from "./kind.ts";
+
+/** One resource with what is known of it. */
+export type PlanEntry = {
+  readonly resource: Resource;
+  /** What its `observe` gave, or the error that it threw. */
+  readonly observed: { readonly value: unknown } | { readonly error: FleetError };
+  /** The spec that Muster last applied here; null when never. */
+  readonly applied: unknown;
+  /** Muster made it: a step of it with `args.makes === true` was done. */
+  readonly made: boolean;
+  /** Set: nothing is done about it now, and why (held, edited by hand). */
+  readonly kept?: string | null;
+};
+
+export type PlanInput = {
+  /** In the manifest's order. */
+  readonly declared: readonly PlanEntry[];
+  /** Applied once and no longer declared, as they stood in the manifest that had them, in its order. */
+  readonly removed: readonly PlanEntry[];
+  /** Reactions of an earlier plan that were noted before its first step and not done, as after a crash between the two. */
+  readonly owed: readonly Reaction[];
+};
+
+export type PlannedAll = {
+  readonly steps: readonly Step[];
+  readonly waiting: Plan["waiting"];
+  readonly left: Plan["left"];
+  readonly notes: readonly string[];
+  /** Declarations that are wrong for this host: when there is one, nothing of the manifest may be applied. They stand in `waiting` too. */
+  readonly refused: readonly { readonly ref: ResourceRef; readonly error: ErrorReply }[];
+  /** To be noted on disk before the first step and struck off when the step that stands for them is done. */
+  readonly reactions: readonly Reaction[];
+};
+
+const WHY_LIMIT = 2_000;
+/** Codes by which `observe` says that the declaration itself is wrong. */
+const REFUSING = new Set(["PROTECTED_PATH", "INVALID"]);
+
+/** Plans a whole manifest. */
+export function planAll(input: PlanInput): PlannedAll {
+  const draft: Draft = {
+    steps: [],
+    waiting: [],
+    left: [],
+    notes: [],
+    refused: [],
+    asked: input.owed.map((reaction) => ({ reaction, at: -1 })),
+    coming: new Set(),
+    going: new Set(),
+  };
+  const blocked = new Set<ResourceRef>();
+  for (const entry of input.declared) {
+    if (!planOne(entry, blocked, draft)) blocked.add(refOf(entry.resource));
+  }
+  for (const entry of removalOrder(input.removed)) removeOne(entry, draft);
+  const reactions = neededReactions(draft);
+  return {
+    steps: [...draft.steps, ...reactionSteps(reactions)],
+    waiting: draft.waiting,
+    left: draft.left,
+    notes: draft.notes,
+    refused: draft.refused,
+    reactions,
+  };
+}
+
+type Draft = {
+  readonly steps: Step[];
+  readonly waiting: Plan["waiting"];
+  readonly left: Plan["left"];
+  readonly notes: string[];
+  readonly refused: { readonly ref: ResourceRef; readonly error: ErrorReply }[];
+  /** `at`: how many steps were planned when it was asked for. */
+  readonly asked: { readonly reaction: Reaction; readonly at: number }[];
+  readonly coming: Set<string>;
+  readonly going: Set<string>;
+};
+
+/** False when the resource waits, so that what needs it waits too. */
+function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Draft): boolean {
+  const { resource, observed } = entry;
+  const ref = refOf(resource);
+  const wait = (why: string) => {
+    draft.waiting.push({ ref, why: why.slice(0, WHY_LIMIT) });
+    return false;
+  };
+  const refuse = (error: ErrorReply) => {
+    draft.refused.push({ ref, error });
+    return wait(error.detail);
+  };
+  if (typeof entry.kept === "string") return wait(entry.kept);
+  if ("error" in observed) {
+    const error = observed.error;
+    return REFUSING.has(error.code) ? refuse(error.toReply()) : wait(error.message);
+  }
+  const plan = kindOf(resource).plan(resource, observed.value, contextOf(entry, draft));
+  draft.notes.push(...plan.notes);
+  if (plan.refused !== undefined) return refuse(plan.refused);
+  if (plan.unsupported !== undefined) return wait(plan.unsupported);
+  const missing = resource.needs.find((need) => blocked.has(need));
+  if (missing !== undefined && plan.steps.length > 0) return wait(`needs ${missing}, which waits`);
+  draft.steps.push(...plan.steps);
+  for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: draft.steps.length });
+  if (isPath(resource) && plan.steps.length > 0) draft.coming.add(resource.name);
+  return true;
+}
+
+function removeOne(entry: PlanEntry, draft: Draft): void {
+  const { resource, observed } = entry;
+  const ref = refOf(resource);
+  if (typeof entry.kept === "string" || "error" in observed) {
+    const why = "error" in observed ? observed.error.message : (entry.kept ?? "");
+    draft.left.push({ ref, why: why.slice(0, 500) });
+    return;
+  }
+  const plan = kindOf(resource).removal(resource, observed.value, contextOf(entry, draft));
+  if ("left" in plan) {
+    draft.left.push({ ref, why: plan.left.slice(0, 500) });
+    return;
+  }
+  draft.steps.push(...plan.steps);
+  for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: draft.steps.length });
+  if (isPath(resource)) draft.going.add(resource.name);
+}
+
+const contextOf = (entry: PlanEntry, draft: Draft): PlanContext => ({
+  applied: entry.applied,
+  made: entry.made,
+  coming: draft.coming,
+  going: draft.going,
+});
+
+const isPath = (resource: Resource) => resource.kind === "file" || resource.kind === "directory";
+
+/**
+ * What stands on others goes first: the manifest's order backwards, and directories at the end, the deepest first, when they may be empty.
+ * A service goes after the files, since only a service whose unit file goes is taken away.
+ */
+function removalOrder(removed: readonly PlanEntry[]): PlanEntry[] {
+  const rank = { bird: 0, file: 1, sysctl: 1, service: 2, directory: 3 } as const;
+  const depth = (entry: PlanEntry) =>
+    entry.resource.kind === "directory" ? entry.resource.name.split("/").length : 0;
+  return [...removed]
+    .reverse()
+    .sort((a, b) => rank[a.resource.kind] - rank[b.resource.kind] || depth(b) - depth(a));
+}
+
+/** Those that no step of the same plan makes needless: a service that starts or restarts later has read its files by then. */
+function neededReactions(draft: Draft): Reaction[] {
+  return draft.asked
+    .filter(({ reaction, at }) => {
+      const ref = `service/${reaction.service}`;
+      return !draft.steps.some((step, index) => {
+        if (step.ref !== ref) return false;
+        return step.action === "stop" || (step.action === "start" && index >= at);
+      });
+    })
+    .map(({ reaction }) => reaction);
+}
+
+/** One step a service; a restart covers a reload. */
+function reactionSteps(reactions: readonly Reaction[]): Step[] {
+  const by_service = new Map<string, Reaction[]>();
+  for (const reaction of reactions) {
+    by_service.set(reaction.service, [...(by_service.get(reaction.service) ?? []), reaction]);
+  }
+  return [...by_service].map(([service, group]): Step => {
+    const verb = group.some((reaction) => reaction.verb === "restart") ? "restart" : "reload";
+    const because = [...new Set(group.map((reaction) => reaction.because))];
+    const shown = because.slice(0, 10).join(", ") + (because.length > 10 ? `, ${because.length - 10} more` : "");
+    return {
+      ref: `service/${service}`,
+      action: verb,
+      args: {},
+      why: `${shown} changed`.slice(0, WHY_LIMIT),
+      effect: `${verb}s ${service}${verb === "restart" ? ": it is away for a moment" : ""}`,
+      reversible: false,
+    };
+  });
+}
