@@ -51,6 +51,9 @@ export const Manifest = z.strictObject({
   release: z.strictObject({
     id: RandomId,
     return_to: Sha256.nullable().describe("Content to which a controller may send this host back."),
+    previous: RandomId.optional().describe(
+      "The rollout that brought the manifest before this one: `release.<previous>.<id>` holds it, signed, for a rollback. Absent for the first.",
+    ),
     not_after: Instant.describe("Until when."),
   }),
   content: ManifestContent,

@@ -74,6 +74,7 @@ suite(
           throw new TypeError("a mistake");
         },
         bgp: () => new Promise(() => {}),
+        status: () => new Promise(() => {}),
         plan: () => ({}) as never,
         reconcile: (_, call) => {
           self.calls.push(call.principal?.name ?? "");

@@ -8,6 +8,7 @@ import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
+import { status } from "./status.ts";
 import { throwSwitch } from "./switch.ts";
 
 export const RPC = {
@@ -15,6 +16,7 @@ export const RPC = {
   facts,
   health,
   bgp,
+  status,
   plan,
   reconcile,
   return: returnTo,

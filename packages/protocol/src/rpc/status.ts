@@ -1,0 +1,20 @@
+/** RPC `status`: where the host stands now, asked of itself. For `ctl status` when no controller answers, and for one host at once. */
+import { z } from "zod";
+import { HostName } from "../names.ts";
+import { BgpSample } from "../telemetry/bgp.ts";
+import { Convergence } from "../telemetry/convergence.ts";
+import { method } from "./method.ts";
+
+export const status = method({
+  authority: "viewer",
+  for_ci: true,
+  timeout_ms: 5_000,
+  request: z.strictObject({}),
+  reply: z.object({
+    host: HostName,
+    groups: z.array(z.string()).describe("By its signed manifest; empty while only watched."),
+    labels: z.record(z.string(), z.string()),
+    convergence: Convergence,
+    bgp: BgpSample.nullable().describe("The last sample; null while there is none."),
+  }),
+});
