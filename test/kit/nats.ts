@@ -20,6 +20,8 @@ export type NatsOptions = {
   readonly host?: string;
   /** Signs the server's certificate; one is made when none is given. */
   readonly ca?: Ca;
+  /** What the certificate is for, when not everything on loopback. */
+  readonly names?: { dns_names?: readonly string[]; ip_addresses?: readonly string[] };
 };
 
 export interface NatsServer {
@@ -46,7 +48,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
   const { path: directory, release } = await temporaryDirectory("nats");
   const host = options.host ?? "127.0.0.1";
   const port = await freePort(host);
-  const tls = options.tls === false ? undefined : await loopbackTls(directory, options.ca);
+  const tls = options.tls === false ? undefined : await loopbackTls(directory, options.ca, options.names);
   const config_file = join(directory, "nats.conf");
   const extra = typeof options.config === "function" ? options.config(directory) : (options.config ?? "");
   const lines = [

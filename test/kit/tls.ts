@@ -10,14 +10,22 @@ export type LoopbackTls = {
   readonly ca_file: string;
 };
 
-/** Writes `server.pem` (with the CA behind it, so that a client can hold the anchor against it), `server.key` and `ca.pem` into the directory. With `ca` given, signs with that. */
-export async function loopbackTls(directory: string, given?: Ca): Promise<LoopbackTls> {
+const LOOPBACK = { dns_names: ["localhost", "server.test"], ip_addresses: ["127.0.0.1", "::1"] };
+
+/**
+ * Writes `server.pem`, `server.key` and `ca.pem` into the directory. With `given`, signs with that CA; with `names`, the
+ * certificate is for those only.
+ */
+export async function loopbackTls(
+  directory: string,
+  given?: Ca,
+  names: { readonly dns_names?: readonly string[]; readonly ip_addresses?: readonly string[] } = LOOPBACK,
+): Promise<LoopbackTls> {
   const not_after = Date.now() + 24 * 3_600_000;
   const ca = given ?? (await makeCa({ common_name: "muster test CA", not_after }));
   const server = await issue(ca, {
-    common_name: "localhost",
-    dns_names: ["localhost", "server.test"],
-    ip_addresses: ["127.0.0.1", "::1"],
+    common_name: "test server",
+    ...names,
     not_after,
     also_client: true,
   });

@@ -4,7 +4,7 @@
  */
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { type Bus, type BusCredentials, type BusEvent, type BusOptions, connectBus } from "@muster/ports/bus";
 import { makeCa } from "@muster/ports/csr";
 import { FleetError } from "@muster/protocol/errors";
@@ -356,29 +356,57 @@ suite(
       }
     });
 
-    test("the first try after a loss is spread out, too", async () => {
-      const events: { type: string; at: number }[] = [];
+    test("the first try after a loss is spread out, too, though the broker is there at once", async () => {
+      const lonely = await startNats({ jetstream: false, tls: false });
+      const through = await proxy(lonely.port);
+      fakes.push(through.server);
+      let back = 0;
+      const bus = await connectBus(
+        {
+          servers: [through.address],
+          name: "x",
+          inbox_prefix: "_INBOX",
+          reconnect_max_ms: 800,
+          on_status: (event) => {
+            if (event.type === "reconnected") back = Date.now();
+          },
+        },
+        life.signal,
+      );
       const waits: number[] = [];
       for (let count = 0; count < 6; count++) {
-        const lonely = await startNats({ jetstream: false, tls: false });
-        const bus = await connectBus(
-          {
-            servers: [lonely.address],
-            name: "x",
-            inbox_prefix: "_INBOX",
-            reconnect_max_ms: 1_000,
-            on_status: (event) => events.push({ type: event.type, at: Date.now() }),
-          },
-          life.signal,
-        );
-        await lonely.restart();
-        await until(() => bus.connected && events.at(-1)?.type === "reconnected");
-        const lost = events.filter((event) => event.type === "disconnected").at(-1)?.at ?? 0;
-        waits.push((events.at(-1)?.at ?? 0) - lost);
-        await bus.close();
-        await lonely.stop();
+        back = 0;
+        const cut = Date.now();
+        through.cut();
+        await until(() => back > 0);
+        waits.push(back - cut);
       }
+      await bus.close();
+      await lonely.stop();
       assert.ok(Math.max(...waits) - Math.min(...waits) > 100, `waits of ${waits.join(", ")} ms`);
+      assert.ok(Math.max(...waits) < 1_200, `waits of ${waits.join(", ")} ms`);
+    });
+
+    test("the certificate is checked for a literal address, too", async () => {
+      const right = await startNats({ jetstream: false, names: { ip_addresses: ["127.0.0.1"] } });
+      const wrong = await startNats({ jetstream: false, names: { dns_names: ["localhost"] } });
+      try {
+        for (const [broker, good] of [
+          [right, true],
+          [wrong, false],
+        ] as const) {
+          const opening = open({
+            servers: [broker.address],
+            first_connect: "once",
+            ca_pem: broker.ca_pem ?? "",
+          });
+          if (good) await (await opening).close();
+          else assert.match((await failure(opening)).detail, /another name/);
+        }
+      } finally {
+        await right.stop();
+        await wrong.stop();
+      }
     });
 
     test("addresses that are none are refused with what would be right", async () => {
@@ -396,6 +424,28 @@ suite(
 
 function sockets(): number {
   return readdirSync("/proc/self/fd").length;
+}
+
+/** Passes bytes on to a local port, until the connections are cut. */
+async function proxy(port: number): Promise<{ address: string; server: Server; cut: () => void }> {
+  const open = new Set<Socket>();
+  const server = createServer((socket) => {
+    const onward = createConnection({ host: "127.0.0.1", port });
+    for (const end of [socket, onward]) {
+      open.add(end);
+      end.on("error", () => undefined);
+      end.on("close", () => open.delete(end));
+    }
+    socket.pipe(onward).pipe(socket);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const cut = (): void => {
+    for (const socket of [...open]) socket.destroy();
+  };
+  return { address: `127.0.0.1:${address.port}`, server, cut };
 }
 
 /** Speaks just enough of the protocol to ask for a signature over whatever it likes. */
