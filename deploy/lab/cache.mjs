@@ -5,7 +5,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -46,12 +46,33 @@ export async function cached(entry, build) {
   try {
     await build(temporary);
     await rename(temporary, path);
+    await removeOld(entry);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     // Another run was faster: its entry is as good as ours.
     if (!["ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
   }
   return path;
+}
+
+/** How many recipes of one thing stay: clones of different age share the cache. */
+const KEPT = 3;
+
+/**
+ * Removes the oldest entries that differ from `entry` by their last part, the hash, alone.
+ * @param {string} entry
+ */
+async function removeOld(entry) {
+  const prefix = entry.slice(0, entry.lastIndexOf("-") + 1);
+  const same = (await readdir(cacheDirectory())).filter(
+    (name) => name.startsWith(prefix) && !name.slice(prefix.length).includes("-"),
+  );
+  const made = await Promise.all(
+    same.map(async (name) => ({ name, at: (await stat(join(cacheDirectory(), name))).mtimeMs })),
+  );
+  made.sort((a, b) => b.at - a.at);
+  for (const { name } of made.slice(KEPT))
+    await rm(join(cacheDirectory(), name), { recursive: true, force: true });
 }
 
 /** Removes half-made entries of runs that were killed. */
