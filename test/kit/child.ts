@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -22,12 +23,20 @@ export interface Child {
   stop(name?: NodeJS.Signals): Promise<void>;
 }
 
-/** A directory that `release` removes; mode 0700 as mkdtemp makes it. */
+/** A directory, mode 0700, that `release` removes, or else the end of the process: it may hold keys. */
 export async function temporaryDirectory(
   name: string,
 ): Promise<{ path: string; release: () => Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), `muster-${name}-`));
-  return { path, release: () => rm(path, { recursive: true, force: true }) };
+  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  process.once("exit", remove);
+  return {
+    path,
+    async release() {
+      process.removeListener("exit", remove);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
 }
 
 /** A port that is free now on loopback. */
