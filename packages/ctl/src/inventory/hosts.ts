@@ -198,6 +198,7 @@ class HostsReader {
         all.children.add(group.name);
       }
       const priority = group.vars.get("ansible_group_priority")?.value;
+      group.vars.delete("ansible_group_priority");
       if (priority?.t === "scalar" && typeof priority.value === "number") group.priority = priority.value;
       else if (priority !== undefined)
         this.problems.add(priority.at, "`ansible_group_priority` must be a number");

@@ -72,53 +72,37 @@ export class HostRenderer {
     const fault = (at: Place, message: string, hint?: string) =>
       this.faults.add(this.variables.host, what, at, message, hint);
     const kind = declared.kind as Kind;
-    let failed = false;
-    /** Runs one part; others still run after a fault, so that all faults of a resource show at once. */
-    const attempt = <T>(work: () => T): T | null => {
+    /** Fields without a value because of a fault; the others still run, so that all faults of a resource show at once. */
+    const failed = new Set<string>();
+    const attempt = <T>(field: string, work: () => T): T | undefined => {
       try {
         return work();
       } catch (error) {
         if (!(error instanceof Refused)) throw error;
-        failed = true;
-        return null;
+        failed.add(field);
+        return undefined;
       }
     };
-    const name = KINDS[kind].name.safeParse(declared.name);
-    if (!name.success) {
-      fault(
-        declared.at,
-        `\`${declared.name}\` is no name for a ${kind}: ${name.error.issues[0]?.message ?? "wrong form"}`,
-      );
-      failed = true;
-    }
-    const needs = attempt(() => this.needs(declared.fields.entries.get("needs")?.value, fault)) ?? [];
-    const on_drift = attempt(() => this.onDrift(declared.fields.entries.get("on_drift")?.value, fault));
+    const { entries } = declared.fields;
+    attempt("name", () => {
+      const name = KINDS[kind].name.safeParse(declared.name);
+      const why = name.error?.issues[0]?.message ?? "wrong form";
+      if (!name.success) refuse(fault, declared.at, `\`${declared.name}\` is no name for a ${kind}: ${why}`);
+    });
+    const needs = attempt("needs", () => this.needs(entries.get("needs")?.value, fault)) ?? [];
+    const on_drift = attempt("on_drift", () => this.onDrift(entries.get("on_drift")?.value, fault));
+    if (kind === "file" && !this.oneForm(declared, fault)) failed.add("content");
     const spec: Record<string, unknown> = {};
-    for (const [key, entry] of declared.fields.entries) {
+    for (const [key, entry] of entries) {
       if (key === "needs" || key === "on_drift" || key === "absent") continue;
-      if (kind === "file" && FILE_FORMS.includes(key))
-        attempt(() => (spec.content = this.content(key, entry, fault)));
-      else if (kind === "bird" && key === "config")
-        attempt(() => (spec.config = this.template(entry.value, fault)));
-      else if (kind === "file" && key === "validate")
-        attempt(() => (spec.validate = this.command(entry.value, fault)));
-      else if (kind === "sysctl" && key === "value")
-        attempt(() => (spec.value = this.sysctl(entry.value, fault)));
-      else attempt(() => (spec[key] = this.plain(entry.value, fault)));
+      const field = kind === "file" && FILE_FORMS.includes(key) ? "content" : key;
+      const value = attempt(field, () => this.field(kind, key, entry, fault));
+      if (value !== undefined) spec[field] = value;
     }
-    if (kind === "file") failed = !this.oneForm(declared, fault) || failed;
-    // A field that could not be rendered is missing now; the schema must not complain about that again.
-    const checked = checkSpec(
-      kind,
-      what,
-      spec,
-      declared.fields,
-      declared.at,
-      kind === "file" ? ["template", "source"] : [],
-    );
-    for (const each of checked.faults)
-      if (!(failed && each.message.endsWith("is missing"))) fault(each.at, each.message, each.hint);
-    if (failed || checked.faults.length > 0) return null;
+    const extra = kind === "file" ? ["template", "source"] : [];
+    const checked = checkSpec(kind, what, spec, declared.fields, declared.at, extra, failed);
+    for (const each of checked.faults) fault(each.at, each.message, each.hint);
+    if (failed.size > 0 || checked.faults.length > 0) return null;
     const resource = {
       kind,
       name: declared.name,
@@ -128,6 +112,15 @@ export class HostRenderer {
     };
     // checkSpec gave the spec the type that belongs to `kind`.
     return { resource: resource as unknown as Resource, at: declared.at, needs };
+  }
+
+  /** The value of one field in the manifest's form. */
+  private field(kind: Kind, key: string, { value }: Entry, fault: Fault): unknown {
+    if (kind === "file" && FILE_FORMS.includes(key)) return this.content(key, value, fault);
+    if (kind === "file" && key === "validate") return this.command(value, fault);
+    if (kind === "bird" && key === "config") return this.template(value, fault);
+    if (kind === "sysctl" && key === "value") return this.sysctl(value, fault);
+    return this.plain(value, fault);
   }
 
   private needs(node: YamlNode | undefined, fault: Fault): { ref: string; at: Place }[] {
@@ -162,29 +155,22 @@ export class HostRenderer {
     return false;
   }
 
-  private content(form: string, entry: Entry, fault: Fault): string {
-    if (form === "template") return this.template(entry.value, fault);
+  private content(form: string, node: YamlNode, fault: Fault): string {
+    if (form === "template") return this.template(node, fault);
     if (form === "content") {
-      const node = this.text(entry.value, "content", fault);
-      this.refuseReference(node, fault);
-      return isTemplate(node.text)
-        ? this.rendered(this.engine.render(node, this.variables), fault)
-        : node.text;
+      const text = this.text(node, "content", fault);
+      this.refuseReference(text, fault);
+      if (!isTemplate(text.text)) return text.text;
+      return this.rendered(this.engine.render(text, this.variables), fault);
     }
-    const name = String(this.plain(this.text(entry.value, "source", fault), fault));
+    const name = String(this.plain(this.text(node, "source", fault), fault));
     const copy = this.templates.copies.get(name);
-    if (copy === null)
-      refuse(fault, entry.value.at, `files/${name} is not UTF-8 text; only text can be sent`);
+    if (copy === null) refuse(fault, node.at, `files/${name} is not UTF-8 text; only text can be sent`);
     if (copy === undefined) {
       const hint = this.templates.sources.has(name)
         ? `templates/${name} is a template: write template: ${name}`
         : undefined;
-      refuse(
-        fault,
-        entry.value.at,
-        `no file files/${name}${suggest(name, this.templates.copies.keys())}`,
-        hint,
-      );
+      refuse(fault, node.at, `no file files/${name}${suggest(name, this.templates.copies.keys())}`, hint);
     }
     return copy;
   }

@@ -52,6 +52,7 @@ function nodeAt(
  *
  * @param fields the fields as written, for places
  * @param extra names that only the folder's form has, for suggestions
+ * @param failed fields that could not be rendered: their faults are known already
  */
 export function checkSpec(
   kind: Kind,
@@ -60,6 +61,7 @@ export function checkSpec(
   fields: MapNode,
   at: Place,
   extra: readonly string[],
+  failed: ReadonlySet<string>,
 ): { spec: unknown; faults: SpecFault[] } {
   const schema = KINDS[kind].spec;
   const result = schema.safeParse(spec);
@@ -67,6 +69,7 @@ export function checkSpec(
   const faults: SpecFault[] = [];
   const common = ["needs", "on_drift", "absent", ...extra];
   for (const issue of result.error.issues) {
+    if (failed.has(String(issue.path[0]))) continue;
     const { node, keyAt, depth } = nodeAt(fields, issue.path);
     const name = issue.path.map(String).join(".");
     const known = [...keysAt(schema, issue.path), ...(issue.path.length === 0 ? common : [])];
@@ -82,7 +85,11 @@ export function checkSpec(
     }
     if (unknown.length > 0) continue;
     if (depth < issue.path.length) {
-      faults.push({ at: depth === 0 ? at : keyAt, message: `\`${name}\` of ${what} is missing` });
+      const made = depth === 0 && spec[name] !== undefined;
+      const message = made
+        ? `the rendered \`${name}\` of ${what} ${issue.message}`
+        : `\`${name}\` of ${what} is missing`;
+      faults.push({ at: depth === 0 ? at : keyAt, message });
       continue;
     }
     const wanted = issue.message

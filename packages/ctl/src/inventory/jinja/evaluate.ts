@@ -54,6 +54,8 @@ export interface Variables {
 
 /** One template may take this many evaluation steps (about a second); a loop over loops over loops is stopped. */
 const MAX_STEPS = 3_000_000;
+/** An expression such as `a + b + …` of more parts than this is refused: the walk recurses. */
+const MAX_PARTS = 1_000;
 
 /** The source form of a path, for messages: `sessions.upstream.as`. */
 function pathText(node: Expr): string {
@@ -70,6 +72,7 @@ export class Evaluator {
   protected readonly variables: Variables;
   protected source: object;
   private steps = 0;
+  private level = 0;
 
   constructor(variables: Variables, source: object) {
     this.variables = variables;
@@ -105,6 +108,17 @@ export class Evaluator {
 
   evaluate(node: Expr, scope: Scope): Value {
     this.step(node.pos);
+    if (this.level >= MAX_PARTS)
+      throw new TemplateError(`an expression has over ${MAX_PARTS} parts`, node.pos);
+    this.level += 1;
+    try {
+      return this.walk(node, scope);
+    } finally {
+      this.level -= 1;
+    }
+  }
+
+  private walk(node: Expr, scope: Scope): Value {
     switch (node.t) {
       case "const":
         return node.float === true && typeof node.value === "number" ? new Float(node.value) : node.value;

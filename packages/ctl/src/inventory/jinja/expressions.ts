@@ -6,6 +6,8 @@ import type { Argument, BinaryOperator, Comparison, Expr, FilterExpr } from "./a
 import type { Token } from "./lexer.ts";
 import { TemplateError } from "./value.ts";
 
+/** Deeper nesting than this is refused: a parser that recurses must not end in a stack overflow. */
+const MAX_DEPTH = 100;
 const COMPARISONS = new Set(["==", "!=", "<", "<=", ">", ">="]);
 
 function described(token: Token): string {
@@ -18,6 +20,7 @@ function described(token: Token): string {
 export class ExpressionParser {
   protected readonly tokens: readonly Token[];
   protected at = 0;
+  private level = 0;
 
   constructor(tokens: readonly Token[]) {
     this.tokens = tokens;
@@ -95,10 +98,21 @@ export class ExpressionParser {
     return left;
   }
 
+  /** Every way into a nested expression leads through `not` or a sign; both count their depth here. */
+  private nested<T>(read: () => T): T {
+    this.level += 1;
+    if (this.level > MAX_DEPTH)
+      throw new TemplateError(`an expression is nested deeper than ${MAX_DEPTH}`, this.peek().pos);
+    const node = read();
+    this.level -= 1;
+    return node;
+  }
+
   private not(): Expr {
     const pos = this.peek().pos;
-    if (this.skip("name", "not")) return { t: "unary", pos, op: "not", of: this.not() };
-    return this.comparison();
+    return this.nested(() =>
+      this.skip("name", "not") ? { t: "unary", pos, op: "not", of: this.not() } : this.comparison(),
+    );
   }
 
   private comparison(): Expr {
@@ -133,7 +147,7 @@ export class ExpressionParser {
     let node: Expr;
     if (token.type === "op" && (token.value === "-" || token.value === "+")) {
       this.at += 1;
-      node = { t: "unary", pos: token.pos, op: token.value, of: this.unary(false) };
+      node = { t: "unary", pos: token.pos, op: token.value, of: this.nested(() => this.unary(false)) };
     } else node = this.primary();
     node = this.postfix(node);
     if (!withFilter) return node;

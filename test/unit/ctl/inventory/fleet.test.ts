@@ -1,0 +1,236 @@
+/** Whole fleet folders: the example that people copy, a broken one with every mistake, and Ansible's own reading of variables. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import * as assert from "uvu/assert";
+import { explain } from "../../../../packages/ctl/src/inventory/explain.ts";
+import {
+  buildFleet,
+  compileFleet,
+  type LoadedFleet,
+  loadFleet,
+} from "../../../../packages/ctl/src/inventory/fleet.ts";
+import { findFleetFolder } from "../../../../packages/ctl/src/inventory/folder.ts";
+import { Problems, problemText } from "../../../../packages/ctl/src/inventory/problem.ts";
+import type { YamlNode } from "../../../../packages/ctl/src/inventory/yaml.ts";
+import { FleetError } from "../../../../packages/protocol/src/errors.ts";
+import { suite } from "../../../kit/suite.ts";
+
+const root = join(import.meta.dirname, "../../../..");
+const golden = join(root, "test/golden/inventory");
+
+/** A fleet of one host core1 in the groups a and b (equal rank), unless `files` says otherwise. */
+function fleet(files: Record<string, string>): LoadedFleet {
+  const all = {
+    "muster.yml": "fleet: test\n",
+    "hosts.yml": "a: { hosts: { core1: {} } }\nb: { hosts: { core1: {} } }\n",
+    ...files,
+  };
+  return buildFleet({ root: "/fleet", files: new Map(Object.entries(all)) }, new Problems());
+}
+
+const texts = (loaded: LoadedFleet) => loaded.problems.map(problemText);
+
+function spec(loaded: LoadedFleet, ref: string): unknown {
+  assert.equal(texts(loaded), []);
+  return compileFleet(loaded)[0]?.resources.find((each) => `${each.kind}/${each.name}` === ref)?.spec;
+}
+
+suite("fleet folder", (test) => {
+  test("the example compiles without a problem", async () => {
+    const loaded = await loadFleet(join(root, "inventory"));
+    assert.equal(texts(loaded), []);
+    const hosts = compileFleet(loaded);
+    assert.equal(
+      hosts.map((host) => host.host),
+      ["core1", "ixp1", "probe1"],
+    );
+    const [, ixp1] = hosts;
+    assert.equal(ixp1?.groups, ["ixp", "routers"]);
+    assert.equal(ixp1?.labels, { site: "ams", exchange: "locix" });
+    const bird = ixp1?.resources.find((each) => each.kind === "bird");
+    assert.ok(
+      bird?.kind === "bird" &&
+        bird.spec.config.includes("neighbor 2001:db8:ffff::1 as 64496;\n  local as 64500;"),
+    );
+    assert.ok(bird.spec.config.includes("2001:db8:5000::/36{48,48}"));
+    assert.equal(Object.keys(bird.spec.expect), ["upstream", "locix_rs1"]);
+    assert.equal(bird.needs, ["service/bird"]);
+  });
+
+  test("every mistake of a broken folder is listed in one run, each with its place", async () => {
+    const loaded = await loadFleet(join(golden, "broken"));
+    assert.fixture(`${texts(loaded).join("\n")}\n`, readFileSync(join(golden, "broken.txt"), "utf8"));
+    assert.throws(
+      () => compileFleet(loaded),
+      (error: unknown) =>
+        error instanceof FleetError && error.code === "INVENTORY" && error.detail.includes("motd.j2:1:15"),
+    );
+  });
+
+  test("variables are those that ansible-inventory 2.19 lists", async () => {
+    const { fleet: read, problems } = await loadFleet(join(golden, "precedence"));
+    assert.equal(problems, []);
+    const plain = (node: YamlNode): unknown => {
+      if (node.t === "scalar") return node.value;
+      if (node.t === "list") return node.items.map(plain);
+      return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, plain(value)]));
+    };
+    const expected: Record<string, Record<string, unknown>> = JSON.parse(
+      readFileSync(join(golden, "precedence/ansible.json"), "utf8"),
+    );
+    assert.equal([...read.hosts.keys()].sort(), Object.keys(expected).sort());
+    for (const [name, host] of read.hosts) {
+      const own = [...host.variables.entries].map(([key, { value }]) => [key, plain(value)] as const);
+      assert.equal(Object.fromEntries(own), expected[name], name);
+    }
+    assert.is(read.hosts.get("core1")?.variables.get("e"), "host-inline-core-file");
+    assert.equal(read.hosts.get("core1")?.variables.get("ports"), [22, 179]);
+  });
+
+  test("a cycle and a need that is not there are named", async () => {
+    const [cycle, missing] = texts(await loadFleet(join(golden, "cycle")));
+    assert.match(
+      cycle ?? "",
+      "core.yml:2:33: resources need each other in a circle: file//etc/a → file//etc/b → service/ssh → file//etc/a",
+    );
+    assert.match(missing ?? "", "did you mean `service/ssh`?");
+  });
+});
+
+suite("merging", (test) => {
+  const service = (text: string) => `service: { ssh: ${text} }\n`;
+
+  test("the host's file wins over equal groups that disagree, and explain says where all came from", () => {
+    const files = {
+      "resources/a.yml": service("{ state: running, enabled: false }"),
+      "resources/b.yml": service("{ state: stopped }"),
+    };
+    assert.match(
+      texts(fleet(files))[0] ?? "",
+      "resources/b.yml:1:19: two groups of equal rank disagree on `state`",
+    );
+    const settled = fleet({ ...files, "resources/core1.yml": service("{ state: running }") });
+    assert.equal(spec(settled, "service/ssh"), { state: "running", enabled: false });
+    const { fields } = explain(settled.fleet, "core1", "service/ssh");
+    const state = fields.find((field) => field.path === "state");
+    assert.equal(state?.at, { file: "resources/core1.yml", line: 1, column: 19 });
+    assert.equal(
+      state?.replaced.map((old) => old.at.file),
+      ["resources/a.yml", "resources/b.yml"],
+    );
+  });
+
+  test("null drops a field, absent drops the resource, lists replace", () => {
+    const base = { "resources/all.yml": service("{ state: stopped }") };
+    assert.equal(spec(fleet({ ...base, "resources/core1.yml": service("{ state: null }") }), "service/ssh"), {
+      state: "running",
+      enabled: true,
+    });
+    const gone = fleet({ ...base, "resources/core1.yml": service("{ absent: true }") });
+    assert.is(spec(gone, "service/ssh"), undefined);
+    assert.equal(compileFleet(gone)[0]?.absent, ["service/ssh"]);
+  });
+
+  test("a bare mode is an error that says so", () => {
+    const [text] = texts(fleet({ "resources/a.yml": "file: { /etc/x: { content: x, mode: 0644 } }\n" }));
+    assert.match(text ?? "", "resources/a.yml:1:37: `mode` of file//etc/x is `0644`");
+    assert.match(text ?? "", 'write mode: "0644" with the quotes');
+  });
+
+  test("forms of the folder: scalar sysctl, validate as a line, values that keep their type", () => {
+    const loaded = fleet({
+      "host_vars/core1.yml": "up: no\n",
+      "resources/a.yml": `sysctl: { net.ipv4.ip_forward: 1 }
+service: { x: { enabled: "{{ up }}" } }
+file: { /etc/s: { content: "a\\n\\n", validate: visudo -c "-f" %s } }
+`,
+    });
+    assert.equal(spec(loaded, "sysctl/net.ipv4.ip_forward"), { value: "1" });
+    assert.equal(spec(loaded, "service/x"), { state: "running", enabled: false });
+    const file = spec(loaded, "file//etc/s");
+    assert.equal(file, {
+      content: "a\n\n",
+      owner: "root",
+      group: "root",
+      mode: "0644",
+      validate: ["visudo", "-c", "-f", "%s"],
+    });
+  });
+
+  test("order: parents first, what a service is told of before it", () => {
+    const loaded = fleet({
+      "resources/a.yml": `service: { x: {} }
+file: { /etc/x/sub/f: { content: x, on_change: { reload: service/x } } }
+directory: { /etc/x/sub: {}, /etc/x: {} }
+`,
+    });
+    assert.equal(texts(loaded), []);
+    assert.equal(
+      compileFleet(loaded)[0]?.resources.map((each) => `${each.kind}/${each.name}`),
+      ["directory//etc/x", "directory//etc/x/sub", "file//etc/x/sub/f", "service/x"],
+    );
+  });
+
+  test("a secret is refused wherever it would reach a resource, and may be asked for", () => {
+    const files = { "host_vars/core1.yml": 's: { password: "vault:kv/a/b#c" }\n' };
+    const used = fleet({
+      ...files,
+      "resources/a.yml": 'file: { /etc/x: { content: "p {{ s.password }}" } }\n',
+    });
+    assert.match(
+      texts(used)[0] ?? "",
+      "resources/a.yml:1:36: `vault:kv/a/b#c` (host_vars/core1.yml:1:16) is a secret",
+    );
+    const filtered = fleet({
+      ...files,
+      "resources/a.yml": 'file: { /etc/x: { content: "p {{ s.password | upper }}" } }\n',
+    });
+    assert.match(texts(filtered)[0] ?? "", "no filter can work on it");
+    const asked = fleet({
+      ...files,
+      "resources/a.yml": 'file: { /etc/x: { content: "{{ s.password is defined }}" } }\n',
+    });
+    assert.equal(texts(asked), []);
+  });
+});
+
+suite("reading from the disk", (test) => {
+  let folder = "";
+  const write = (path: string, text: string | Buffer) => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  test.before.each(() => {
+    folder = mkdtempSync(join(tmpdir(), "muster-fleet-"));
+    write("muster.yml", "fleet: test\n");
+    write("hosts.yml", "a: { hosts: { core1: {} } }\n");
+  });
+  test.after.each(() => rmSync(folder, { recursive: true, force: true }));
+
+  test("the nearest folder upward is found", async () => {
+    mkdirSync(join(folder, "templates/deep"), { recursive: true });
+    assert.is(await findFleetFolder(join(folder, "templates/deep")), folder);
+    assert.is(await findFleetFolder("/proc"), null);
+  });
+
+  test("a link out of the folder, a huge file and a binary are refused by name", async () => {
+    write("templates/big.j2", "x".repeat((1 << 20) + 1));
+    write("files/logo.png", Buffer.from([0xff, 0xfe, 0x00]));
+    symlinkSync("/etc/hostname", join(folder, "templates/out.j2"));
+    write("resources/a.yml", "file: { /etc/logo: { source: logo.png } }\n");
+    const list = texts(await loadFleet(folder)).join("\n");
+    assert.match(list, "templates/big.j2:1:1: the file has 1048577 bytes; the limit is 1048576");
+    assert.match(list, "templates/out.j2:1:1: this symbolic link leaves the fleet folder");
+    assert.match(list, "files/logo.png is not UTF-8 text");
+  });
+
+  test("a folder without muster.yml is no fleet folder", async () => {
+    rmSync(join(folder, "muster.yml"));
+    let code = "";
+    await loadFleet(folder).catch((error: unknown) => {
+      if (error instanceof FleetError) code = error.code;
+    });
+    assert.is(code, "NOT_FOUND");
+  });
+});
