@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { codeOf } from "./errors.mjs";
 
 /** The cache directory (not yet made). */
 export function cacheDirectory() {
@@ -50,7 +51,7 @@ export async function cached(entry, build) {
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     // Another run was faster: its entry is as good as ours.
-    if (!["ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
+    if (!["ENOTEMPTY", "EEXIST"].includes(codeOf(error))) throw error;
   }
   return path;
 }
@@ -90,6 +91,6 @@ function alive(pid) {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error.code === "EPERM";
+    return codeOf(error) === "EPERM";
   }
 }

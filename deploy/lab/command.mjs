@@ -8,7 +8,7 @@ import { constants } from "node:os";
 import { delimiter, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { SetupError } from "./errors.mjs";
+import { codeOf, SetupError } from "./errors.mjs";
 
 const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 
@@ -96,8 +96,7 @@ export function which(name, also = []) {
       accessSync(path, fs_constants.X_OK);
       return path;
     } catch (error) {
-      if (!["ENOENT", "EACCES", "ENOTDIR"].includes(/** @type {NodeJS.ErrnoException} */ (error).code ?? ""))
-        throw error;
+      if (!["ENOENT", "EACCES", "ENOTDIR"].includes(codeOf(error))) throw error;
     }
   }
   return undefined;
@@ -131,6 +130,6 @@ async function feed(stdin, input) {
     await pipeline(Readable.from(chunks, { objectMode: false }), stdin);
   } catch (error) {
     // A program that ends without reading all its input is judged by its exit code alone.
-    if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET"].includes(error.code)) throw error;
+    if (!["EPIPE", "ERR_STREAM_PREMATURE_CLOSE", "ECONNRESET"].includes(codeOf(error))) throw error;
   }
 }

@@ -3,7 +3,7 @@
  * through fast), a limit on size and time, and the SHA-256 that the maker publishes beside it.
  */
 import { createHash } from "node:crypto";
-import { SetupError } from "./errors.mjs";
+import { messageOf, SetupError } from "./errors.mjs";
 
 const ANSWER_MS = 5_000;
 
@@ -49,7 +49,7 @@ export async function download(url, { limit_bytes = 1 << 30, timeout_ms = 900_00
     }
     return Buffer.concat(chunks, size_bytes);
   } catch (error) {
-    throw new SetupError(`${url}: ${error.cause?.message ?? error.message}`, { cause: error });
+    throw new SetupError(`${url}: ${messageOf(error)}`, { cause: error });
   } finally {
     clearTimeout(timer);
   }

@@ -15,3 +15,20 @@ export class SetupError extends Error {
     this.exit_code = exit_code;
   }
 }
+
+/**
+ * The code of a system error (`ENOENT`, …); empty for anything else.
+ * @param {unknown} error
+ */
+export function codeOf(error) {
+  return /** @type {NodeJS.ErrnoException} */ (error)?.code ?? "";
+}
+
+/**
+ * What an error says, with the cause that Node's fetch hides.
+ * @param {unknown} error
+ */
+export function messageOf(error) {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause instanceof Error ? error.cause.message : error.message;
+}

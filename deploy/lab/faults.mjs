@@ -11,12 +11,12 @@ const CUT_TABLE = "lab_cut";
 /** @typedef {import("./servers.mjs").Server} Server */
 
 /**
- * An orderly reboot; returns when the server is up again. A cut line is whole after it.
+ * An orderly reboot; returns when the server is up again, and whether units failed. A cut line is whole after it.
  * @param {Server} server
  */
 export async function restart(server) {
   await docker(["restart", "--time", String(HALT_S), server.container]);
-  await waitUntilUp(server);
+  return waitUntilUp(server, { degraded: true });
 }
 
 /**
@@ -28,12 +28,12 @@ export async function kill(server) {
 }
 
 /**
- * Boots a server that is off; returns when it is up.
+ * Boots a server that is off; returns when it is up, and whether units failed.
  * @param {Server} server
  */
 export async function start(server) {
   await docker(["start", server.container]);
-  await waitUntilUp(server);
+  return waitUntilUp(server, { degraded: true });
 }
 
 /**

@@ -2,7 +2,7 @@
  * The lab by hand: `node deploy/lab/main.mjs up|down|status|exec --lab NAME`.
  */
 import { parseArgs } from "node:util";
-import { SetupError } from "./errors.mjs";
+import { codeOf, SetupError } from "./errors.mjs";
 import { prepare, startFleet } from "./fleet.mjs";
 import { listLabs } from "./network.mjs";
 import { createProgress } from "./progress.mjs";
@@ -37,16 +37,17 @@ async function main(args) {
   if (command === "up" && rest.length === 0) {
     const { servers } = await startFleet(values.lab, await prepare(progress), progress);
     const made = Object.values(servers).filter((server) => server.created).length;
+    const booted = Object.values(servers).filter((server) => server.booted).length - made;
     for (const server of Object.values(servers).filter((one) => one.stale)) {
       progress.say(
         `${server.name} was made with another recipe: take the lab down and up again to have the new one`,
       );
     }
-    progress.say(
-      made === 0
-        ? `lab ${values.lab}: all there, nothing changed`
-        : `lab ${values.lab}: ${made} servers made`,
-    );
+    const done = [
+      made > 0 ? `${made} servers made` : "",
+      booted > 0 ? `${booted} servers booted that were off` : "",
+    ].filter(Boolean);
+    progress.say(`lab ${values.lab}: ${done.join(", ") || "all there, nothing changed"}`);
     return status(values.lab);
   }
   if (command === "status" && rest.length === 0) return status(undefined);
@@ -83,10 +84,15 @@ async function status(only) {
   return 0;
 }
 
+// `… | head` closes the pipe early: nobody is left to tell.
+process.stdout.on("error", (error) => {
+  if (codeOf(error) !== "EPIPE") throw error;
+});
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const code = /** @type {NodeJS.ErrnoException} */ (error).code ?? "";
+  const code = codeOf(error);
   if (error instanceof SetupError) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = error.exit_code;

@@ -24,6 +24,7 @@ const LAST = 250;
  * @property {Planned[]} planned servers whose address and name are fixed from the start
  * @property {Addresses} gateway this machine's own addresses in the lab
  * @property {{ ipv4: string, ipv6: string }} subnets
+ * @property {Promise<void>} turn ends when the server that is being made has its address
  */
 
 /**
@@ -143,7 +144,15 @@ export function addressesOf(lab, server, taken) {
  */
 function describeLab(name, number, planned) {
   const subnets = { ipv4: `10.213.${number}.0/24`, ipv6: `fd6d:7573:7465:${number.toString(16)}::/64` };
-  return { name, network: networkName(name), number, planned, gateway: address(number, 1), subnets };
+  return {
+    name,
+    network: networkName(name),
+    number,
+    planned,
+    gateway: address(number, 1),
+    subnets,
+    turn: Promise.resolve(),
+  };
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { run, which } from "./command.mjs";
-import { SetupError } from "./errors.mjs";
+import { codeOf, SetupError } from "./errors.mjs";
 
 /** Whether this is Debian, Ubuntu or a child of them, with apt. */
 export function hasApt() {
@@ -12,7 +12,7 @@ export function hasApt() {
   try {
     return /^(ID|ID_LIKE)=.*\b(debian|ubuntu)\b/m.test(readFileSync("/etc/os-release", "utf8"));
   } catch (error) {
-    if (error.code === "ENOENT") return false;
+    if (codeOf(error) === "ENOENT") return false;
     throw error;
   }
 }

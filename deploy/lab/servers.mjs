@@ -41,34 +41,32 @@ const HALT_S = 15;
  * @param {import("./network.mjs").Lab} lab
  * @param {ServerSpec} spec
  * @param {import("./docker.mjs").Engine} engine
- * @returns {Promise<Server & { created: boolean, stale: boolean }>} `stale`: it was made with another recipe than `spec`;
- *   remove it to have the new one
+ * @returns {Promise<Server & { created: boolean, booted: boolean, stale: boolean }>} `booted`: it was off or not there;
+ *   `stale`: it was made with another recipe than `spec`, remove it to have the new one
  */
 export async function startServer(lab, spec, engine) {
   const recipe = recipeOf(spec);
   const existing = await findServer(lab.name, spec.name);
-  if (existing !== undefined) {
-    if (existing.state !== "running") await docker(["start", existing.container]);
-    await waitUntilUp(existing);
-    return { ...existing, state: "running", created: false, stale: existing.recipe !== recipe };
+  if (existing !== undefined && existing.state !== "created") {
+    const booted = existing.state !== "running";
+    if (booted) await docker(["start", existing.container]);
+    await waitUntilUp(existing, { degraded: true });
+    return { ...existing, state: "running", created: false, booted, stale: existing.recipe !== recipe };
   }
-  const others = await listServers(lab.name);
-  const addresses = addressesOf(
-    lab,
-    spec.name,
-    others.map((other) => other.docker_ipv4),
-  );
-  const container = `muster-${lab.name}-${spec.name}`;
-  await docker(["create", ...createArguments(lab, spec, engine, { container, recipe, addresses })]);
-  await copyIn(/** @type {Server} */ ({ container }), {
-    "/etc/lab/network": networkFile(spec),
-    ...spec.files,
-  });
-  await docker(["start", container]);
+  // A run that was cut off between making and starting left a server without its files.
+  if (existing !== undefined) await remove(existing);
+  const container = await createContainer(lab, spec, engine, recipe);
+  try {
+    await copyIn({ container }, { "/etc/lab/network": networkFile(spec), ...spec.files });
+    await docker(["start", container]);
+  } catch (error) {
+    await remove({ container });
+    throw error;
+  }
   const server = await findServer(lab.name, spec.name);
   if (server === undefined) throw new SetupError(`${container} was made and is gone again`);
   await waitUntilUp(server);
-  return { ...server, created: true, stale: false };
+  return { ...server, created: true, booted: true, stale: false };
 }
 
 /**
@@ -83,9 +81,9 @@ export async function listServers(lab) {
     .filter(Boolean);
   if (ids.length === 0) return [];
   const inspected = await run("docker", ["inspect", "--type", "container", ...ids]); // one may go away in between
-  return JSON.parse(inspected.stdout)
-    .map(parseServer)
-    .sort((a, b) => a.container.localeCompare(b.container));
+  /** @type {(Server & { docker_ipv4: string })[]} */
+  const servers = JSON.parse(inspected.stdout).map(parseServer);
+  return servers.sort((a, b) => a.container.localeCompare(b.container));
 }
 
 /**
@@ -135,7 +133,7 @@ export async function mustExec(server, argv, options) {
 /**
  * Puts files into a server, running or not, with owner and mode; missing parents are made. `/run` and `/tmp` are refused:
  * they are memory there, and Docker would write beneath them without a word.
- * @param {Server} server
+ * @param {Pick<Server, "container">} server
  * @param {Record<string, import("./archive.mjs").Entry>} files
  */
 export async function copyIn(server, files) {
@@ -147,7 +145,7 @@ export async function copyIn(server, files) {
 
 /**
  * Removes a server and all that is in it; none is no error.
- * @param {Server} server
+ * @param {Pick<Server, "container">} server
  */
 export async function remove(server) {
   await docker(["rm", "--force", "--volumes", server.container]);
@@ -167,10 +165,12 @@ export async function removeLab(name) {
 }
 
 /**
- * Returns when systemd has started everything; throws with the failed units if one failed, or after 90 s.
+ * Returns when systemd has started everything; throws after 90 s.
  * @param {Server} server
+ * @param {{ degraded?: boolean }} [options] whether failed units are a result (default: they throw, named)
+ * @returns {Promise<"running" | "degraded">}
  */
-export async function waitUntilUp(server) {
+export async function waitUntilUp(server, { degraded = false } = {}) {
   const script =
     "until [ -S /run/systemd/private ]; do sleep 0.05; done; exec systemctl is-system-running --wait";
   const deadline = Date.now() + BOOT_MS;
@@ -180,7 +180,7 @@ export async function waitUntilUp(server) {
       timeout_ms: deadline - Date.now(),
     });
     last = stdout.trim() || stderr.trim();
-    if (last === "running") return;
+    if (last === "running" || (last === "degraded" && degraded)) return last;
     if (last === "degraded") {
       const failed = await exec(server, ["systemctl", "list-units", "--failed", "--plain", "--no-legend"]);
       throw new SetupError(`${server.container}: units failed at boot:\n${failed.stdout.trim()}`);
@@ -188,6 +188,29 @@ export async function waitUntilUp(server) {
     await sleep(200);
   }
   throw new SetupError(`${server.container}: not up after ${BOOT_MS / 1000} s: ${last}`);
+}
+
+/**
+ * Makes a server's container, not started. One at a time in a lab: the next must see which addresses are taken.
+ * @param {import("./network.mjs").Lab} lab
+ * @param {ServerSpec} spec
+ * @param {import("./docker.mjs").Engine} engine
+ * @param {string} recipe
+ * @returns {Promise<string>} its name
+ */
+async function createContainer(lab, spec, engine, recipe) {
+  const container = `muster-${lab.name}-${spec.name}`;
+  const before = lab.turn;
+  const mine = (async () => {
+    await before;
+    const others = await listServers(lab.name);
+    const taken = others.map((other) => other.docker_ipv4);
+    const addresses = addressesOf(lab, spec.name, taken);
+    await docker(["create", ...createArguments(lab, spec, engine, { container, recipe, addresses })]);
+  })();
+  lab.turn = mine.catch(() => {}); // whose turn it was throws by itself; the next goes on
+  await mine;
+  return container;
 }
 
 /**

@@ -9,6 +9,7 @@ import { unzip } from "./archive.mjs";
 import { cached, cachedPath, recipeHash } from "./cache.mjs";
 import { must, run, which } from "./command.mjs";
 import { downloadChecked } from "./download.mjs";
+import { messageOf, SetupError } from "./errors.mjs";
 import { atLeast, ensureGo, goBuildMain, goInstall } from "./go.mjs";
 
 const ARCHITECTURE = process.arch === "arm64" ? "arm64" : "amd64";
@@ -127,7 +128,7 @@ async function fetchRelease(name, into, note) {
     }
     return undefined;
   } catch (error) {
-    return error.message;
+    return error instanceof SetupError ? error.message : messageOf(error);
   }
 }
 

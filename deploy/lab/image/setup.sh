@@ -23,6 +23,13 @@ done
 # A registry's image forbids packages to start their services; a server's packages do start them.
 rm -f /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/docker*
 
+# BIRD cannot make up a router id where there is no IPv4 address; whoever speaks BGP brings a configuration with its own.
+cat >/etc/bird/bird.conf <<'END'
+log syslog all;
+router id 192.0.2.1;
+protocol device {}
+END
+
 # What must differ from server to server is made at first boot.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id
 : >/etc/machine-id
