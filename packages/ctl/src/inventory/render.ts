@@ -92,13 +92,15 @@ export class HostRenderer {
     const needs = attempt("needs", () => this.needs(entries.get("needs")?.value, fault)) ?? [];
     const on_drift = attempt("on_drift", () => this.onDrift(entries.get("on_drift")?.value, fault));
     if (kind === "file" && !this.oneForm(declared, fault)) failed.add("content");
-    const spec: Record<string, unknown> = {};
+    const made = new Map<string, unknown>();
     for (const [key, entry] of entries) {
       if (key === "needs" || key === "on_drift" || key === "absent") continue;
       const field = kind === "file" && FILE_FORMS.includes(key) ? "content" : key;
       const value = attempt(field, () => this.field(kind, key, entry, fault));
-      if (value !== undefined) spec[field] = value;
+      if (value !== undefined) made.set(field, value);
     }
+    // fromEntries keeps a key such as __proto__ as a plain field, for the schema to refuse.
+    const spec: Record<string, unknown> = Object.fromEntries(made);
     const extra = kind === "file" ? ["template", "source"] : [];
     const checked = checkSpec(kind, what, spec, declared.fields, declared.at, extra, failed);
     for (const each of checked.faults) fault(each.at, each.message, each.hint);

@@ -55,6 +55,8 @@ export type YamlNode = ScalarNode | ListNode | MapNode;
 
 /** Aliases multiply; a document that grows beyond this is an attack or a mistake. */
 const MAX_NODES = 200_000;
+/** An alias inside its own anchor never ends. */
+const MAX_DEPTH = 100;
 
 const ANSIBLE_BOOL = /^(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$/;
 const ANSIBLE_INT =
@@ -98,7 +100,13 @@ export function readYaml(file: string, text: string, dialect: Dialect, problems:
     prettyErrors: false,
   });
   const reader = new Reader(file, text, dialect, problems, lines, document);
-  for (const error of document.errors) problems.add(reader.place(error.pos[0]), `not YAML: ${error.message}`);
+  for (const error of document.errors) {
+    const several = error.code === "MULTIPLE_DOCS";
+    const message = several
+      ? "a second document begins here; one file holds one"
+      : `not YAML: ${error.message}`;
+    problems.add(reader.place(error.pos[0]), message);
+  }
   if (document.errors.length > 0) return null;
   return reader.node(document.contents, 0);
 }
@@ -111,6 +119,7 @@ class Reader {
   private readonly lines: LineCounter;
   private readonly document: Document.Parsed;
   private count = 0;
+  private depth = 0;
 
   constructor(
     file: string,
@@ -141,6 +150,18 @@ class Reader {
         this.problems.add(this.place(offset), `over ${MAX_NODES} values in one file`);
       return this.scalar(null, offset);
     }
+    if (this.depth > MAX_DEPTH) {
+      const message = `values are nested deeper than ${MAX_DEPTH}; an alias inside its own anchor?`;
+      this.problems.add(this.place(offset), message);
+      return this.scalar(null, offset);
+    }
+    this.depth += 1;
+    const made = this.inner(of, offset);
+    this.depth -= 1;
+    return made;
+  }
+
+  private inner(of: unknown, offset: number): YamlNode {
     if (isAlias(of)) {
       const target = of.resolve(this.document);
       if (target !== undefined) return this.node(target, of.range?.[0] ?? offset);
@@ -207,6 +228,7 @@ class Reader {
     const entries = new Map<string, Entry>();
     const merged: MapNode[] = [];
     for (const pair of items) {
+      if (this.count > MAX_NODES) break;
       const key = this.node(pair.key, start);
       if (key.t !== "scalar") {
         this.problems.add(key.at, "a key must be a single value, not a list or map");

@@ -195,6 +195,30 @@ directory: { /etc/x/sub: {}, /etc/x: {} }
   });
 });
 
+suite("hostile files", (test) => {
+  const nine = (of: string) => `[${Array(9).fill(of).join(",")}]`;
+  const bomb = Array.from({ length: 8 }, (_, i) => `a${i + 1}: &a${i + 1} ${nine(`*a${i}`)}\n`).join("");
+  for (const [name, file, text, fault] of [
+    ["an alias inside its own anchor", "host_vars/core1.yml", "a: &x [*x]\n", "nested deeper than 100"],
+    ["aliases that multiply", "host_vars/core1.yml", `a0: &a0 [x]\n${bomb}`, "over 200000 values"],
+    ["brackets without end", "resources/a.yml", `a: ${"[".repeat(20_000)}`, "not YAML"],
+    [
+      "a key __proto__",
+      "resources/a.yml",
+      "service: { x: { __proto__: { state: stopped } } }\n",
+      "unknown key `__proto__`",
+    ],
+    ["a kind constructor", "resources/a.yml", "constructor: { x: {} }\n", "unknown kind `constructor`"],
+    [
+      "two documents",
+      "resources/a.yml",
+      "service: {}\n---\nfile: {}\n",
+      "resources/a.yml:2:1: a second document",
+    ],
+  ] as const)
+    test(name, () => assert.match(texts(fleet({ [file]: text })).join("\n"), fault));
+});
+
 suite("reading from the disk", (test) => {
   let folder = "";
   const write = (path: string, text: string | Buffer) => {
