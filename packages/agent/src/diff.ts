@@ -18,7 +18,11 @@ const DIFF_CHARACTERS = 16_000;
 const EDIT_LIMIT = 4_000;
 
 /** @param hide is given every line of it, to take secrets out */
-export function textDiff(before: string, after: string, hide: (line: string) => string = (line) => line): TextDiff {
+export function textDiff(
+  before: string,
+  after: string,
+  hide: (line: string) => string = (line) => line,
+): TextDiff {
   if (before === after) return { text: "", added: 0, removed: 0 };
   const options = { context: CONTEXT_LINES, maxEditLength: EDIT_LIMIT };
   const patch = structuredPatch("", "", before, after, undefined, undefined, options);

@@ -14,7 +14,11 @@ export type Accounts = {
   groupName(gid: number): Promise<string>;
 };
 
-type Table = { readonly stamp: string; readonly ids: Map<string, number>; readonly names: Map<number, string> };
+type Table = {
+  readonly stamp: string;
+  readonly ids: Map<string, number>;
+  readonly names: Map<number, string>;
+};
 
 /** Both files are read when first needed, and again when they changed. */
 export function createAccounts(prefix: string): Accounts {
@@ -41,7 +45,8 @@ export function createAccounts(prefix: string): Accounts {
 
   const idIn = async (path: string, what: string, name: string): Promise<number> => {
     const id = (await table(path)).ids.get(name);
-    if (id === undefined) throw new FleetError("FAILED", `there is no ${what} ${name} on this host (${path})`);
+    if (id === undefined)
+      throw new FleetError("FAILED", `there is no ${what} ${name} on this host (${path})`);
     return id;
   };
 
@@ -59,6 +64,8 @@ async function stampOf(path: string): Promise<string> {
     return `${found.ino}:${found.mtimeNs}:${found.size}`;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "";
-    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }

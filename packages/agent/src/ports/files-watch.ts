@@ -39,7 +39,10 @@ export function watchPaths(
       const target = real(path);
       // The next part of the way from the watched directory to the target: the file itself, or a directory that was missing.
       if (!target.startsWith(directory === "/" ? "/" : `${directory}/`)) continue;
-      const next = target.slice(directory.length).split("/").find((part) => part !== "");
+      const next = target
+        .slice(directory.length)
+        .split("/")
+        .find((part) => part !== "");
       if (name === null || name === next || name === basename(directory)) dirty.add(path);
     }
     if (dirty.size > 0) timer ??= setTimeout(flush, GATHER_MS);

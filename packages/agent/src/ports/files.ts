@@ -3,10 +3,20 @@
  * written in place, and never through a link in the last part of the path.
  */
 import { constants } from "node:fs";
-import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, rmdir, unlink } from "node:fs/promises";
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  opendir,
+  realpath,
+  rename,
+  rmdir,
+  unlink,
+} from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { FleetError } from "@muster/protocol/errors";
 import { sha256 } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
 import { createAccounts } from "./files-accounts.ts";
 import { watchPaths } from "./files-watch.ts";
 
@@ -98,8 +108,15 @@ export function createFiles(prefix: string): Files {
   ): Promise<void> => {
     const found = await statOrNull(real(path));
     if (found !== null && !found.isFile()) {
-      const what = found.isSymbolicLink() ? "a link" : found.isDirectory() ? "a directory" : "no regular file";
-      throw new FleetError("FAILED", `${path} is ${what}: remove it by hand before a file can take its place`);
+      const what = found.isSymbolicLink()
+        ? "a link"
+        : found.isDirectory()
+          ? "a directory"
+          : "no regular file";
+      throw new FleetError(
+        "FAILED",
+        `${path} is ${what}: remove it by hand before a file can take its place`,
+      );
     }
     const directory = dirname(real(path));
     // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
@@ -118,7 +135,8 @@ export function createFiles(prefix: string): Files {
       await rename(candidate, real(path));
     } catch (error) {
       await unlinkIfThere(candidate);
-      if (codeOf(error) === "ENOENT") throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
+      if (codeOf(error) === "ENOENT")
+        throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
       throw error;
     }
     await syncDirectory(directory);
@@ -131,7 +149,13 @@ export function createFiles(prefix: string): Files {
         const found = await statOrNull(real(path));
         if (found === null) return null;
         return {
-          type: found.isFile() ? "file" : found.isDirectory() ? "directory" : found.isSymbolicLink() ? "link" : "other",
+          type: found.isFile()
+            ? "file"
+            : found.isDirectory()
+              ? "directory"
+              : found.isSymbolicLink()
+                ? "link"
+                : "other",
           owner: await accounts.userName(found.uid),
           group: await accounts.groupName(found.gid),
           mode: (found.mode & 0o7777).toString(8).padStart(4, "0"),
@@ -194,7 +218,8 @@ export function createFiles(prefix: string): Files {
         const names: string[] = [];
         try {
           for await (const entry of await opendir(real(path))) {
-            if (names.length >= LIST_LIMIT) throw new FleetError("TOO_LARGE", `${path} holds more than ${LIST_LIMIT} names`);
+            if (names.length >= LIST_LIMIT)
+              throw new FleetError("TOO_LARGE", `${path} holds more than ${LIST_LIMIT} names`);
             names.push(entry.name);
           }
         } catch (error) {

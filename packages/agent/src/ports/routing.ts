@@ -102,7 +102,10 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     work: (connection: BirdConnection) => Promise<T>,
   ): Promise<T> => {
     const lifetime = AbortSignal.any([signal, caller]);
-    const connection = connectBird({ socketPath, restricted: false, timeout_ms: CONFIGURE_LIMIT_MS }, lifetime);
+    const connection = connectBird(
+      { socketPath, restricted: false, timeout_ms: CONFIGURE_LIMIT_MS },
+      lifetime,
+    );
     try {
       return await work(connection);
     } finally {
@@ -123,12 +126,15 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
   const settle = async (command: string, reply: BirdReply, caller: AbortSignal): Promise<void> => {
     requireAccepted(reply, command);
     const read = configureReply(reply);
-    if (read.kind === "nothing_to_do") throw new FleetError("BIRD_REFUSED", `\`${command}\`: nothing was pending`);
-    if (read.kind === "shutting_down") throw new FleetError("BIRD_REFUSED", `\`${command}\`: BIRD is shutting down`);
+    if (read.kind === "nothing_to_do")
+      throw new FleetError("BIRD_REFUSED", `\`${command}\`: nothing was pending`);
+    if (read.kind === "shutting_down")
+      throw new FleetError("BIRD_REFUSED", `\`${command}\`: BIRD is shutting down`);
     if (read.kind !== "in_progress" && read.kind !== "queued") return;
     const end_ms = now() + BUSY_LIMIT_MS;
     while ((await status(caller)).in_progress) {
-      if (now() > end_ms) throw new FleetError("TIMEOUT", `BIRD is still at \`${command}\` after ${BUSY_LIMIT_MS / 1_000} s`);
+      if (now() > end_ms)
+        throw new FleetError("TIMEOUT", `BIRD is still at \`${command}\` after ${BUSY_LIMIT_MS / 1_000} s`);
       await pause(BUSY_POLL_MS, caller);
     }
   };
@@ -208,7 +214,8 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     },
     async exported(session, prefixes, caller) {
       const found: Record<string, boolean | null> = {};
-      for (const prefix of prefixes) found[prefix] = exportReply(await ask(exportQuery(session, prefix), caller));
+      for (const prefix of prefixes)
+        found[prefix] = exportReply(await ask(exportQuery(session, prefix), caller));
       return found;
     },
   };
@@ -237,7 +244,8 @@ function unjudged(session: SeenSession, flaps: number | null): BgpSample["sessio
 
 /** BIRD's strings have no escapes: a path with a quote cannot be said. */
 function quoted(path: string): string {
-  if (/["\n]/.test(path)) throw new FleetError("INVALID", `BIRD cannot be told the path ${JSON.stringify(path)}`);
+  if (/["\n]/.test(path))
+    throw new FleetError("INVALID", `BIRD cannot be told the path ${JSON.stringify(path)}`);
   return `"${path}"`;
 }
 
@@ -253,8 +261,11 @@ async function programStamp(path: string): Promise<string | null> {
     const found = await stat(path);
     return `${found.ino}:${found.mtimeMs}:${found.size}`;
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
-    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return null;
+    throw new FleetError("FAILED", `${path}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -37,7 +37,10 @@ export function createRun(): Run {
     if (result.timedOut) throw failed(file, `took longer than ${timeout_ms} ms`, result);
     if (result.isMaxBuffer) throw failed(file, `printed more than ${OUTPUT_BYTES} bytes`, result);
     if (result.exitCode === undefined) {
-      const why = result.signal === undefined ? (result.originalMessage ?? "could not be started") : `was ended by ${result.signal}`;
+      const why =
+        result.signal === undefined
+          ? (result.originalMessage ?? "could not be started")
+          : `was ended by ${result.signal}`;
       throw failed(file, why, result);
     }
     return { code: result.exitCode, stdout, stderr };

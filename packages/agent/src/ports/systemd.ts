@@ -97,7 +97,8 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
       const names = [...new Set(asked.flatMap((each) => each.names))];
       const facts = new Map<string, UnitFacts>();
       for (let at = 0; at < names.length; at += UNITS_A_CALL) {
-        for (const [name, found] of await show(run, names.slice(at, at + UNITS_A_CALL))) facts.set(name, found);
+        for (const [name, found] of await show(run, names.slice(at, at + UNITS_A_CALL)))
+          facts.set(name, found);
       }
       for (const each of asked) each.resolve(facts);
     } catch (error) {
@@ -106,7 +107,12 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
   };
 
   const systemctl = async (args: readonly string[], signal: AbortSignal): Promise<void> => {
-    const result = await run("systemctl", ["--no-ask-password", ...args], { timeout_ms: ACT_LIMIT_MS }, signal);
+    const result = await run(
+      "systemctl",
+      ["--no-ask-password", ...args],
+      { timeout_ms: ACT_LIMIT_MS },
+      signal,
+    );
     if (result.code === 0) return;
     const words = (result.stderr || result.stdout).trim().slice(0, 1_000);
     throw new FleetError("COMMAND_FAILED", `systemctl ${args.join(" ")}: ${words || `code ${result.code}`}`);
@@ -117,7 +123,10 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
     const args = ["--no-ask-password", "stop", `${name}.timer`];
     const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, signal);
     if (result.code !== 0 && result.code !== 5)
-      throw new FleetError("COMMAND_FAILED", `systemctl stop ${name}.timer: ${result.stderr.trim().slice(0, 1_000)}`);
+      throw new FleetError(
+        "COMMAND_FAILED",
+        `systemctl stop ${name}.timer: ${result.stderr.trim().slice(0, 1_000)}`,
+      );
   };
 
   return {
@@ -125,12 +134,22 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
       try {
         return (await stat(marker)).isDirectory();
       } catch (error) {
-        if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return false;
-        throw new FleetError("FAILED", `${marker}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+        if (
+          error instanceof Error &&
+          "code" in error &&
+          (error.code === "ENOENT" || error.code === "ENOTDIR")
+        )
+          return false;
+        throw new FleetError(
+          "FAILED",
+          `${marker}: ${error instanceof Error ? error.message : String(error)}`,
+          { cause: error },
+        );
       }
     },
     units(names, signal) {
-      if (signal.aborted) return Promise.reject(new FleetError("CANCELLED", "systemctl show was not started"));
+      if (signal.aborted)
+        return Promise.reject(new FleetError("CANCELLED", "systemctl show was not started"));
       return new Promise((resolve, reject) => {
         waiting.push({ names, resolve, reject });
         if (waiting.length === 1) setTimeout(() => void ask(), GATHER_MS);
@@ -151,7 +170,10 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
       ];
       const result = await run("systemd-run", args, { timeout_ms: SHOW_LIMIT_MS }, signal);
       if (result.code !== 0)
-        throw new FleetError("COMMAND_FAILED", `systemd-run ${name}: ${result.stderr.trim().slice(0, 1_000)}`);
+        throw new FleetError(
+          "COMMAND_FAILED",
+          `systemd-run ${name}: ${result.stderr.trim().slice(0, 1_000)}`,
+        );
     },
     disarm,
     async notify({ ready, status, watchdog }) {
@@ -162,8 +184,14 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
         ...(watchdog === true ? ["WATCHDOG=1"] : []),
       ];
       if (args.length === 0) return;
-      const result = await run("systemd-notify", args, { timeout_ms: SHOW_LIMIT_MS }, AbortSignal.timeout(SHOW_LIMIT_MS));
-      if (result.code !== 0) throw new FleetError("COMMAND_FAILED", `systemd-notify: ${result.stderr.trim().slice(0, 500)}`);
+      const result = await run(
+        "systemd-notify",
+        args,
+        { timeout_ms: SHOW_LIMIT_MS },
+        AbortSignal.timeout(SHOW_LIMIT_MS),
+      );
+      if (result.code !== 0)
+        throw new FleetError("COMMAND_FAILED", `systemd-notify: ${result.stderr.trim().slice(0, 500)}`);
     },
   };
 }
@@ -179,13 +207,24 @@ async function show(run: Run, names: readonly string[]): Promise<Map<string, Uni
   const askable = names.filter((name) => !/@(\.[a-z]+)?$/.test(name));
   const facts = new Map<string, UnitFacts>(names.map((name) => [name, NOT_THERE]));
   if (askable.length === 0) return facts;
-  const args = ["show", "--no-pager", "--timestamp=utc", `--property=${PROPERTIES.join(",")}`, "--", ...askable.map(unitName)];
+  const args = [
+    "show",
+    "--no-pager",
+    "--timestamp=utc",
+    `--property=${PROPERTIES.join(",")}`,
+    "--",
+    ...askable.map(unitName),
+  ];
   const lifetime = AbortSignal.timeout(SHOW_LIMIT_MS * 2);
   const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, lifetime);
-  if (result.code !== 0) throw new FleetError("COMMAND_FAILED", `systemctl show: ${result.stderr.trim().slice(0, 1_000)}`);
+  if (result.code !== 0)
+    throw new FleetError("COMMAND_FAILED", `systemctl show: ${result.stderr.trim().slice(0, 1_000)}`);
   const blocks = result.stdout.trim().split(/\n\n+/);
   if (blocks.length !== askable.length)
-    throw new FleetError("COMMAND_FAILED", `systemctl show told of ${blocks.length} units, asked for ${askable.length}`);
+    throw new FleetError(
+      "COMMAND_FAILED",
+      `systemctl show told of ${blocks.length} units, asked for ${askable.length}`,
+    );
   for (const [index, name] of askable.entries()) facts.set(name, unitFacts(blocks[index] ?? ""));
   return facts;
 }
@@ -204,7 +243,15 @@ function unitFacts(block: string): UnitFacts {
     masked: load_state === "masked",
     active: activeState(field("ActiveState")),
     enabled: file_state === "enabled" || file_state === "enabled-runtime" || file_state === "alias",
-    can_enable: ["enabled", "enabled-runtime", "disabled", "alias", "linked", "linked-runtime", "indirect"].includes(file_state),
+    can_enable: [
+      "enabled",
+      "enabled-runtime",
+      "disabled",
+      "alias",
+      "linked",
+      "linked-runtime",
+      "indirect",
+    ].includes(file_state),
     can_reload: field("CanReload") === "yes",
     needs_daemon_reload: field("NeedDaemonReload") === "yes",
     fragment: field("FragmentPath") === "" ? null : field("FragmentPath"),

@@ -27,21 +27,34 @@ export const directory: ResourceKind<"directory", ObservedDirectory> = {
     const wanted = attributesOf(resource.spec);
     const ref = `directory/${resource.name}`;
     if (facts !== null && facts.type !== "directory")
-      return { steps: [], notes: [], unsupported: `${resource.name} is there and is a ${facts.type}: remove it by hand first` };
+      return {
+        steps: [],
+        notes: [],
+        unsupported: `${resource.name} is there and is a ${facts.type}: remove it by hand first`,
+      };
     if (facts === null) {
       const args = { path: resource.name, ...wanted, makes: true };
       return { steps: [{ ref, action: "make", args, why: "it is not there", reversible: true }], notes: [] };
     }
     const why = attributeChange(pick(facts), wanted);
     if (why === "") return { steps: [], notes: [] };
-    const step: Step = { ref, action: "chmod", args: { path: resource.name, ...wanted }, why, reversible: true };
+    const step: Step = {
+      ref,
+      action: "chmod",
+      args: { path: resource.name, ...wanted },
+      why,
+      reversible: true,
+    };
     return { steps: [step], notes: [] };
   },
   removal(resource, { facts, holds, more }, { made, going }) {
     if (facts === null) return { steps: [] };
     if (!made) return { left: `${resource.name} was there before Muster` };
     const rest = holds.filter((name) => !going.has(`${resource.name}/${name}`));
-    if (more || rest.length > 0) return { left: `${resource.name} is not empty: it holds ${rest.slice(0, 5).join(", ")}${rest.length > 5 ? ", …" : ""}` };
+    if (more || rest.length > 0)
+      return {
+        left: `${resource.name} is not empty: it holds ${rest.slice(0, 5).join(", ")}${rest.length > 5 ? ", …" : ""}`,
+      };
     const step: Step = {
       ref: `directory/${resource.name}`,
       action: "remove",
@@ -54,7 +67,8 @@ export const directory: ResourceKind<"directory", ObservedDirectory> = {
   async apply(step, { files }) {
     const path = String(step.args.path);
     await refuseProtected(path, files);
-    if (step.action === "make" || step.action === "chmod") await files.makeDirectory(path, attributeArgs(step.args));
+    if (step.action === "make" || step.action === "chmod")
+      await files.makeDirectory(path, attributeArgs(step.args));
     else if (step.action === "remove") await files.remove(path);
     else throw new FleetError("INVALID", `directory has no step ${step.action}`);
   },

@@ -1,8 +1,8 @@
 /** Kind `file`: content, owner and mode of one file. Checked by its own command first, replaced by rename, services told afterwards. */
 import type { Step } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { INLINE_CONTENT_BYTES } from "@muster/protocol/resources/file";
-import { sha256 } from "@muster/protocol/canonical";
 import { diffCounts, textDiff } from "../diff.ts";
 import type { FileFacts } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
@@ -24,7 +24,8 @@ export const file: ResourceKind<"file", ObservedFile> = {
   async observe(resource, { files }) {
     await refuseProtected(resource.name, files);
     const facts = await files.facts(resource.name);
-    if (facts?.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES) return { facts, content: null, sha256: null };
+    if (facts?.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES)
+      return { facts, content: null, sha256: null };
     const bytes = await files.read(resource.name, INLINE_CONTENT_BYTES * 2);
     // It went away between the two questions.
     if (bytes === null) return { facts: null, content: null, sha256: null };
@@ -39,12 +40,22 @@ export const file: ResourceKind<"file", ObservedFile> = {
     const ref = `file/${name}`;
     if (facts !== null && facts.type !== "file") {
       const what = facts.type === "other" ? "no regular file" : `a ${facts.type}`;
-      return { steps: [], notes: [], unsupported: `${name} is there and is ${what}: remove it by hand first` };
+      return {
+        steps: [],
+        notes: [],
+        unsupported: `${name} is there and is ${what}: remove it by hand first`,
+      };
     }
     const change = facts === null ? "" : attributeChange(pick(facts), wanted);
     if (facts !== null && observed.sha256 === hash) {
       if (change === "") return { steps: [], notes: [] };
-      const step: Step = { ref, action: "chmod", args: { path: name, ...wanted }, why: change, reversible: true };
+      const step: Step = {
+        ref,
+        action: "chmod",
+        args: { path: name, ...wanted },
+        why: change,
+        reversible: true,
+      };
       return { steps: [step], notes: [], reactions: reactionsOf(resource) };
     }
     const counts = contentChange(observed, spec.content, wanted.mode, name);
@@ -52,7 +63,13 @@ export const file: ResourceKind<"file", ObservedFile> = {
     const step: Step = {
       ref,
       action: "write",
-      args: { path: name, content_sha256: hash, ...wanted, ...validate, ...(facts === null ? { makes: true } : {}) },
+      args: {
+        path: name,
+        content_sha256: hash,
+        ...wanted,
+        ...validate,
+        ...(facts === null ? { makes: true } : {}),
+      },
       why: facts === null ? "it is not there" : `${counts.why}${change === "" ? "" : `; ${change}`}`,
       ...(counts.diff === "" ? {} : { diff: counts.diff }),
       reversible: true,
@@ -83,7 +100,9 @@ export const file: ResourceKind<"file", ObservedFile> = {
     else throw new FleetError("INVALID", `file has no step ${step.action}`);
   },
   managed: (observed) =>
-    observed.facts === null ? null : { type: observed.facts.type, sha256: observed.sha256, ...pick(observed.facts) },
+    observed.facts === null
+      ? null
+      : { type: observed.facts.type, sha256: observed.sha256, ...pick(observed.facts) },
   edit: (_resource, { facts }) => ({ what: editWords(facts), at_ms: facts?.changed_ms ?? null }),
   watch: (resource) => [resource.name],
 };
@@ -103,7 +122,10 @@ async function write(
     const result = await run(program, args, { timeout_ms: VALIDATE_LIMIT_MS }, signal);
     if (result.code === 0) return;
     const words = (result.stderr.trim() || result.stdout.trim()).replaceAll(candidate, path).slice(0, 1_000);
-    throw new FleetError("COMMAND_FAILED", `${path} is as before: ${command.join(" ")} ended with ${result.code}: ${words}`);
+    throw new FleetError(
+      "COMMAND_FAILED",
+      `${path} is as before: ${command.join(" ")} ended with ${result.code}: ${words}`,
+    );
   });
 }
 
@@ -118,18 +140,29 @@ export function contentOf(step: Step, resource: Declared<"file"> | null): string
 function reactionsOf(resource: Declared<"file">): Reaction[] {
   const { on_change } = resource.spec;
   if (on_change === undefined) return [];
-  const [verb, target] = "reload" in on_change ? (["reload", on_change.reload] as const) : (["restart", on_change.restart] as const);
+  const [verb, target] =
+    "reload" in on_change
+      ? (["reload", on_change.reload] as const)
+      : (["restart", on_change.restart] as const);
   return [{ verb, service: target.slice("service/".length), because: `file/${resource.name}` }];
 }
 
 /** What only its owner may read before or after is not shown. */
-function contentChange(observed: ObservedFile, content: string, mode: string, name: string): { why: string; diff: string } {
+function contentChange(
+  observed: ObservedFile,
+  content: string,
+  mode: string,
+  name: string,
+): { why: string; diff: string } {
   const short = name.slice(name.lastIndexOf("/") + 1);
   const closed = (bits: string) => (Number.parseInt(bits, 8) & 0o077) === 0;
   if (closed(mode) || (observed.facts !== null && closed(observed.facts.mode)))
     return { why: `${short} differs (not shown: only its owner may read it)`, diff: "" };
   if (observed.facts !== null && observed.content === null)
-    return { why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`, diff: "" };
+    return {
+      why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`,
+      diff: "",
+    };
   const diff = textDiff(observed.content ?? "", content);
   return { why: diffCounts(short, diff), diff: diff.text };
 }

@@ -176,7 +176,8 @@ function reactionSteps(reactions: readonly Reaction[]): Step[] {
   return [...by_service].map(([service, group]): Step => {
     const verb = group.some((reaction) => reaction.verb === "restart") ? "restart" : "reload";
     const because = [...new Set(group.map((reaction) => reaction.because))];
-    const shown = because.slice(0, 10).join(", ") + (because.length > 10 ? `, ${because.length - 10} more` : "");
+    const shown =
+      because.slice(0, 10).join(", ") + (because.length > 10 ? `, ${because.length - 10} more` : "");
     return {
       ref: `service/${service}`,
       action: verb,

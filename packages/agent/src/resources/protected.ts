@@ -30,7 +30,9 @@ const UNIT_DIRECTORIES = [
 ];
 const UNIT_NAME = /^(muster-agent|muster-undo|service\.d$|muster-\.service\.d$)/;
 
-const PARENTS: ReadonlySet<string> = new Set([...OWN, ...UNIT_DIRECTORIES.map((path) => `${path}/x`)].flatMap(above));
+const PARENTS: ReadonlySet<string> = new Set(
+  [...OWN, ...UNIT_DIRECTORIES.map((path) => `${path}/x`)].flatMap(above),
+);
 
 /** Why this path is the agent's own; null when it is not. Pure: links are the caller's to follow. */
 export function protectedBy(path: string): string | null {
@@ -41,7 +43,8 @@ export function protectedBy(path: string): string | null {
     if (!path.startsWith(`${directory}/`)) continue;
     const parts = path.slice(directory.length + 1).split("/");
     const inside = /\.(wants|requires|upholds)$/.test(parts[0] ?? "") ? parts[1] : parts[0];
-    if (inside !== undefined && UNIT_NAME.test(inside)) return `${directory}/${inside} is a unit of the agent`;
+    if (inside !== undefined && UNIT_NAME.test(inside))
+      return `${directory}/${inside} is a unit of the agent`;
   }
   return PARENTS.has(path) ? `${path} holds what belongs to the agent` : null;
 }
@@ -56,7 +59,10 @@ export async function refuseProtected(path: string, files: Files): Promise<void>
   const resolved = await files.resolve(path);
   const why = protectedBy(path) ?? protectedBy(resolved);
   if (why === null) return;
-  throw new FleetError("PROTECTED_PATH", `${path}${resolved === path ? "" : ` (in truth ${resolved})`}: ${why}`);
+  throw new FleetError(
+    "PROTECTED_PATH",
+    `${path}${resolved === path ? "" : ` (in truth ${resolved})`}: ${why}`,
+  );
 }
 
 function above(path: string): string[] {

@@ -16,11 +16,17 @@ export type ObservedService = {
   readonly unit: UnitFacts | null;
 };
 
-const UNIT_DIRECTORIES = ["/etc/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+const UNIT_DIRECTORIES = [
+  "/etc/systemd/system",
+  "/usr/local/lib/systemd/system",
+  "/usr/lib/systemd/system",
+  "/lib/systemd/system",
+];
 
 export const service: ResourceKind<"service", ObservedService> = {
   async observe(resource, { systemd }, signal) {
-    if (protectedUnit(resource.name)) throw new FleetError("PROTECTED_PATH", `${resource.name} is a unit of the agent itself`);
+    if (protectedUnit(resource.name))
+      throw new FleetError("PROTECTED_PATH", `${resource.name} is a unit of the agent itself`);
     if (!(await systemd.available())) return { systemd: false, unit: null };
     const unit = (await systemd.units([resource.name], signal)).get(resource.name);
     return { systemd: true, unit: unit?.loaded === true ? unit : null };
@@ -30,7 +36,9 @@ export const service: ResourceKind<"service", ObservedService> = {
     if (unit === null) return { steps: [] };
     const file = unit.fragment;
     if (file === null || !going.has(file)) {
-      return { left: `${resource.name} stays as it is: ${unit.active}, ${unit.enabled ? "starts at boot" : "does not start at boot"}` };
+      return {
+        left: `${resource.name} stays as it is: ${unit.active}, ${unit.enabled ? "starts at boot" : "does not start at boot"}`,
+      };
     }
     const step: Step = {
       ref: `service/${resource.name}`,
@@ -48,13 +56,20 @@ export const service: ResourceKind<"service", ObservedService> = {
     if (unit === null) return { what: "its unit was removed by hand", at_ms: null };
     if (unit.active === "failed") return { what: `failed (${unit.result})`, at_ms: null };
     const at_boot = unit.enabled ? "enabled" : "disabled";
-    return { what: `${isRunning(unit) ? "started" : "stopped"}, ${at_boot} outside of Muster`, at_ms: unit.active_since_ms };
+    return {
+      what: `${isRunning(unit) ? "started" : "stopped"}, ${at_boot} outside of Muster`,
+      at_ms: unit.active_since_ms,
+    };
   },
   // systemd tells changes by D-Bus only; being enabled is a link in a directory of its own.
   watch: () => [],
 };
 
-function planService(resource: Declared<"service">, { systemd, unit }: ObservedService, { coming }: PlanContext): KindPlan {
+function planService(
+  resource: Declared<"service">,
+  { systemd, unit }: ObservedService,
+  { coming }: PlanContext,
+): KindPlan {
   const { name, spec } = resource;
   const unsupported = (why: string): KindPlan => ({ steps: [], notes: [], unsupported: why });
   if (!systemd) return unsupported("this host does not run systemd");
@@ -64,7 +79,8 @@ function planService(resource: Declared<"service">, { systemd, unit }: ObservedS
     if (spec.state === "stopped" && !spec.enabled) return { steps: [], notes: [] };
     return unsupported(`there is no unit ${unitName(name)} on this host`);
   }
-  if (unit?.masked === true && (spec.state === "running" || spec.enabled)) return unsupported(`${name} is masked: systemctl unmask it by hand first`);
+  if (unit?.masked === true && (spec.state === "running" || spec.enabled))
+    return unsupported(`${name} is masked: systemctl unmask it by hand first`);
   const notes: string[] = [];
   const steps: Step[] = [];
   const add = (action: string, why: string, effect?: string) =>
@@ -78,11 +94,14 @@ function planService(resource: Declared<"service">, { systemd, unit }: ObservedS
     });
   const enabled = unit?.enabled ?? false;
   if (unit !== null && !unit.can_enable && spec.enabled !== enabled) {
-    notes.push(`${name} has nothing to enable or disable (no [Install] section): it starts as other units ask for it`);
+    notes.push(
+      `${name} has nothing to enable or disable (no [Install] section): it starts as other units ask for it`,
+    );
   } else if (spec.enabled && !enabled) add("enable", "it would not start at boot");
   else if (!spec.enabled && enabled) add("disable", "it would start at boot");
   const running = unit !== null && isRunning(unit);
-  if (spec.state === "running" && !running) add("start", unit === null ? "it is new" : `it is ${unit.active}`);
+  if (spec.state === "running" && !running)
+    add("start", unit === null ? "it is new" : `it is ${unit.active}`);
   if (spec.state === "stopped" && running) add("stop", `it is ${unit.active}`, `stops ${name}`);
   return { steps, notes };
 }
@@ -107,14 +126,18 @@ async function applyService(step: Step, { systemd }: Ports, signal: AbortSignal)
     case "reload":
       // One that does not run reads its files when it starts.
       if (unit === undefined || !isRunning(unit)) return;
-      if (!unit.can_reload) throw new FleetError("UNSUPPORTED", `${name} cannot reload: declare on_change: { restart: service/${name} }`);
+      if (!unit.can_reload)
+        throw new FleetError(
+          "UNSUPPORTED",
+          `${name} cannot reload: declare on_change: { restart: service/${name} }`,
+        );
       return systemd.act("reload", name, signal);
     case "restart":
       if (unit === undefined || !isRunning(unit)) return;
       await systemd.act("restart", name, signal);
       return requireRunning(name, systemd, signal);
     case "remove":
-      if (unit !== undefined && unit.loaded) {
+      if (unit?.loaded === true) {
         await systemd.act("stop", name, signal);
         if (unit.enabled) await systemd.act("disable", name, signal);
       }
@@ -127,7 +150,11 @@ async function applyService(step: Step, { systemd }: Ports, signal: AbortSignal)
 /** `systemctl start` succeeds for a program that ends right away (Type=simple): only a look afterwards tells. */
 async function requireRunning(name: string, systemd: Ports["systemd"], signal: AbortSignal): Promise<void> {
   const unit = (await systemd.units([name], signal)).get(name);
-  if (unit?.active === "failed") throw new FleetError("FAILED", `${name} failed right after its start (${unit.result}): journalctl -u ${name}`);
+  if (unit?.active === "failed")
+    throw new FleetError(
+      "FAILED",
+      `${name} failed right after its start (${unit.result}): journalctl -u ${name}`,
+    );
 }
 
 /** A reload or start under way counts: another `start` would only wait for it. */

@@ -32,7 +32,12 @@ export const sysctl: ResourceKind<"sysctl", ObservedSysctl> = {
   plan(resource, observed) {
     const { name, spec } = resource;
     const value = fields(spec.value);
-    if (observed.now === null) return { steps: [], notes: [], unsupported: `this kernel has no ${name} (a module that is not loaded?)` };
+    if (observed.now === null)
+      return {
+        steps: [],
+        notes: [],
+        unsupported: `this kernel has no ${name} (a module that is not loaded?)`,
+      };
     const ref = `sysctl/${name}`;
     const steps: Step[] = [];
     if (observed.file !== fileText(name, value)) {
@@ -41,7 +46,13 @@ export const sysctl: ResourceKind<"sysctl", ObservedSysctl> = {
       steps.push({ ref, action: "persist", args, why, reversible: true });
     }
     if (observed.now !== value) {
-      steps.push({ ref, action: "set", args: { key: name, value }, why: `${observed.now} now, ${value} declared`, reversible: true });
+      steps.push({
+        ref,
+        action: "set",
+        args: { key: name, value },
+        why: `${observed.now} now, ${value} declared`,
+        reversible: true,
+      });
     }
     return { steps, notes: [] };
   },
@@ -68,7 +79,11 @@ export const sysctl: ResourceKind<"sysctl", ObservedSysctl> = {
         await files.writeKernel(path, `${value}\n`);
         // Some keys take a value and make another of it.
         const now = fields((await files.read(path, VALUE_BYTES))?.toString("utf8") ?? "");
-        if (now !== value) throw new FleetError("FAILED", `the kernel made ${JSON.stringify(now)} of ${key} = ${JSON.stringify(value)}`);
+        if (now !== value)
+          throw new FleetError(
+            "FAILED",
+            `the kernel made ${JSON.stringify(now)} of ${key} = ${JSON.stringify(value)}`,
+          );
         return;
       }
       case "remove":
@@ -78,7 +93,10 @@ export const sysctl: ResourceKind<"sysctl", ObservedSysctl> = {
     }
   },
   managed: ({ now, file }) => ({ now, file }),
-  edit: (_resource, { now, file_changed_ms }) => ({ what: `set to ${now ?? "nothing"} by hand`, at_ms: file_changed_ms }),
+  edit: (_resource, { now, file_changed_ms }) => ({
+    what: `set to ${now ?? "nothing"} by hand`,
+    at_ms: file_changed_ms,
+  }),
   // The kernel's own files make no events.
   watch: (resource) => [sysctlFile(resource.name)],
 };
