@@ -18,8 +18,8 @@ import {
 import { type Problems, placeText, suggest } from "./problem.ts";
 import { type Entry, readYaml, type YamlNode } from "./yaml.ts";
 
-/** `vault:<mount>/<path>#<field>`, the whole value. */
-export const REFERENCE = /^vault:[\w.-]+(?:\/[\w.-]+)+#[\w.-]+$/;
+/** `vault:<mount>/<path>#<field>`, the whole value. A misspelt one counts too: it must not reach a server as text. */
+export const REFERENCE = /^vault:\S+$/;
 
 type Layer = ReadonlyMap<string, Entry>;
 

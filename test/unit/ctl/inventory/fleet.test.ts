@@ -187,6 +187,8 @@ directory: { /etc/x/sub: {}, /etc/x: {} }
       "resources/a.yml": 'file: { /etc/x: { content: "p {{ s.password | upper }}" } }\n',
     });
     assert.match(texts(filtered)[0] ?? "", "no filter can work on it");
+    const misspelt = fleet({ "resources/a.yml": "file: { /etc/x: { content: vault:kv/a } }\n" });
+    assert.match(texts(misspelt)[0] ?? "", "`vault:kv/a` (resources/a.yml:1:28) is a secret");
     const asked = fleet({
       ...files,
       "resources/a.yml": 'file: { /etc/x: { content: "{{ s.password is defined }}" } }\n',
