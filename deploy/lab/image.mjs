@@ -61,7 +61,18 @@ export async function ensureImage(progress) {
   await progress.step("lab image: into Docker", { usually_s: 5 }, () =>
     docker(["import", "--change", 'CMD ["/sbin/init"]', join(directory, "root.tar"), tag]),
   );
+  await removeOtherImages(tag);
   return tag;
+}
+
+/**
+ * Removes the images of other recipes; those that servers still use stay. One is back from the cache in seconds.
+ * @param {string} tag the one to keep
+ */
+async function removeOtherImages(tag) {
+  const { stdout } = await docker(["image", "ls", "muster-lab", "--format", "{{.Repository}}:{{.Tag}}"]);
+  for (const other of stdout.split("\n").filter((line) => line !== "" && line !== tag))
+    await run("docker", ["rmi", other]);
 }
 
 /**
