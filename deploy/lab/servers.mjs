@@ -2,18 +2,15 @@
  * Lab servers: Docker containers that boot Debian with systemd, one network a lab. Starting is idempotent; what a server
  * was made with is recorded in its labels, so that a changed recipe is noticed and not silently ignored.
  */
-import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { tar } from "./archive.mjs";
-import { recipeHash } from "./cache.mjs";
 import { run } from "./command.mjs";
+import { createArguments, networkFile, recipeOf } from "./container.mjs";
 import { docker } from "./docker.mjs";
 import { SetupError } from "./errors.mjs";
 import { addressesOf, findLab } from "./network.mjs";
 
 const BOOT_MS = 90_000;
-/** How long an orderly halt may take before Docker kills. */
-const HALT_S = 15;
 
 /**
  * @typedef {object} ServerSpec
@@ -211,84 +208,6 @@ async function createContainer(lab, spec, engine, recipe) {
   lab.turn = mine.catch(() => {}); // whose turn it was throws by itself; the next goes on
   await mine;
   return container;
-}
-
-/**
- * @param {import("./network.mjs").Lab} lab
- * @param {ServerSpec} spec
- * @param {import("./docker.mjs").Engine} engine
- * @param {{ container: string, recipe: string, addresses: import("./network.mjs").Addresses }} made
- */
-function createArguments(lab, spec, engine, { container, recipe, addresses }) {
-  const hosts = lab.planned
-    .filter((other) => other.name !== spec.name)
-    .flatMap((other) => {
-      const { ipv4, ipv6 } = addressesOf(lab, other.name, []);
-      return other.ipv6Only || spec.ipv6Only
-        ? [`${other.name}:${ipv6}`]
-        : [`${other.name}:${ipv4}`, `${other.name}:${ipv6}`];
-    });
-  return [
-    ...["--name", container, "--hostname", spec.name, "--network", lab.network, "--network-alias", spec.name],
-    ...["--ip", addresses.ipv4, "--ip6", addresses.ipv6],
-    ...hosts.flatMap((host) => ["--add-host", host]),
-    ...[
-      "--label",
-      `muster.lab=${lab.name}`,
-      "--label",
-      `muster.server=${spec.name}`,
-      "--label",
-      `muster.recipe=${recipe}`,
-    ],
-    ...(spec.ipv6Only ? ["--label", "muster.ipv6only=yes"] : []),
-    ...["NET_ADMIN", "SYS_ADMIN", "NET_RAW", "NET_BROADCAST"].flatMap((capability) => [
-      "--cap-add",
-      capability,
-    ]),
-    ...["--device", "/dev/net/tun", "--security-opt", "seccomp=unconfined"],
-    ...(engine.apparmor ? ["--security-opt", "apparmor=unconfined"] : []),
-    ...(engine.cgroup_version === 2 ? ["--cgroupns=host"] : []),
-    ...[
-      "--tmpfs",
-      "/run:exec",
-      "--tmpfs",
-      "/tmp:exec",
-      "--tmpfs",
-      "/run/lock",
-      "--volume",
-      "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-    ],
-    ...["--sysctl", "net.ipv6.conf.all.disable_ipv6=0", "--sysctl", "net.ipv6.conf.default.accept_dad=0"],
-    ...["--stop-signal", "SIGRTMIN+3", "--stop-timeout", String(HALT_S), "--env", "container=docker"],
-    ...Object.entries(spec.env ?? {}).flatMap(([key, value]) => ["--env", `${key}=${value}`]),
-    ...Object.entries(spec.binds ?? {}).flatMap(([path, directory]) => [
-      "--volume",
-      `${directory}:${path}:ro`,
-    ]),
-    spec.image,
-  ];
-}
-
-/**
- * @param {ServerSpec} spec
- * @returns {import("./archive.mjs").Entry}
- */
-function networkFile(spec) {
-  const addresses = (spec.extraAddresses ?? []).join(" ");
-  return { content: `ADDRESSES="${addresses}"\nIPV6_ONLY="${spec.ipv6Only ? "yes" : ""}"\n` };
-}
-
-/** @param {ServerSpec} spec */
-function recipeOf(spec) {
-  const files = Object.entries(spec.files ?? {}).map(([path, entry]) => [
-    path,
-    {
-      ...entry,
-      content: entry.content?.toString("base64"),
-      ...(entry.from ? { from: recipeHash(readFileSync(entry.from, "latin1")) } : {}),
-    },
-  ]);
-  return recipeHash({ ...spec, files });
 }
 
 /** @param {any} inspected as `docker inspect` prints it */
