@@ -10,7 +10,7 @@ import { addressesOf } from "./network.mjs";
 const HALT_S = 15;
 
 /**
- * The arguments of `docker create`. The capabilities are those that BIRD, systemd and WireGuard need them (without
+ * The arguments of `docker create`. The capabilities are those that BIRD, systemd and WireGuard need (without
  * NET_BROADCAST BIRD dies; `--privileged` fails where a capability is missing from the bounding set).
  * @param {import("./network.mjs").Lab} lab
  * @param {import("./servers.mjs").ServerSpec} spec
