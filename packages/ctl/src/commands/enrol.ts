@@ -1,0 +1,116 @@
+/** `ctl enrol`: machines that asked without a join string wait here until a person has compared their fingerprint. */
+import { callController } from "@muster/ports/call";
+import { FleetError, parse } from "@muster/protocol/errors";
+import { GroupName, HostName } from "@muster/protocol/names";
+import type { WaitingEnrolment } from "@muster/protocol/record";
+import { z } from "zod";
+import { checkHosts } from "../fleet/folder.ts";
+import { withNext } from "../output/error.ts";
+import type { Column } from "../output/table.ts";
+import { durationText } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
+import { openSession, type Session } from "../session/session.ts";
+
+const columns = (now_ms: number): Column<WaitingEnrolment>[] => [
+  { title: "FINGERPRINT", value: (row) => row.fingerprint },
+  { title: "CALLS ITSELF", value: (row) => row.name },
+  { title: "FROM", value: (row) => row.from },
+  { title: "SYSTEM", value: (row) => row.facts.os },
+  { title: "WAITS FOR", value: (row) => durationText(now_ms - row.asked_at), align: "right" },
+  { title: "ADDRESSES", value: (row) => row.facts.addresses.join(" "), wide: true },
+  { title: "KEY", value: (row) => row.id, wide: true },
+];
+
+async function waiting(session: Session): Promise<WaitingEnrolment[]> {
+  return (await callController(await session.connect(), "enrolments", {})).waiting;
+}
+
+/** The one that is meant by fingerprint (or the beginning of one, six letters or more), or by the name that it gave itself. */
+export function pick(rows: readonly WaitingEnrolment[], text: string): WaitingEnrolment {
+  const wanted = text.toUpperCase();
+  const found = rows.filter(
+    (row) => row.name === text || (wanted.length >= 6 && row.fingerprint.toUpperCase().startsWith(wanted)),
+  );
+  const [one] = found;
+  if (one === undefined)
+    throw withNext(new FleetError("NOT_FOUND", `no waiting machine ${text}`), "ctl enrol");
+  if (found.length > 1) {
+    throw new FleetError(
+      "USAGE",
+      `${found.length} machines call themselves ${text}: say the fingerprint of one: ${found.map((row) => row.fingerprint).join(", ")}`,
+    );
+  }
+  return one;
+}
+
+const approve = defineCommand({
+  name: "approve",
+  summary: "let a waiting machine in",
+  args: "<fingerprint>",
+  options: {
+    name: { flag: "--name <name>", help: "the host's name; without it the one that it gave itself" },
+    group: { flag: "--group <group>", help: "a group of it; may be repeated", many: true },
+  },
+  example: "ctl enrol approve 7F3K-9QXM --name ixp1 --group ixp",
+  async run(context, { args, options }) {
+    const session = await openSession(context, { rank: "operator" });
+    context.output.begin(session.fleet, session.person);
+    const row = pick(await waiting(session), args[0] ?? "");
+    const name = parse(HostName, options.name ?? row.name, "--name");
+    const groups = parse(z.array(GroupName), options.group, "--group");
+    await checkHosts(context.cwd, [name]);
+    show(context, row);
+    if (
+      !(await context.output.confirm(
+        `Is this the fingerprint on the machine itself, and shall it be ${name}?`,
+      ))
+    )
+      return 1;
+    const { id } = await callController(await session.connect(), "approve", {
+      fingerprint: row.fingerprint,
+      name,
+      groups,
+    });
+    context.output.line(`${name}  may come in; it asks again within a minute`);
+    context.output.json({ name, id });
+    return undefined;
+  },
+});
+
+const reject = defineCommand({
+  name: "reject",
+  summary: "turn a waiting machine away",
+  args: "<fingerprint>",
+  example: "ctl enrol reject 7F3K-9QXM",
+  async run(context, { args }) {
+    const session = await openSession(context, { rank: "operator" });
+    context.output.begin(session.fleet, session.person);
+    const row = pick(await waiting(session), args[0] ?? "");
+    show(context, row);
+    if (!(await context.output.confirm("Turn it away?"))) return 1;
+    await callController(await session.connect(), "reject", { fingerprint: row.fingerprint });
+    context.output.line(`${row.fingerprint}  was turned away`);
+    context.output.json({ fingerprint: row.fingerprint });
+    return undefined;
+  },
+});
+
+function show({ output }: Context, row: WaitingEnrolment): void {
+  output.line(`${row.fingerprint}  calls itself ${row.name}, ${row.facts.os}, from ${row.from}`);
+}
+
+export const enrol = defineCommand({
+  name: "enrol",
+  example: `ctl enrol                                           who waits
+ctl enrol approve 7F3K-9QXM --name ixp1 --group ixp`,
+  subcommands: [approve, reject],
+  async run(context) {
+    const session = await openSession(context, { rank: "operator" });
+    const rows = await waiting(session);
+    context.output.json(rows);
+    if (rows.length === 0) context.output.line("no machine waits");
+    else context.output.table(rows, columns(context.now()));
+    return undefined;
+  },
+});

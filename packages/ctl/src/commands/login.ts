@@ -1,0 +1,108 @@
+/** `ctl login`: makes this machine know the fleet, if it does not, and logs a person in for eight hours. */
+import { FleetError, parse } from "@muster/protocol/errors";
+import { readFleetString } from "@muster/protocol/join";
+import { PersonName } from "@muster/protocol/names";
+import { z } from "zod";
+import { fleetOfFolder } from "../fleet/folder.ts";
+import { withNext } from "../output/error.ts";
+import { durationText, timeText } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
+import { logIn } from "../session/login.ts";
+import { readSecret } from "../session/passphrase.ts";
+import { loadProfile, type Profile, requireProfile, saveProfile } from "../session/profile.ts";
+import { PERSON_RANKS } from "../session/ranks.ts";
+import { saveSession } from "../session/stored.ts";
+import { connectUnknown, fetchFirstBundle, findFleet } from "../session/welcome.ts";
+
+export const login = defineCommand({
+  name: "login",
+  args: "[target]",
+  options: {
+    password_file: { flag: "--password-file <file>", help: "where the password is; asked for without it" },
+    rank: { flag: "--rank <rank>", help: `log in as less than you are: ${PERSON_RANKS.join(", ")}` },
+  },
+  example: `ctl login alice@core1.as64500.example#7F3K-9QXM-…   the first time; the part after # proves the server
+ctl login                                         later, when the eight hours are over`,
+  async run(context, { args, options }) {
+    const target = readTarget(args[0]);
+    const rank = options.rank === undefined ? undefined : parse(z.enum(PERSON_RANKS), options.rank, "--rank");
+    const profile =
+      target.fleet === undefined
+        ? await requireProfile(context.home, context.global.fleet ?? (await fleetOfFolder(context.cwd)))
+        : await meet(context, target.fleet);
+    const person = target.person ?? profile.person ?? (await context.output.ask("name"));
+    const password = await readSecret(context, options.password_file, `password of ${person}`);
+    const progress = context.output.progress(`logging in to ${profile.fleet}`);
+    const stored = await logIn(
+      profile,
+      { person: parse(PersonName, person, "name"), password, ...(rank === undefined ? {} : { rank }) },
+      context.now,
+      context.lifetime,
+    ).finally(() => progress.done());
+    await saveProfile(context.home, { ...profile, person });
+    await saveSession(context.home, profile.fleet, stored);
+    const ends_ms = Math.min(stored.certificate_ends, stored.jwt_ends);
+    context.output.line(
+      `${profile.fleet} · ${person}, ${stored.rank}, until ${timeText(ends_ms)} (${durationText(ends_ms - context.now())})`,
+    );
+    context.output.json({ fleet: profile.fleet, person, rank: stored.rank, ends: ends_ms });
+    return undefined;
+  },
+});
+
+type Target = { readonly person?: string; readonly fleet?: { addresses: readonly string[]; anchor: string } };
+
+function readTarget(text: string | undefined): Target {
+  if (text === undefined) return {};
+  const [, person, fleet] = /^(?:([^@#]+)@)?(.*#.*)$/.exec(text) ?? [];
+  if (fleet === undefined && text.includes("@")) {
+    throw new FleetError(
+      "USAGE",
+      `${text}: the part after # is missing; ctl init printed it, and the file fleet-string holds it`,
+    );
+  }
+  const name = person ?? (fleet === undefined ? text : undefined);
+  return {
+    ...(name === undefined ? {} : { person: parse(PersonName, name, "name") }),
+    ...(fleet === undefined ? {} : { fleet: readFleetString(fleet) }),
+  };
+}
+
+/** Finds the fleet, proves it under the anchor and learns where everything is. */
+async function meet(
+  context: Context,
+  fleet: { addresses: readonly string[]; anchor: string },
+): Promise<Profile> {
+  const { addresses, anchor } = fleet;
+  const { root_pem } = await findFleet(addresses, anchor, context.signal);
+  const bus = await connectUnknown(addresses, root_pem, context.lifetime);
+  try {
+    const bundle = await fetchFirstBundle(bus, anchor, root_pem);
+    const known = await loadProfile(context.home, bundle.fleet);
+    if (known !== null && known.anchor !== anchor) {
+      throw withNext(
+        new FleetError(
+          "WRONG_ANCHOR",
+          `this machine knows another fleet called ${bundle.fleet} (${known.anchor})`,
+        ),
+        `if that one is gone: ctl logout --forget --fleet ${bundle.fleet}`,
+      );
+    }
+    // What is held already may be newer than what a controller hands to strangers.
+    const newest = known !== null && known.bundle.version > bundle.version ? known.bundle : bundle;
+    const profile: Profile = {
+      v: 1,
+      fleet: bundle.fleet,
+      brokers: [...new Set([...newest.brokers, ...addresses])].slice(0, 16),
+      anchor,
+      broker_ca: root_pem,
+      bundle: newest,
+      person: known?.person ?? null,
+    };
+    await saveProfile(context.home, profile);
+    return profile;
+  } finally {
+    await bus.close();
+  }
+}

@@ -1,0 +1,41 @@
+/** Files that `ctl` keeps: private to the person (0600 in 0700), written whole or not at all. */
+import { randomBytes } from "node:crypto";
+import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** The text of a file, or null when there is none. Other errors of the file system as they come. */
+export async function readText(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+      return null;
+    throw error;
+  }
+}
+
+/** Writes beside the file and renames, so that a crash leaves the old text or the new one. Directories are made as needed, 0700. */
+export async function writeText(path: string, text: string, mode = 0o600): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const beside = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    const file = await open(beside, "wx", mode);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
+}
+
+/** As `writeText`; false when the file holds this text already. */
+export async function writeChanged(path: string, text: string, mode = 0o600): Promise<boolean> {
+  if ((await readText(path)) === text) return false;
+  await writeText(path, text, mode);
+  return true;
+}

@@ -1,0 +1,94 @@
+/** People at Vault: an entity a person (its name is the name in certificates), a userpass log-in, and the policy of a rank. */
+
+import type { Vault } from "@muster/ports/vault";
+import { FleetError, parse } from "@muster/protocol/errors";
+import { PersonName } from "@muster/protocol/names";
+import { z } from "zod";
+import { AUTHORITY_S, PERSON_RANKS, type PersonRank, policyOf } from "../session/ranks.ts";
+
+const Entity = z.object({
+  id: z.string(),
+  name: z.string(),
+  disabled: z.boolean().default(false),
+  policies: z.array(z.string()).nullish(),
+  aliases: z.array(z.looseObject({ name: z.string(), mount_accessor: z.string() })).nullish(),
+});
+type Entity = z.infer<typeof Entity>;
+const Auth = z.record(z.string(), z.looseObject({ accessor: z.string() }));
+
+export type Person = { readonly name: string; readonly rank: PersonRank; readonly disabled: boolean };
+
+const rankOf = (entity: Entity): PersonRank | undefined =>
+  PERSON_RANKS.find((rank) => entity.policies?.includes(policyOf(rank)));
+
+async function found<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof FleetError && error.code === "VAULT_NOT_FOUND") return null;
+    throw error;
+  }
+}
+
+/** Everybody who has a rank in this fleet, by name. */
+export async function listPeople(vault: Vault): Promise<Person[]> {
+  const people: Person[] = [];
+  for (const name of (await vault.list("identity/entity/name")).sort()) {
+    const entity = await found(vault.read(["identity", "entity", "name", name], Entity));
+    const rank = entity === null ? undefined : rankOf(entity);
+    if (entity !== null && rank !== undefined) people.push({ name, rank, disabled: entity.disabled });
+  }
+  return people;
+}
+
+/** Whether the person can log in already, so that no password has to be asked for. */
+export async function hasLogin(vault: Vault, name: string): Promise<boolean> {
+  return (await found(vault.read(["auth", "userpass", "users", name], z.looseObject({})))) !== null;
+}
+
+/**
+ * Makes the person, or gives another rank, or takes up again somebody who was disabled. True when something changed.
+ * `password` null keeps the one there is. Errors: INVALID for a name, VAULT_DENIED below admin.
+ */
+export async function putPerson(
+  vault: Vault,
+  person: { name: string; rank: PersonRank; password: string | null },
+): Promise<boolean> {
+  const name = parse(PersonName, person.name, "name");
+  const path = ["identity", "entity", "name", name];
+  let changed = false;
+  let entity = await found(vault.read(path, Entity));
+  if (entity === null || entity.disabled || rankOf(entity) !== person.rank || entity.policies?.length !== 1) {
+    // As text and not as a list: that is the form in which the admins' policy limits it.
+    await vault.write(path, { policies: policyOf(person.rank), disabled: false });
+    entity = await vault.read(path, Entity);
+    changed = true;
+  }
+  if (person.password !== null) {
+    await vault.write(["auth", "userpass", "users", name], {
+      password: person.password,
+      token_ttl: AUTHORITY_S,
+      token_max_ttl: AUTHORITY_S,
+      token_no_default_policy: true,
+    });
+    changed = true;
+  }
+  const accessor = (await vault.read("sys/auth", Auth))["userpass/"]?.accessor;
+  if (accessor === undefined) throw new FleetError("VAULT_NOT_FOUND", "auth/userpass; ctl init makes it");
+  if (!entity.aliases?.some((alias) => alias.name === name && alias.mount_accessor === accessor)) {
+    await vault.write("identity/entity-alias", { name, canonical_id: entity.id, mount_accessor: accessor });
+    changed = true;
+  }
+  return changed;
+}
+
+/** Cuts a person off at Vault, at once. Errors: NOT_FOUND. */
+export async function disablePerson(vault: Vault, name: string): Promise<Person> {
+  const path = ["identity", "entity", "name", parse(PersonName, name, "name")];
+  const entity = await found(vault.read(path, Entity));
+  const rank = entity === null ? undefined : rankOf(entity);
+  if (entity === null || rank === undefined)
+    throw new FleetError("NOT_FOUND", `${name} is nobody of this fleet`);
+  if (!entity.disabled) await vault.write(path, { disabled: true });
+  return { name, rank, disabled: true };
+}

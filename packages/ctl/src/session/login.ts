@@ -1,0 +1,142 @@
+/**
+ * The log-in: Vault says who the person is and signs the key made here (the authority); a controller, or Vault itself for an admin, gives
+ * access to the bus for another key. Nothing that Vault or the controller holds could act as this person.
+ */
+import { createPrivateKey } from "node:crypto";
+import { makeCsr, makeKey } from "@muster/ports/csr";
+import { pki } from "@muster/ports/pki";
+import { transit } from "@muster/ports/transit";
+import { openVault, type Vault } from "@muster/ports/vault";
+import type { EnvelopeSigner } from "@muster/protocol/envelope";
+import { FleetError } from "@muster/protocol/errors";
+import { userJwt } from "@muster/protocol/jwt";
+import { createNkey, encodePublic } from "@muster/protocol/nkey";
+import { z } from "zod";
+import type { Profile } from "./profile.ts";
+import { AUTHORITY_S, PERSON_RANKS, type PersonRank, policyOf } from "./ranks.ts";
+import { derOf, type StoredSession } from "./stored.ts";
+import { connectUnknown, requestAccess } from "./welcome.ts";
+
+/** Where Vault keeps what an admin needs without a controller: the accounts' public keys. */
+export const FLEET_RECORD = "kv/data/muster/fleet";
+export const FleetRecord = z.object({
+  data: z.object({
+    fleet: z.string(),
+    accounts: z.object({ operator: z.string(), system: z.string(), fleet: z.string(), enrol: z.string() }),
+  }),
+});
+
+/** A port to the Vault of a fleet. Errors: CONFIG when the fleet names none. */
+export function vaultOf(profile: Pick<Profile, "bundle" | "fleet">, signal: AbortSignal): Vault {
+  if (profile.bundle.vault.length === 0)
+    throw new FleetError("CONFIG", `the trust bundle of ${profile.fleet} names no Vault`);
+  return openVault({ addresses: profile.bundle.vault, ca_pem: profile.bundle.vault_ca.join("") }, signal);
+}
+
+/** The person's rank by Vault's policies: the highest. */
+async function rankOf(vault: Vault, person: string): Promise<PersonRank> {
+  const token = await vault.lookupSelf();
+  const held = new Set([...token.policies, ...(token.identity_policies ?? [])]);
+  const rank = [...PERSON_RANKS].reverse().find((rank) => held.has(policyOf(rank)));
+  if (rank === undefined) {
+    throw new FleetError(
+      "NOT_ALLOWED",
+      `Vault knows ${person}, but as nobody of this fleet; an admin can change it: ctl operator add ${person} --rank operator`,
+    );
+  }
+  return rank;
+}
+
+/**
+ * Logs in and gives what is to be kept. `rank` asks for less than the person has.
+ * Errors: VAULT_DENIED for a wrong password, VAULT_SEALED, VAULT_UNREACHABLE, NO_RESPONDER for a person below admin without a controller.
+ */
+export async function logIn(
+  profile: Profile,
+  who: { person: string; password: string; rank?: PersonRank },
+  now: () => number,
+  signal: AbortSignal,
+): Promise<StoredSession> {
+  const vault = await vaultOf(profile, signal).loginUserpass(who.person, who.password);
+  const highest = await rankOf(vault, who.person);
+  const rank = who.rank ?? highest;
+  const { private_pem } = makeKey("ed25519");
+  const csr = await makeCsr(private_pem, { common_name: who.person });
+  const signed = await pki(vault).signCsr("operators", rank, csr, {
+    common_name: who.person,
+    ttl_s: AUTHORITY_S,
+  });
+  const key = createNkey("user");
+  const signer: EnvelopeSigner = {
+    certificate: derOf(signed.certificate_pem),
+    key: createPrivateKey(private_pem),
+  };
+  const access = await busAccess(
+    profile,
+    vault,
+    { id: key.public, person: who.person, rank, ends_ms: signed.not_after },
+    signer,
+    now,
+    signal,
+  );
+  return {
+    v: 1,
+    person: who.person,
+    rank,
+    certificate_pem: signed.certificate_pem,
+    certificate_ends: signed.not_after,
+    key_pem: private_pem,
+    seed: key.seed,
+    user_jwt: access.user_jwt,
+    jwt_ends: access.expires,
+    vault_token: vault.revealToken() ?? null,
+  };
+}
+
+async function busAccess(
+  profile: Profile,
+  vault: Vault,
+  who: { id: string; person: string; rank: PersonRank; ends_ms: number },
+  signer: EnvelopeSigner,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<{ user_jwt: string; expires: number }> {
+  try {
+    const bus = await connectUnknown(profile.brokers, profile.broker_ca, signal);
+    try {
+      return await requestAccess(bus, who.id, signer, now());
+    } finally {
+      await bus.close();
+    }
+  } catch (error) {
+    const nobody =
+      error instanceof FleetError &&
+      ["NO_RESPONDER", "TIMEOUT", "BUS_UNREACHABLE", "NOT_LOGGED_IN"].includes(error.code);
+    if (!nobody || who.rank !== "admin") throw error;
+  }
+  return mintByTransit(
+    vault,
+    "fleet-operator",
+    { name: who.person, id: who.id, ends_ms: who.ends_ms },
+    now(),
+  );
+}
+
+/** A bus JWT signed by Vault Transit under an admin's own log-in. `role_key` is the Transit key of one scope of FLEET. */
+export async function mintByTransit(
+  vault: Vault,
+  role_key: string,
+  who: { name: string; id: string; ends_ms: number },
+  now_ms: number,
+  account?: string,
+): Promise<{ user_jwt: string; expires: number }> {
+  const keys = transit(vault);
+  const issuer = encodePublic("account", await keys.publicKey(role_key));
+  const into = account ?? (await vault.read(FLEET_RECORD, FleetRecord)).data.accounts.fleet;
+  const user_jwt = await userJwt(
+    { name: who.name, key: who.id, account: into, expires_ms: who.ends_ms },
+    { issuer, sign: (data) => keys.signEd25519(role_key, data) },
+    now_ms,
+  );
+  return { user_jwt, expires: who.ends_ms };
+}
