@@ -1,0 +1,84 @@
+/**
+ * What the controller may have signed: bus access by FLEET's scoped keys in Transit, service certificates and ssh host certificates.
+ * Vault's policy allows it just these; nothing here can make an authority or a log-in.
+ */
+import type { Pki } from "@muster/ports/pki";
+import type { SshCa } from "@muster/ports/sshca";
+import type { Transit } from "@muster/ports/transit";
+import { encodePublic, type JwtSigner, type Role, userJwt } from "@muster/protocol";
+
+const DAY_MS = 86_400_000;
+/** Lifetimes are chosen for outages: revocation is immediate (design, Trust). */
+export const LIFE_MS = {
+  agent: 7 * DAY_MS,
+  controller: DAY_MS,
+  person: 8 * 3_600_000,
+  service: 30 * DAY_MS,
+  ssh: 30 * DAY_MS,
+} as const;
+
+/** Text with the time at which it ends, milliseconds since 1970. */
+export type Issued = { readonly text: string; readonly not_after: number };
+
+export interface Issuer {
+  /** A user JWT of that role. Errors: VAULT_*. */
+  userJwt(role: Role, user: { name: string; key: string; expires_ms: number }): Promise<Issued>;
+  /** Leaf and chain, PEM, for `<name>` and `<name>.<fleet>`. */
+  serviceCertificate(name: string, csr_pem: string): Promise<Issued>;
+  /** The line of an OpenSSH host certificate. */
+  sshCertificate(name: string, public_key: string): Promise<Issued>;
+  /** The controller's own certificate, PEM: OU=controller is set by the role. */
+  controllerCertificate(name: string, csr_pem: string): Promise<Issued>;
+}
+
+export function vaultIssuer(
+  fleet: { name: string; account: string },
+  ports: { pki: Pki; transit: Transit; ssh: SshCa },
+  now: () => number,
+): Issuer {
+  const signers = new Map<Role, Promise<JwtSigner>>();
+  const signerOf = (role: Role): Promise<JwtSigner> => {
+    const known = signers.get(role);
+    if (known !== undefined) return known;
+    const key = `fleet-${role}`;
+    const made = ports.transit.publicKey(key).then((raw) => ({
+      issuer: encodePublic("account", raw),
+      sign: (data: Uint8Array) => ports.transit.signEd25519(key, data),
+    }));
+    signers.set(role, made);
+    // A failure is not kept: the next caller asks again.
+    made.catch(() => signers.delete(role));
+    return made;
+  };
+  return {
+    async userJwt(role, user) {
+      const text = await userJwt({ ...user, account: fleet.account }, await signerOf(role), now());
+      return { text, not_after: user.expires_ms };
+    },
+    async serviceCertificate(name, csr_pem) {
+      const signed = await ports.pki.signCsr("services", "host", csr_pem, {
+        common_name: name,
+        alt_names: [name, `${name}.${fleet.name}`],
+        ttl_s: LIFE_MS.service / 1000,
+      });
+      const chain = [signed.certificate_pem, ...signed.ca_chain].map((pem) => pem.trim());
+      return { text: `${chain.join("\n")}\n`, not_after: signed.not_after };
+    },
+    async sshCertificate(name, public_key) {
+      const ttl_s = LIFE_MS.ssh / 1000;
+      const until = now() + LIFE_MS.ssh;
+      const names = [name, `${name}.${fleet.name}`];
+      return {
+        text: await ports.ssh.signHostKey("ssh-host", "host", public_key, names, ttl_s),
+        not_after: until,
+      };
+    },
+    async controllerCertificate(name, csr_pem) {
+      const signed = await ports.pki.signCsr("controllers", "controller", csr_pem, {
+        common_name: name,
+        ttl_s: LIFE_MS.controller / 1000,
+      });
+      return { text: signed.certificate_pem, not_after: signed.not_after };
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** The controller's configuration: one JSON file, and what it points to. No secret stands in it; the one that there is has a file of its own. */
+import { readFile, stat } from "node:fs/promises";
+import { LOG_LEVELS } from "@muster/ports/log";
+import { FleetName, PersonName } from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { z } from "zod";
+
+const Path = z.string().startsWith("/", "must be an absolute path");
+
+export const ControllerConfig = z.strictObject({
+  fleet: FleetName,
+  name: PersonName.default("controller").describe("Its name in its certificate and on the bus."),
+  brokers: z.array(z.string().max(270)).min(1).max(16).describe("host:port, [v6]:port."),
+  broker_ca: Path.describe("The root that brokers show in TLS; the anchor is its hash."),
+  anchor: z
+    .string()
+    .regex(/^([A-Z2-7]{4}-){7}[A-Z2-7]{4}$/, "must be eight groups of four letters and digits"),
+  account: z.string().regex(/^A[A-Z2-7]{55}$/, "must be the public key of account FLEET"),
+  vault: z.strictObject({
+    addresses: z.array(z.url()).min(1).max(16),
+    ca: Path,
+    role_id: Path,
+    secret_id: Path.describe("Mode 0600: the only secret on this machine's disk."),
+  }),
+  log_level: z.enum(LOG_LEVELS).default("info"),
+});
+export type ControllerConfig = z.infer<typeof ControllerConfig>;
+
+/** Reads the file. Errors: CONFIG with every field that is wrong. */
+export async function readConfig(path: string): Promise<ControllerConfig> {
+  const text = await readText(path);
+  try {
+    return parseJson(ControllerConfig, text, path);
+  } catch (cause) {
+    throw cause instanceof FleetError ? new FleetError("CONFIG", cause.detail, { cause }) : cause;
+  }
+}
+
+/** A file's text without the space around it. Errors: CONFIG. */
+export async function readText(path: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).trim();
+  } catch (cause) {
+    throw new FleetError("CONFIG", `${path} cannot be read`, { cause });
+  }
+}
+
+/** A secret from its file, which nobody else may read. Errors: CONFIG. */
+export async function readSecret(path: string): Promise<string> {
+  const text = await readText(path);
+  const { mode } = await stat(path);
+  if ((mode & 0o077) !== 0)
+    throw new FleetError("CONFIG", `${path} may be read by others: chmod 600 ${path}`);
+  return text;
+}

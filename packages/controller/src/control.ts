@@ -1,0 +1,109 @@
+/** What operators ask of controllers on `ctl.<method>`: one handler a row of the table `CONTROL`, each a few lines over the concept it belongs to. */
+import type { Bus } from "@muster/ports/bus";
+import type { Call, Handlers } from "@muster/ports/dispatch";
+import type { CONTROL } from "@muster/protocol/control/index";
+import { FleetError } from "@muster/protocol/errors";
+import { apply } from "./desired/apply.ts";
+import { headReply, readHead } from "./desired/head.ts";
+import type { Staging } from "./desired/stage.ts";
+import type { WaitingRoom } from "./enrolment/waiting.ts";
+import type { Events } from "./events.ts";
+import type { HostRecords } from "./records/hosts.ts";
+import { abortRollout, readRollout } from "./rollout/abort.ts";
+import type { RolloutEngine } from "./rollout/engine.ts";
+import { eventsReply } from "./telemetry/events.ts";
+import type { LastValues } from "./telemetry/last.ts";
+import { hostsPage, lastPage } from "./telemetry/pages.ts";
+import type { Trust } from "./trust.ts";
+
+export type ControlPorts = {
+  readonly bus: Bus;
+  readonly fleet: string;
+  readonly now: () => number;
+  readonly trust: Trust;
+  readonly records: HostRecords;
+  readonly last: LastValues;
+  readonly staging: Staging;
+  readonly engine: RolloutEngine;
+  readonly waiting: WaitingRoom;
+  readonly events: Events;
+};
+
+export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
+  const { bus, records, last, waiting, events, engine, trust, now } = ports;
+  return {
+    hosts: (request) => hostsPage(request, records, last, now()),
+    last: (request) => lastPage(request, records, last),
+    events: (request) => eventsReply(bus, request, now()),
+    host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
+
+    head: () => headReply(bus),
+    async stage({ rollout, id, manifest }) {
+      await ports.staging.stage(rollout, id, manifest);
+      return { staged: true };
+    },
+    async apply({ rollout, release }) {
+      const ordered = await apply(rollout, release, { ...ports, verifier: () => trust.verifier });
+      await engine.take(ordered.rollout);
+      return ordered;
+    },
+    async rollout(request) {
+      const id = request.rollout ?? (await readHead(bus)).head?.rollout;
+      return { rollout: id === undefined ? null : ((await readRollout(bus, id))?.state ?? null) };
+    },
+    async abort({ rollout: id }, call) {
+      const by = caller(call);
+      const { rollout, aborted } = await abortRollout(bus, id, by, now);
+      if (aborted) {
+        await engine.take(id);
+        const what = `${by} aborted the rollout of generation ${rollout.generation}`;
+        events.emit({ host: "_", kind: "rollout", severity: "warning", what, by, rollout: id });
+      }
+      return { rollout };
+    },
+
+    enrolments: async () => ({ waiting: await waiting.list() }),
+    async approve({ fingerprint, name, groups }, call) {
+      const by = caller(call);
+      const { id } = (await waiting.find(fingerprint)).waiting.view;
+      const kept = await records.fetch(name);
+      if (kept !== null && kept.record.id !== id)
+        throw new FleetError("NAME_TAKEN", `${name} is enrolled with another key`);
+      await waiting.answer(fingerprint, { approved: { name, groups, by } });
+      events.emit({
+        host: name,
+        kind: "enrolment",
+        severity: "info",
+        what: `${by} approved ${fingerprint}`,
+        by,
+      });
+      return { name, id };
+    },
+    async reject({ fingerprint }, call) {
+      const by = caller(call);
+      const view = await waiting.answer(fingerprint, { rejected: true });
+      const what = `${by} rejected ${fingerprint}, which calls itself ${view.name}`;
+      events.emit({ host: "_", kind: "enrolment", severity: "info", what, by });
+      return { rejected: true };
+    },
+
+    async trust({ bundle }, call) {
+      const by = caller(call);
+      const version = await trust.publish(bus, bundle);
+      events.emit({
+        host: "_",
+        kind: "trust",
+        severity: "warning",
+        what: `${by} published trust bundle ${version}`,
+        by,
+      });
+      return { version };
+    },
+  };
+}
+
+/** Every row that uses this asks for authority, so the dispatcher never calls it without a principal. */
+function caller(call: Call): string {
+  if (call.principal === null) throw new TypeError(`${call.method} was called by nobody`);
+  return call.principal.name;
+}

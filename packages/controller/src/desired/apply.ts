@@ -1,0 +1,138 @@
+/** `ctl.apply`: orders a rollout. Everything is checked first; then the release is stored, the generation taken, and the rollout begun. */
+import type { Bus } from "@muster/ports/bus";
+import {
+  loadEnvelope,
+  openRelease,
+  type Release,
+  type StoredEnvelope,
+  storeEnvelope,
+  subjects,
+  type Verifier,
+} from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import type { Events } from "../events.ts";
+import type { HostRecords } from "../records/hosts.ts";
+import { beginRollout, RolloutState } from "../rollout/state.ts";
+import { checkFree, checkHosts, checkRelease } from "./check.ts";
+import { moveHead, readHead, taken } from "./head.ts";
+import type { Staging } from "./stage.ts";
+
+/** How many ended rollouts are kept to look at. */
+const KEPT = 50;
+const READS_AT_ONCE = 64;
+
+export type ApplyPorts = {
+  readonly bus: Pick<Bus, "directGet" | "publishStored" | "kv">;
+  readonly fleet: string;
+  readonly records: HostRecords;
+  readonly staging: Staging;
+  readonly events: Pick<Events, "emit">;
+  readonly now: () => number;
+  verifier(): Verifier;
+};
+
+/**
+ * Orders the rollout; the leader begins it at its event. Ordering the same one again answers the same.
+ * Errors: as `openRelease`; INVALID and WRONG_TARGET (check.ts), CONFLICT (the generation was taken, or is not the next), ROLLOUT_BUSY.
+ */
+export async function apply(
+  rollout: string,
+  stored: StoredEnvelope,
+  ports: ApplyPorts,
+): Promise<{ rollout: string; generation: number }> {
+  const { bus, records, now } = ports;
+  const envelope = loadEnvelope(stored);
+  const { release, by, kit } = openRelease(rollout, envelope, ports.verifier());
+  checkRelease(release, rollout, ports.fleet, now());
+  const { head, revision } = await readHead(bus);
+  if (head?.rollout === rollout && head.generation === release.generation) {
+    // The answer to the first order was lost, or its controller died in between.
+    await begin(release, head.by, ports);
+    return { rollout, generation: release.generation };
+  }
+  if (release.generation !== (head?.generation ?? 0) + 1) throw taken(release.generation, head);
+
+  if ((await bus.kv("rollouts").get(rollout)) !== null)
+    throw new FleetError("CONFLICT", `rollout ${rollout} was ordered before: a new one needs a new id`);
+
+  const [staged, running] = await Promise.all([
+    stagedOf(release, ports),
+    runningRollouts(ports, head?.rollout ?? null),
+  ]);
+  const strangers = Object.keys(release.hosts).filter(
+    (name) => records.byName(name)?.id !== release.hosts[name]?.id,
+  );
+  await Promise.all(strangers.map((name) => records.fetch(name)));
+  checkHosts(
+    release,
+    (name) => records.byName(name),
+    (name) => staged.get(name),
+  );
+  checkFree(release, running);
+
+  await bus.publishStored(subjects.release(rollout), envelope.body, {
+    headers: storeEnvelope(envelope).headers,
+  });
+  await moveHead(bus, { generation: release.generation, rollout, by, at: now() }, revision);
+  await begin(release, by, ports);
+  ports.staging.forget(rollout);
+  const count = Object.keys(release.hosts).length;
+  const hosts = `${count} ${count === 1 ? "host" : "hosts"} in ${release.waves.length} ${release.waves.length === 1 ? "wave" : "waves"}`;
+  const why = release.message === "" ? "" : `: ${release.message}`;
+  ports.events.emit({
+    host: "_",
+    kind: kit ? "kit" : "rollout",
+    severity: kit ? "error" : "info",
+    what: `${by}${kit ? " with the recovery kit" : ""} rolls out generation ${release.generation} to ${hosts}${why}`,
+    by,
+    rollout,
+  });
+  return { rollout, generation: release.generation };
+}
+
+async function stagedOf(release: Release, ports: ApplyPorts) {
+  const found = new Map<string, Awaited<ReturnType<Staging["staged"]>>>();
+  const hosts = Object.entries(release.hosts);
+  for (let at = 0; at < hosts.length; at += READS_AT_ONCE) {
+    const some = hosts.slice(at, at + READS_AT_ONCE);
+    await Promise.all(
+      some.map(async ([name, { id }]) => {
+        found.set(name, await ports.staging.staged(release.id, id));
+      }),
+    );
+  }
+  return found;
+}
+
+/** Those that run; also the newest one whose state was not yet written when its controller died or is about to be. Drops the oldest that ended. */
+async function runningRollouts(ports: ApplyPorts, newest: string | null): Promise<RolloutState[]> {
+  const kv = ports.bus.kv("rollouts");
+  const entries = await kv.entries();
+  const states = entries.map((entry) => ({
+    revision: entry.revision,
+    state: parseJson(RolloutState, entry.value, `rollout ${entry.key}`),
+  }));
+  const ended = states
+    .filter(({ state }) => state.state !== "running")
+    .sort((a, b) => b.state.generation - a.state.generation);
+  // Only one more comes with every order: a few deletions each keep the bucket small, and what is in use is never touched.
+  await Promise.all(
+    ended.slice(KEPT).map(({ state, revision }) => kv.delete(state.id, { revision, ttl_s: 60 })),
+  );
+  const running = states.flatMap(({ state }) => (state.state === "running" ? [state] : []));
+  if (newest === null || states.some(({ state }) => state.id === newest)) return running;
+  const stored = await ports.bus.directGet("RELEASE", subjects.release(newest));
+  if (stored === null) return running;
+  const { release, by } = openRelease(newest, stored, ports.verifier());
+  return [...running, beginRollout(release, by, ports.now())];
+}
+
+async function begin(release: Release, by: string, ports: ApplyPorts): Promise<void> {
+  const state = beginRollout(release, by, ports.now());
+  try {
+    await ports.bus.kv("rollouts").create(release.id, Buffer.from(JSON.stringify(state)));
+  } catch (error) {
+    // Begun already: the first order did it.
+    if (!(error instanceof FleetError) || error.code !== "CONFLICT") throw error;
+  }
+}

@@ -1,0 +1,95 @@
+/** `ctl.stage`: takes one signed manifest of a rollout that is not ordered yet, after checking it as the host will. */
+import type { Bus } from "@muster/ports/bus";
+import {
+  loadEnvelope,
+  openManifest,
+  type StoredEnvelope,
+  storeEnvelope,
+  subjects,
+  type Verifier,
+} from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { HostRecords } from "../records/hosts.ts";
+
+/** What was found in a staged manifest, so that `apply` need not open it again. */
+export type Staged = {
+  readonly host: string;
+  readonly generation: number;
+  readonly content_hash: string;
+  readonly return_to: string | null;
+};
+
+/** Of manifests that were staged here and not yet ordered. */
+const KNOWN = 20_000;
+
+export type StagePorts = {
+  readonly bus: Pick<Bus, "directGet" | "publishStored" | "kv">;
+  readonly fleet: string;
+  readonly records: HostRecords;
+  verifier(): Verifier;
+};
+
+export class Staging {
+  readonly #ports: StagePorts;
+  readonly #known = new Map<string, Staged>();
+
+  constructor(ports: StagePorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Stores a manifest as it was signed.
+   * Errors: as `openManifest`; WRONG_TARGET (another host's, or another rollout's), NOT_FOUND (no such host), CONFLICT (ordered already).
+   */
+  async stage(rollout: string, id: string, stored: StoredEnvelope): Promise<void> {
+    const { bus, records } = this.#ports;
+    const envelope = loadEnvelope(stored);
+    const staged = this.#open(rollout, id, envelope);
+    const [record, ordered] = await Promise.all([
+      records.byName(staged.host) ?? records.fetch(staged.host).then((kept) => kept?.record),
+      bus.kv("rollouts").get(rollout),
+    ]);
+    if (record === undefined || record.state !== "enrolled")
+      throw new FleetError("NOT_FOUND", `${staged.host} is not enrolled`);
+    if (record.id !== id) throw new FleetError("WRONG_TARGET", `${staged.host} is enrolled with another key`);
+    if (ordered !== null) throw new FleetError("CONFLICT", `rollout ${rollout} is ordered already`);
+    await bus.publishStored(subjects.staged(rollout, id), envelope.body, {
+      headers: storeEnvelope(envelope).headers,
+    });
+    this.#remember(rollout, id, staged);
+  }
+
+  /** What is staged for a host, or null. Errors: as `openManifest`. */
+  async staged(rollout: string, id: string): Promise<Staged | null> {
+    const known = this.#known.get(`${rollout}.${id}`);
+    if (known !== undefined) return known;
+    const message = await this.#ports.bus.directGet("RELEASE", subjects.staged(rollout, id));
+    return message === null ? null : this.#open(rollout, id, message);
+  }
+
+  /** The rollout is ordered: what is known of its manifests is not needed any more. */
+  forget(rollout: string): void {
+    for (const key of this.#known.keys()) if (key.startsWith(`${rollout}.`)) this.#known.delete(key);
+  }
+
+  #open(rollout: string, id: string, envelope: Parameters<typeof openManifest>[0]): Staged {
+    const { manifest } = openManifest(envelope, { fleet: this.#ports.fleet, id }, this.#ports.verifier());
+    if (manifest.release.id !== rollout)
+      throw new FleetError(
+        "WRONG_TARGET",
+        `the manifest of ${manifest.host} is for rollout ${manifest.release.id}`,
+      );
+    return {
+      host: manifest.host,
+      generation: manifest.generation,
+      content_hash: manifest.content_hash,
+      return_to: manifest.release.return_to,
+    };
+  }
+
+  #remember(rollout: string, id: string, staged: Staged): void {
+    const [oldest] = this.#known.keys();
+    if (this.#known.size >= KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    this.#known.set(`${rollout}.${id}`, staged);
+  }
+}

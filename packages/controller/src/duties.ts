@@ -1,0 +1,76 @@
+/** What a controller does beside answering: watches for silent hosts, renews its own papers, says how its connection is. */
+import type { Bus, BusEvent } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import { FleetError } from "@muster/protocol/errors";
+import type { Identity } from "./certificates/identity.ts";
+import type { Events } from "./events.ts";
+import type { HostRecords } from "./records/hosts.ts";
+import { pause } from "./retry.ts";
+import type { RolloutEngine } from "./rollout/engine.ts";
+import type { Status } from "./status.ts";
+import type { LastValues } from "./telemetry/last.ts";
+import type { Silence } from "./telemetry/silence.ts";
+
+const LOOK_MS = 1_000;
+const RENEW_CHECK_MS = 60_000;
+
+/** Tells who fell silent and who came back, until the signal aborts. */
+export async function watchSilence(
+  ports: {
+    records: HostRecords;
+    last: LastValues;
+    silence: Silence;
+    engine: RolloutEngine;
+    events: Events;
+    now: () => number;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { records, last, now } = ports;
+  while (!signal.aborted) {
+    const heard = records.names().map((host) => ({ host, heard_at: last.heardAt(host) }));
+    for (const { host, silent, heard_at } of ports.silence.look(heard, now())) {
+      // Every controller watches, so that a new leader knows; one tells.
+      if (!ports.engine.leading) continue;
+      const since = heard_at === null ? "" : ` since ${new Date(heard_at).toISOString()}`;
+      const what = silent ? `silent${since}` : "is heard again";
+      ports.events.emit({ host, kind: "host", severity: silent ? "error" : "info", what });
+    }
+    await pause(LOOK_MS, signal);
+  }
+}
+
+/** Dials again with a fresh JWT in good time, and keeps a certificate to sign commands with. */
+export async function keepIdentity(
+  identity: Identity,
+  bus: Bus,
+  ports: { log: Log; now: () => number },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await identity.signer();
+      const due = ports.now() >= identity.renew_at;
+      // Signing first: a sealed Vault must not cost the connection that there is.
+      if (due) await identity.busCredentials();
+      if (due && ports.now() < identity.renew_at) await bus.reconnect();
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      if (!signal.aborted) ports.log.warn({ err: error }, "the controller's own papers could not be renewed");
+    }
+    await pause(RENEW_CHECK_MS * (0.8 + 0.4 * Math.random()), signal);
+  }
+}
+
+/** What the connection does, said where it belongs. */
+export function tellBus(event: BusEvent, { log, status }: { log: Log; status: Status }): void {
+  if (event.type === "connected" || event.type === "reconnected")
+    log.info({ server: event.server }, event.type);
+  else if (event.type === "denied")
+    log.error({ operation: event.operation, subject: event.subject }, "the broker refused a subject");
+  else if (event.type === "handler_failed")
+    log.error({ subject: event.subject, err: event.error }, "a mistake in this program");
+  else if (event.type === "dropped")
+    log.warn({ subject: event.subject, count: event.count }, "too much at once: messages were dropped");
+  else status.say(`waiting for the broker: ${event.error.message}`);
+}

@@ -1,0 +1,81 @@
+/** `host.<id>.renew`: fresh credentials for an enrolled host. The broker's grant on `host.<id>.*` proves the id; nothing else is believed. */
+import { readCsr } from "@muster/ports/csr";
+import type { HostRecord, RenewReply, RenewRequest } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { type Issued, type Issuer, LIFE_MS } from "../certificates/issuer.ts";
+import type { HostRecords, Kept } from "../records/hosts.ts";
+
+const TRIES = 5;
+
+export type RenewPorts = {
+  readonly issuer: Issuer;
+  readonly records: HostRecords;
+  readonly now: () => number;
+};
+
+/** Errors: NOT_FOUND (no such host), NOT_ALLOWED (retired, or another ssh key), INVALID, BAD_PROOF, VAULT_*. */
+export async function renew(id: string, request: RenewRequest, ports: RenewPorts): Promise<RenewReply> {
+  const name = await ports.records.find(id, ports.now());
+  const kept = name === undefined ? null : await ports.records.fetch(name);
+  if (kept === null || kept.record.id !== id)
+    throw new FleetError("NOT_FOUND", `no host is enrolled as ${id}`);
+  const { record } = kept;
+  if (record.state !== "enrolled") throw new FleetError("NOT_ALLOWED", `${record.name} is retired`);
+  const wanted = new Set(request.what);
+  const [user, service, ssh] = await Promise.all([
+    wanted.has("user_jwt")
+      ? ports.issuer.userJwt("agent", { name: record.name, key: id, expires_ms: ports.now() + LIFE_MS.agent })
+      : undefined,
+    wanted.has("service_certificate") ? serviceCertificate(record, request, ports.issuer) : undefined,
+    wanted.has("ssh_certificate") ? sshCertificate(record, request, ports.issuer) : undefined,
+  ]);
+  await note(kept, { user, service, ssh }, ports.records);
+  return {
+    ...(user && { user_jwt: user.text }),
+    ...(service && { service_certificate: service.text }),
+    ...(ssh && { ssh_certificate: ssh.text }),
+  };
+}
+
+async function serviceCertificate(
+  record: HostRecord,
+  request: RenewRequest,
+  issuer: Issuer,
+): Promise<Issued> {
+  if (request.csr === undefined) throw new FleetError("INVALID", "a service certificate needs csr");
+  await readCsr(request.csr);
+  return issuer.serviceCertificate(record.name, request.csr);
+}
+
+async function sshCertificate(record: HostRecord, request: RenewRequest, issuer: Issuer): Promise<Issued> {
+  const asked = request.ssh_public_key ?? record.ssh_public_key;
+  // The key was proved when the host enrolled; another one was not.
+  if (keyOf(asked) !== keyOf(record.ssh_public_key))
+    throw new FleetError("NOT_ALLOWED", "another ssh host key than the enrolled one: enrol again");
+  return issuer.sshCertificate(record.name, record.ssh_public_key);
+}
+
+const keyOf = (line: string) => line.split(" ").slice(0, 2).join(" ");
+
+/** Writes down when each now ends; whoever else changed the record meanwhile keeps his change. */
+async function note(
+  kept: Kept,
+  issued: { user: Issued | undefined; service: Issued | undefined; ssh: Issued | undefined },
+  records: HostRecords,
+): Promise<void> {
+  let newest: Kept | null = kept;
+  for (let tries = 1; newest !== null && newest.record.id === kept.record.id; tries++) {
+    const before = newest.record.certificates;
+    const certificates = {
+      user_jwt: issued.user?.not_after ?? before.user_jwt,
+      service: issued.service?.not_after ?? before.service,
+      ssh: issued.ssh?.not_after ?? before.ssh,
+    };
+    try {
+      return await records.write({ ...newest.record, certificates }, newest.revision);
+    } catch (error) {
+      if (!(error instanceof FleetError) || error.code !== "CONFLICT" || tries >= TRIES) throw error;
+      newest = await records.fetch(kept.record.name);
+    }
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * Answers what machines and people without bus access ask on `enrol.*`, and enrolled hosts on `host.<id>.*`. What ENROL sees is sealed to
+ * the asker's curve key; a request that cannot be read gets no answer, since there is nobody to seal one to.
+ */
+import type { Bus, BusMessage } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import { memoryNonces } from "@muster/ports/nonces";
+import {
+  AccessRequest,
+  CONTROLLER_QUEUE,
+  type CurvePair,
+  createCurvePair,
+  type HelloReply,
+  HelloRequest,
+  JoinRequest,
+  patterns,
+  RenewRequest,
+  type SealedReply,
+  sealTo,
+} from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { access } from "./access.ts";
+import { type JoinPorts, join } from "./join.ts";
+import { requestAddress } from "./network.ts";
+import { renew } from "./renew.ts";
+
+/** Requests of strangers in a second: sealing costs a millisecond each, and the fleet's work comes first. */
+const PER_SECOND = 300;
+const REQUEST_BYTES = 64 * 1024;
+
+export type ServicePorts = JoinPorts & {
+  readonly bus: Pick<Bus, "subscribe" | "respond">;
+  readonly log: Log;
+};
+
+/** Answers until the signal aborts. */
+export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
+  const pair = createCurvePair();
+  const nonces = memoryNonces(ports.now);
+  const allowed = perSecond(PER_SECOND, ports.now);
+  const options = { queue: CONTROLLER_QUEUE, concurrency: 128, pending_limit: 1_024 };
+  const ends = [
+    ports.bus.subscribe(patterns.enrol, options, async (message) => {
+      if (!allowed() || message.body.length > REQUEST_BYTES) return;
+      const began = performance.now();
+      const reply = await answer(message, { ...ports, nonces });
+      if (reply === null) return;
+      ports.bus.respond(message, Buffer.from(JSON.stringify(sealed(reply, pair))));
+      ports.log.debug(
+        { subject: message.subject, took_ms: Math.round(performance.now() - began) },
+        "answered",
+      );
+    }),
+    ports.bus.subscribe(patterns.host, options, (message) => answerHost(message, ports)),
+  ];
+  const end = () => {
+    for (const stop of ends) stop();
+  };
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end, { once: true });
+}
+
+type Answer = { readonly curve: string; readonly body: unknown };
+
+async function answer(
+  message: BusMessage,
+  ports: ServicePorts & { nonces: ReturnType<typeof memoryNonces> },
+): Promise<Answer | null> {
+  try {
+    switch (message.subject) {
+      case "enrol.hello": {
+        const { curve } = parseJson(HelloRequest, message.body, "hello");
+        const nonce = await ports.tickets.giveNonce(curve);
+        const body: HelloReply = { nonce, time: ports.now(), bundle: ports.trust.stored };
+        return { curve, body };
+      }
+      case "enrol.join": {
+        const request = parseJson(JoinRequest, message.body, "join");
+        const body = await join(request, requestAddress(message.headers), ports);
+        return { curve: request.claim.curve, body };
+      }
+      case "enrol.access": {
+        const request = parseJson(AccessRequest, message.body, "access");
+        return { curve: request.curve, body: await access(request.access, ports) };
+      }
+      default:
+        return null;
+    }
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    // No form, or no store to keep a nonce in: the machine asks again, and the log says why.
+    ports.log.warn({ err: error, subject: message.subject }, "a request for enrolment is not answered");
+    return null;
+  }
+}
+
+async function answerHost(message: BusMessage, ports: ServicePorts): Promise<void> {
+  const [, id = "", method = ""] = message.subject.split(".");
+  let reply: unknown;
+  try {
+    if (method !== "renew") throw new FleetError("NOT_FOUND", `no method ${method}; there is renew`);
+    reply = { ok: await renew(id, parseJson(RenewRequest, message.body, "renewal"), ports) };
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    ports.log.warn({ err: error, id, method }, "a host's request failed");
+    reply = { error: error.toReply() };
+  }
+  ports.bus.respond(message, Buffer.from(JSON.stringify(reply)));
+}
+
+function sealed(reply: Answer, pair: CurvePair): SealedReply {
+  const box = sealTo(reply.curve, Buffer.from(JSON.stringify(reply.body)), pair);
+  return { from: pair.public, box: Buffer.from(box).toString("base64") };
+}
+
+function perSecond(limit: number, now: () => number): () => boolean {
+  let began = 0;
+  let count = 0;
+  return () => {
+    if (now() - began >= 1_000) {
+      began = now();
+      count = 0;
+    }
+    count++;
+    return count <= limit;
+  };
+}

@@ -1,0 +1,42 @@
+/** `muster-controller --config FILE`: reads its configuration and runs until it is told to end. */
+import { parseArgs } from "node:util";
+import { openLog } from "@muster/ports/log";
+import { FleetError } from "@muster/protocol/errors";
+import { readConfig } from "./config.ts";
+import { openStatus } from "./status.ts";
+import { runController } from "./system.ts";
+
+const USAGE =
+  "muster-controller --config FILE\n\nRuns one controller of a fleet. `ctl init` writes the file.\n";
+
+async function main(): Promise<number> {
+  const { config: path, help } = options();
+  if (help || path === undefined) {
+    (help ? process.stdout : process.stderr).write(USAGE);
+    return help ? 0 : 2;
+  }
+  const config = await readConfig(path);
+  const log = openLog({ name: "muster-controller", level: config.log_level });
+  const life = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => life.abort());
+  const status = openStatus(log, life.signal);
+  await runController(config, { log, status, now: Date.now }, life.signal);
+  return 0;
+}
+
+function options(): { config?: string | undefined; help?: boolean | undefined } {
+  try {
+    return parseArgs({ options: { config: { type: "string" }, help: { type: "boolean" } } }).values;
+  } catch (cause) {
+    throw new FleetError("USAGE", cause instanceof Error ? cause.message : "", { cause });
+  }
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  // A programming error keeps its stack.
+  if (!(error instanceof FleetError)) throw error;
+  process.stderr.write(`muster-controller: ${error.message}\n`);
+  process.exitCode = error.code === "USAGE" || error.code === "CONFIG" ? 2 : 1;
+}

@@ -1,0 +1,96 @@
+/**
+ * The host records: bucket `hosts`, one record a host under its name, changed by compare-and-set only. A copy in memory answers who a name
+ * or an id belongs to; it follows this controller's own changes, and others' through their events.
+ */
+import type { Bus, KeyValue } from "@muster/ports/bus";
+import { HostName, HostRecord } from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+
+/** More hosts than this a fleet cannot have with these streams. */
+const HOSTS = 50_000;
+
+const SEARCH_MS = 5_000;
+
+export type Kept = { readonly record: HostRecord; readonly revision: number };
+
+export class HostRecords {
+  readonly #kv: KeyValue;
+  readonly #by_name = new Map<string, HostRecord>();
+  readonly #name_by_id = new Map<string, string>();
+  #searched_at = Number.NEGATIVE_INFINITY;
+
+  constructor(bus: Pick<Bus, "kv">) {
+    this.#kv = bus.kv("hosts");
+  }
+
+  /** Reads all of them. */
+  async load(): Promise<void> {
+    const entries = await this.#kv.entries();
+    this.#by_name.clear();
+    this.#name_by_id.clear();
+    for (const entry of entries) this.#remember(parseJson(HostRecord, entry.value, `record of ${entry.key}`));
+  }
+
+  /** The name of an id, also when another controller enrolled it a moment ago; all are read again at most every 5 s for that. */
+  async find(id: string, now_ms: number): Promise<string | undefined> {
+    const name = this.#name_by_id.get(id);
+    if (name !== undefined || now_ms - this.#searched_at < SEARCH_MS) return name;
+    this.#searched_at = now_ms;
+    await this.load();
+    return this.#name_by_id.get(id);
+  }
+
+  byName(name: string): HostRecord | undefined {
+    return this.#by_name.get(name);
+  }
+
+  nameOf(id: string): string | undefined {
+    return this.#name_by_id.get(id);
+  }
+
+  get size(): number {
+    return this.#by_name.size;
+  }
+
+  /** Names in order, from the one after `after`. */
+  names(after: string | null = null): string[] {
+    const names = [...this.#by_name.keys()].sort();
+    return after === null ? names : names.filter((name) => name > after);
+  }
+
+  /** The record as it is stored now. */
+  async fetch(name: string): Promise<Kept | null> {
+    if (!HostName.safeParse(name).success) return null;
+    const entry = await this.#kv.get(name);
+    if (entry === null) {
+      this.#forget(name);
+      return null;
+    }
+    const record = parseJson(HostRecord, entry.value, `record of ${name}`);
+    this.#remember(record);
+    return { record, revision: entry.revision };
+  }
+
+  /** Writes a record; `revision` is that of the one it replaces, null = there is none. Errors: CONFLICT, TOO_LARGE. */
+  async write(record: HostRecord, revision: number | null): Promise<void> {
+    if (revision === null && this.#by_name.size >= HOSTS) throw new FleetError("TOO_LARGE", `${HOSTS} hosts`);
+    const bytes = Buffer.from(JSON.stringify(record));
+    if (revision === null) await this.#kv.create(record.name, bytes);
+    else await this.#kv.update(record.name, bytes, revision);
+    this.#remember(record);
+  }
+
+  #remember(record: HostRecord): void {
+    const before = this.#by_name.get(record.name);
+    if (before !== undefined && before.id !== record.id) this.#name_by_id.delete(before.id);
+    this.#by_name.set(record.name, record);
+    this.#name_by_id.set(record.id, record.name);
+  }
+
+  #forget(name: string): void {
+    const before = this.#by_name.get(name);
+    if (before === undefined) return;
+    this.#by_name.delete(name);
+    this.#name_by_id.delete(before.id);
+  }
+}

@@ -1,0 +1,214 @@
+/**
+ * Runs rollouts while this controller leads: wakes `advance` at every word of a host, publishes what it orders, keeps the state in bucket
+ * `rollouts`. The revision is the lock: who loses a compare-and-set has lost the rollout. A manifest goes out exactly as its operator
+ * signed it, after its signature was checked once more; publishing it twice is harmless, so the state is stored after.
+ */
+import type { Bus } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import { openManifest, openRelease, type Release, subjects, type Verifier } from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import type { EventInput } from "../events.ts";
+import { pause } from "../retry.ts";
+import { advance } from "./advance.ts";
+import { RolloutState } from "./state.ts";
+import type { HostFact } from "./verdict.ts";
+
+const RETRY_MS = 500;
+/** A timer of Node overflows beyond 2^31 ms. */
+const TIMER_LIMIT_MS = 3_600_000;
+
+export type EnginePorts = {
+  readonly bus: Pick<Bus, "directGet" | "publishStored" | "kv">;
+  readonly fleet: string;
+  readonly log: Log;
+  readonly now: () => number;
+  verifier(): Verifier;
+  fact(host: string): Omit<HostFact, "unpublishable">;
+  emit(event: EventInput): void;
+};
+
+type Running = {
+  readonly release: Release;
+  readonly life: AbortController;
+  readonly unpublishable: Map<string, string>;
+  state: RolloutState;
+  revision: number;
+  dirty: boolean;
+  saving: boolean;
+  timer: NodeJS.Timeout | undefined;
+  soon: NodeJS.Immediate | undefined;
+};
+
+export class RolloutEngine {
+  readonly #ports: EnginePorts;
+  readonly #running = new Map<string, Running>();
+  #leading = false;
+
+  constructor(ports: EnginePorts) {
+    this.#ports = ports;
+  }
+
+  get leading(): boolean {
+    return this.#leading;
+  }
+
+  /** Begins to lead: takes up every running rollout. */
+  async lead(): Promise<void> {
+    this.#leading = true;
+    for (const entry of await this.#ports.bus.kv("rollouts").entries()) {
+      try {
+        await this.take(entry.key);
+      } catch (error) {
+        // One that cannot be read must not keep the others from going on.
+        if (!(error instanceof FleetError) || error.retryable) throw error;
+        this.#ports.log.error({ err: error, rollout: entry.key }, "a rollout cannot be taken up");
+      }
+    }
+  }
+
+  /** Stops leading: somebody else goes on from what is stored. */
+  yield(): void {
+    this.#leading = false;
+    for (const id of [...this.#running.keys()]) this.#drop(id);
+  }
+
+  /** Takes up a rollout, or what another controller made of it. Does nothing while another controller leads. */
+  async take(id: string): Promise<void> {
+    if (!this.#leading) return;
+    const entry = await this.#ports.bus.kv("rollouts").get(id);
+    if (entry === null || !this.#leading) return;
+    const state = parseJson(RolloutState, entry.value, `rollout ${id}`);
+    const held = this.#running.get(id);
+    if (held !== undefined && held.revision >= entry.revision) return;
+    this.#drop(id);
+    if (state.state !== "running") return;
+    const stored = await this.#ports.bus.directGet("RELEASE", subjects.release(id));
+    if (stored === null) throw new FleetError("NOT_FOUND", `the release of rollout ${id}`);
+    const { release } = openRelease(id, stored, this.#ports.verifier());
+    if (!this.#leading || this.#running.has(id)) return;
+    const rollout: Running = {
+      release,
+      state,
+      life: new AbortController(),
+      unpublishable: new Map(),
+      revision: entry.revision,
+      dirty: false,
+      saving: false,
+      timer: undefined,
+      soon: undefined,
+    };
+    this.#running.set(id, rollout);
+    // What the controller before us ordered may not have gone out: once more does no harm.
+    for (const [name, host] of Object.entries(state.hosts))
+      if (host.state === "published") void this.#publish(rollout, name);
+    this.#step(rollout);
+  }
+
+  /** A host has said where it stands. The words of many hosts that come at once are looked at once. */
+  heard(host: string): void {
+    for (const rollout of this.#running.values()) {
+      const state = rollout.state.hosts[host]?.state;
+      if (state === undefined || state === "waiting" || state === "converged") continue;
+      rollout.soon ??= setImmediate(() => this.#step(rollout));
+    }
+  }
+
+  #step(rollout: Running): void {
+    clearImmediate(rollout.soon);
+    rollout.soon = undefined;
+    if (rollout.life.signal.aborted) return;
+    const fact = (host: string): HostFact => ({
+      ...this.#ports.fact(host),
+      unpublishable: rollout.unpublishable.get(host) ?? null,
+    });
+    const next = advance(rollout.state, rollout.release, fact, this.#ports.now());
+    const changed = next.state !== rollout.state;
+    rollout.state = next.state;
+    for (const host of next.publish) void this.#publish(rollout, host);
+    for (const note of next.notes)
+      this.#ports.emit({ host: "_", kind: "rollout", by: next.state.by, rollout: next.state.id, ...note });
+    clearTimeout(rollout.timer);
+    if (next.wake_at !== null) {
+      const wait_ms = Math.min(Math.max(next.wake_at - this.#ports.now(), 0) + 1, TIMER_LIMIT_MS);
+      rollout.timer = setTimeout(() => this.#step(rollout), wait_ms);
+    }
+    if (changed) {
+      rollout.dirty = true;
+      void this.#save(rollout);
+    }
+  }
+
+  async #publish(rollout: Running, host: string): Promise<void> {
+    const { release, life } = rollout;
+    const target = release.hosts[host];
+    if (target === undefined) throw new TypeError(`${host} is in a wave and not in the release`);
+    while (!life.signal.aborted) {
+      try {
+        const staged = await this.#ports.bus.directGet("RELEASE", subjects.staged(release.id, target.id));
+        if (staged === null) throw new FleetError("INVALID", "its manifest is no longer stored");
+        const { manifest } = openManifest(
+          staged,
+          { fleet: this.#ports.fleet, id: target.id },
+          this.#ports.verifier(),
+        );
+        if (manifest.content_hash !== target.content_hash || manifest.generation !== release.generation)
+          throw new FleetError("ALTERED", "its stored manifest is not the one of the release");
+        await this.#ports.bus.publishStored(subjects.desired(target.id), staged.body, {
+          headers: storedHeaders(staged.headers),
+          msg_id: `${release.id}.${target.id}`,
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof FleetError)) throw error;
+        this.#ports.log.warn({ err: error, host, rollout: release.id }, "a manifest could not be published");
+        if (!error.retryable) {
+          rollout.unpublishable.set(host, error.message);
+          this.#step(rollout);
+          return;
+        }
+        await pause(RETRY_MS, life.signal);
+      }
+    }
+  }
+
+  /** One write at a time, and always of the newest state. */
+  async #save(rollout: Running): Promise<void> {
+    if (rollout.saving) return;
+    rollout.saving = true;
+    const { id } = rollout.state;
+    while (rollout.dirty && !rollout.life.signal.aborted) {
+      rollout.dirty = false;
+      const bytes = Buffer.from(JSON.stringify(rollout.state));
+      try {
+        rollout.revision = await this.#ports.bus.kv("rollouts").update(id, bytes, rollout.revision);
+      } catch (error) {
+        if (!(error instanceof FleetError)) throw error;
+        if (error.code === "CONFLICT") {
+          // Aborted by a person, or led by somebody else now.
+          this.#drop(id);
+          await this.take(id);
+          return;
+        }
+        this.#ports.log.warn({ err: error, rollout: id }, "the state of a rollout could not be stored");
+        rollout.dirty = true;
+        await pause(RETRY_MS, rollout.life.signal);
+      }
+    }
+    rollout.saving = false;
+    if (rollout.state.state !== "running") this.#drop(id);
+  }
+
+  #drop(id: string): void {
+    const rollout = this.#running.get(id);
+    if (rollout === undefined) return;
+    this.#running.delete(id);
+    clearTimeout(rollout.timer);
+    clearImmediate(rollout.soon);
+    rollout.life.abort();
+  }
+}
+
+/** The operator's headers, without those that the server set. */
+function storedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("Muster-")));
+}

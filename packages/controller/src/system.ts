@@ -1,0 +1,209 @@
+/**
+ * The controller put together: builds the ports, takes what is stored, and answers until its signal aborts. It keeps nothing that is not in
+ * JetStream or Vault, so that it may be ended and begun again at any time, and run beside others.
+ */
+import { type Bus, connectBus } from "@muster/ports/bus";
+import { serve } from "@muster/ports/dispatch";
+import type { Log } from "@muster/ports/log";
+import { pki } from "@muster/ports/pki";
+import { sshCa } from "@muster/ports/sshca";
+import { transit } from "@muster/ports/transit";
+import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
+import { CONTROL } from "@muster/protocol/control/index";
+import { FleetError } from "@muster/protocol/errors";
+import { Identity } from "./certificates/identity.ts";
+import { type Issuer, vaultIssuer } from "./certificates/issuer.ts";
+import type { ControllerConfig } from "./config.ts";
+import { readText } from "./config.ts";
+import { controlHandlers } from "./control.ts";
+import { Staging } from "./desired/stage.ts";
+import { keepIdentity, tellBus, watchSilence } from "./duties.ts";
+import { serveEnrolment } from "./enrolment/service.ts";
+import { Tickets } from "./enrolment/tickets.ts";
+import { WaitingRoom } from "./enrolment/waiting.ts";
+import { Events } from "./events.ts";
+import { HostRecords } from "./records/hosts.ts";
+import { untilDone } from "./retry.ts";
+import { RolloutEngine } from "./rollout/engine.ts";
+import { keepLease } from "./rollout/lease.ts";
+import type { Status } from "./status.ts";
+import { LastValues } from "./telemetry/last.ts";
+import { listen } from "./telemetry/listen.ts";
+import { Silence } from "./telemetry/silence.ts";
+import { Trust } from "./trust.ts";
+import { logIn } from "./vault.ts";
+
+export type SystemPorts = {
+  readonly log: Log;
+  readonly status: Status;
+  readonly now: () => number;
+  /** Only tests give one: else everything is signed by Vault. */
+  readonly issuer?: Issuer;
+};
+
+/** Runs until the signal aborts, then drains. Errors: CONFIG. */
+export async function runController(
+  config: ControllerConfig,
+  ports: SystemPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { log, status, now } = ports;
+  const broker_ca_pem = await readText(config.broker_ca);
+  const issuer = ports.issuer ?? (await issuerOf(config, ports, signal));
+  const identity = new Identity(config.name, issuer, now);
+  // What is under way when the signal aborts still needs the bus: it has a life of its own, and is closed at the end.
+  const life = new AbortController();
+  let bus: Bus | undefined;
+  const stopDialling = () => {
+    if (bus === undefined) life.abort();
+  };
+  signal.addEventListener("abort", stopDialling, { once: true });
+  status.say("connecting to the broker");
+  try {
+    bus = await connectBus(
+      {
+        servers: config.brokers,
+        ca_pem: broker_ca_pem,
+        name: `${config.name} of ${config.fleet}`,
+        inbox_prefix: subjects.inboxPrefix(identity.id),
+        credentials: () => identity.busCredentials(),
+        reconnect_max_ms: 3_000,
+        on_status: (event) => tellBus(event, { log, status }),
+      },
+      life.signal,
+    );
+    await run(config, bus, identity, issuer, broker_ca_pem, ports, signal);
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code !== "CANCELLED") throw error;
+  } finally {
+    status.stopping();
+    await bus?.close();
+    life.abort();
+  }
+}
+
+async function issuerOf(config: ControllerConfig, ports: SystemPorts, signal: AbortSignal): Promise<Issuer> {
+  const vault = await logIn(config, ports, signal);
+  return vaultIssuer(
+    { name: config.fleet, account: config.account },
+    { pki: pki(vault), transit: transit(vault), ssh: sshCa(vault) },
+    ports.now,
+  );
+}
+
+async function run(
+  config: ControllerConfig,
+  bus: Bus,
+  identity: Identity,
+  issuer: Issuer,
+  broker_ca_pem: string,
+  { log, status, now }: SystemPorts,
+  signal: AbortSignal,
+): Promise<void> {
+  const fleet = { name: config.fleet, anchor: config.anchor };
+  const trust = new Trust({ fleet: config.fleet, anchor: config.anchor, broker_ca_pem });
+  const records = new HostRecords(bus);
+  const last = new LastValues(records);
+  const events = new Events(bus, identity.id, log, now);
+  const waiting = new WaitingRoom(bus, now);
+  const verifier = () => trust.verifier;
+  const staging = new Staging({ bus, fleet: config.fleet, records, verifier });
+  const fact = (host: string) => {
+    const { sample, changed_at } = last.convergence(host);
+    return { heard_at: last.heardAt(host), changed_at, convergence: sample };
+  };
+  const emit: Events["emit"] = (event) => events.emit(event);
+  const engine = new RolloutEngine({ bus, fleet: config.fleet, log, now, verifier, fact, emit });
+  const silence = new Silence();
+
+  const load = async (): Promise<void> => {
+    await Promise.all([trust.load(bus), records.load()]);
+    await last.load(bus);
+    silence.listening(now());
+  };
+  const loadAll = (what: string) =>
+    untilDone(load, (error) => status.say(`${what}: ${error.message}`), signal);
+
+  const ends = [
+    trust.follow(bus, log, (bundle) => log.info({ version: bundle.version }, "a newer trust bundle")),
+    listen({ bus, id: identity.id, log, now, records, last, engine, events }),
+  ];
+  await loadAll("waiting for what is stored");
+
+  ends.push(
+    bus.onStatus((event) => {
+      if (event.type === "disconnected") silence.listening(null);
+      if (event.type !== "reconnected") return;
+      void loadAll("reading again after the broker was away")
+        .then(() => (engine.leading ? engine.lead() : undefined))
+        .then(() => status.say(standing(config, bus, records, engine)))
+        .catch((error) => afterEnd(error, log));
+    }),
+  );
+
+  serve(
+    {
+      bus,
+      table: CONTROL,
+      handlers: controlHandlers({
+        ...{ bus, fleet: config.fleet, now, trust, records, last, staging, engine, waiting, events },
+      }),
+      routes: [{ pattern: patterns.ctl, queue: CONTROLLER_QUEUE, logical: (method) => subjects.ctl(method) }],
+      verifier: () => trust.verifierIfAny,
+      now,
+      on_done: ({ method, by, error, took_ms }) => {
+        const fields = { method, by, took_ms: Math.round(took_ms * 10) / 10 };
+        if (error === null) log.debug(fields, "answered");
+        else if (error instanceof FleetError)
+          log.info({ ...fields, code: error.code, detail: error.detail }, "refused");
+        else log.error({ ...fields, err: error }, "a mistake in this program");
+      },
+    },
+    signal,
+  );
+  const tickets = new Tickets(bus);
+  serveEnrolment({ bus, fleet, trust, issuer, records, tickets, waiting, events, now, log }, signal);
+
+  const lease = keepLease(
+    {
+      kv: bus.kv("fleet"),
+      id: identity.id,
+      changed: (leading) => {
+        log.info({ leading }, leading ? "leads from now on" : "leads no more");
+        if (leading) {
+          untilDone(
+            () => engine.lead(),
+            (error) => log.warn({ err: error }, "rollouts"),
+            signal,
+          )
+            .then(() => status.say(standing(config, bus, records, engine)))
+            .catch((error) => afterEnd(error, log));
+        } else engine.yield();
+      },
+      failed: (error) => log.warn({ err: error }, "the lease of leadership"),
+    },
+    signal,
+  );
+  await bus.roundTrip();
+  status.ready(standing(config, bus, records, engine));
+  await Promise.all([
+    lease,
+    watchSilence({ records, last, silence, engine, events, now }, signal),
+    keepIdentity(identity, bus, { log, now }, signal),
+  ]);
+  for (const end of ends) end();
+  engine.yield();
+}
+
+function standing(config: ControllerConfig, bus: Bus, records: HostRecords, engine: RolloutEngine): string {
+  const hosts = `${records.size} ${records.size === 1 ? "host" : "hosts"}`;
+  return `${config.fleet}: ${hosts}, at ${bus.server ?? "no broker"}${engine.leading ? ", leads" : ""}`;
+}
+
+function afterEnd(error: unknown, log: Log): void {
+  if (error instanceof FleetError) {
+    if (error.code !== "CANCELLED") log.error({ err: error }, "after the broker was away");
+    return;
+  }
+  throw error;
+}

@@ -1,0 +1,58 @@
+/** `ctl.hosts` and `ctl.last`: last values page by page, each page small enough for one message. */
+import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import type { HostRecords } from "../records/hosts.ts";
+import type { LastValues } from "./last.ts";
+
+/** A reply must fit into one message of 1 MiB; one host's samples are at most 512 KiB each. */
+const PAGE_BYTES = 300_000;
+
+export function hostsPage(
+  request: ControlRequest<"hosts">,
+  records: HostRecords,
+  last: LastValues,
+  now_ms: number,
+): ControlReply<"hosts"> {
+  const { items, next } = page(records.names(request.after), request.limit, (host) =>
+    last.view(host, now_ms),
+  );
+  return { hosts: items, next, now: now_ms };
+}
+
+export function lastPage(
+  request: ControlRequest<"last">,
+  records: HostRecords,
+  last: LastValues,
+): ControlReply<"last"> {
+  const { items, next } = page(records.names(request.after), request.limit, (host) => {
+    const sample = last.sample(host, request.kind);
+    const id = records.byName(host)?.id;
+    if (sample === undefined || id === undefined) return null;
+    return {
+      host,
+      id,
+      heard_at: sample.heard_at,
+      sample: sample.value as ControlReply<"last">["values"][number]["sample"],
+    };
+  });
+  return { values: items, next };
+}
+
+/** `next` is the last name of this page when there are more. */
+function page<T>(
+  names: readonly string[],
+  limit: number,
+  make: (name: string) => T | null,
+): { items: T[]; next: string | null } {
+  const items: T[] = [];
+  let bytes = 0;
+  for (const [index, name] of names.entries()) {
+    const item = make(name);
+    if (item !== null) {
+      bytes += JSON.stringify(item).length;
+      items.push(item);
+    }
+    const more = index + 1 < names.length;
+    if (more && (items.length >= limit || bytes >= PAGE_BYTES)) return { items, next: name };
+  }
+  return { items, next: null };
+}
