@@ -1,0 +1,223 @@
+/**
+ * Applies a round's plan, step by step in its order, and reads back. It makes no choice but one: what failed blocks its own later steps and
+ * those that need it, and everything else goes on. Guarded resources go through `guarded.ts`.
+ */
+import type { Resource, Step } from "@muster/protocol";
+import { contentHash } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import { refOf, splitRef } from "@muster/protocol/resources/index";
+import { recent } from "./decide.ts";
+import { applyGuarded, type GuardedDoor, type GuardedOutcome } from "./guarded.ts";
+import type { Entry, Ledger, LedgerState } from "./ledger.ts";
+import type { Ports } from "./ports/index.ts";
+import { kindOf } from "./resources/index.ts";
+import { observe, type Round } from "./round.ts";
+
+export type Failure = { readonly ref: string; readonly code: FleetError["code"]; readonly what: string };
+
+export type Applied = {
+  /** References whose steps were all done and read back. */
+  readonly done: readonly string[];
+  readonly failures: readonly Failure[];
+  readonly undone: readonly Extract<GuardedOutcome, { result: "undone" }>[];
+  readonly took_ms: number;
+};
+
+export type ApplyOptions = {
+  readonly generation: number;
+  /** The operator's window for guarded changes; null = as the plan says. */
+  readonly within_ms: number | null;
+  readonly ledger: Ledger;
+  readonly ports: Ports;
+  readonly guarded: GuardedDoor;
+};
+
+export async function applyRound(round: Round, options: ApplyOptions, signal: AbortSignal): Promise<Applied> {
+  const { ledger, ports } = options;
+  const began = performance.now();
+  const { steps, reactions } = round.planned;
+  const making = steps.filter((step) => step.args.makes === true).map((step) => step.ref);
+  if (making.length > 0 || reactions.length > 0 || ledger.state.making.length > 0) {
+    const noted = [...new Set([...ledger.state.making, ...making])];
+    await ledger.update({ making: noted, owed: [...reactions] });
+  }
+  const failed = new Map<string, Failure>();
+  const undone: Applied["undone"][number][] = [];
+  const touched = new Set<string>();
+  const resources = resourcesOf(round, ledger.state);
+  const fail = (ref: string, error: unknown) => {
+    if (!(error instanceof FleetError)) throw error;
+    if (error.code === "CANCELLED" && signal.aborted) throw error;
+    failed.set(ref, { ref, code: error.code, what: error.message });
+  };
+
+  for (const group of grouped(steps)) {
+    const { ref } = group;
+    const resource = resources.get(ref) ?? null;
+    if (failed.has(ref)) continue;
+    const blocker = resource?.needs.find((need) => failed.has(need));
+    if (blocker !== undefined) {
+      failed.set(ref, { ref, code: "FAILED", what: `needs ${blocker}, which failed` });
+      continue;
+    }
+    touched.add(ref);
+    const watch = round.guards.get(ref);
+    const { guard } = kindOf(splitRef(ref));
+    const declared = round.content.resources.some((each) => refOf(each) === ref);
+    try {
+      if (watch !== undefined && guard !== undefined && resource !== null) {
+        const outcome = await applyGuarded(
+          { ref, resource, declared, steps: group.steps, generation: options.generation },
+          options.within_ms ?? watch.window_ms,
+          options.guarded,
+          ports,
+          signal,
+        );
+        if (outcome.result === "undone") {
+          undone.push(outcome);
+          failed.set(ref, { ref, code: "UNDONE", what: outcome.why });
+        }
+      } else {
+        for (const step of group.steps) {
+          const context = {
+            resource: declared ? resource : null,
+            generation: options.generation,
+            window_ms: null,
+          };
+          await kindOf(splitRef(ref)).apply(step, ports, signal, context);
+        }
+      }
+    } catch (error) {
+      fail(ref, error);
+    }
+  }
+  const readings = await readBack(round, touched, failed, ports, signal);
+  await note(round, { touched, failed, undone, readings }, options);
+  return {
+    done: [...touched].filter((ref) => !failed.has(ref)),
+    failures: [...failed.values()],
+    undone,
+    took_ms: Math.round(performance.now() - began),
+  };
+}
+
+/** Consecutive steps of one resource belong together. */
+function grouped(steps: readonly Step[]): { ref: string; steps: Step[] }[] {
+  const groups: { ref: string; steps: Step[] }[] = [];
+  for (const step of steps) {
+    const last = groups.at(-1);
+    if (last?.ref === step.ref) last.steps.push(step);
+    else groups.push({ ref: step.ref, steps: [step] });
+  }
+  return groups;
+}
+
+function resourcesOf(round: Round, state: LedgerState): Map<string, Resource> {
+  const found = new Map<string, Resource>();
+  for (const [ref, entry] of Object.entries(state.resources)) found.set(ref, entry.resource);
+  for (const resource of round.content.resources) found.set(refOf(resource), resource);
+  return found;
+}
+
+/** Every apply reads back: what still differs has failed, whatever its steps said. */
+async function readBack(
+  round: Round,
+  touched: ReadonlySet<string>,
+  failed: Map<string, Failure>,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> {
+  const hashes = new Map<string, string>();
+  const again = round.looked.filter(({ ref }) => touched.has(ref) && !failed.has(ref));
+  await Promise.all(
+    again.map(async ({ ref, resource }) => {
+      const observed = await observe(resource, ports, signal);
+      if ("error" in observed) {
+        failed.set(ref, { ref, code: observed.error.code, what: observed.error.message });
+        return;
+      }
+      const kind = kindOf(resource);
+      hashes.set(ref, contentHash(kind.managed(observed.value) ?? null));
+      const context = {
+        applied: resource.spec,
+        made: true,
+        coming: new Set<string>(),
+        going: new Set<string>(),
+      };
+      const [still] = kind.plan(resource, observed.value, context).steps;
+      if (still !== undefined)
+        failed.set(ref, { ref, code: "FAILED", what: `differs after it was applied: ${still.why}` });
+    }),
+  );
+  return hashes;
+}
+
+/** Writes what came of it into the ledger, once, and only when something is new. */
+async function note(
+  round: Round,
+  outcome: {
+    touched: ReadonlySet<string>;
+    failed: ReadonlyMap<string, Failure>;
+    undone: Applied["undone"];
+    readings: ReadonlyMap<string, string>;
+  },
+  options: ApplyOptions,
+): Promise<void> {
+  const { ledger, ports } = options;
+  const { state } = ledger;
+  const now_ms = ports.now();
+  const resources: Record<string, Entry> = { ...state.resources };
+  const undone = { ...state.undone };
+  let changed = state.making.length > 0 || state.owed.length > 0;
+  for (const looked of round.looked) {
+    const { ref, decision } = looked;
+    const before = state.resources[ref];
+    if (outcome.failed.has(ref) || (decision.action !== "apply" && decision.action !== "correct")) continue;
+    if ("error" in looked.observed) continue;
+    if (!outcome.touched.has(ref) && looked.differs) continue;
+    if (!outcome.touched.has(ref) && before?.spec_hash === looked.spec_hash) continue;
+    const corrected = recent(before?.corrected ?? [], now_ms);
+    resources[ref] = {
+      resource: looked.resource,
+      spec_hash: looked.spec_hash,
+      managed_hash: outcome.readings.get(ref) ?? looked.managed_hash,
+      made: before?.made ?? state.making.includes(ref),
+      applied_at: outcome.touched.has(ref) ? now_ms : (before?.applied_at ?? now_ms),
+      corrected: decision.action === "correct" ? [...corrected, now_ms].slice(-16) : corrected,
+    };
+    delete undone[ref];
+    changed = true;
+  }
+  const declared = new Set(round.looked.map(({ ref }) => ref));
+  const waiting = new Set(round.planned.left.map(({ ref }) => ref));
+  for (const ref of Object.keys(state.resources)) {
+    // What is left in place stays known, so that each plan says so; what was removed is forgotten.
+    if (declared.has(ref) || outcome.failed.has(ref) || waiting.has(ref)) continue;
+    delete resources[ref];
+    changed = true;
+  }
+  for (const each of outcome.undone) {
+    const looked = round.looked.find(({ ref }) => ref === each.ref);
+    if (looked === undefined) continue;
+    undone[each.ref] = {
+      spec_hash: looked.spec_hash,
+      why: each.why.slice(0, 2_000),
+      at: now_ms,
+      crashed: false,
+    };
+    changed = true;
+  }
+  const bird = [...outcome.touched].some((ref) => ref.startsWith("bird/"));
+  if (!changed && !bird) return;
+  await ledger.update({
+    resources,
+    undone,
+    making: [],
+    owed: owedStill(round, outcome.failed),
+    ...(bird ? { bird_changed_at: now_ms } : {}),
+  });
+}
+
+/** A reaction whose step failed is owed until it works. */
+const owedStill = (round: Round, failed: ReadonlyMap<string, Failure>) =>
+  round.planned.reactions.filter((reaction) => failed.has(`service/${reaction.service}`));

@@ -1,0 +1,133 @@
+/**
+ * Puts issued certificates where they serve: the service's with its chain and key into the state directory, the ssh host certificate into
+ * sshd. The latter is checked before and after: a certificate that sshd cannot read passes `sshd -t`, so the one that it really shows is
+ * compared with ours, and everything is taken back when it is another.
+ */
+import { join } from "node:path";
+import type { TrustBundle } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { AgentConfig, Places } from "./config.ts";
+import type { KeptCredentials } from "./credentials.ts";
+import type { Identity } from "./identity.ts";
+import type { Ports } from "./ports/index.ts";
+import { readSshCertificate } from "./sshkey.ts";
+import { writeSynced } from "./store.ts";
+import { pause } from "./wait.ts";
+
+const CERTIFICATE = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
+const SNIPPET = "/etc/ssh/sshd_config.d/50-muster.conf";
+const SNIPPET_TEXT = `# Written by muster-agent: the host certificate, so that nobody is asked about an unknown key.\nHostCertificate ${CERTIFICATE}\n`;
+const ROOT = { owner: "root", group: "root", mode: "0644" };
+const COMMAND_MS = 15_000;
+const TEXT_LIMIT_BYTES = 65_536;
+
+/** Writes the service certificate, its key and the CA of services. */
+export async function installService(
+  kept: KeptCredentials,
+  identity: Identity,
+  bundle: TrustBundle | null,
+  places: Places,
+): Promise<void> {
+  const at = (name: string) => join(places.certificates, name);
+  await writeSynced(at("service.key"), identity.tls_pem);
+  await writeSynced(at("service.crt"), kept.credentials.service_certificate);
+  if (bundle !== null) await writeSynced(at("ca.crt"), bundle.services_ca.join("\n"));
+}
+
+/**
+ * Installs the ssh host certificate and proves that sshd shows it. Returns what was done in words; null when nothing was to do.
+ * Errors: COMMAND_FAILED or FAILED with the reason; sshd is then as it was before.
+ */
+export async function installSsh(
+  kept: KeptCredentials,
+  config: AgentConfig,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<string | null> {
+  if (!(config.ssh_certificate ?? config.prefix === "")) return null;
+  const { files } = ports;
+  const line = `${kept.credentials.ssh_certificate.trim()}\n`;
+  const before = {
+    certificate: await files.read(CERTIFICATE, TEXT_LIMIT_BYTES),
+    snippet: await files.read(SNIPPET, TEXT_LIMIT_BYTES),
+  };
+  if (before.certificate?.toString() === line && before.snippet?.toString() === SNIPPET_TEXT) return null;
+  const sshd = await sshdProgram(ports);
+  await files.replace(CERTIFICATE, Buffer.from(line), ROOT);
+  if (sshd === null) return "kept for sshd, which is not installed";
+  try {
+    await files.makeDirectory("/etc/ssh/sshd_config.d", { ...ROOT, mode: "0755" });
+    await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), ROOT);
+    await run(ports, "ssh-keygen", ["-L", "-f", files.real(CERTIFICATE)], signal);
+    await run(ports, sshd, ["-t"], signal);
+    return await reloadAndCompare(kept, config, sshd, ports, signal);
+  } catch (error) {
+    await restore(CERTIFICATE, before.certificate, ports);
+    await restore(SNIPPET, before.snippet, ports);
+    await reload(ports, signal).catch(() => {
+      // The first error says what matters; sshd runs on with what it has in memory.
+    });
+    throw error;
+  }
+}
+
+async function reloadAndCompare(
+  kept: KeptCredentials,
+  config: AgentConfig,
+  sshd: string,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<string> {
+  const listens = (await run(ports, sshd, ["-T"], signal)).stdout;
+  const port = /^port (\d+)$/m.exec(listens)?.[1] ?? String(config.ssh_port);
+  if (!(await reload(ports, signal))) return "installed; sshd does not run, it shows it when it starts";
+  const ours = readSshCertificate(kept.credentials.ssh_certificate);
+  for (let tries = 0; tries < 10; tries++) {
+    for (const address of ["127.0.0.1", "::1"]) {
+      const scan = await ports.run(
+        "ssh-keyscan",
+        ["-c", "-T", "3", "-t", "ed25519", "-p", port, address],
+        { timeout_ms: COMMAND_MS },
+        signal,
+      );
+      const shown = scan.stdout.split("\n").some((each) => each.includes(ours.blob));
+      if (shown) return `installed; sshd shows serial ${ours.serial}`;
+    }
+    await pause(300, signal);
+  }
+  throw new FleetError(
+    "FAILED",
+    `sshd on port ${port} does not show the host certificate with serial ${ours.serial}`,
+  );
+}
+
+/** False when sshd does not run. */
+async function reload(ports: Ports, signal: AbortSignal): Promise<boolean> {
+  if (!(await ports.systemd.available())) return false;
+  const units = await ports.systemd.units(["ssh", "sshd"], signal);
+  for (const [name, facts] of units) {
+    if (facts.active !== "active") continue;
+    await ports.systemd.act("reload", name, signal);
+    return true;
+  }
+  return false;
+}
+
+async function sshdProgram(ports: Ports): Promise<string | null> {
+  for (const path of ["/usr/sbin/sshd", "/usr/bin/sshd"]) {
+    if ((await ports.files.facts(path)) !== null) return ports.files.real(path);
+  }
+  return null;
+}
+
+async function run(ports: Ports, file: string, args: readonly string[], signal: AbortSignal) {
+  const result = await ports.run(file, args, { timeout_ms: COMMAND_MS }, signal);
+  if (result.code !== 0)
+    throw new FleetError("COMMAND_FAILED", `${file} ${args.join(" ")}: ${result.stderr.slice(0, 500)}`);
+  return result;
+}
+
+async function restore(path: string, content: Buffer | null, ports: Ports): Promise<void> {
+  if (content === null) await ports.files.remove(path);
+  else await ports.files.replace(path, content, ROOT);
+}

@@ -1,0 +1,252 @@
+/**
+ * Enrolment: from keys alone to credentials. Never gives up: what the network does is retried soon, what a person must mend is said in the
+ * status text and retried slowly, or at once when the join string changes. The same way brings a host back that lost its credentials.
+ */
+import { release as kernelRelease, networkInterfaces, hostname as osHostname } from "node:os";
+import { connectBus } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import {
+  anchorOf,
+  type Claim,
+  enrolmentFingerprint,
+  HelloReply,
+  JoinReply,
+  loadEnvelope,
+  openSealed,
+  proofText,
+  readFleetString,
+  readJoinString,
+  SealedReply,
+} from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { subjects } from "@muster/protocol/subjects";
+import { checkBroker } from "./broker-check.ts";
+import { type AgentConfig, machineName, type Places, readText } from "./config.ts";
+import type { CredentialStore } from "./credentials.ts";
+import { type Identity, prove } from "./identity.ts";
+import { writeSynced } from "./store.ts";
+import type { Trust } from "./trust.ts";
+import { backoff_ms, jittered, pause } from "./wait.ts";
+
+export type EnrolmentDoor = {
+  readonly config: AgentConfig;
+  readonly places: Places;
+  readonly identity: Identity;
+  readonly trust: Trust;
+  readonly credentials: CredentialStore;
+  readonly os: string;
+  readonly agent_version: string;
+  readonly log: Log;
+  readonly now: () => number;
+  /** Says where enrolment stands, for people. */
+  say(text: string): void;
+};
+
+/** Where to enrol: brokers in the order to try, the anchor they must show, and the join string if there is one. */
+type Invitation = {
+  readonly brokers: readonly string[];
+  readonly anchor: string;
+  readonly join: string | undefined;
+};
+
+const REQUEST_MS = 10_000;
+const SLOW_MS = 60_000;
+const NO_INVITATION_MS = 5_000;
+const DEFAULT_PORT = 4222;
+/** What time alone may mend. */
+const SOON = new Set([
+  "BUS_UNREACHABLE",
+  "NO_RESPONDER",
+  "TIMEOUT",
+  "CONFLICT",
+  "VAULT_UNREACHABLE",
+  "VAULT_SEALED",
+  "NOT_LOGGED_IN",
+  "CANCELLED",
+]);
+
+/** Resolves with the host's name once its credentials are kept; or with null when the signal aborts. */
+export async function enrol(door: EnrolmentDoor, signal: AbortSignal): Promise<string | null> {
+  let attempt = 0;
+  while (!signal.aborted) {
+    const before = fingerprintOfFiles(door.places);
+    let wait_ms: number;
+    try {
+      const invitation = invitationOf(door);
+      if (invitation === null) {
+        door.say(
+          `waiting for a join string in ${door.places.join_file} (or a fleet string in ${door.places.fleet_file})`,
+        );
+        wait_ms = NO_INVITATION_MS;
+      } else {
+        const outcome = await tryOnce(door, invitation, signal);
+        if ("host" in outcome) return outcome.host;
+        attempt = 0;
+        door.say(`waiting for approval: ${outcome.fingerprint}`);
+        wait_ms = jittered(outcome.retry_ms, 0.2);
+      }
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      if (signal.aborted) break;
+      const soon = SOON.has(error.code);
+      wait_ms = soon ? backoff_ms(attempt++) : jittered(SLOW_MS, 0.2);
+      door.log.warn({ code: error.code, next_ms: wait_ms }, `enrolment: ${error.message}`);
+      door.say(soon ? `waiting for the fleet: ${error.message}` : `enrolment refused: ${error.message}`);
+    }
+    await pauseUnlessChanged(wait_ms, door.places, before, signal);
+  }
+  return null;
+}
+
+function invitationOf(door: EnrolmentDoor): Invitation | null {
+  const join = readText(door.places.join_file);
+  if (join !== null) {
+    const claims = readJoinString(join);
+    return { brokers: claims.brokers, anchor: claims.anchor, join };
+  }
+  const root = readText(door.places.root_ca);
+  if (door.trust.bundle !== null && root !== null) {
+    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined };
+  }
+  const fleet = readText(door.places.fleet_file);
+  if (fleet === null) return null;
+  const { addresses, anchor } = readFleetString(fleet);
+  return { brokers: addresses, anchor, join: undefined };
+}
+
+async function tryOnce(
+  door: EnrolmentDoor,
+  invitation: Invitation,
+  signal: AbortSignal,
+): Promise<{ host: string } | { fingerprint: string; retry_ms: number }> {
+  let worst: FleetError | null = null;
+  for (const broker of invitation.brokers) {
+    try {
+      const server = hostAndPort(broker);
+      const checked = await checkBroker(server, invitation.anchor, signal);
+      return await ask(door, invitation, broker, checked, signal);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      // An answer that says something outweighs one that says nothing.
+      if (worst === null || SOON.has(worst.code)) worst = error;
+      if (!SOON.has(error.code) && error.code !== "WRONG_ANCHOR") throw error;
+    }
+  }
+  throw worst ?? new FleetError("CONFIG", "there is no broker to ask");
+}
+
+async function ask(
+  door: EnrolmentDoor,
+  invitation: Invitation,
+  broker: string,
+  checked: { root_pem: string; handshake_first: boolean },
+  signal: AbortSignal,
+): Promise<{ host: string } | { fingerprint: string; retry_ms: number }> {
+  const { identity, trust, places } = door;
+  const bus = await connectBus(
+    {
+      servers: [broker],
+      ca_pem: checked.root_pem,
+      handshake_first: checked.handshake_first,
+      name: "enrolling",
+      inbox_prefix: subjects.enrolInboxPrefix(),
+      first_connect: "once",
+    },
+    signal,
+  );
+  try {
+    const sealed = async (method: string, body: unknown): Promise<Uint8Array> => {
+      const answer = await bus.request(subjects.enrol(method), Buffer.from(JSON.stringify(body)), {
+        timeout_ms: REQUEST_MS,
+        signal,
+      });
+      const { from, box } = parseJson(SealedReply, answer.body, `answer to enrol.${method}`);
+      return openSealed(from, Buffer.from(box, "base64"), identity.curve);
+    };
+    const hello = parseJson(
+      HelloReply,
+      await sealed("hello", { v: 1, curve: identity.curve.public }),
+      "answer to enrol.hello",
+    );
+    const envelope = loadEnvelope(hello.bundle);
+    if (trust.bundle === null) await trust.first(envelope, invitation.anchor, checked.root_pem);
+    else await trust.next(envelope);
+    await writeSynced(places.root_ca, checked.root_pem);
+
+    const claim = await claimOf(door, invitation, hello.nonce);
+    const proofs = prove(identity, proofText(claim));
+    const reply = parseJson(JoinReply, await sealed("join", { claim, proofs }), "answer to enrol.join");
+    if (reply.nonce !== null && reply.nonce !== hello.nonce)
+      throw new FleetError("REPLAYED", "an answer to another request than ours");
+    if (reply.status === "refused") throw FleetError.fromReply(reply.error);
+    if (reply.status === "pending")
+      return {
+        fingerprint: enrolmentFingerprint(claim),
+        retry_ms: Math.min(60_000, Math.max(500, reply.retry_ms)),
+      };
+    await trust.next(loadEnvelope(reply.bundle));
+    await door.credentials.take(reply.name, reply.credentials, identity, door.now());
+    return { host: reply.name };
+  } finally {
+    await bus.close();
+  }
+}
+
+async function claimOf(door: EnrolmentDoor, invitation: Invitation, nonce: string): Promise<Claim> {
+  const { identity, config } = door;
+  const { makeCsr } = await import("@muster/ports/csr");
+  const said = invitation.join === undefined ? undefined : readJoinString(invitation.join).name;
+  const name = said ?? door.credentials.kept?.host ?? config.name ?? machineName();
+  if (name === null)
+    throw new FleetError(
+      "BAD_NAME",
+      `${osHostname()}: set "name" in ${door.places.config_file}, or a join string with a name`,
+    );
+  return {
+    v: 1,
+    nonce,
+    ...(invitation.join === undefined ? {} : { join: invitation.join }),
+    name,
+    id: identity.id,
+    curve: identity.curve.public,
+    ssh_public_key: identity.ssh.public_key,
+    csr: await makeCsr(identity.tls_pem, { common_name: name }),
+    facts: {
+      hostname: osHostname().slice(0, 255),
+      os: door.os,
+      kernel: kernelRelease().slice(0, 255),
+      agent_version: door.agent_version,
+      addresses: addresses(),
+    },
+  };
+}
+
+const addresses = () =>
+  Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .filter(({ internal }) => !internal)
+    .map(({ address }) => address)
+    .slice(0, 32);
+
+function hostAndPort(broker: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d+))?$/.exec(broker);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined) throw new FleetError("CONFIG", `${broker}: must be HOST:PORT or [IPv6]:PORT`);
+  return { host, port: Number(match?.[3] ?? DEFAULT_PORT) };
+}
+
+const fingerprintOfFiles = (places: Places) =>
+  `${readText(places.join_file)}\n${readText(places.fleet_file)}`;
+
+/** Waits, but not beyond a change of the join or fleet string: a person who mends it should see it taken at once. */
+async function pauseUnlessChanged(
+  wait_ms: number,
+  places: Places,
+  before: string,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let left_ms = wait_ms; left_ms > 0 && !signal.aborted; left_ms -= 1_000) {
+    await pause(Math.min(1_000, left_ms), signal);
+    if (fingerprintOfFiles(places) !== before) return;
+  }
+}

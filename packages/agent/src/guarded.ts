@@ -1,0 +1,176 @@
+/**
+ * One guarded change: snapshot and record on disk and the undo armed, then the steps, then watched once a second until all that worked
+ * before has worked for a while; confirmed, or taken back. A failed step takes it back at once.
+ */
+
+import { randomId } from "@muster/ports/dispatch";
+import type { Kind, Resource, Step } from "@muster/protocol";
+import { contentHash } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import type { z } from "zod";
+import type { Ports } from "./ports/index.ts";
+import { lost, type ProbeOptions, type ProbeResults, probe } from "./probes.ts";
+import { kindOf } from "./resources/index.ts";
+import type { Guarded } from "./resources/kind.ts";
+import type { Records, UndoRecord } from "./unconfirmed.ts";
+import { undoRecord } from "./undo.ts";
+import { pause } from "./wait.ts";
+
+/** The timer's margin over our own window: it is the net below us, not a second judge. */
+const TIMER_MARGIN_MS = 5_000;
+const CHECK_PERIOD_MS = 1_000;
+
+/** What a guarded change needs beside the ports. */
+export type GuardedDoor = {
+  readonly records: Records;
+  readonly probes: ProbeOptions;
+  readonly settle_ms: number;
+  /** Where the kind may keep files of a record: the same directory as the host sees it. */
+  seen(path: string): string;
+  /** Arms the undo of a record, and disarms it. */
+  arm(id: string, after_ms: number, signal: AbortSignal): Promise<void>;
+  disarm(id: string, signal: AbortSignal): Promise<void>;
+  /** Hears how it stands: watching until then, or over (null). */
+  unconfirmed(ref: string, undo_at: number | null, failures: readonly string[]): void;
+};
+
+export type GuardedChange = {
+  readonly ref: string;
+  readonly resource: Resource;
+  readonly declared: boolean;
+  readonly steps: readonly Step[];
+  readonly generation: number;
+};
+
+export type GuardedOutcome =
+  | { readonly result: "confirmed"; readonly ref: string; readonly took_ms: number }
+  | {
+      readonly result: "undone";
+      readonly ref: string;
+      readonly why: string;
+      readonly took_ms: number;
+      /** Set when taking it back went wrong too. */
+      readonly error: string | null;
+    };
+
+type AnyGuard = Guarded<Kind, unknown>;
+
+export async function applyGuarded(
+  change: GuardedChange,
+  window_ms: number,
+  door: GuardedDoor,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<GuardedOutcome> {
+  const { ref, resource } = change;
+  const kind = kindOf(resource);
+  const guard: AnyGuard | undefined = kind.guard;
+  if (guard === undefined) throw new FleetError("UNSUPPORTED", `${ref} has no guard`);
+  const id = randomId();
+  const context = {
+    resource: change.declared ? resource : null,
+    generation: change.generation,
+    window_ms,
+  };
+  const observed = await kind.observe(resource, ports, signal);
+  const before = await probe(door.probes, null, false, signal);
+  const directory = await door.records.begin(id);
+  const snapshot = await guard.snapshot(resource, observed, door.seen(directory), ports, signal, context);
+  const began_ms = ports.now();
+  const undo_at = began_ms + window_ms;
+  await door.records.put({
+    v: 1,
+    id,
+    ref,
+    generation: change.generation,
+    spec_hash: change.declared ? contentHash(resource.spec) : null,
+    snapshot: snapshot as z.infer<typeof UndoRecord>["snapshot"],
+    armed_at: began_ms,
+    undo_at,
+  });
+  try {
+    await door.arm(id, window_ms + TIMER_MARGIN_MS, signal);
+  } catch (error) {
+    // Nothing was changed yet: without an armed undo nothing will be.
+    await door.records.remove(id);
+    throw error;
+  }
+
+  const undo = async (why: string): Promise<GuardedOutcome> => {
+    // The signal of a stopping agent must not stop the undo.
+    const unhurried = AbortSignal.timeout(120_000);
+    const undone = await undoRecord(door.records, id, why, ports, unhurried);
+    const known = undone ?? (await awaitOther(door.records, id, signal));
+    await door.disarm(id, unhurried);
+    await door.records.remove(id);
+    door.unconfirmed(ref, null, []);
+    const took_ms = ports.now() - began_ms;
+    return { result: "undone", ref, why: known?.why ?? why, took_ms, error: known?.error ?? null };
+  };
+
+  try {
+    for (const step of change.steps) await kind.apply(step, ports, signal, context);
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    const outcome = await undo(error.message);
+    return outcome;
+  }
+  door.unconfirmed(ref, undo_at, []);
+  let good_since: number | null = null;
+  let failures: readonly string[] = ["it was never seen good"];
+  for (;;) {
+    if (signal.aborted) return undo("the agent was stopped in the middle");
+    if ((await door.records.phase(id)) !== "record") return undo("taken back by another hand");
+    failures = await failuresNow(guard, snapshot, before, door, ports, signal);
+    const now_ms = ports.now();
+    if (failures.length > 0) good_since = null;
+    else good_since ??= now_ms;
+    door.unconfirmed(ref, undo_at, failures);
+    if (good_since !== null && now_ms - good_since >= door.settle_ms) {
+      const whole = lost(before, await probe(door.probes, before, false, signal));
+      if (whole.length === 0) break;
+      failures = whole;
+      good_since = null;
+    }
+    if (now_ms >= undo_at) {
+      const seconds = Math.round((now_ms - began_ms) / 1_000);
+      return undo(`undone after ${seconds} s: ${failures.join("; ") || "not good for long enough"}`);
+    }
+    await pause(CHECK_PERIOD_MS, signal);
+  }
+  if (!(await door.records.claim(id, "confirming"))) return undo("taken back by another hand");
+  await guard.confirm(snapshot, ports, signal);
+  await door.disarm(id, signal);
+  await door.records.remove(id);
+  door.unconfirmed(ref, null, []);
+  return { result: "confirmed", ref, took_ms: ports.now() - began_ms };
+}
+
+async function failuresNow(
+  guard: AnyGuard,
+  snapshot: unknown,
+  before: ProbeResults,
+  door: GuardedDoor,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const now = await probe(door.probes, before, true, signal);
+  try {
+    const verdict = await guard.check(snapshot, ports, signal);
+    const failures = [...verdict.failures, ...lost({ ...before, bus: false }, now)];
+    return verdict.good || failures.length > 0 ? failures : ["the guard is not satisfied"];
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    return [error.message];
+  }
+}
+
+/** The timer or a person claimed it first: waits for what they say. */
+async function awaitOther(records: Records, id: string, signal: AbortSignal) {
+  for (let waited_ms = 0; waited_ms < 60_000; waited_ms += 250) {
+    if ((await records.phase(id)) === "undone") return records.readUndone(id);
+    await pause(250, signal);
+    if (signal.aborted) return null;
+  }
+  return null;
+}

@@ -1,0 +1,71 @@
+/**
+ * Holds: "leave this resource, or this host, alone", with reason and end. Those made on the host stand in a file of their own, which the
+ * local command writes even when the agent is dead; those made by switch stand in the ledger.
+ */
+import type { Convergence, ThrownSwitch } from "@muster/protocol";
+import { Instant, ResourceRef } from "@muster/protocol/names";
+import { z } from "zod";
+import { readKept, writeKept } from "./store.ts";
+
+export const Hold = z.object({
+  ref: ResourceRef.nullable(),
+  why: z.string().max(500),
+  by: z.string().max(64),
+  at: Instant,
+  until: Instant.nullable(),
+});
+export type Hold = z.infer<typeof Hold>;
+
+const LIMIT = 256;
+const HoldsFile = z.object({ holds: z.array(Hold).max(LIMIT) });
+
+/** Holds made on the host; none when there is no file. Errors: FAILED. */
+export async function readLocalHolds(file: string): Promise<readonly Hold[]> {
+  return (await readKept(file, HoldsFile))?.value.holds ?? [];
+}
+
+/** Adds or replaces the hold of the same thing. */
+export async function addLocalHold(file: string, hold: Hold, now_ms: number): Promise<void> {
+  const others = living(await readLocalHolds(file), now_ms).filter((each) => each.ref !== hold.ref);
+  await writeKept(file, HoldsFile.parse({ holds: [...others, hold] }));
+}
+
+/** Ends the hold of that resource (null = of the whole host); false when there was none. */
+export async function endLocalHold(file: string, ref: string | null, now_ms: number): Promise<boolean> {
+  const holds = living(await readLocalHolds(file), now_ms);
+  const others = holds.filter((each) => each.ref !== ref);
+  await writeKept(file, { holds: others });
+  return others.length < holds.length;
+}
+
+export const living = <H extends { until: number | null }>(holds: readonly H[], now_ms: number): H[] =>
+  holds.filter((hold) => hold.until === null || hold.until > now_ms);
+
+/** All holds in force, of both origins. */
+export function holdsInForce(
+  local: readonly Hold[],
+  switches: readonly ThrownSwitch[],
+  now_ms: number,
+): Hold[] {
+  const thrown = switches
+    .filter((each) => each.name === "hold" && each.on)
+    .map((each) => ({
+      ref: each.resource ?? null,
+      why: each.why,
+      by: each.by,
+      at: each.at,
+      until: each.until,
+    }));
+  return living([...local, ...thrown], now_ms);
+}
+
+/** The sentence of the hold that covers a resource; null when none does. */
+export function heldWhy(holds: readonly Hold[], ref: string): string | null {
+  const hold = holds.find((each) => each.ref === null || each.ref === ref);
+  if (hold === undefined) return null;
+  const until = hold.until === null ? "" : ` until ${new Date(hold.until).toISOString().slice(0, 16)}Z`;
+  return `held by ${hold.by}${until}: ${hold.why}`;
+}
+
+export const shownHolds = (holds: readonly Hold[]): Convergence["held"] =>
+  holds.map(({ ref, why, by, until }) => ({ ref, why, by, until }));

@@ -1,0 +1,77 @@
+/**
+ * The door for manifests: opens what the bus brings, judges it, keeps it. The loop never sees a message; it reads the ledger. A manifest that
+ * is refused is told once, and the last good one stays.
+ */
+import {
+  type Envelope,
+  type OpenedManifest,
+  openManifest,
+  storeEnvelope,
+  type Verifier,
+} from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import { takes } from "./decide.ts";
+import type { Ledger } from "./ledger.ts";
+
+export type Refusal = { readonly error: FleetError; readonly at: number };
+
+export type IntakeDoor = {
+  readonly ledger: Ledger;
+  verifier(): Verifier | null;
+  target(): { fleet: string; id: string } | null;
+  readonly now: () => number;
+  /** Rings the loop. */
+  accepted(opened: OpenedManifest): void;
+  refused(error: FleetError): void;
+};
+
+export class Intake {
+  readonly #door: IntakeDoor;
+  /** Of the last envelope that was refused: it is told once, however often it comes. */
+  #refused_hash: string | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(door: IntakeDoor) {
+    this.#door = door;
+  }
+
+  /** Takes what came from the stream, one at a time. Resolves when it is kept or refused. */
+  offer(envelope: Envelope): Promise<void> {
+    const turn = this.#queue.then(() => this.#take(envelope));
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #take(envelope: Envelope): Promise<void> {
+    const { ledger } = this.#door;
+    const verifier = this.#door.verifier();
+    const target = this.#door.target();
+    if (verifier === null || target === null) return;
+    try {
+      const opened = openManifest(envelope, target, verifier);
+      const { accepted, refused, resources } = ledger.state;
+      if (!takes(opened, { accepted, refused, managed: Object.keys(resources) })) return;
+      const { manifest, signed_at_ms, by, kit } = opened;
+      const { generation, content_hash } = manifest;
+      await ledger.accept(manifest, storeEnvelope(envelope), {
+        generation,
+        content_hash,
+        signed_at: signed_at_ms,
+        by,
+        kit,
+        admitted: false,
+      });
+      this.#refused_hash = null;
+      this.#door.accepted(opened);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      const hash = sha256(
+        Buffer.concat([Buffer.from(JSON.stringify(storeEnvelope(envelope).headers)), envelope.body]),
+      );
+      if (hash === this.#refused_hash) return;
+      this.#refused_hash = hash;
+      this.#door.refused(error);
+    }
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * What a host remembers of its desired state: the newest accepted manifest and some before it, for each resource what was applied and how it
+ * looked afterwards, what was undone, thrown switches. One small file and one file a manifest, each replaced whole: after a crash at any
+ * moment the host knows either the state before or the one after. Holds decisions of nobody: see `decide.ts` and `reconcile.ts`.
+ */
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Manifest, StoredEnvelope, ThrownSwitch } from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { Instant, ResourceRef, Sha256 } from "@muster/protocol/names";
+import { Resource } from "@muster/protocol/resources/index";
+import { z } from "zod";
+import { readKept, writeKept } from "./store.ts";
+
+/** One resource that Muster has applied here. */
+export const Entry = z.object({
+  /** As it was applied, for drift, removal and the next plan. */
+  resource: Resource,
+  spec_hash: Sha256,
+  /** Hash of the managed part as it was after applying: another one now is a hand edit. */
+  managed_hash: Sha256.nullable(),
+  made: z.boolean(),
+  applied_at: Instant,
+  /** When it was put back by us, newest last; only the last ten minutes count. */
+  corrected: z.array(Instant).max(16).default([]),
+});
+export type Entry = z.infer<typeof Entry>;
+
+/** A spec that was taken back: it is not tried again until it changes. */
+export const UndoneSpec = z.object({
+  spec_hash: Sha256,
+  why: z.string().max(2_000),
+  at: Instant,
+  /** Taken back because the agent died in the middle: that alone is tried once more. */
+  crashed: z.boolean(),
+});
+export type UndoneSpec = z.infer<typeof UndoneSpec>;
+
+const Accepted = z.object({
+  generation: z.int(),
+  content_hash: Sha256,
+  signed_at: Instant,
+  by: z.string(),
+  kit: z.boolean(),
+  /** Its plan was compared with the one that the operator was shown, or it is past that. */
+  admitted: z.boolean(),
+});
+export type Accepted = z.infer<typeof Accepted>;
+
+const State = z.object({
+  v: z.literal(1),
+  /** The newest that was accepted; what is kept of it stands in a file of its own. */
+  accepted: Accepted.nullable(),
+  /** The one before, in force while the newest waits to be admitted. */
+  in_force: Accepted.nullable(),
+  /** Sent back by the controller to this content. */
+  returned_to: Sha256.nullable(),
+  /** Generations that were refused after they were accepted, such as for another plan than shown. */
+  refused: z.array(z.object({ generation: z.int(), content_hash: Sha256 })).max(16),
+  resources: z.record(ResourceRef, Entry),
+  undone: z.record(ResourceRef, UndoneSpec),
+  /** Reactions (reload, restart) that were noted before the first step and are not done. */
+  owed: z
+    .array(z.object({ verb: z.enum(["reload", "restart"]), service: z.string(), because: ResourceRef }))
+    .max(10_000),
+  /** Resources that a step under way makes: noted before it, since a crash can come between making and noting. */
+  making: z.array(ResourceRef).max(10_000),
+  switches: z.array(ThrownSwitch).max(256),
+  /** When Muster last changed BIRD here. */
+  bird_changed_at: Instant.nullable(),
+});
+export type LedgerState = z.infer<typeof State>;
+
+const Held = z.object({ envelope: StoredEnvelope, accepted: Accepted });
+
+const EMPTY: LedgerState = {
+  v: 1,
+  accepted: null,
+  in_force: null,
+  returned_to: null,
+  refused: [],
+  resources: {},
+  undone: {},
+  owed: [],
+  making: [],
+  switches: [],
+  bird_changed_at: null,
+};
+
+/** How many manifests are kept to return to. */
+const MANIFESTS_KEPT = 6;
+
+export class Ledger {
+  /** What could not be read at the start, for an event; null when all was well. */
+  readonly damaged: string | null;
+  readonly #file: string;
+  readonly #directory: string;
+  #state: LedgerState;
+  #manifests = new Map<string, Manifest>();
+
+  private constructor(file: string, directory: string, state: LedgerState, damaged: string | null) {
+    this.#file = file;
+    this.#directory = directory;
+    this.#state = state;
+    this.damaged = damaged;
+  }
+
+  /** Reads the ledger, or the version before a damaged one, or begins an empty one and says why in `damaged`. Errors: FAILED on the disk's. */
+  static async open(file: string, directory: string): Promise<Ledger> {
+    let state = EMPTY;
+    let damaged: string | null = null;
+    try {
+      const kept = await readKept(file, State);
+      state = kept?.value ?? EMPTY;
+      damaged = kept?.damaged ?? null;
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      damaged = error.detail;
+    }
+    return new Ledger(file, directory, state, damaged);
+  }
+
+  get state(): LedgerState {
+    return this.#state;
+  }
+
+  /** Changes and keeps; resolves when it is on disk. */
+  async update(change: Partial<Omit<LedgerState, "v">>): Promise<void> {
+    const next = { ...this.#state, ...change };
+    await writeKept(this.#file, next);
+    this.#state = next;
+  }
+
+  /** Keeps a manifest as the newest accepted one: its own file first, then the ledger that names it. */
+  async accept(manifest: Manifest, envelope: StoredEnvelope, accepted: Accepted): Promise<void> {
+    await writeKept(this.#manifestFile(accepted), { envelope, accepted });
+    this.#manifests.set(key(accepted), manifest);
+    await this.update({ accepted });
+    await this.#prune();
+  }
+
+  /** Reads a manifest that was accepted here. It was proved then, and outlives its signer's certificate. Errors: NOT_FOUND, ALTERED. */
+  async manifest(accepted: Accepted): Promise<Manifest> {
+    const known = this.#manifests.get(key(accepted));
+    if (known !== undefined) return known;
+    const kept = await readKept(this.#manifestFile(accepted), Held);
+    if (kept === null)
+      throw new FleetError("NOT_FOUND", `generation ${accepted.generation} is not kept here`);
+    const body = Buffer.from(kept.value.envelope.body, "base64");
+    const manifest = parseJson(Manifest, body, `generation ${accepted.generation}`);
+    if (manifest.content_hash !== accepted.content_hash || manifest.generation !== accepted.generation)
+      throw new FleetError("ALTERED", `generation ${accepted.generation}`);
+    this.#manifests.set(key(accepted), manifest);
+    return manifest;
+  }
+
+  /** The newest kept manifest with that content; null when it is not kept. */
+  async byContent(content_hash: string): Promise<Manifest | null> {
+    for (const accepted of await this.#kept()) {
+      if (accepted.content_hash === content_hash) return this.manifest(accepted);
+    }
+    return null;
+  }
+
+  async #kept(): Promise<Accepted[]> {
+    const found: Accepted[] = [];
+    for (const name of await readdir(this.#directory).catch(() => [] as string[])) {
+      const match = /^(\d+)-([0-9a-f]{64})\.json$/.exec(name);
+      if (match === null) continue;
+      const [, generation = "", content_hash = ""] = match;
+      found.push({
+        generation: Number(generation),
+        content_hash,
+        signed_at: 0,
+        by: "",
+        kit: false,
+        admitted: true,
+      });
+    }
+    return found.sort((a, b) => b.generation - a.generation);
+  }
+
+  async #prune(): Promise<void> {
+    const { accepted, in_force, returned_to } = this.#state;
+    const needed = new Set([accepted, in_force].flatMap((each) => (each === null ? [] : [key(each)])));
+    const kept = await this.#kept();
+    const old = kept.slice(MANIFESTS_KEPT).filter((each) => {
+      return !needed.has(key(each)) && each.content_hash !== returned_to;
+    });
+    for (const each of old) {
+      this.#manifests.delete(key(each));
+      await rm(this.#manifestFile(each), { force: true });
+      await rm(`${this.#manifestFile(each)}.previous`, { force: true });
+    }
+    // Parsed manifests cost memory: only what is in force is looked at again and again.
+    for (const known of this.#manifests.keys()) if (!needed.has(known)) this.#manifests.delete(known);
+  }
+
+  #manifestFile(accepted: Pick<Accepted, "generation" | "content_hash">): string {
+    return join(this.#directory, `${accepted.generation}-${accepted.content_hash}.json`);
+  }
+}
+
+const key = (accepted: Pick<Accepted, "generation" | "content_hash">) =>
+  `${accepted.generation}-${accepted.content_hash}`;

@@ -1,0 +1,284 @@
+/**
+ * The loop of the agent: woken by a bell or a timer, takes no input from either. Reads the newest verified manifest, looks at the host, plans,
+ * applies, confirms, reports. Restart, lost message and happy path are this one path.
+ */
+import type { Log } from "@muster/ports/log";
+import type { Convergence, Manifest, Plan } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { ManifestContent } from "@muster/protocol/manifest";
+import { type Applied, applyRound } from "./apply.ts";
+import { admits } from "./decide.ts";
+import type { Events } from "./events.ts";
+import type { GuardedDoor } from "./guarded.ts";
+import { holdsInForce, readLocalHolds, shownHolds } from "./holds.ts";
+import type { Accepted, Ledger } from "./ledger.ts";
+import type { Ports } from "./ports/index.ts";
+import { kindOf } from "./resources/index.ts";
+import { look, type Round } from "./round.ts";
+import type { Standing } from "./standing.ts";
+import { summarise } from "./summary.ts";
+import { Bell, jittered } from "./wait.ts";
+
+export type ReconcileDoor = {
+  readonly ledger: Ledger;
+  readonly ports: Ports;
+  readonly guarded: GuardedDoor;
+  readonly events: Events;
+  readonly standing: Standing;
+  readonly holds_file: string;
+  readonly observe_period_ms: number;
+  readonly log: Log;
+  /** In words, what is watched beside the kind's own while a change is unconfirmed. */
+  watched(): readonly string[];
+};
+
+export class Reconciler {
+  readonly bell = new Bell();
+  readonly #door: ReconcileDoor;
+  #watching: { key: string; stop: AbortController } | null = null;
+  #refusal: FleetError | null = null;
+  #told = new Map<string, string>();
+  #troubled = new Map<string, number>();
+
+  constructor(door: ReconcileDoor) {
+    this.#door = door;
+  }
+
+  /** A manifest was refused before it got into the ledger: shown until a newer one is accepted. */
+  refuse(error: FleetError | null): void {
+    this.#refusal = error;
+    if (error !== null) {
+      this.#door.events.tell({ kind: "refusal", severity: "error", what: `refused: ${error.message}` });
+      this.#door.standing.converge({ state: "refused", detail: error.message, error: error.code });
+    }
+  }
+
+  /** Runs until the signal aborts. A FleetError of one round is told and the next round tries again; anything else ends the program. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#round(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof FleetError)) throw error;
+        this.#door.log.error({ err: error }, "a round failed");
+        this.#door.standing.converge({ state: "failed", detail: error.message, error: error.code });
+      }
+      await this.bell.rung(jittered(this.#door.observe_period_ms, 0.1), signal);
+    }
+  }
+
+  /** What would be done for this content, against what is there now. */
+  async preview(content: ManifestContent, overwrite: readonly string[], signal: AbortSignal): Promise<Plan> {
+    return (await this.#look(content, overwrite, signal)).plan;
+  }
+
+  async #look(content: ManifestContent, overwrite: readonly string[], signal: AbortSignal): Promise<Round> {
+    const { ledger, ports, standing } = this.#door;
+    const options = {
+      host: standing.now.host ?? "unknown",
+      state: ledger.state,
+      holds: await this.#holds(),
+      overwrite,
+      also: this.#door.watched(),
+    };
+    return look(content, options, ports, signal);
+  }
+
+  async #holds() {
+    const { ledger, ports, holds_file } = this.#door;
+    return holdsInForce(await readLocalHolds(holds_file), ledger.state.switches, ports.now());
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    const { ledger, standing } = this.#door;
+    const { accepted } = ledger.state;
+    if (accepted !== null && !accepted.admitted) await this.#admit(accepted, signal);
+    const current = ledger.state.in_force;
+    const holds = shownHolds(await this.#holds());
+    if (current === null) {
+      const state = this.#refusal === null ? "watched" : "refused";
+      standing.converge({ state, generation: null, held: holds });
+      return;
+    }
+    const manifest = await ledger.manifest(current);
+    const { content, returned } = await this.#content(manifest);
+    this.#watch(content, signal);
+    const first = this.#told.get("generation") !== String(current.generation);
+    const overwrite = first ? manifest.intent.overwrite : [];
+    const round = await this.#look(content, overwrite, signal);
+    const applied = await this.#apply(round, manifest, signal);
+    this.#told.set("generation", String(current.generation));
+    this.#tell(round, applied, manifest);
+    const summary = summarise(round, applied, ledger.state, manifest, {
+      since: (ref) => this.#since(ref),
+      returned_generation: returned,
+    });
+    this.#forget(summary.troubles ?? []);
+    standing.converge({ ...this.#overlay(summary), held: holds, undo_at: null });
+  }
+
+  /** The content in force: the manifest's own, or the one to which the controller sent this host back. */
+  async #content(manifest: Manifest): Promise<{ content: ManifestContent; returned: number | null }> {
+    const { ledger } = this.#door;
+    const { returned_to } = ledger.state;
+    if (returned_to === null) return { content: manifest.content, returned: null };
+    const older = await ledger.byContent(returned_to);
+    if (older === null)
+      throw new FleetError(
+        "NOT_FOUND",
+        `the content ${returned_to.slice(0, 12)} to return to is not kept here`,
+      );
+    return { content: older.content, returned: older.generation };
+  }
+
+  /** Before a new generation comes into force: is its plan the one that was shown, and can it be had here at all? */
+  async #admit(accepted: Accepted, signal: AbortSignal): Promise<void> {
+    const { ledger, events } = this.#door;
+    const manifest = await ledger.manifest(accepted);
+    const round = await this.#look(manifest.content, manifest.intent.overwrite, signal);
+    try {
+      admits(manifest, round.plan);
+      const [wrong] = round.planned.refused;
+      if (wrong !== undefined) throw new FleetError(wrong.error.code, `${wrong.ref}: ${wrong.error.detail}`);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      const refused = [
+        ...ledger.state.refused.slice(-15),
+        { generation: accepted.generation, content_hash: accepted.content_hash },
+      ];
+      await ledger.update({ accepted: ledger.state.in_force, refused });
+      this.refuse(new FleetError(error.code, `generation ${accepted.generation}: ${error.detail}`));
+      return;
+    }
+    const admitted = { ...accepted, admitted: true };
+    await ledger.update({ accepted: admitted, in_force: admitted, returned_to: null });
+    this.#refusal = null;
+    if (accepted.kit) {
+      events.tell({
+        kind: "kit",
+        severity: "error",
+        what: `generation ${accepted.generation} was signed with the recovery kit by ${accepted.by}`,
+        by: accepted.by,
+      });
+    }
+  }
+
+  async #apply(round: Round, manifest: Manifest, signal: AbortSignal): Promise<Applied> {
+    const { ledger, ports, guarded, standing } = this.#door;
+    if (round.plan.steps.length > 0) {
+      standing.converge({
+        state: "applying",
+        generation: manifest.generation,
+        content_hash: round.plan.content_hash,
+        release: manifest.release.id,
+        detail: `${round.plan.steps.length} steps`,
+        error: null,
+      });
+    }
+    return applyRound(
+      round,
+      { generation: manifest.generation, within_ms: manifest.intent.within_ms, ledger, ports, guarded },
+      signal,
+    );
+  }
+
+  #overlay(summary: Partial<Convergence>): Partial<Convergence> {
+    const refusal = this.#refusal;
+    return refusal === null
+      ? summary
+      : { ...summary, state: "refused", detail: refusal.message, error: refusal.code };
+  }
+
+  /** Since when a resource is in trouble; now, when it was not a round ago. */
+  #since(ref: string): number {
+    const since = this.#troubled.get(ref) ?? this.#door.ports.now();
+    this.#troubled.set(ref, since);
+    return since;
+  }
+
+  #forget(troubles: readonly { ref: string }[]): void {
+    const refs = new Set(troubles.map(({ ref }) => ref));
+    for (const ref of this.#troubled.keys()) if (!refs.has(ref)) this.#troubled.delete(ref);
+  }
+
+  /** Events of this round: each thing once, until it changes. */
+  #tell(round: Round, applied: Applied, manifest: Manifest): void {
+    const { events } = this.#door;
+    for (const { ref, decision } of round.looked) {
+      if (decision.action !== "correct") continue;
+      const good = applied.done.includes(ref);
+      const steps = round.plan.steps.filter((step) => step.ref === ref);
+      const diff = steps.flatMap((step) => step.diff ?? []).join("");
+      const looked = round.looked.find((each) => each.ref === ref);
+      const edit = looked === undefined ? "" : editWords(looked);
+      events.tell({
+        kind: "drift",
+        severity: good ? "warning" : "error",
+        what: `${ref} ${edit}: ${good ? "put back" : "could not be put back"}`,
+        ref,
+        ...(diff === "" ? {} : { diff: diff.slice(0, 65_536) }),
+      });
+    }
+    const news = new Map<string, string>();
+    for (const drift of round.plan.drift) news.set(`drift ${drift.ref}`, `${drift.ref} ${drift.what}: left`);
+    for (const failure of applied.failures)
+      news.set(`resource ${failure.ref}`, `${failure.ref}: ${failure.what}`);
+    for (const { ref, decision } of round.looked) {
+      if (decision.action === "keep" && decision.error !== "HELD")
+        news.set(`resource ${ref}`, `${ref}: ${decision.why}`);
+    }
+    for (const [key, what] of news) {
+      if (this.#told.get(key) === what) continue;
+      const [kind = "", ref = ""] = [key.slice(0, key.indexOf(" ")), key.slice(key.indexOf(" ") + 1)];
+      const undone = applied.undone.find((each) => each.ref === ref);
+      if (undone !== undefined) {
+        const failed = undone.error === null ? "it is as before" : `TAKING IT BACK FAILED: ${undone.error}`;
+        events.tell({ kind: "guard", severity: "error", what: `${ref}: ${undone.why}; ${failed}`, ref });
+      } else
+        events.tell({
+          kind: kind === "drift" ? "drift" : "resource",
+          severity: kind === "drift" ? "warning" : "error",
+          what,
+          ref,
+        });
+    }
+    const generation = this.#told.get("generation") ?? "";
+    const changed = applied.done.length;
+    this.#told = new Map([...news, ["generation", generation]]);
+    if (
+      changed > 0 &&
+      round.looked.some((each) => each.decision.action === "apply" && applied.done.includes(each.ref))
+    ) {
+      events.tell({
+        kind: "convergence",
+        severity: "info",
+        what: `generation ${manifest.generation}: ${changed} resources changed in ${applied.took_ms} ms${applied.failures.length > 0 ? `, ${applied.failures.length} failed` : ""}`,
+      });
+    }
+  }
+
+  /** Watches the paths of what is declared; a change rings the bell. */
+  #watch(content: ManifestContent, signal: AbortSignal): void {
+    const paths = [
+      ...new Set(content.resources.flatMap((resource) => [...kindOf(resource).watch(resource)])),
+    ].sort();
+    const key = paths.join("\n");
+    if (this.#watching?.key === key) return;
+    this.#watching?.stop.abort();
+    const stop = new AbortController();
+    this.#watching = { key, stop };
+    this.#door.ports.files.watch(
+      paths,
+      {
+        changed: () => this.bell.ring(),
+        failed: (error) =>
+          this.#door.log.warn({ err: error }, "paths cannot be watched; the timer still looks"),
+      },
+      AbortSignal.any([signal, stop.signal]),
+    );
+  }
+}
+
+const editWords = (looked: Round["looked"][number]) =>
+  looked.edited_what === "" ? "was changed by hand" : looked.edited_what;

@@ -1,0 +1,59 @@
+/** Sends the convergence sample on every change and every 10 s, and keeps the status file and systemd's status text true. */
+import type { Bus } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import { FleetError } from "@muster/protocol/errors";
+import { subjects } from "@muster/protocol/subjects";
+import { CONVERGENCE_PERIOD_MS } from "@muster/protocol/telemetry/convergence";
+import type { TelemetryKind } from "@muster/protocol/telemetry/index";
+import type { Systemd } from "./ports/index.ts";
+import { type Bearings, type Standing, statusLine } from "./standing.ts";
+import { writeSynced } from "./store.ts";
+import { Bell } from "./wait.ts";
+
+export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
+
+/** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped. */
+export function publishSample(where: Connected | null, kind: TelemetryKind, sample: unknown, log: Log): void {
+  if (where === null || !where.bus.connected) return;
+  try {
+    where.bus.publish(subjects.telemetry(where.id, where.host, kind), Buffer.from(JSON.stringify(sample)));
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    log.debug({ code: error.code, kind }, "a sample was dropped");
+  }
+}
+
+/** Runs until the signal aborts. */
+export async function report(
+  standing: Standing,
+  where: () => Connected | null,
+  door: { systemd: Systemd; status_file: string; log: Log; now: () => number },
+  signal: AbortSignal,
+): Promise<void> {
+  const bell = new Bell();
+  let said = "";
+  standing.listen(() => bell.ring());
+  while (!signal.aborted) {
+    const bearings = standing.now;
+    publishSample(where(), "convergence", { ...bearings.convergence, at: door.now() }, door.log);
+    const line = statusLine(bearings);
+    if (line !== said) {
+      said = line;
+      await door.systemd.notify({ status: line });
+    }
+    await keep(bearings, door);
+    await bell.rung(CONVERGENCE_PERIOD_MS, signal);
+  }
+}
+
+async function keep(
+  bearings: Bearings,
+  door: { status_file: string; log: Log; now: () => number },
+): Promise<void> {
+  const body = { at: door.now(), pid: process.pid, line: statusLine(bearings), ...bearings };
+  try {
+    await writeSynced(door.status_file, JSON.stringify(body), 0o600);
+  } catch (error) {
+    door.log.error({ err: error }, "the status file cannot be written");
+  }
+}

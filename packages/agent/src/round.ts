@@ -1,0 +1,203 @@
+/**
+ * One look at the host against a content: observe everything, decide about each resource, plan. Changes nothing. The same function serves
+ * the loop, the RPC `plan` and the operator's eye, so that what was shown is what is applied.
+ */
+import type { ManifestContent, Plan, Resource, Step } from "@muster/protocol";
+import { contentHash } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import { hashOfContent } from "@muster/protocol/manifest";
+import { planIndex } from "@muster/protocol/plan";
+import { refOf } from "@muster/protocol/resources/index";
+import { type Decision, decide } from "./decide.ts";
+import { type Hold, heldWhy } from "./holds.ts";
+import type { LedgerState } from "./ledger.ts";
+import type { Ports } from "./ports/index.ts";
+import { kindOf } from "./resources/index.ts";
+import { type PlanEntry, type PlannedAll, planAll } from "./resources/plan-all.ts";
+
+/** One declared resource, looked at. */
+export type Looked = {
+  readonly ref: string;
+  readonly resource: Resource;
+  readonly observed: PlanEntry["observed"];
+  readonly spec_hash: string;
+  readonly managed_hash: string | null;
+  readonly differs: boolean;
+  readonly decision: Decision;
+  readonly edited_at: number | null;
+  /** Who changed it by hand, in words; empty when it does not differ. */
+  readonly edited_what: string;
+};
+
+export type Round = {
+  readonly content: ManifestContent;
+  readonly looked: readonly Looked[];
+  readonly planned: PlannedAll;
+  readonly plan: Plan;
+  readonly guards: ReadonlyMap<string, { readonly window_ms: number; readonly watches: readonly string[] }>;
+};
+
+export type LookOptions = {
+  readonly host: string;
+  readonly state: LedgerState;
+  readonly holds: readonly Hold[];
+  readonly overwrite: readonly string[];
+  /** In words, what else is watched while a change is unconfirmed. */
+  readonly also: readonly string[];
+};
+
+export async function look(
+  content: ManifestContent,
+  options: LookOptions,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<Round> {
+  const { state, holds } = options;
+  const declared = new Set(content.resources.map(refOf));
+  const gone = Object.entries(state.resources).filter(([ref]) => !declared.has(ref));
+  const [looked, removed] = await Promise.all([
+    Promise.all(content.resources.map((resource) => lookAt(resource, options, ports, signal))),
+    Promise.all(
+      gone.map(
+        async ([ref, entry]): Promise<PlanEntry> => ({
+          resource: entry.resource,
+          observed: await observe(entry.resource, ports, signal),
+          applied: entry.resource.spec,
+          made: entry.made,
+          kept: heldWhy(holds, ref),
+        }),
+      ),
+    ),
+  ]);
+  const planned = planAll({
+    // What only the host changed and is left to people waits for nobody, and nobody waits for it.
+    declared: looked
+      .filter(({ decision }) => decision.action !== "leave")
+      .map((each) => entryOf(each, state)),
+    removed,
+    owed: state.owed,
+  });
+  const guards = guardsOf(looked, removed, planned.steps);
+  const content_hash = hashOfContent(content);
+  const plan: Plan = {
+    host: options.host,
+    content_hash,
+    index: planIndex({ content_hash, steps: [...planned.steps] }),
+    steps: [...planned.steps],
+    waiting: planned.waiting,
+    drift: looked.flatMap(({ ref, decision, edited_at }) =>
+      decision.action === "leave"
+        ? [{ ref, what: decision.why.slice(0, 2_000), since: edited_at, action: decision.drift }]
+        : [],
+    ),
+    left: planned.left,
+    notes: [...planned.notes],
+    guard:
+      guards.size === 0
+        ? null
+        : {
+            window_ms: Math.max(...[...guards.values()].map(({ window_ms }) => window_ms)),
+            sessions: [...guards.values()].flatMap(({ watches }) => watches),
+            also: [...options.also],
+          },
+  };
+  return { content, looked, planned, plan, guards };
+}
+
+async function lookAt(
+  resource: Resource,
+  options: LookOptions,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<Looked> {
+  const { state, holds } = options;
+  const ref = refOf(resource);
+  const kind = kindOf(resource);
+  const observed = await observe(resource, ports, signal);
+  const entry = state.resources[ref];
+  const spec_hash = contentHash(resource.spec);
+  let managed_hash: string | null = null;
+  let differs = true;
+  let edit: { what: string; at_ms: number | null } = { what: "", at_ms: null };
+  if ("value" in observed) {
+    managed_hash = contentHash(kind.managed(observed.value) ?? null);
+    const context = {
+      applied: entry?.resource.spec ?? null,
+      made: entry?.made ?? false,
+      coming: new Set<string>(),
+      going: new Set<string>(),
+    };
+    const own = kind.plan(resource, observed.value, context);
+    differs = own.steps.length > 0 || own.refused !== undefined || own.unsupported !== undefined;
+    if (differs) edit = kind.edit(resource, observed.value);
+  }
+  const decision: Decision =
+    "value" in observed
+      ? decide({
+          resource,
+          spec_hash,
+          differs,
+          managed_hash,
+          entry,
+          undone: state.undone[ref],
+          held: heldWhy(holds, ref),
+          overwrite: options.overwrite.includes(ref),
+          edit: edit.what,
+          now_ms: ports.now(),
+        })
+      : { action: "apply" };
+  return {
+    ref,
+    resource,
+    observed,
+    spec_hash,
+    managed_hash,
+    differs,
+    decision,
+    edited_at: edit.at_ms,
+    edited_what: edit.what,
+  };
+}
+
+/** Looks at one resource; an error that the kind knows is a result. */
+export async function observe(
+  resource: Resource,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<PlanEntry["observed"]> {
+  try {
+    return { value: await kindOf(resource).observe(resource, ports, signal) };
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
+    return { error };
+  }
+}
+
+function entryOf(looked: Looked, state: LedgerState): PlanEntry {
+  const entry = state.resources[looked.ref];
+  return {
+    resource: looked.resource,
+    observed: looked.observed,
+    applied: entry?.resource.spec ?? null,
+    made: entry?.made ?? state.making.includes(looked.ref),
+    kept: looked.decision.action === "keep" ? looked.decision.why : null,
+  };
+}
+
+/** For each resource whose steps can cut the host off: how it is watched. */
+function guardsOf(
+  looked: readonly Looked[],
+  removed: readonly PlanEntry[],
+  steps: readonly Step[],
+): Round["guards"] {
+  const guards = new Map<string, { window_ms: number; watches: readonly string[] }>();
+  const all = [...looked, ...removed.map((entry) => ({ ...entry, ref: refOf(entry.resource) }))];
+  for (const { ref, resource, observed } of all) {
+    const own = steps.filter((step) => step.ref === ref);
+    const { guard } = kindOf(resource);
+    if (own.length === 0 || guard === undefined || !("value" in observed)) continue;
+    const watch = guard.plan(resource, observed.value, own);
+    if (watch !== null) guards.set(ref, watch);
+  }
+  return guards;
+}

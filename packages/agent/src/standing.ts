@@ -1,0 +1,94 @@
+/**
+ * Where the agent stands, in one place: with the broker, its enrolment, its desired state. From it come the convergence sample, the text that
+ * `systemctl status` shows, and the file that `muster-agent status` reads.
+ */
+import type { Convergence } from "@muster/protocol";
+
+export type Bearings = {
+  /** Name under which this host is enrolled; null while it is not. */
+  readonly host: string | null;
+  readonly id: string | null;
+  /** How far enrolment is, for people; null once it is done. */
+  readonly enrolment: string | null;
+  /** Why there is no connection to the broker; null while there is one. */
+  readonly broker: string | null;
+  readonly convergence: Convergence;
+};
+
+export class Standing {
+  #now: Bearings;
+  readonly #listeners = new Set<(bearings: Bearings) => void>();
+  readonly #clock: () => number;
+
+  constructor(agent_version: string, clock: () => number) {
+    this.#clock = clock;
+    this.#now = {
+      host: null,
+      id: null,
+      enrolment: "starting",
+      broker: "not tried yet",
+      convergence: {
+        at: clock(),
+        state: "watched",
+        since: clock(),
+        generation: null,
+        content_hash: null,
+        release: null,
+        detail: "",
+        error: null,
+        resources: { total: 0, ok: 0, managed: {} },
+        troubles: [],
+        drift: [],
+        held: [],
+        undo_at: null,
+        certificates: [],
+        clock_skew_ms: null,
+        agent_version,
+        last_apply_ms: null,
+      },
+    };
+  }
+
+  get now(): Bearings {
+    return this.#now;
+  }
+
+  /** Changes the bearings; listeners hear only of real changes. */
+  set(change: Partial<Omit<Bearings, "convergence">>): void {
+    this.#replace({ ...this.#now, ...change });
+  }
+
+  /** Changes the desired state's part; `since` follows the state. */
+  converge(change: Partial<Omit<Convergence, "at" | "since">>): void {
+    const before = this.#now.convergence;
+    const at = this.#clock();
+    const since = change.state === undefined || change.state === before.state ? before.since : at;
+    this.#replace({ ...this.#now, convergence: { ...before, ...change, at, since } });
+  }
+
+  listen(listener: (bearings: Bearings) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  #replace(next: Bearings): void {
+    const same = JSON.stringify(timeless(next)) === JSON.stringify(timeless(this.#now));
+    this.#now = next;
+    if (!same) for (const listener of this.#listeners) listener(next);
+  }
+}
+
+const timeless = (bearings: Bearings) => ({ ...bearings, convergence: { ...bearings.convergence, at: 0 } });
+
+/** One line for `systemctl status`. */
+export function statusLine(bearings: Bearings): string {
+  const { host, enrolment, broker, convergence } = bearings;
+  if (enrolment !== null) return enrolment;
+  const where = `enrolled as ${host ?? "?"}`;
+  const state =
+    convergence.generation === null && convergence.state === "watched"
+      ? "watched, no desired state yet"
+      : `generation ${convergence.generation ?? "?"} ${convergence.state}`;
+  const detail = convergence.detail === "" ? "" : `: ${convergence.detail.slice(0, 200)}`;
+  const line = broker === null ? "" : `; waiting for the broker: ${broker}`;
+  return `${where}, ${state}${detail}${line}`;
+}

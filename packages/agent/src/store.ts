@@ -1,0 +1,100 @@
+/**
+ * Small JSON files of the agent's own, written so that a crash or power cut at any moment leaves the old or the new one: written beside,
+ * synced, renamed, directory synced. The version before stays beside it for the case that the disk itself damages the file.
+ */
+import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import type { z } from "zod";
+
+export type Kept<T> = {
+  readonly value: T;
+  /** Set when the newest version could not be read: what was wrong with it. */
+  readonly damaged: string | null;
+};
+
+const previousOf = (path: string) => `${path}.previous`;
+
+/** Reads a file by its schema, or the version before it; null when there is neither. Errors: FAILED when it exists and cannot be opened. */
+export async function readKept<S extends z.ZodType>(
+  path: string,
+  schema: S,
+): Promise<Kept<z.output<S>> | null> {
+  let damaged: string | null = null;
+  for (const file of [path, previousOf(path)]) {
+    const text = await textOf(file);
+    if (text === null) continue;
+    try {
+      return { value: parseJson(schema, text, file), damaged };
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      damaged ??= error.detail;
+    }
+  }
+  if (damaged === null) return null;
+  // Set aside, for people; the caller begins anew and must say so.
+  await rename(path, `${path}.damaged`).catch(ignoreMissing);
+  throw new FleetError("FAILED", `${damaged}; it was set aside as ${path}.damaged`);
+}
+
+/** Replaces a file, mode 0600. */
+export async function writeKept(path: string, value: unknown): Promise<void> {
+  const text = typeof value === "string" ? value : `${JSON.stringify(value)}\n`;
+  await replaceSynced(path, text, async () => {
+    await rm(previousOf(path), { force: true });
+    await link(path, previousOf(path)).catch(ignoreMissing);
+  });
+}
+
+/** Writes a file that has no version before, mode 0600 unless told. */
+export async function writeSynced(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
+  await replaceSynced(path, text, async () => {}, mode);
+}
+
+async function replaceSynced(
+  path: string,
+  text: string | Uint8Array,
+  before: () => Promise<void>,
+  mode = 0o600,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const beside = `${path}.new`;
+  const file = await open(beside, "w", mode);
+  try {
+    await file.chmod(mode);
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await before();
+  await rename(beside, path);
+  await syncDirectory(dirname(path));
+}
+
+/** Makes renames and removals in a directory last. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function textOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (cause) {
+    if (isMissing(cause)) return null;
+    throw new FleetError("FAILED", `${path}: ${cause instanceof Error ? cause.message : ""}`, { cause });
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}

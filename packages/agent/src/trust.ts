@@ -1,0 +1,89 @@
+/** The trust bundle of this host: on disk from enrolment on, replaced only by a newer one that an admin signed under the one held. */
+import type { Log } from "@muster/ports/log";
+import {
+  type Envelope,
+  loadEnvelope,
+  openFirstBundle,
+  openNextBundle,
+  StoredEnvelope,
+  storeEnvelope,
+  type TrustBundle,
+  TrustBundle as TrustBundleSchema,
+  type Verifier,
+  verifierOf,
+} from "@muster/protocol";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { z } from "zod";
+import { readKept, writeKept } from "./store.ts";
+
+const Kept = z.object({ envelope: StoredEnvelope });
+
+export class Trust {
+  readonly #file: string;
+  readonly #log: Log;
+  #bundle: TrustBundle | null = null;
+  #verifier: Verifier | null = null;
+  readonly #listeners = new Set<() => void>();
+
+  private constructor(file: string, log: Log) {
+    this.#file = file;
+    this.#log = log;
+  }
+
+  /** Reads the bundle held. It was proved when it was taken. A damaged one is an error: only a new enrolment brings it back. */
+  static async open(file: string, log: Log): Promise<Trust> {
+    const trust = new Trust(file, log);
+    try {
+      const kept = await readKept(file, Kept);
+      if (kept !== null)
+        trust.#hold(parseJson(TrustBundleSchema, loadEnvelope(kept.value.envelope).body, file));
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      log.error({ err: error }, "the trust bundle cannot be read: the host asks for it anew");
+    }
+    return trust;
+  }
+
+  get bundle(): TrustBundle | null {
+    return this.#bundle;
+  }
+
+  get verifier(): Verifier | null {
+    return this.#verifier;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Takes a first bundle that fits the anchor and the CA that TLS showed. Errors: WRONG_ANCHOR and as `openFirstBundle`. */
+  async first(envelope: Envelope, anchor: string, tls_ca: string): Promise<TrustBundle> {
+    const bundle = openFirstBundle(envelope, anchor, tls_ca);
+    if (
+      this.#bundle !== null &&
+      this.#bundle.fleet === bundle.fleet &&
+      this.#bundle.version >= bundle.version
+    )
+      return this.#bundle;
+    await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
+    this.#hold(bundle);
+    return bundle;
+  }
+
+  /** Takes a newer bundle; false when it is not newer. Errors: as `openNextBundle`; NOT_FOUND while none is held. */
+  async next(envelope: Envelope): Promise<boolean> {
+    if (this.#bundle === null) throw new FleetError("NOT_FOUND", "no trust bundle is held yet");
+    const bundle = openNextBundle(envelope, this.#bundle);
+    if (bundle === null) return false;
+    await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
+    this.#hold(bundle);
+    this.#log.info({ version: bundle.version }, "a newer trust bundle is held");
+    return true;
+  }
+
+  #hold(bundle: TrustBundle): void {
+    this.#bundle = bundle;
+    this.#verifier = verifierOf(bundle);
+    for (const listener of this.#listeners) listener();
+  }
+}

@@ -1,0 +1,41 @@
+/** Waiting that ends with a signal, jitter, and a bell that gathers rings. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Resolves after `duration_ms`, or at once when the signal aborts: the caller looks at the signal. */
+export async function pause(duration_ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  try {
+    await sleep(duration_ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/** `period_ms` give or take `share` of it. */
+export const jittered = (period_ms: number, share: number, random = Math.random) =>
+  Math.round(period_ms * (1 + share * (2 * random() - 1)));
+
+/** Full jitter that grows: at first within a second, at last within 30 s. `attempt` counts from 0. */
+export const backoff_ms = (attempt: number, random = Math.random) =>
+  Math.round(200 + random() * Math.min(30_000, 800 * 1.7 ** Math.min(attempt, 12)));
+
+/** A bell: `ring` at any time, `rung` resolves at once if it rang since the last time, else with the next ring or after a while. */
+export class Bell {
+  #rang = false;
+  #wake: (() => void) | null = null;
+
+  ring(): void {
+    this.#rang = true;
+    this.#wake?.();
+  }
+
+  async rung(within_ms: number, signal: AbortSignal): Promise<void> {
+    if (!this.#rang && !signal.aborted) {
+      const woken = new AbortController();
+      this.#wake = () => woken.abort();
+      await pause(within_ms, AbortSignal.any([signal, woken.signal]));
+      this.#wake = null;
+    }
+    this.#rang = false;
+  }
+}
