@@ -37,3 +37,22 @@ export async function checkHosts(cwd: string, names: readonly string[]): Promise
     throw new FleetError("NOT_FOUND", `${list}: not in ${file}, which says what the fleet consists of`);
   }
 }
+
+/** Prefixes that some host of the folder announces (variable `announce`); none without a folder, or where it cannot be read. */
+export async function announcedNetworks(cwd: string): Promise<string[]> {
+  const root = await findFleetFolder(cwd);
+  if (root === null) return [];
+  const { readdir } = await import("node:fs/promises");
+  const networks = new Set<string>();
+  for (const folder of ["host_vars", "group_vars"]) {
+    const names = await readdir(join(root, folder)).catch(() => []);
+    for (const name of names) {
+      const text = (await readText(join(root, folder, name)).catch(() => null)) ?? "";
+      // A hint for a warning: the loader's exact reading is not worth failing `ctl init` for.
+      for (const block of text.match(/^announce:.*(\n[ \t-].*)*/gm) ?? []) {
+        for (const [network] of block.matchAll(/[0-9A-Fa-f:.]+\/\d{1,3}/g)) networks.add(network);
+      }
+    }
+  }
+  return [...networks];
+}

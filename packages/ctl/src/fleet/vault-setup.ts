@@ -190,6 +190,8 @@ async function ensureCa(vault: Vault, mount: string, common_name: string, change
     key_bits: 256,
     max_path_length: 0,
     exclude_cn_from_sans: true,
+    // Before what it signs first begins: roles date back a little, for clocks that are late.
+    not_before_duration: "600s",
   });
   changes.made.push(`${mount} CA`);
   return pki(vault).caCertificate(mount);

@@ -1,0 +1,81 @@
+/**
+ * The NATS side of a fleet: operator, accounts SYS, FLEET and ENROL with their scopes and limits, as claims. Signed by the operator's signing key in
+ * Vault Transit; compared without the time of signing, so that a second run can tell whether anything differs.
+ */
+import { canonicalize } from "@muster/protocol/canonical";
+import { type AccountSpec, accountJwt, type JwtSigner } from "@muster/protocol/jwt";
+import { encodePublic } from "@muster/protocol/nkey";
+import {
+  PERMISSIONS,
+  patterns,
+  ROLES,
+  SETUP_PERMISSIONS,
+  SYSTEM_PERMISSIONS,
+} from "@muster/protocol/subjects";
+import type { TransitKey } from "./vault-plan.ts";
+
+/** Public nkeys of the identities; the seeds are in the recovery kit. */
+export type AccountKeys = {
+  readonly operator: string;
+  readonly system: string;
+  readonly fleet: string;
+  readonly enrol: string;
+  /** The kit's own signing key of FLEET. */
+  readonly access: string;
+};
+
+/** What machines without credentials can use up at most. */
+const ENROL_LIMITS = { connections: 2_000, subscriptions: 10_000, payload_bytes: 64 * 1024 } as const;
+
+/** The three accounts. Pure. */
+export function accountSpecs(
+  keys: AccountKeys,
+  transit_keys: Readonly<Record<TransitKey, Uint8Array>>,
+): AccountSpec[] {
+  const key = (name: TransitKey) => encodePublic("account", transit_keys[name]);
+  return [
+    {
+      name: "SYS",
+      key: keys.system,
+      jetstream: false,
+      scopes: [{ role: "sys-admin", key: key("sys-admin"), permissions: SYSTEM_PERMISSIONS }],
+    },
+    {
+      name: "FLEET",
+      key: keys.fleet,
+      jetstream: true,
+      exports: [{ name: "enrol", subject: patterns.enrol }],
+      scopes: [
+        ...ROLES.map((role) => ({ role, key: key(`fleet-${role}`), permissions: PERMISSIONS[role] })),
+        { role: "setup", key: key("fleet-setup"), permissions: SETUP_PERMISSIONS },
+        { role: "kit", key: keys.access, permissions: PERMISSIONS.operator },
+      ],
+    },
+    {
+      name: "ENROL",
+      key: keys.enrol,
+      jetstream: false,
+      scopes: [],
+      imports: [{ name: "enrol", subject: patterns.enrol, account: keys.fleet }],
+      limits: ENROL_LIMITS,
+    },
+  ];
+}
+
+/** A JWT's claims as one text, without when and under which number it was signed. */
+export function claimsOf(jwt: string): string {
+  const body: unknown = JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString());
+  const { iat, jti, ...claims } = body as Record<string, unknown>;
+  return canonicalize(claims);
+}
+
+/** The account's JWT: the one that is held when it says the same. */
+export async function signAccount(
+  spec: AccountSpec,
+  signer: JwtSigner,
+  held: string | undefined,
+  now_ms: number,
+): Promise<string> {
+  const fresh = await accountJwt(spec, signer, now_ms);
+  return held !== undefined && claimsOf(held) === claimsOf(fresh) ? held : fresh;
+}

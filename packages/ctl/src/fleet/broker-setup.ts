@@ -1,0 +1,139 @@
+/**
+ * What a running broker needs: the accounts' newest JWTs, the streams, the trust bundle. Reads first and writes what differs; a stream is made or
+ * changed, never deleted.
+ */
+import { type Bus, connectBus } from "@muster/ports/bus";
+import type { Vault } from "@muster/ports/vault";
+import { canonicalize } from "@muster/protocol/canonical";
+import { loadEnvelope, type StoredEnvelope } from "@muster/protocol/envelope";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { createNkey, signEd25519 } from "@muster/protocol/nkey";
+import { STREAMS, streamConfig } from "@muster/protocol/streams";
+import { subjects } from "@muster/protocol/subjects";
+import { TrustBundle } from "@muster/protocol/trust";
+import { z } from "zod";
+import { mintByTransit } from "../session/login.ts";
+import { claimsOf } from "./accounts.ts";
+import { readBundle } from "./bundle.ts";
+import type { MadeFleet } from "./state.ts";
+import type { TransitKey } from "./vault-plan.ts";
+import type { Changes } from "./vault-setup.ts";
+
+const ACCESS_MS = 600_000;
+const TIMEOUT_MS = 10_000;
+const EMPTY = new Uint8Array();
+
+/**
+ * Errors: BUS_UNREACHABLE when no broker runs there, NOT_LOGGED_IN when it runs with another fleet's configuration.
+ */
+export async function setUpBroker(
+  made: MadeFleet,
+  vault: Vault,
+  now: () => number,
+  changes: Changes,
+  signal: AbortSignal,
+): Promise<void> {
+  const system = await connectAs(made, vault, "sys-admin", made.accounts.system, now(), signal);
+  try {
+    await pushAccounts(system, made, changes);
+  } finally {
+    await system.close();
+  }
+  const setup = await connectAs(made, vault, "fleet-setup", made.accounts.fleet, now(), signal);
+  try {
+    for (const spec of STREAMS) await ensureStream(setup, streamConfig(spec, 1), changes);
+    await publishTrust(setup, made.bundle, changes);
+  } finally {
+    await setup.close();
+  }
+}
+
+async function connectAs(
+  made: MadeFleet,
+  vault: Vault,
+  role_key: TransitKey,
+  account: string,
+  now_ms: number,
+  signal: AbortSignal,
+): Promise<Bus> {
+  const nkey = createNkey("user");
+  const who = { name: "init", id: nkey.public, ends_ms: now_ms + ACCESS_MS };
+  const { user_jwt } = await mintByTransit(vault, role_key, who, now_ms, account);
+  return connectBus(
+    {
+      servers: made.addresses,
+      ca_pem: made.broker_ca,
+      name: "ctl init",
+      inbox_prefix: subjects.inboxPrefix(nkey.public),
+      credentials: () => ({ jwt: user_jwt, sign: (nonce) => signEd25519(nkey.key, nonce) }),
+      first_connect: "once",
+      connect_timeout_ms: 3_000,
+    },
+    signal,
+  );
+}
+
+const Updated = z.object({ error: z.object({ description: z.string() }).optional() });
+
+/** A server answers a pack request with lines `<account>|<jwt>` and ends with an empty message. */
+async function pushAccounts(system: Bus, made: MadeFleet, changes: Changes): Promise<void> {
+  const held = new Map<string, string>();
+  await system.collect("$SYS.REQ.CLAIMS.PACK", EMPTY, { timeout_ms: TIMEOUT_MS }, (message) => {
+    const text = Buffer.from(message.body).toString();
+    for (const line of text.split("\n")) {
+      const [key, jwt] = line.split("|");
+      if (key !== undefined && jwt !== undefined) held.set(key, jwt);
+    }
+    return text === "";
+  });
+  for (const [key, jwt] of Object.entries(made.account_jwts)) {
+    const known = held.get(key);
+    if (known !== undefined && claimsOf(known) === claimsOf(jwt)) continue;
+    const answer = await system.request("$SYS.REQ.CLAIMS.UPDATE", Buffer.from(jwt), {
+      timeout_ms: TIMEOUT_MS,
+    });
+    const { error } = parseJson(Updated, answer.body, "the broker's answer to an account");
+    if (error !== undefined)
+      throw new FleetError("FAILED", `the broker takes an account not: ${error.description}`);
+    changes.made.push(`account ${key.slice(0, 8)}…`);
+  }
+}
+
+const StreamAnswer = z.object({
+  config: z.record(z.string(), z.unknown()).optional(),
+  error: z.object({ code: z.int(), description: z.string().default("") }).optional(),
+});
+
+async function api(bus: Bus, verb: "INFO" | "CREATE" | "UPDATE", name: string, body: Uint8Array) {
+  const answer = await bus.request(`$JS.API.STREAM.${verb}.${name}`, body, { timeout_ms: TIMEOUT_MS });
+  return parseJson(StreamAnswer, answer.body, `the broker's answer about stream ${name}`);
+}
+
+async function ensureStream(bus: Bus, wanted: Record<string, unknown>, changes: Changes): Promise<void> {
+  const name = String(wanted.name);
+  const held = await api(bus, "INFO", name, EMPTY);
+  if (held.error !== undefined && held.error.code !== 404) {
+    throw new FleetError("FAILED", `stream ${name}: ${held.error.description}`);
+  }
+  const config = held.config;
+  // The server leaves out what is off or empty.
+  const same = (value: unknown, other: unknown) =>
+    canonicalize(value ?? null) === canonicalize(other ?? null) || (!value && !other);
+  if (config !== undefined && Object.keys(wanted).every((field) => same(wanted[field], config[field])))
+    return;
+  const body = Buffer.from(JSON.stringify(config === undefined ? wanted : { ...config, ...wanted }));
+  const answer = await api(bus, config === undefined ? "CREATE" : "UPDATE", name, body);
+  if (answer.error !== undefined)
+    throw new FleetError("FAILED", `stream ${name}: ${answer.error.description}`);
+  changes.made.push(`stream ${name}`);
+}
+
+/** Publishes our bundle where none, or an older one, is held. One that is newer came from an admin later and stays. */
+async function publishTrust(bus: Bus, stored: StoredEnvelope, changes: Changes): Promise<void> {
+  const held = await bus.directGet("TRUST", subjects.trust());
+  const ours = readBundle(stored);
+  if (held !== null && parseJson(TrustBundle, held.body, "trust bundle").version >= ours.version) return;
+  const { headers, body } = loadEnvelope(stored);
+  await bus.publishStored(subjects.trust(), body, { headers, expected_last_subject_seq: held?.seq ?? 0 });
+  changes.made.push(`trust bundle ${ours.version}`);
+}

@@ -1,0 +1,64 @@
+/** The files that `ctl init` writes for the broker, the controller and the people, as texts by their path below `--out`. Pure. */
+import { writeFleetString } from "@muster/protocol/join";
+import { brokerConfig } from "./broker-config.ts";
+import type { MadeFleet } from "./state.ts";
+
+/** Where an installed controller has its configuration. */
+export const CONTROLLER_DIRECTORY = "/etc/muster/controller";
+
+export function fleetFiles(
+  state: MadeFleet,
+  made: {
+    /** null: the ones on disk stay. */
+    readonly certificate: { readonly chain_pem: string; readonly key_pem: string } | null;
+    readonly vault: { readonly address: string; readonly ca_pem: string };
+    readonly controller: { readonly role_id: string; readonly secret_id: string };
+  },
+): Record<string, string> {
+  const { accounts } = state;
+  const names = { [accounts.system]: "SYS", [accounts.fleet]: "FLEET", [accounts.enrol]: "ENROL" };
+  const port = Number(/:(\d+)$/.exec(state.addresses[0] ?? "")?.[1] ?? 4222);
+  const controller = {
+    fleet: state.fleet,
+    brokers: state.addresses,
+    broker_ca: `${CONTROLLER_DIRECTORY}/broker-ca.pem`,
+    anchor: state.anchor,
+    account: accounts.fleet,
+    vault: {
+      addresses: [made.vault.address],
+      ca: `${CONTROLLER_DIRECTORY}/vault-ca.pem`,
+      role_id: `${CONTROLLER_DIRECTORY}/role_id`,
+      secret_id: `${CONTROLLER_DIRECTORY}/secret_id`,
+    },
+  };
+  return {
+    "nats/nats-server.conf": brokerConfig({
+      fleet: state.fleet,
+      port,
+      operator_jwt: state.operator_jwt,
+      system_account: accounts.system,
+      sentinel_jwt: state.sentinel_jwt,
+      accounts: Object.entries(state.account_jwts).map(([key, jwt]) => ({
+        name: names[key] ?? "",
+        key,
+        jwt,
+      })),
+    }),
+    ...(made.certificate !== null && {
+      "nats/tls.crt": made.certificate.chain_pem,
+      "nats/tls.key": made.certificate.key_pem,
+    }),
+    "controller/config.json": `${JSON.stringify(controller, undefined, 2)}\n`,
+    "controller/broker-ca.pem": state.broker_ca,
+    "controller/vault-ca.pem": made.vault.ca_pem,
+    "controller/role_id": `${made.controller.role_id}\n`,
+    "controller/secret_id": `${made.controller.secret_id}\n`,
+    "fleet-string": `${fleetString(state)}\n`,
+  };
+}
+
+/** `core1.example:4222,…#7F3K-…`, without the usual port: for machines that wait for approval, and for people. */
+export function fleetString(state: Pick<MadeFleet, "addresses" | "anchor">): string {
+  const addresses = state.addresses.map((address) => address.replace(/:4222$/, ""));
+  return writeFleetString({ addresses, anchor: state.anchor });
+}

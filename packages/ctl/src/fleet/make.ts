@@ -1,0 +1,223 @@
+/**
+ * Makes a fleet, or finishes one, in an order in which every step can be repeated: Vault, keys and kit, signed papers, files, and (where a broker answers)
+ * accounts, streams and the first trust bundle. Keys are kept in the kit before anything depends on them.
+ */
+import { basename, join } from "node:path";
+import { transit } from "@muster/ports/transit";
+import type { Vault } from "@muster/ports/vault";
+import { FleetError } from "@muster/protocol/errors";
+import { memorySigner, operatorJwt, sentinelJwt } from "@muster/protocol/jwt";
+import { createNkey, encodePublic, nkeyFromSeed } from "@muster/protocol/nkey";
+import { SENTINEL_PERMISSIONS } from "@muster/protocol/subjects";
+import { anchorOf } from "@muster/protocol/trust";
+import { FLEET_RECORD } from "../session/login.ts";
+import type { Profile } from "../session/profile.ts";
+import { accountSpecs, signAccount } from "./accounts.ts";
+import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
+import { readText, writeText } from "./disk.ts";
+import { fleetFiles } from "./files.ts";
+import {
+  accountKeysOf,
+  adminKeyOf,
+  adminSigner,
+  brokerCertificate,
+  type Identities,
+  makeIdentities,
+} from "./identities.ts";
+import { type Kit, openKit, sealKit } from "./kit.ts";
+import { loadState, type MadeFleet, stateFile } from "./state.ts";
+import { type Changes, controllerLogin, ensureDocument, setUpVault, type VaultMade } from "./vault-setup.ts";
+
+/** The broker's certificate is made anew when it has less left than this. */
+const RENEW_BEFORE_MS = 60 * 86_400_000;
+
+export type Order = {
+  readonly fleet: string;
+  /** With ports, IPv6 in brackets. */
+  readonly addresses: readonly string[];
+  readonly vault: Vault;
+  readonly vault_address: string;
+  readonly vault_ca: string;
+  readonly admin: string;
+  readonly out: string;
+  readonly kit_file: string;
+  /** Asked for only when it is needed; `first` when a new kit is sealed. */
+  passphrase(first: boolean): Promise<string>;
+  readonly controller_networks: readonly string[];
+  readonly audit_file: string;
+  now(): number;
+};
+
+export type Made = { readonly state: MadeFleet; readonly profile: Profile; readonly kit_made: boolean };
+
+/** Everything but the running broker. Errors: CONFLICT for another fleet in the folder, VAULT_*, USAGE. */
+export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
+  const before = await loadState(order.out);
+  if (before !== null && before.fleet !== order.fleet) {
+    throw new FleetError("CONFLICT", `${order.out} holds the fleet ${before.fleet}`);
+  }
+  const vault_made = await setUpVault(
+    order.vault,
+    order.fleet,
+    { networks: order.controller_networks, audit_file: order.audit_file },
+    changes,
+  );
+  const keys = await fleetKeys(order, before, vault_made);
+  const { state, certificate } = await papers(order, before, vault_made, keys, changes);
+  const profile = profileOf(state, order.admin);
+  if (keys.made !== null) {
+    await writeText(order.kit_file, await sealKit({ ...keys.made, profile }, await order.passphrase(true)));
+    changes.made.push(`recovery kit ${basename(order.kit_file)}`);
+  }
+  const { operator, system, fleet, enrol } = state.accounts;
+  await ensureDocument(
+    order.vault,
+    FLEET_RECORD,
+    { fleet: order.fleet, accounts: { operator, system, fleet, enrol } },
+    changes,
+  );
+  const secret_file = join(order.out, "controller", "secret_id");
+  const login = await controllerLogin(order.vault, (await readText(secret_file))?.trim() ?? null, changes);
+  const files = fleetFiles(state, {
+    certificate,
+    vault: { address: order.vault_address, ca_pem: order.vault_ca },
+    controller: login,
+  });
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(order.out, name);
+    if ((await readText(path)) === text) continue;
+    await writeText(path, text);
+    changes.made.push(name);
+  }
+  const state_text = `${JSON.stringify(state, undefined, 2)}\n`;
+  if ((await readText(stateFile(order.out))) !== state_text)
+    await writeText(stateFile(order.out), state_text);
+  return { state, profile, kit_made: keys.made !== null };
+}
+
+type Keys = {
+  /** New ones, which have to go into the kit. */
+  readonly made: Identities | null;
+  /** The secret ones, from the kit: asked for only when something has to be signed with them. */
+  open(): Promise<Identities>;
+};
+
+async function fleetKeys(order: Order, before: MadeFleet | null, vault_made: VaultMade): Promise<Keys> {
+  const kit_text = await readText(order.kit_file);
+  let opened: Promise<Kit> | undefined;
+  const open = (): Promise<Identities> => {
+    if (kit_text === null) {
+      throw new FleetError(
+        "USAGE",
+        `the fleet's keys are needed again, and ${order.kit_file} is not there: give the recovery kit with --kit-file`,
+      );
+    }
+    opened ??= order.passphrase(false).then(async (passphrase) => {
+      const kit = await openKit(kit_text, passphrase);
+      if (kit.fleet !== order.fleet)
+        throw new FleetError("CONFLICT", `${order.kit_file} is the kit of ${kit.fleet}`);
+      return kit;
+    });
+    return opened.then(({ profile, ...identities }) => identities);
+  };
+  if (before !== null || kit_text !== null) return { made: null, open };
+  const made = await makeIdentities(order.fleet, order.vault, vault_made.ca.operators, order.now());
+  return { made, open: () => Promise.resolve(made) };
+}
+
+/** What is signed: operator, accounts, sentinel, bundle, the broker's certificate. What still holds is kept as it is. */
+async function papers(
+  order: Order,
+  before: MadeFleet | null,
+  vault_made: VaultMade,
+  keys: Keys,
+  changes: Changes,
+): Promise<{ state: MadeFleet; certificate: { chain_pem: string; key_pem: string } | null }> {
+  const now_ms = order.now();
+  const base = before ?? (await beginning(order, vault_made, await keys.open()));
+  const signing = transit(order.vault);
+  const signer = {
+    issuer: encodePublic("operator", vault_made.keys["operator-signing"]),
+    sign: (data: Uint8Array) => signing.signEd25519("operator-signing", data),
+  };
+  const account_jwts: Record<string, string> = {};
+  for (const spec of accountSpecs(base.accounts, vault_made.keys)) {
+    account_jwts[spec.key] = await signAccount(spec, signer, base.account_jwts[spec.key], now_ms);
+  }
+  const parts: BundleParts = {
+    fleet: order.fleet,
+    vault_made,
+    admin_key: base.admin_key,
+    broker_ca: base.broker_ca,
+    brokers: order.addresses,
+    vault: { addresses: [order.vault_address], ca_pem: order.vault_ca },
+  };
+  let { bundle } = base;
+  const held = before === null ? null : readBundle(before.bundle);
+  if (held === null || !saysTheSame(held, parts)) {
+    const next = bundleOf(parts, (held?.version ?? 0) + 1, now_ms);
+    const kept = held === null ? {} : { voided: held.voided, ssh_krl: held.ssh_krl, policy: held.policy };
+    bundle = signBundle({ ...next, ...kept }, adminSigner(await keys.open()), now_ms);
+    if (held !== null) changes.made.push(`trust bundle ${next.version}`);
+  }
+  const certified = before !== null && before.addresses.join() === order.addresses.join();
+  const fresh = certified && before.broker_certificate_ends - now_ms > RENEW_BEFORE_MS;
+  const on_disk = (await readText(join(order.out, "nats", "tls.key"))) !== null;
+  const certificate =
+    fresh && on_disk ? null : await brokerCertificate(await keys.open(), order.addresses, now_ms);
+  const state: MadeFleet = {
+    ...base,
+    addresses: [...order.addresses],
+    broker_certificate_ends: certificate?.not_after ?? base.broker_certificate_ends,
+    account_jwts,
+    bundle,
+  };
+  return { state, certificate };
+}
+
+async function beginning(order: Order, vault_made: VaultMade, identities: Identities): Promise<MadeFleet> {
+  const now_ms = order.now();
+  const accounts = accountKeysOf(identities);
+  const { seeds, broker_ca } = identities;
+  return {
+    v: 1,
+    fleet: order.fleet,
+    admin: order.admin,
+    addresses: [...order.addresses],
+    anchor: anchorOf(broker_ca.certificate_pem),
+    broker_ca: broker_ca.certificate_pem,
+    broker_certificate_ends: 0,
+    admin_key: adminKeyOf(identities.admin_key),
+    accounts,
+    operator_jwt: await operatorJwt(
+      {
+        name: order.fleet,
+        key: accounts.operator,
+        signing_keys: [encodePublic("operator", vault_made.keys["operator-signing"])],
+        system_account: accounts.system,
+      },
+      memorySigner(nkeyFromSeed(seeds.operator)),
+      now_ms,
+    ),
+    sentinel_jwt: await sentinelJwt(
+      { key: createNkey("user").public, permissions: SENTINEL_PERMISSIONS },
+      memorySigner(nkeyFromSeed(seeds.enrol)),
+      now_ms,
+    ),
+    account_jwts: {},
+    bundle: { headers: {}, body: "" },
+    kit_file: order.kit_file,
+  };
+}
+
+function profileOf(state: MadeFleet, admin: string): Profile {
+  return {
+    v: 1,
+    fleet: state.fleet,
+    brokers: state.addresses,
+    anchor: state.anchor,
+    broker_ca: state.broker_ca,
+    bundle: readBundle(state.bundle),
+    person: admin,
+  };
+}

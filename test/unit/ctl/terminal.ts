@@ -1,0 +1,62 @@
+/** Runs `ctl` as a person types it, with a terminal that keeps what was written. `answers`: what the person types, a line a question. */
+import { Readable, Writable } from "node:stream";
+import { run } from "../../../packages/ctl/src/program/run.ts";
+
+export type Ran = { readonly code: number; readonly out: string; readonly err: string };
+
+export async function ctl(
+  argv: readonly string[],
+  options: {
+    home: string;
+    cwd?: string;
+    answers?: readonly string[];
+    now?: () => number;
+    signal?: AbortSignal;
+  },
+): Promise<Ran> {
+  let out = "";
+  let err = "";
+  const keep = (take: (text: string) => void, tty: boolean) =>
+    Object.assign(
+      new Writable({
+        write(chunk, _encoding, done) {
+          take(String(chunk));
+          done();
+        },
+      }),
+      { isTTY: tty },
+    );
+  const interactive = options.answers !== undefined;
+  const answers = [...(options.answers ?? [])];
+  // A line a question: readline takes what it reads beyond a line with it when it closes.
+  const stdin = Object.assign(
+    new Readable({
+      read() {
+        const answer = answers.shift();
+        setTimeout(() => this.push(answer === undefined ? null : `${answer}\n`), 5);
+      },
+      highWaterMark: 0,
+    }),
+    { isTTY: interactive, setRawMode: () => stdin },
+  );
+  const code = await run(
+    {
+      argv,
+      env: { MUSTER_HOME: options.home, HOME: options.home },
+      cwd: options.cwd ?? options.home,
+      version: "0.0.0-test",
+      terminal: {
+        stdin,
+        stdout: keep((text) => {
+          out += text;
+        }, false),
+        stderr: keep((text) => {
+          err += text;
+        }, interactive),
+      },
+      ...(options.now === undefined ? {} : { now: options.now }),
+    },
+    options.signal ?? new AbortController().signal,
+  );
+  return { code, out, err };
+}
