@@ -1,0 +1,52 @@
+/** Asks the hosts what they would do, all at once, and sorts the answers into what can go out. */
+import { type Caller, callMany } from "@muster/ports/call";
+import { FleetError } from "@muster/protocol/errors";
+import type { Plan } from "@muster/protocol/plan";
+import type { Target } from "./scope.ts";
+
+export type Planned = {
+  readonly target: Target;
+  /** The host's plan; null when it was silent; an error when it refused or could not. */
+  readonly plan: Plan | null | FleetError;
+};
+
+/** Plans of all targets, in their order. `overwrite` are refs whose hand edits may go. Errors: those of the bus. */
+export async function askPlans(
+  caller: Caller,
+  targets: readonly Target[],
+  overwrite: (target: Target) => readonly string[],
+  signal: AbortSignal,
+): Promise<Planned[]> {
+  const by_id = new Map(targets.map((target) => [target.id, target]));
+  const results = await callMany(
+    caller,
+    [...by_id.keys()],
+    "plan",
+    (id) => {
+      const target = by_id.get(id);
+      if (target === undefined) throw new TypeError("a host was asked that is no target");
+      return { content: target.desired.content, overwrite: [...overwrite(target)] };
+    },
+    { signal },
+  );
+  return targets.map((target) => {
+    const plan = results.answered.get(target.id) ?? results.failed.get(target.id) ?? null;
+    if (plan === null || plan instanceof FleetError) return { target, plan };
+    // What is shown must be what is signed.
+    if (plan.content_hash !== target.desired.content_hash || plan.host !== target.name) {
+      return {
+        target,
+        plan: new FleetError("ALTERED", `${target.name} planned for other content than it was asked about`),
+      };
+    }
+    return { target, plan };
+  });
+}
+
+/** Whether something is to be done for it: other content than signed, or steps that the host would take for the same. */
+export const needsChange = ({ target, plan }: Planned): boolean =>
+  target.changed || (plan !== null && !(plan instanceof FleetError) && plan.steps.length > 0);
+
+/** Those that can go out: the host planned it, or was silent and gets it when it is back. */
+export const canGo = (planned: Planned): boolean =>
+  needsChange(planned) && !(planned.plan instanceof FleetError);

@@ -1,0 +1,125 @@
+/**
+ * The way from the folder to plans, shared by `plan` and `apply`: load and dial at once, read what was signed and what the controllers know at
+ * once, then ask the hosts. Two round trips, however many hosts.
+ */
+import { callController } from "@muster/ports/call";
+import { FleetError } from "@muster/protocol/errors";
+import type { OpenedManifest } from "@muster/protocol/manifest";
+import type { HostView } from "@muster/protocol/record";
+import { checkPins, fingerprintOf, type Pins, savePins } from "../fleet/pins.ts";
+import { type CompiledHost, compileFleet, type Fleet } from "../inventory/fleet.ts";
+import { selectHosts } from "../inventory/selectors.ts";
+import { listText } from "../output/words.ts";
+import type { Context } from "../program/context.ts";
+import { type FolderHere, viewsOrSilence } from "../roster/roster.ts";
+import type { Connection, Session } from "../session/session.ts";
+import { onlyOf, type Scope, scopeOf } from "./scope.ts";
+import { headGeneration, lastSigned } from "./signed.ts";
+
+/** The folder, rendered; and which hosts of it are meant. */
+export type Wanted = {
+  readonly fleet: Fleet;
+  readonly compiled: readonly CompiledHost[];
+  readonly selected: readonly string[];
+  /** Hosts that were named one by one, whose absence is a failure. */
+  readonly named: ReadonlySet<string>;
+};
+
+/** Everything that the fleet says before the hosts are asked. */
+export type Ground = {
+  /** Of enrolled hosts, by name. */
+  readonly ids: ReadonlyMap<string, string>;
+  readonly last: ReadonlyMap<string, OpenedManifest | null>;
+  readonly views: ReadonlyMap<string, HostView>;
+  /** Null when no controller answers. */
+  readonly generation: number | null;
+  readonly controller: FleetError | null;
+};
+
+/** Loads and compiles. Errors: INVENTORY with every mistake, USAGE for an unknown name. */
+export async function loadWanted(
+  context: Context,
+  session: Session,
+  folder: FolderHere,
+  selector: string | undefined,
+): Promise<Wanted> {
+  const loaded = await folder.load();
+  const compiled = compileFleet(loaded);
+  const { fleet } = loaded;
+  if (fleet.name !== session.fleet)
+    throw new FleetError(
+      "USAGE",
+      `this folder is of ${fleet.name}, and you are logged in to ${session.fleet}`,
+    );
+  const not = context.global.not === undefined ? [] : [context.global.not];
+  const typed = selector ?? "all";
+  const selected = selectHosts([...fleet.hosts.values()], [...fleet.inventory.groups.keys()], typed, not);
+  const terms = typed.split(",").map((term) => term.trim());
+  return { fleet, compiled, selected, named: new Set(terms.filter((term) => fleet.hosts.has(term))) };
+}
+
+/**
+ * Reads the ground to build on, and holds names against hosts.lock.
+ * Errors: NAME_TAKEN for another key than the pinned one; what cannot be verified.
+ */
+export async function readGround(
+  session: Session,
+  connection: Connection,
+  wanted: Wanted,
+  pins: Pins,
+): Promise<Ground> {
+  const { bus } = connection;
+  const { verifier, fleet } = session;
+  const inFolder = (name: string) => wanted.fleet.hosts.has(name);
+  const pinned = [...pins].filter(([name]) => inFolder(name)).map(([name, id]) => ({ name, id }));
+  const [known, head, first] = await Promise.all([
+    viewsOrSilence(connection),
+    callController(connection, "head", {}).catch((error: unknown) => {
+      if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
+        return error;
+      throw error;
+    }),
+    lastSigned(bus, fleet, pinned, verifier),
+  ]);
+  const views = "silence" in known ? new Map<string, HostView>() : known.views;
+  const reported = new Map(
+    [...views].filter(([name]) => inFolder(name)).map(([name, view]) => [name, view.record.id]),
+  );
+  const { first: unpinned } = checkPins(pins, reported);
+  const more = await lastSigned(bus, fleet, unpinned, verifier);
+  const last = new Map([...first, ...more]);
+  // Without a controller the pins are all that is known of who is enrolled.
+  const ids = "silence" in known ? new Map(pinned.map(({ name, id }) => [name, id])) : reported;
+  const generation = head instanceof FleetError ? null : headGeneration(head, fleet, last.values(), verifier);
+  return { ids, last, views, generation, controller: head instanceof FleetError ? head : null };
+}
+
+/** Refs of `--only` and the scope; see `scopeOf`. */
+export function scopeFor(wanted: Wanted, ground: Ground, only: readonly string[]): Scope {
+  const chosen = wanted.compiled.filter((host) => wanted.selected.includes(host.host));
+  const refs = onlyOf(
+    only,
+    chosen,
+    wanted.selected.map((name) => ground.last.get(name) ?? null),
+  );
+  return scopeOf(wanted.compiled, wanted.selected, ground.ids, ground.last, refs);
+}
+
+/**
+ * Pins the targets that are not in hosts.lock yet, after a person has seen their fingerprints. False when they are not agreed to.
+ * Nothing is signed for a key that is not pinned.
+ */
+export async function pinTargets(
+  context: Context,
+  folder: FolderHere,
+  targets: Scope["targets"],
+): Promise<boolean> {
+  const { pins, first } = checkPins(folder.pins, new Map(targets.map(({ name, id }) => [name, id])));
+  if (first.length === 0) return true;
+  const { output } = context;
+  for (const { name, id } of first)
+    output.line(`${output.colour.bold(name)}  key ${fingerprintOf(id)}, seen for the first time`);
+  if (!(await output.confirm(`Pin ${listText(first.map(({ name }) => name))} in hosts.lock?`))) return false;
+  await savePins(folder.root, pins);
+  return true;
+}

@@ -1,0 +1,116 @@
+/**
+ * What was signed last: manifests of hosts and the newest release, read from their streams and believed by their signatures only. A controller
+ * that names a higher generation than any that is signed is refused: one jump, and every later number would be its choice.
+ */
+import type { Bus, StoredMessage } from "@muster/ports/bus";
+import type { ControlReply } from "@muster/protocol/control/index";
+import { type Envelope, loadEnvelope, type Verifier } from "@muster/protocol/envelope";
+import { FleetError } from "@muster/protocol/errors";
+import { type OpenedManifest, openManifest } from "@muster/protocol/manifest";
+import { openRelease } from "@muster/protocol/release";
+import { subjects } from "@muster/protocol/subjects";
+
+/** How many direct gets run at once. */
+const PARALLEL = 64;
+/** How far back a rollback looks for other content. */
+const CHAIN_LIMIT = 10;
+
+export type Host = { readonly name: string; readonly id: string };
+type Reader = Pick<Bus, "directGet">;
+
+const envelopeOf = ({ headers, body }: StoredMessage): Envelope => ({ headers, body });
+
+/**
+ * The newest manifest of each host, by name; null for a host that never had one.
+ * Errors: as `openManifest`: a stored manifest that does not verify is never built on.
+ */
+export async function lastSigned(
+  bus: Reader,
+  fleet: string,
+  hosts: readonly Host[],
+  verifier: Verifier,
+): Promise<Map<string, OpenedManifest | null>> {
+  const found = new Map<string, OpenedManifest | null>();
+  const queue = [...hosts];
+  const work = async (): Promise<void> => {
+    for (let host = queue.shift(); host !== undefined; host = queue.shift()) {
+      const stored = await bus.directGet("DESIRED", subjects.desired(host.id));
+      found.set(host.name, stored === null ? null : openFor(host, fleet, envelopeOf(stored), verifier));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, hosts.length) }, work));
+  return found;
+}
+
+function openFor(host: Host, fleet: string, envelope: Envelope, verifier: Verifier): OpenedManifest {
+  try {
+    return openManifest(envelope, { fleet, id: host.id }, verifier);
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    throw new FleetError(error.code, `the manifest stored for ${host.name}: ${error.detail}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * The manifest of this host before the one given, the newest one that `fits`; null when there is none. Walks the rollouts that each
+ * manifest names, by signature; the release stream keeps them for 90 days.
+ */
+export async function signedBefore(
+  bus: Reader,
+  fleet: string,
+  host: Host,
+  from: OpenedManifest,
+  verifier: Verifier,
+  fits: (candidate: OpenedManifest) => boolean,
+): Promise<OpenedManifest | null> {
+  let { previous } = from.manifest.release;
+  let generation = from.manifest.generation;
+  for (let step = 0; step < CHAIN_LIMIT && previous !== undefined; step++) {
+    const stored = await bus.directGet("RELEASE", subjects.staged(previous, host.id));
+    if (stored === null) return null;
+    const opened = openFor(host, fleet, envelopeOf(stored), verifier);
+    if (opened.manifest.release.id !== previous || opened.manifest.generation >= generation)
+      throw new FleetError(
+        "ALTERED",
+        `the release stream shows another manifest of ${host.name} than the one asked for`,
+      );
+    if (fits(opened)) return opened;
+    ({ previous } = opened.manifest.release);
+    ({ generation } = opened.manifest);
+  }
+  return null;
+}
+
+/**
+ * The generation that may be built on: what the controller names, proved by the release's signature and not below any manifest seen.
+ * Errors: GENERATION_JUMP, and as `openRelease`.
+ */
+export function headGeneration(
+  head: ControlReply<"head">,
+  fleet: string,
+  manifests: Iterable<OpenedManifest | null>,
+  verifier: Verifier,
+): number {
+  let signed = 0;
+  if (head.rollout !== null && head.release !== null) {
+    const { release } = openRelease(head.rollout, loadEnvelope(head.release), verifier);
+    if (release.fleet !== fleet)
+      throw new FleetError("WRONG_TARGET", `the newest release is one of ${release.fleet}`);
+    signed = release.generation;
+  }
+  if (head.generation > signed) {
+    throw new FleetError(
+      "GENERATION_JUMP",
+      `the controller names generation ${head.generation}, the newest signed release is ${signed}`,
+    );
+  }
+  const newest = Math.max(0, ...[...manifests].map((opened) => opened?.manifest.generation ?? 0));
+  if (newest > signed)
+    throw new FleetError(
+      "CONFLICT",
+      `a host holds generation ${newest}, the controller's newest release is ${signed}: it has not caught up`,
+    );
+  return signed;
+}

@@ -1,0 +1,67 @@
+/** `ctl apply`: makes hosts what the folder says, after showing how; or watches or stops the rollout that is under way. */
+import { FleetError } from "@muster/protocol/errors";
+import { change } from "../apply/change.ts";
+import { watchNewest } from "../apply/newest.ts";
+import { loadWanted, scopeFor } from "../apply/prepare.ts";
+import { readDuration } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import { requireFolder } from "../roster/roster.ts";
+import { openSession } from "../session/session.ts";
+
+const MESSAGE_LIMIT = 500;
+
+export const apply = defineCommand({
+  name: "apply",
+  args: "[selector]",
+  options: {
+    only: {
+      flag: "--only <ref>",
+      help: "only this KIND/NAME, the rest stays as signed; may be repeated",
+      many: true,
+    },
+    message: { flag: "-m, --message <text>", help: "why; it stands in the history" },
+    overwrite: { flag: "--overwrite", help: "replace what was edited by hand" },
+    force: { flag: "--force", help: "an empty or much smaller state is meant" },
+    within: {
+      flag: "--within <duration>",
+      help: "how long a guard watches, instead of what the plan says: 60s",
+    },
+    watch: { flag: "--watch", help: "only watch the newest rollout" },
+    abort: { flag: "--abort", help: "stop the newest rollout: hosts that have not begun stay as they are" },
+  },
+  example: `ctl apply ixp1 -m "no bogons"
+ctl apply core1 --only file//etc/motd
+ctl apply -y                   everything, without asking`,
+  async run(context, { args, options }) {
+    const session = await openSession(context, { rank: options.abort ? "operator" : "ci" });
+    if (options.watch || options.abort) return watchNewest(context, session, options.abort);
+    const message = options.message ?? "";
+    if (message.length > MESSAGE_LIMIT)
+      throw new FleetError("USAGE", `-m: at most ${MESSAGE_LIMIT} characters`);
+    const within_ms = withinOf(options.within);
+    const folder = await requireFolder(context);
+    const dialled = session.connect();
+    dialled.catch(() => undefined);
+    const wanted = await loadWanted(context, session, folder, args[0]);
+    await dialled;
+    context.output.begin(session.fleet, session.person);
+    return change(context, session, folder, wanted, {
+      message,
+      overwrite: options.overwrite,
+      force: options.force,
+      within_ms,
+      question: (names) => `Apply to ${names}?`,
+      scope: (ground) => scopeFor(wanted, ground, options.only),
+      nothing: "nothing to do: folder and servers agree",
+    });
+  },
+});
+
+/** A guard's window in milliseconds; null when none was typed. */
+export function withinOf(typed: string | undefined): number | null {
+  if (typed === undefined) return null;
+  const within_ms = readDuration(typed);
+  if (within_ms === undefined || within_ms < 1_000 || within_ms > 3_600_000)
+    throw new FleetError("USAGE", `--within ${typed}: must be 1s to 60m, such as 60s or 5m`);
+  return within_ms;
+}

@@ -1,0 +1,47 @@
+/** `ctl plan`: what every host would do to become what the folder says. Changes nothing. */
+import { editable, planExit, plansJson } from "../apply/change.ts";
+import { askPlans } from "../apply/plans.ts";
+import { loadWanted, readGround, scopeFor } from "../apply/prepare.ts";
+import { countText } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import { planLines } from "../report/plan.ts";
+import { requireFolder } from "../roster/roster.ts";
+import { openSession } from "../session/session.ts";
+
+export const plan = defineCommand({
+  name: "plan",
+  args: "[selector]",
+  options: {
+    only: { flag: "--only <ref>", help: "only this KIND/NAME; may be repeated", many: true },
+    overwrite: { flag: "--overwrite", help: "as if hand edits were to be replaced" },
+  },
+  example: `ctl plan                       all hosts; exit 3 when something is pending
+ctl plan ixp1                  one host
+ctl plan ixp --only bird/main  one resource on a group`,
+  async run(context, { args, options }) {
+    const { output } = context;
+    const folder = await requireFolder(context);
+    const session = await openSession(context, { rank: "ci" });
+    // The folder is rendered while the connection is made; its mistakes come first.
+    const dialled = session.connect();
+    dialled.catch(() => undefined);
+    const wanted = await loadWanted(context, session, folder, args[0]);
+    const connection = await dialled;
+    const ground = await readGround(session, connection, wanted, folder.pins);
+    if (ground.controller !== null)
+      output.note(output.colour.amber("no controller answers: planned with the hosts of hosts.lock"));
+    const scope = scopeFor(wanted, ground, options.only);
+    const progress = output.progress(`asking ${countText(scope.targets.length, "host")} for a plan`);
+    const planned = await askPlans(
+      connection,
+      scope.targets,
+      options.overwrite ? editable : () => [],
+      context.signal,
+    ).finally(() => progress.done());
+    for (const line of planLines(planned, scope, output.colour)) output.line(line);
+    const exit = planExit(planned, scope, wanted.named);
+    if (exit === 0 && scope.pending.length === 0) output.line("folder and servers agree");
+    output.json(plansJson(planned, scope));
+    return exit;
+  },
+});

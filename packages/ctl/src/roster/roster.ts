@@ -1,0 +1,149 @@
+/**
+ * Who there is: the folder's hosts, the keys pinned in hosts.lock, and what the controllers know, joined by name. Selectors choose from it.
+ * Each part is only fetched when it is needed: a ping of pinned hosts needs neither rendering nor a controller.
+ */
+import { callController } from "@muster/ports/call";
+import { FleetError } from "@muster/protocol/errors";
+import type { HostView } from "@muster/protocol/record";
+import { fleetOfFolder } from "../fleet/folder.ts";
+import { loadPins, type Pins } from "../fleet/pins.ts";
+import type { LoadedFleet } from "../inventory/fleet.ts";
+import { findFleetFolder } from "../inventory/folder.ts";
+import { type Selectable, selectHosts } from "../inventory/selectors.ts";
+import type { Context } from "../program/context.ts";
+import type { Connection } from "../session/session.ts";
+
+/** Records with their last samples are some ten kilobytes a host, and a message holds a megabyte. */
+const PAGE = 50;
+
+/** The fleet folder that the person stands in. */
+export type FolderHere = {
+  readonly root: string;
+  readonly pins: Pins;
+  /** Reads and renders all of it, once. Mistakes in files are `problems`. */
+  load(): Promise<LoadedFleet>;
+};
+
+/** The folder around, when it is one of the fleet that is meant; else null. */
+export async function folderHere(context: Context): Promise<FolderHere | null> {
+  const root = await findFleetFolder(context.cwd);
+  if (root === null) return null;
+  if (context.global.fleet !== undefined && (await fleetOfFolder(context.cwd)) !== context.global.fleet)
+    return null;
+  let loaded: Promise<LoadedFleet> | undefined;
+  return {
+    root,
+    pins: await loadPins(root),
+    load() {
+      loaded ??= import("../inventory/fleet.ts").then(({ loadFleet }) => loadFleet(root));
+      return loaded;
+    },
+  };
+}
+
+/** As `folderHere`; USAGE when there is none. */
+export async function requireFolder(context: Context): Promise<FolderHere> {
+  const folder = await folderHere(context);
+  if (folder !== null) return folder;
+  throw new FleetError(
+    "USAGE",
+    "no fleet folder here: this command needs the folder with muster.yml around it",
+  );
+}
+
+/** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
+export async function hostViews(
+  connection: Connection,
+): Promise<{ views: Map<string, HostView>; now: number }> {
+  const views = new Map<string, HostView>();
+  let after: string | null = null;
+  for (;;) {
+    const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after);
+    for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
+    if (page.next === null) return { views, now: page.now };
+    after = page.next;
+  }
+}
+
+const askPage = (connection: Connection, after: string | null) =>
+  callController(connection, "hosts", { after, limit: PAGE });
+
+/** As `hostViews`; null, with the reason, when no controller answers. */
+export async function viewsOrSilence(
+  connection: Connection,
+): Promise<{ views: Map<string, HostView>; now: number } | { silence: FleetError }> {
+  try {
+    return await hostViews(connection);
+  } catch (error) {
+    if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
+      return { silence: error };
+    throw error;
+  }
+}
+
+export type Chosen = {
+  readonly hosts: readonly { readonly name: string; readonly id: string }[];
+  /** Chosen by the folder and enrolled nowhere. */
+  readonly not_enrolled: readonly string[];
+};
+
+/**
+ * The hosts that a command which only asks is about, with their ids: pinned ones by hosts.lock, others as the controllers say.
+ * Errors: USAGE for an unknown name.
+ */
+export async function chooseHosts(
+  context: Context,
+  connection: () => Promise<Connection>,
+  selector: string,
+): Promise<Chosen> {
+  const not = context.global.not === undefined ? [] : [context.global.not];
+  const folder = await folderHere(context);
+  if (folder !== null) {
+    const pinned = byPins(folder.pins, selector, not);
+    if (pinned !== null) return pinned;
+  }
+  const declared = folder === null ? null : (await folder.load()).fleet;
+  const names =
+    declared === null
+      ? null
+      : selectHosts([...declared.hosts.values()], [...declared.inventory.groups.keys()], selector, not);
+  if (folder !== null && names?.every((name) => folder.pins.has(name)))
+    return { hosts: withIds(names, folder.pins), not_enrolled: [] };
+  const known = await viewsOrSilence(await connection());
+  if ("silence" in known) {
+    if (names === null || folder === null) throw known.silence;
+    return {
+      hosts: withIds(names, folder.pins),
+      not_enrolled: names.filter((name) => !folder.pins.has(name)),
+    };
+  }
+  const ids = new Map([...known.views].map(([name, view]) => [name, view.record.id]));
+  for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
+  const chosen =
+    names ?? selectHosts([...known.views.values()].map(selectable), groupsOf(known.views), selector, not);
+  return { hosts: withIds(chosen, ids), not_enrolled: chosen.filter((name) => !ids.has(name)) };
+}
+
+/** A selector that names pinned hosts one by one needs nothing else; any other is judged by the folder. */
+function byPins(pins: Pins, selector: string, not: readonly string[]): Chosen | null {
+  const terms = selector.split(",").map((term) => term.trim());
+  if (not.length > 0 || !terms.every((term) => pins.has(term))) return null;
+  return { hosts: withIds([...new Set(terms)], pins), not_enrolled: [] };
+}
+
+const withIds = (names: readonly string[], ids: ReadonlyMap<string, string>) =>
+  names.flatMap((name) => {
+    const id = ids.get(name);
+    return id === undefined ? [] : [{ name, id }];
+  });
+
+/** What a selector may choose by, of a host that is known by its record only. */
+export const selectable = (view: HostView): Selectable => ({
+  name: view.record.name,
+  groups: view.record.groups,
+  labels: {},
+});
+
+export const groupsOf = (views: ReadonlyMap<string, HostView>): string[] => [
+  ...new Set([...views.values()].flatMap((view) => view.record.groups)),
+];
