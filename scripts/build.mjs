@@ -46,6 +46,8 @@ const programs = {
     out: {
       format: "esm",
       splitting: true,
+      // A CommonJS library behind a dynamic import would be a chunk with a default export and no names (@peculiar/x509).
+      mainFields: ["module", "main"],
       outdir: "dist/ctl",
       outExtension: { ".js": ".mjs" },
       banner: { js: require_banner },
