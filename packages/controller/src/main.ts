@@ -32,11 +32,15 @@ function options(): { config?: string | undefined; help?: boolean | undefined } 
   }
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  // A programming error keeps its stack.
-  if (!(error instanceof FleetError)) throw error;
-  process.stderr.write(`muster-controller: ${error.message}\n`);
-  process.exitCode = error.code === "USAGE" || error.code === "CONFIG" ? 2 : 1;
-}
+// No await at the top: the program is bundled as CommonJS.
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    // A programming error keeps its stack.
+    if (!(error instanceof FleetError)) throw error;
+    process.stderr.write(`muster-controller: ${error.message}\n`);
+    process.exitCode = error.code === "USAGE" || error.code === "CONFIG" ? 2 : 1;
+  },
+);
