@@ -90,5 +90,5 @@ export function recipeOf(spec) {
       ...(entry.from ? { from: recipeHash(readFileSync(entry.from, "latin1")) } : {}),
     },
   ]);
-  return recipeHash({ ...spec, files });
+  return recipeHash({ ...spec, files, first_files: undefined });
 }

@@ -35,7 +35,7 @@ export async function prepare(progress) {
  * @param {string} name of the lab
  * @param {Machine} machine
  * @param {import("./progress.mjs").Progress} progress
- * @param {{ only?: string[], extend?: (name: string) => Pick<import("./servers.mjs").ServerSpec, "files" | "binds" | "env"> }} [options]
+ * @param {{ only?: string[], extend?: (name: string) => Pick<import("./servers.mjs").ServerSpec, "files" | "first_files" | "binds" | "env"> }} [options]
  *   `extend`: what else a server gets before its first boot
  * @returns {Promise<{ lab: import("./network.mjs").Lab, servers: Record<string, Started> }>}
  */
@@ -55,7 +55,7 @@ export async function startFleet(name, machine, progress, { only, extend } = {})
 /**
  * @param {typeof SERVERS[number]} server
  * @param {Machine} machine
- * @param {Pick<import("./servers.mjs").ServerSpec, "files" | "binds" | "env">} [more]
+ * @param {Pick<import("./servers.mjs").ServerSpec, "files" | "first_files" | "binds" | "env">} [more]
  * @returns {import("./servers.mjs").ServerSpec}
  */
 function fullSpec(server, machine, more = {}) {
@@ -66,6 +66,7 @@ function fullSpec(server, machine, more = {}) {
   return {
     ...spec,
     files: { ...spec.files, ...own.files, ...more.files },
+    first_files: more.first_files ?? {},
     binds: { ...own.binds, ...node, ...more.binds },
     env: more.env ?? {},
   };

@@ -19,6 +19,8 @@ const BOOT_MS = 90_000;
  * @property {boolean} [ipv6Only] it loses its IPv4 address at every boot
  * @property {string[]} [extraAddresses] with prefix length, on eth0 at every boot
  * @property {Record<string, import("./archive.mjs").Entry>} [files] in place before the first boot
+ * @property {Record<string, import("./archive.mjs").Entry>} [first_files] likewise, but no part of the recipe: what differs each time
+ *   (a join string), and what is delivered anew later (programs)
  * @property {Record<string, string>} [binds] path in the server → directory of this machine, read-only
  * @property {Record<string, string>} [env] environment of its init (units see it by PassEnvironment=)
  *
@@ -54,7 +56,10 @@ export async function startServer(lab, spec, engine) {
   if (existing !== undefined) await remove(existing);
   const container = await createContainer(lab, spec, engine, recipe);
   try {
-    await copyIn({ container }, { "/etc/lab/network": networkFile(spec), ...spec.files });
+    await copyIn(
+      { container },
+      { "/etc/lab/network": networkFile(spec), ...spec.files, ...spec.first_files },
+    );
     await docker(["start", container]);
   } catch (error) {
     await remove({ container });

@@ -1,0 +1,65 @@
+/**
+ * The lab's operator: runs the clone's own `ctl` as a person would, in a fleet folder and with a home of its own.
+ */
+import { join } from "node:path";
+import { run } from "./command.mjs";
+import { SetupError } from "./errors.mjs";
+
+/**
+ * @typedef {object} Operator
+ * @property {string} root of the clone whose built ctl is used
+ * @property {string} folder the fleet folder to stand in
+ * @property {string} [home] for profiles and log-ins (MUSTER_HOME); none: the person's own, ~/.config/muster
+ */
+
+/** Longer than any command waits by itself. */
+const LIMIT_MS = 180_000;
+
+/**
+ * Runs `ctl`; every exit code is a result.
+ * @param {Operator} operator
+ * @param {string[]} args
+ * @param {{ input?: string, timeout_ms?: number, env?: NodeJS.ProcessEnv, signal?: AbortSignal }} [options]
+ */
+export function ctl({ root, folder, home }, args, { timeout_ms = LIMIT_MS, env = {}, ...options } = {}) {
+  return run(process.execPath, [join(root, "dist", "ctl", "main.mjs"), ...args], {
+    ...options,
+    timeout_ms,
+    cwd: folder,
+    env: { ...process.env, ...(home === undefined ? {} : { MUSTER_HOME: home }), ...env },
+  });
+}
+
+/**
+ * Runs `ctl … --json` and gives its value. Exit codes other than those in `good` throw with what was said.
+ * @param {Operator} operator
+ * @param {string[]} args
+ * @param {{ good?: number[], timeout_ms?: number }} [options]
+ * @returns {Promise<any>}
+ */
+export async function ctlJson(operator, args, { good = [0], ...options } = {}) {
+  const result = await ctl(operator, [...args, "--json"], options);
+  if (!good.includes(result.code)) throw new SetupError(said(args, result));
+  return JSON.parse(result.stdout);
+}
+
+/**
+ * Runs `ctl`; a non-zero exit throws with what was said.
+ * @param {Operator} operator
+ * @param {string[]} args
+ * @param {Parameters<typeof ctl>[2]} [options]
+ */
+export async function mustCtl(operator, args, options) {
+  const result = await ctl(operator, args, options);
+  if (result.code !== 0) throw new SetupError(said(args, result));
+  return result;
+}
+
+/**
+ * @param {string[]} args
+ * @param {import("./command.mjs").Result} result
+ */
+function said(args, { code, stdout, stderr }) {
+  const text = `${stdout}\n${stderr}`.trim().split("\n").slice(-20).join("\n");
+  return `ctl ${args.join(" ")} ended with ${code}:\n${text}`;
+}
