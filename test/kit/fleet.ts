@@ -74,7 +74,10 @@ export type TestFleet = {
   stop(): Promise<void>;
 };
 
-export async function startFleet(options: { name?: string } = {}): Promise<TestFleet> {
+/** `more_roles`: public keys that sign for these roles too, such as those that a real Vault holds. */
+export async function startFleet(
+  options: { name?: string; more_roles?: Partial<Record<Role, string>> } = {},
+): Promise<TestFleet> {
   const name = options.name ?? "lab";
   const operators = await PeopleCa.make("operators");
   const controllers = await PeopleCa.make("controllers");
@@ -88,7 +91,7 @@ export async function startFleet(options: { name?: string } = {}): Promise<TestF
     unit: anchoredKeysHash(anchored),
     not_after: Date.now() + 365 * DAY_MS,
   });
-  const jwts = await makeAccounts(name);
+  const jwts = await makeAccounts(name, options.more_roles ?? {});
   const server = await startNats({ ca: broker_ca, config: (directory) => operatorMode(directory, jwts) });
   const brokers = [server.address];
 
@@ -202,7 +205,7 @@ type Accounts = {
   readonly roles: Record<Role, Nkey>;
 };
 
-async function makeAccounts(name: string): Promise<Accounts> {
+async function makeAccounts(name: string, more: Partial<Record<Role, string>>): Promise<Accounts> {
   const now = Date.now();
   const [operator, system, fleet, enrol, setup] = [
     createNkey("operator"),
@@ -223,6 +226,11 @@ async function makeAccounts(name: string): Promise<Accounts> {
       exports: [{ name: "enrol", subject: patterns.enrol }],
       scopes: [
         ...ROLES.map((role) => ({ role, key: roles[role].public, permissions: PERMISSIONS[role] })),
+        ...Object.entries(more).map(([role, key]) => ({
+          role: `${role}-2`,
+          key,
+          permissions: PERMISSIONS[role as Role],
+        })),
         { role: "setup", key: setup.public, permissions: SETUP_PERMISSIONS },
       ],
     }),

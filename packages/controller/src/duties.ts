@@ -64,13 +64,12 @@ export async function keepIdentity(
 
 /** What the connection does, said where it belongs. */
 export function tellBus(event: BusEvent, { log, status }: { log: Log; status: Status }): void {
-  if (event.type === "connected" || event.type === "reconnected")
-    log.info({ server: event.server }, event.type);
-  else if (event.type === "denied")
+  if (event.type === "denied")
     log.error({ operation: event.operation, subject: event.subject }, "the broker refused a subject");
   else if (event.type === "handler_failed")
     log.error({ subject: event.subject, err: event.error }, "a mistake in this program");
   else if (event.type === "dropped")
     log.warn({ subject: event.subject, count: event.count }, "too much at once: messages were dropped");
-  else status.say(`waiting for the broker: ${event.error.message}`);
+  else if ("error" in event) status.say(`waiting for the broker: ${event.error.message}`);
+  else log.info({ server: event.server }, event.type);
 }

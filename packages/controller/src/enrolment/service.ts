@@ -2,6 +2,7 @@
  * Answers what machines and people without bus access ask on `enrol.*`, and enrolled hosts on `host.<id>.*`. What ENROL sees is sealed to
  * the asker's curve key; a request that cannot be read gets no answer, since there is nobody to seal one to.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus, BusMessage } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { memoryNonces } from "@muster/ports/nonces";
@@ -24,8 +25,8 @@ import { type JoinPorts, join } from "./join.ts";
 import { requestAddress } from "./network.ts";
 import { renew } from "./renew.ts";
 
-/** Requests of strangers in a second: sealing costs a millisecond each, and the fleet's work comes first. */
-const PER_SECOND = 300;
+/** Requests of strangers in a second: sealing costs a millisecond each, and the fleet's work comes first. The rest waits its turn. */
+const PER_SECOND = 500;
 const REQUEST_BYTES = 64 * 1024;
 
 export type ServicePorts = JoinPorts & {
@@ -37,11 +38,12 @@ export type ServicePorts = JoinPorts & {
 export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
   const pair = createCurvePair();
   const nonces = memoryNonces(ports.now);
-  const allowed = perSecond(PER_SECOND, ports.now);
+  const turn = paced(PER_SECOND);
   const options = { queue: CONTROLLER_QUEUE, concurrency: 128, pending_limit: 1_024 };
   const ends = [
     ports.bus.subscribe(patterns.enrol, options, async (message) => {
-      if (!allowed() || message.body.length > REQUEST_BYTES) return;
+      if (message.body.length > REQUEST_BYTES) return;
+      await turn();
       const began = performance.now();
       const reply = await answer(message, { ...ports, nonces });
       if (reply === null) return;
@@ -113,15 +115,13 @@ function sealed(reply: Answer, pair: CurvePair): SealedReply {
   return { from: pair.public, box: Buffer.from(box).toString("base64") };
 }
 
-function perSecond(limit: number, now: () => number): () => boolean {
-  let began = 0;
-  let count = 0;
-  return () => {
-    if (now() - began >= 1_000) {
-      began = now();
-      count = 0;
-    }
-    count++;
-    return count <= limit;
+/** Waits so long that no more than so many pass in a second, with a burst of as many as a tenth of that. */
+function paced(per_second: number): () => Promise<void> {
+  const each_ms = 1_000 / per_second;
+  let next = 0;
+  return async () => {
+    const now = performance.now();
+    next = Math.max(next, now - 100) + each_ms;
+    if (next > now) await sleep(next - now);
   };
 }
