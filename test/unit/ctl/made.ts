@@ -2,6 +2,9 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { join } from "node:path";
+import { openLog } from "@muster/ports/log";
+
+import { readConfig, runController } from "../../../packages/controller/src/index.ts";
 import { binary } from "../../kit/binaries.ts";
 import { type Child, freePort, startChild, temporaryDirectory } from "../../kit/child.ts";
 import { startVault, type VaultServer } from "../../kit/vault.ts";
@@ -15,6 +18,8 @@ export type Made = {
   readonly address: string;
   init(extra?: readonly string[]): Promise<Ran>;
   startBroker(): Promise<void>;
+  /** A real controller with the files that were written; resolves when it answers. Ends with the signal. */
+  startController(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
 };
 
@@ -82,6 +87,20 @@ export async function emptyGround(signal: AbortSignal): Promise<Made> {
       const started = startChild(await binary("nats-server"), ["-c", config]);
       broker = started;
       await started.until(() => accepts(port));
+    },
+    async startController(life) {
+      const text = await readFile(join(out, "controller/config.json"), "utf8");
+      const config = await file(
+        "controller.json",
+        text.replaceAll("/etc/muster/controller", join(out, "controller")),
+      );
+      const log = openLog({ name: "controller", level: "silent" });
+      await new Promise<void>((resolve, reject) => {
+        const status = { say: () => undefined, ready: () => resolve(), stopping: () => undefined };
+        readConfig(config)
+          .then((read) => runController(read, { log, status, now: Date.now }, life))
+          .then(resolve, reject);
+      });
     },
     async stop() {
       await broker?.stop();

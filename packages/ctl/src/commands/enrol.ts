@@ -26,19 +26,21 @@ async function waiting(session: Session): Promise<WaitingEnrolment[]> {
   return (await callController(await session.connect(), "enrolments", {})).waiting;
 }
 
-/** The one that is meant by fingerprint (or the beginning of one, six letters or more), or by the name that it gave itself. */
+/** The one that is meant by fingerprint (its beginning will do, with or without `SHA256:`, six letters or more), or by the name that it gave itself. */
 export function pick(rows: readonly WaitingEnrolment[], text: string): WaitingEnrolment {
-  const wanted = text.toUpperCase();
+  const wanted = text.replace(/^SHA256:/, "");
   const found = rows.filter(
-    (row) => row.name === text || (wanted.length >= 6 && row.fingerprint.toUpperCase().startsWith(wanted)),
+    ({ name, fingerprint }) =>
+      name === text || (wanted.length >= 6 && fingerprint.replace(/^SHA256:/, "").startsWith(wanted)),
   );
   const [one] = found;
   if (one === undefined)
     throw withNext(new FleetError("NOT_FOUND", `no waiting machine ${text}`), "ctl enrol");
   if (found.length > 1) {
+    const list = found.map((row) => row.fingerprint).join(", ");
     throw new FleetError(
       "USAGE",
-      `${found.length} machines call themselves ${text}: say the fingerprint of one: ${found.map((row) => row.fingerprint).join(", ")}`,
+      `${found.length} machines fit ${text}: say the fingerprint of one: ${list}`,
     );
   }
   return one;
@@ -47,12 +49,12 @@ export function pick(rows: readonly WaitingEnrolment[], text: string): WaitingEn
 const approve = defineCommand({
   name: "approve",
   summary: "let a waiting machine in",
-  args: "<fingerprint>",
+  args: "<machine>",
   options: {
     name: { flag: "--name <name>", help: "the host's name; without it the one that it gave itself" },
     group: { flag: "--group <group>", help: "a group of it; may be repeated", many: true },
   },
-  example: "ctl enrol approve 7F3K-9QXM --name ixp1 --group ixp",
+  example: "ctl enrol approve SHA256:kV3xQ2 --name ixp1 --group ixp",
   async run(context, { args, options }) {
     const session = await openSession(context, { rank: "operator" });
     context.output.begin(session.fleet, session.person);
@@ -81,8 +83,8 @@ const approve = defineCommand({
 const reject = defineCommand({
   name: "reject",
   summary: "turn a waiting machine away",
-  args: "<fingerprint>",
-  example: "ctl enrol reject 7F3K-9QXM",
+  args: "<machine>",
+  example: "ctl enrol reject SHA256:kV3xQ2",
   async run(context, { args }) {
     const session = await openSession(context, { rank: "operator" });
     context.output.begin(session.fleet, session.person);
@@ -103,7 +105,7 @@ function show({ output }: Context, row: WaitingEnrolment): void {
 export const enrol = defineCommand({
   name: "enrol",
   example: `ctl enrol                                           who waits
-ctl enrol approve 7F3K-9QXM --name ixp1 --group ixp`,
+ctl enrol approve SHA256:kV3xQ2 --name ixp1 --group ixp`,
   subcommands: [approve, reject],
   async run(context) {
     const session = await openSession(context, { rank: "operator" });

@@ -30,7 +30,12 @@ export const init = defineCommand({
       help: "where servers and people reach the broker: a name, IPv4 or IPv6, all that there are",
       many: true,
     },
-    vault: { flag: "--vault <url>", help: "your Vault, as all reach it", required: true },
+    vault: {
+      flag: "--vault <url>",
+      help: "your Vault as all reach it, https://HOST:PORT; may be repeated",
+      many: true,
+      required: true,
+    },
     vault_ca: { flag: "--vault-ca <file>", help: "the CA of its TLS certificate, PEM", required: true },
     vault_token_file: {
       flag: "--vault-token-file <file>",
@@ -70,7 +75,7 @@ ctl init …                                        the same line again: checks 
     const token = (await required(options.vault_token_file, "--vault-token-file")).trim();
     const kit_file = resolve(context.cwd, options.kit_file ?? join(homedir(), `${fleet}.kit`));
     const vault = openVault(
-      { addresses: [options.vault], ca_pem: vault_ca, timeout_ms: 30_000 },
+      { addresses: options.vault, ca_pem: vault_ca, timeout_ms: 30_000 },
       context.lifetime,
     ).withToken(token);
 
@@ -81,7 +86,7 @@ ctl init …                                        the same line again: checks 
       fleet,
       addresses,
       vault,
-      vault_address: new URL(options.vault).origin,
+      vault_addresses: options.vault.map((url) => new URL(url).origin),
       vault_ca,
       admin,
       out: resolve(context.cwd, options.out),
@@ -122,7 +127,7 @@ ctl init …                                        the same line again: checks 
       fleet_string: fleetString(made.state),
     });
     const row = (title: string, text: string) => output.line(`${title.padEnd(9)}${text}`);
-    row("vault", `${order.vault_address}`);
+    row("vault", order.vault_addresses.join(", "));
     row("broker", broker.text);
     row("you", `${admin}, admin`);
     if (made.kit_made) {

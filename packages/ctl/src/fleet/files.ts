@@ -11,7 +11,7 @@ export function fleetFiles(
   made: {
     /** null: the ones on disk stay. */
     readonly certificate: { readonly chain_pem: string; readonly key_pem: string } | null;
-    readonly vault: { readonly address: string; readonly ca_pem: string };
+    readonly vault: { readonly addresses: readonly string[]; readonly ca_pem: string };
     readonly controller: { readonly role_id: string; readonly secret_id: string };
   },
 ): Record<string, string> {
@@ -25,7 +25,7 @@ export function fleetFiles(
     anchor: state.anchor,
     account: accounts.fleet,
     vault: {
-      addresses: [made.vault.address],
+      addresses: made.vault.addresses,
       ca: `${CONTROLLER_DIRECTORY}/vault-ca.pem`,
       role_id: `${CONTROLLER_DIRECTORY}/role_id`,
       secret_id: `${CONTROLLER_DIRECTORY}/secret_id`,

@@ -36,7 +36,8 @@ export type Order = {
   /** With ports, IPv6 in brackets. */
   readonly addresses: readonly string[];
   readonly vault: Vault;
-  readonly vault_address: string;
+  /** `https://host:port`, the first is asked first. */
+  readonly vault_addresses: readonly string[];
   readonly vault_ca: string;
   readonly admin: string;
   readonly out: string;
@@ -80,7 +81,7 @@ export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
   const login = await controllerLogin(order.vault, (await readText(secret_file))?.trim() ?? null, changes);
   const files = fleetFiles(state, {
     certificate,
-    vault: { address: order.vault_address, ca_pem: order.vault_ca },
+    vault: { addresses: order.vault_addresses, ca_pem: order.vault_ca },
     controller: login,
   });
   for (const [name, text] of Object.entries(files)) {
@@ -150,7 +151,7 @@ async function papers(
     admin_key: base.admin_key,
     broker_ca: base.broker_ca,
     brokers: order.addresses,
-    vault: { addresses: [order.vault_address], ca_pem: order.vault_ca },
+    vault: { addresses: order.vault_addresses, ca_pem: order.vault_ca },
   };
   let { bundle } = base;
   const held = before === null ? null : readBundle(before.bundle);

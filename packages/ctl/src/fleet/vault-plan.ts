@@ -179,7 +179,9 @@ export function approleFields(networks: readonly string[]): Fields {
     token_ttl: HOUR_S,
     token_max_ttl: DAY_S,
     // Vault writes a single address so in this field, and as it was given in the next.
-    token_bound_cidrs: networks.map((network) => network.replace(/^([\d.]+)\/32$|^([\da-fA-F:]+)\/128$/, "$1$2")),
+    token_bound_cidrs: networks.map((network) =>
+      network.replace(/^([\d.]+)\/32$|^([\da-fA-F:]+)\/128$/, "$1$2"),
+    ),
     secret_id_bound_cidrs: networks,
     bind_secret_id: true,
   };
