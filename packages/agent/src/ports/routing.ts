@@ -7,7 +7,7 @@ import type { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { checkReply, configureReply, configureStatus } from "../bird/configure.ts";
 import { exportQuery, exportReply } from "../bird/exports.ts";
-import { advanceFlaps, emptyFlaps, flapCount } from "../bird/flaps.ts";
+import { advanceFlaps, emptyFlaps, type FlapHistory, flapCount } from "../bird/flaps.ts";
 import { type BirdReply, requireAccepted } from "../bird/framing.ts";
 import { parseSessions, type SeenSession } from "../bird/protocols.ts";
 import { parseStatus } from "../bird/status.ts";
@@ -64,6 +64,8 @@ export type RoutingOptions = {
   readonly binary: string;
   readonly run: Run;
   readonly now?: () => number;
+  /** So long after a change of our own a session that falls is not counted as flapping; 30 s unless told. */
+  readonly own_change_ms?: number;
 };
 
 const REPLY_LIMIT_MS = 10_000;
@@ -72,13 +74,15 @@ const CONFIGURE_LIMIT_MS = 60_000;
 const BUSY_LIMIT_MS = 120_000;
 const BUSY_POLL_MS = 200;
 const CHECKS_KEPT = 16;
+const OWN_CHANGE_MS = 30_000;
 
 /** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
 export function createRouting(options: RoutingOptions, signal: AbortSignal): Routing {
-  const { socketPath, binary, run, now = Date.now } = options;
+  const { socketPath, binary, run, now = Date.now, own_change_ms = OWN_CHANGE_MS } = options;
   const reading = connectBird({ socketPath, restricted: true, timeout_ms: REPLY_LIMIT_MS }, signal);
   const checks = new Map<string, CheckResult>();
   let flaps = emptyFlaps(now());
+  let own_change_until_ms = 0;
   let on_disk: { readonly stamp: string; readonly version: string | null } | null = null;
 
   const ask = (text: string, caller: AbortSignal) => {
@@ -187,6 +191,7 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
         // A `configure` that does not parse would stop a timer that runs and keep what it should undo.
         const check = await checkOver(connection, path);
         if (!check.ok) throw new FleetError("BIRD_REFUSED", check.words);
+        own_change_until_ms = now() + (timeout_ms ?? 0) + own_change_ms;
         await settle(command, await connection.command(command), caller);
       });
     },
@@ -194,8 +199,10 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
       await changing(caller, async (connection) =>
         settle("configure confirm", await connection.command("configure confirm"), caller),
       );
+      own_change_until_ms = Math.min(own_change_until_ms, now() + own_change_ms);
     },
     async undo(caller) {
+      own_change_until_ms = now() + own_change_ms;
       await changing(caller, async (connection) =>
         settle("configure undo", await connection.command("configure undo"), caller),
       );
@@ -205,7 +212,8 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
       const reply = await ask("show protocols all", caller);
       const at_ms = now();
       const seen = parseSessions(requireAccepted(reply, "show protocols all"), clock);
-      flaps = advanceFlaps(flaps, seen, at_ms);
+      const advanced = advanceFlaps(flaps, seen, at_ms);
+      flaps = at_ms < own_change_until_ms ? withoutNewFalls(advanced, flaps) : advanced;
       return {
         at: new Date(at_ms).toISOString(),
         daemon,
@@ -219,6 +227,20 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
       return found;
     },
   };
+}
+
+/**
+ * The history as if no session had fallen since `before`: what our own change does is no flapping. Else a change and its undo together would
+ * take every session that they reset out of the guard for an hour.
+ */
+function withoutNewFalls(history: FlapHistory, before: FlapHistory): FlapHistory {
+  const sessions = new Map(
+    [...history.sessions].map(([name, session]) => {
+      const falls_ms = before.sessions.get(name)?.falls_ms ?? [];
+      return [name, { ...session, falls_ms }] as const;
+    }),
+  );
+  return { ...history, sessions };
 }
 
 async function checkOver(connection: BirdConnection, path: string): Promise<CheckResult> {
