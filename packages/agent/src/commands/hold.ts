@@ -1,0 +1,34 @@
+/** `muster-agent hold` and `unhold`: written to the file that the agent watches, so that it works while the agent is dead. */
+import { userInfo } from "node:os";
+import { FleetError } from "@muster/protocol/errors";
+import { splitRef } from "@muster/protocol/resources/index";
+import { placesOf, readConfig } from "../config.ts";
+import { addLocalHold, endLocalHold } from "../holds.ts";
+import { duration_ms, type Given } from "./arguments.ts";
+
+export async function hold(given: Given): Promise<number> {
+  const [first = "", second] = given.words;
+  const ref = second === undefined ? null : first;
+  const length_ms = duration_ms(second ?? first);
+  if (ref !== null) splitRef(ref);
+  if (given.why === null || given.why.trim() === "") throw new FleetError("USAGE", "say why: --why TEXT");
+  const now_ms = Date.now();
+  const until = now_ms + length_ms;
+  const by = process.env.SUDO_USER ?? userInfo().username;
+  await addLocalHold(
+    placesOf(readConfig(given.config_file), given.config_file).holds,
+    { ref, why: given.why, by, at: now_ms, until },
+    now_ms,
+  );
+  process.stdout.write(`${ref ?? "the whole host"} is held until ${new Date(until).toISOString()}\n`);
+  return 0;
+}
+
+export async function unhold(given: Given): Promise<number> {
+  const [ref = null] = given.words;
+  if (ref !== null) splitRef(ref);
+  const { holds } = placesOf(readConfig(given.config_file), given.config_file);
+  const ended = await endLocalHold(holds, ref, Date.now());
+  process.stdout.write(`${ref ?? "the whole host"} ${ended ? "is no longer held" : "was not held here"}\n`);
+  return ended ? 0 : 1;
+}

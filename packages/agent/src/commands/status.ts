@@ -1,0 +1,66 @@
+/** `muster-agent status`: from the file that the agent keeps, and from the disk when it is dead. Exit 0 when all is well, else 1. */
+import { Convergence } from "@muster/protocol";
+import { Instant } from "@muster/protocol/names";
+import { z } from "zod";
+import { placesOf, readConfig } from "../config.ts";
+import { heldWhy, holdsInForce, readLocalHolds } from "../holds.ts";
+import { Ledger } from "../ledger.ts";
+import { readKept } from "../store.ts";
+import { Records } from "../unconfirmed.ts";
+import type { Given } from "./arguments.ts";
+
+const StatusFile = z.object({
+  at: Instant,
+  pid: z.int(),
+  line: z.string(),
+  host: z.string().nullable(),
+  id: z.string().nullable(),
+  enrolment: z.string().nullable(),
+  broker: z.string().nullable(),
+  convergence: Convergence,
+});
+
+export async function status(given: Given): Promise<number> {
+  const config = readConfig(given.config_file);
+  const places = placesOf(config, given.config_file);
+  const kept = (await readKept(places.status, StatusFile))?.value ?? null;
+  const alive = kept !== null && isAlive(kept.pid);
+  const { state } = await Ledger.open(places.ledger, places.manifests);
+  const holds = holdsInForce(await readLocalHolds(places.holds), state.switches, Date.now());
+  const open = (await new Records(places.records).list()).filter(({ phase }) => phase === "record");
+  if (given.json) {
+    process.stdout.write(`${JSON.stringify({ alive, status: kept, holds, unconfirmed: open.length })}\n`);
+    return alive && kept.convergence.error === null ? 0 : 1;
+  }
+  const lines = [
+    alive ? kept.line : `muster-agent does not run${kept === null ? "" : `; when it ran: ${kept.line}`}`,
+  ];
+  if (!alive && state.in_force !== null)
+    lines.push(`generation   ${state.in_force.generation}, signed by ${state.in_force.by}`);
+  if (alive) {
+    const { convergence } = kept;
+    for (const trouble of convergence.troubles) lines.push(`failed       ${trouble.ref}: ${trouble.what}`);
+    for (const drift of convergence.drift)
+      lines.push(`drift        ${drift.ref} ${drift.what}: ${drift.action}`);
+    if (convergence.undo_at !== null)
+      lines.push(
+        `unconfirmed  taken back at ${new Date(convergence.undo_at).toISOString()} unless it stays good`,
+      );
+  }
+  for (const hold of holds)
+    lines.push(`hold         ${hold.ref ?? "the whole host"} ${heldWhy([hold], hold.ref ?? "")}`);
+  if (open.length > 0)
+    lines.push(`undo         ${open.length} unconfirmed change: muster-agent undo takes it back`);
+  process.stdout.write(`${lines.join("\n")}\n`);
+  return alive && kept.convergence.error === null ? 0 : 1;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it is there, and belongs to somebody else.
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * What an agent does first after it died or was restarted: every change that is not confirmed is taken back, what others took back meanwhile is
+ * told, and a confirmation that was under way is finished. Then the loop begins as always.
+ */
+import { FleetError } from "@muster/protocol/errors";
+import { splitRef } from "@muster/protocol/resources/index";
+import type { Armer } from "./arm.ts";
+import type { Events } from "./events.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Ports } from "./ports/index.ts";
+import { guardOf } from "./resources/guards.ts";
+import type { Records, Undone } from "./unconfirmed.ts";
+import { undoAll } from "./undo.ts";
+
+export const CRASHED = "the agent was gone before the change was confirmed";
+
+export async function recover(
+  records: Records,
+  armer: Armer,
+  ledger: Ledger,
+  events: Events,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const { id, phase } of await records.list()) {
+    if (phase !== "confirming") continue;
+    const record = await records.read(id, "confirming");
+    try {
+      await guardOf(splitRef(record.ref)).confirm(record.snapshot, ports, signal);
+      await records.remove(id);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      events.tell({
+        kind: "guard",
+        severity: "error",
+        what: `${record.ref} cannot be confirmed: ${error.message}`,
+        ref: record.ref,
+      });
+    }
+  }
+  for (const undone of await undoAll(records, CRASHED, ports, signal)) {
+    await armer.disarm(undone.record.id, signal);
+    await note(undone, ledger, events);
+    await records.remove(undone.record.id);
+  }
+}
+
+/** A change that was taken back because the agent died is tried once more; a second death, or anything else, is the change's own fault. */
+async function note(undone: Undone, ledger: Ledger, events: Events): Promise<void> {
+  const { record, why, error, at } = undone;
+  const before = ledger.state.undone[record.ref];
+  if (record.spec_hash !== null) {
+    const again = before?.spec_hash === record.spec_hash && before.crashed;
+    const crashed = why === CRASHED && !again;
+    const entry = { spec_hash: record.spec_hash, why: why.slice(0, 2_000), at, crashed };
+    await ledger.update({ undone: { ...ledger.state.undone, [record.ref]: entry } });
+  }
+  const after = error === null ? "it is as before" : `TAKING IT BACK FAILED: ${error}`;
+  events.tell({
+    at,
+    kind: "guard",
+    severity: "error",
+    what: `${record.ref} was undone: ${why}; ${after}`,
+    ref: record.ref,
+  });
+}

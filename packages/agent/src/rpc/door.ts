@@ -1,0 +1,18 @@
+/** What the handlers of RPC methods may use. */
+import type { BgpCollector } from "../collectors/bgp.ts";
+import type { HealthCollector } from "../collectors/health.ts";
+import type { Ledger } from "../ledger.ts";
+import type { Ports } from "../ports/index.ts";
+import type { Reconciler } from "../reconcile.ts";
+import type { Standing } from "../standing.ts";
+
+export type RpcDoor = {
+  readonly ports: Ports;
+  readonly ledger: Ledger;
+  readonly reconciler: Reconciler;
+  readonly standing: Standing;
+  readonly health: HealthCollector;
+  readonly bgp: BgpCollector;
+  readonly agent_version: string;
+  readonly os: string;
+};

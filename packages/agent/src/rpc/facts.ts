@@ -1,0 +1,65 @@
+/** RPC `facts`: what the server is. Read anew at each call. */
+import { readFile } from "node:fs/promises";
+import { arch, cpus, hostname, networkInterfaces, release, totalmem, uptime } from "node:os";
+import type { Call } from "@muster/ports/dispatch";
+import type { RpcReply } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { RpcDoor } from "./door.ts";
+
+const COMMAND_MS = 3_000;
+
+export const facts =
+  (door: RpcDoor) =>
+  async (_: unknown, call: Call): Promise<RpcReply<"facts">> => {
+    const { ports, ledger } = door;
+    const { in_force } = ledger.state;
+    const content = in_force === null ? null : (await ledger.manifest(in_force)).content;
+    return {
+      hostname: hostname(),
+      os: door.os,
+      kernel: release(),
+      arch: arch(),
+      virtual: await virtual(door, call.signal),
+      cpu: cpus()[0]?.model ?? "",
+      cores: cpus().length,
+      memory_bytes: totalmem(),
+      boot_at: Math.round(ports.now() - uptime() * 1_000),
+      addresses: Object.entries(networkInterfaces()).flatMap(([name, list]) =>
+        (list ?? []).filter(({ internal }) => !internal).map(({ address }) => ({ interface: name, address })),
+      ),
+      bird: await known(() => ports.routing.version(call.signal)),
+      agent_version: door.agent_version,
+      groups: content?.groups ?? [],
+      labels: content?.labels ?? {},
+    };
+  };
+
+/** systemd-detect-virt(1) prints `none` and ends with 1 on bare metal. */
+async function virtual(door: RpcDoor, signal: AbortSignal): Promise<string | null> {
+  const found = await known(() =>
+    door.ports.run("systemd-detect-virt", [], { timeout_ms: COMMAND_MS }, signal),
+  );
+  const word = found?.stdout.trim() ?? "";
+  return word === "" || word === "none" ? null : word;
+}
+
+/** A fact that the host cannot tell is null, and the rest is told. */
+async function known<T>(read: () => Promise<T>): Promise<T | null> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    return null;
+  }
+}
+
+/** The name of the operating system, from os-release(5). */
+export async function operatingSystem(): Promise<string> {
+  try {
+    const text = await readFile("/etc/os-release", "utf8");
+    return /^PRETTY_NAME="?([^"\n]+)"?$/m.exec(text)?.[1] ?? "Linux";
+  } catch {
+    // A system without the file is still one.
+    return "Linux";
+  }
+}

@@ -1,0 +1,29 @@
+/** The handlers of the RPC table: one that protocol has and this lacks is a compile error. */
+import type { Handlers } from "@muster/ports/dispatch";
+import type { RPC } from "@muster/protocol";
+import { bgp } from "./bgp.ts";
+import type { RpcDoor } from "./door.ts";
+import { facts } from "./facts.ts";
+import { health } from "./health.ts";
+import { ping } from "./ping.ts";
+import { plan } from "./plan.ts";
+import { reconcile } from "./reconcile.ts";
+import { returnTo } from "./return.ts";
+import { status } from "./status.ts";
+import { throwSwitch } from "./switch.ts";
+
+export type { RpcDoor } from "./door.ts";
+
+export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
+  return {
+    ping: ping(door),
+    facts: facts(door),
+    health: health(door),
+    bgp: bgp(door),
+    plan: plan(door),
+    reconcile: reconcile(door),
+    return: returnTo(door),
+    status: status(door),
+    switch: throwSwitch(door),
+  };
+}

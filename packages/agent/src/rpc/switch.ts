@@ -1,0 +1,54 @@
+/** RPC `switch`: throws a switch that the manifest in force declares, within what it says of who and for how long. */
+import type { Call } from "@muster/ports/dispatch";
+import { permits, type RpcReply, type RpcRequest, type ThrownSwitch } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { RpcDoor } from "./door.ts";
+
+const LIMIT = 256;
+
+export const throwSwitch =
+  (door: RpcDoor) =>
+  async (request: RpcRequest<"switch">, call: Call): Promise<RpcReply<"switch">> => {
+    const { ledger, ports, reconciler } = door;
+    const { principal } = call;
+    if (principal === null) throw new FleetError("UNSIGNED", "a switch needs a signer");
+    if (request.name === "drain") throw new FleetError("UNSUPPORTED", "this agent cannot drain yet");
+    const { in_force } = ledger.state;
+    if (in_force === null)
+      throw new FleetError("NOT_FOUND", "no desired state is in force here, so it declares no switch");
+    const { content } = await ledger.manifest(in_force);
+    const declared = content.switches.find(({ name }) => name === request.name);
+    if (declared === undefined)
+      throw new FleetError("NOT_ALLOWED", `the manifest does not declare ${request.name}`);
+    if (!permits(declared.by, principal.rank))
+      throw new FleetError(
+        "NOT_ALLOWED",
+        `${request.name} needs ${declared.by}, ${principal.name} is ${principal.rank}`,
+      );
+    const { longest_ms } = declared;
+    if (request.on && longest_ms > 0 && (request.for_ms === null || request.for_ms > longest_ms))
+      throw new FleetError(
+        "NOT_ALLOWED",
+        `${request.name} for at most ${Math.round(longest_ms / 3_600_000)} h`,
+      );
+    const now_ms = ports.now();
+    const others = ledger.state.switches.filter(
+      (each) =>
+        (each.name !== request.name || each.resource !== request.resource) &&
+        (each.until === null || each.until > now_ms),
+    );
+    const thrown: ThrownSwitch = {
+      name: request.name,
+      on: true,
+      ...(request.resource === undefined ? {} : { resource: request.resource }),
+      why: request.why,
+      by: principal.name,
+      at: now_ms,
+      until: request.for_ms === null ? null : now_ms + request.for_ms,
+    };
+    const switches = request.on ? [...others, thrown] : others;
+    if (switches.length > LIMIT) throw new FleetError("TOO_LARGE", `${LIMIT} switches are thrown already`);
+    await ledger.update({ switches });
+    reconciler.bell.ring();
+    return { thrown: switches };
+  };

@@ -1,0 +1,317 @@
+/** The composition root of the agent: builds the ports, hands them to the parts, starts the loops. No decision is made here. */
+import type { Bus } from "@muster/ports/bus";
+import { serve } from "@muster/ports/dispatch";
+import { type Log, openLog } from "@muster/ports/log";
+import { Bird, RPC, subjects } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { type Armer, createArmer } from "./arm.ts";
+import { installService, installSsh } from "./certificates.ts";
+import { createBgp } from "./collectors/bgp.ts";
+import { createHealth } from "./collectors/health.ts";
+import { collect } from "./collectors/index.ts";
+import { type AgentConfig, type Places, placesOf } from "./config.ts";
+import { CredentialStore } from "./credentials.ts";
+import { enrol } from "./enrolment.ts";
+import { openEvents } from "./events.ts";
+import { openIdentity } from "./identity.ts";
+import { Intake } from "./intake.ts";
+import { Ledger } from "./ledger.ts";
+import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
+import { judgeCall, judgeManifest } from "./policy.ts";
+import { createFiles, createRouting, createRun, createSystemd, type Ports } from "./ports/index.ts";
+import { Reconciler } from "./reconcile.ts";
+import { recover } from "./recover.ts";
+import { renewLoop } from "./renewal.ts";
+import { type Connected, report } from "./reporter.ts";
+import { operatingSystem } from "./rpc/facts.ts";
+import { handlersOf } from "./rpc/index.ts";
+import { Standing } from "./standing.ts";
+import { Trust } from "./trust.ts";
+import { Records } from "./unconfirmed.ts";
+import { AGENT_VERSION } from "./version.ts";
+import { Bell, pause } from "./wait.ts";
+
+const WATCHDOG_PERIOD_MS = 30_000;
+const BIRD_PROGRAM = "/usr/sbin/bird";
+
+/** The ports of this host, below the configured prefix. */
+export function buildPorts(config: AgentConfig, signal: AbortSignal): Ports {
+  const run = createRun();
+  const files = createFiles(config.prefix);
+  const marker = config.prefix === "" ? {} : { marker: files.real("/run/systemd/system") };
+  return {
+    files,
+    run,
+    systemd: createSystemd(run, marker),
+    routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
+    now: Date.now,
+  };
+}
+
+export type Base = {
+  readonly config: AgentConfig;
+  readonly places: Places;
+  readonly ports: Ports;
+  readonly records: Records;
+  readonly armer: Armer;
+  readonly log: Log;
+};
+
+/** What local commands and the daemon have in common. */
+export function buildBase(config: AgentConfig, config_file: string, signal: AbortSignal): Base {
+  const log = openLog({ name: "muster-agent", level: config.log_level });
+  const places = placesOf(config, config_file);
+  const ports = buildPorts(config, signal);
+  return {
+    config,
+    places,
+    ports,
+    records: new Records(places.records),
+    armer: createArmer(ports.systemd, config_file, log),
+    log,
+  };
+}
+
+/** Runs the agent until the signal aborts. Errors: FAILED, INVALID when its own keys cannot be read; a mistake in the program. */
+export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
+  const { config, places, ports, records, armer, log } = base;
+  const standing = new Standing(AGENT_VERSION, ports.now);
+  const [identity, trust, credentials, ledger, os] = await Promise.all([
+    openIdentity(places.keys, places.ssh_host_key),
+    Trust.open(places.trust, log),
+    CredentialStore.open(places.credentials),
+    Ledger.open(places.ledger, places.manifests),
+    operatingSystem(),
+  ]);
+  let connected: Connected | null = null;
+  const where = () => connected;
+  const events = await openEvents({ log: places.events, spool: places.spool }, where, log, ports.now);
+  if (ledger.damaged !== null)
+    events.tell({
+      kind: "convergence",
+      severity: "error",
+      what: `the ledger was damaged: ${ledger.damaged}`,
+    });
+  standing.set({ id: identity.id, host: credentials.kept?.host ?? null });
+  const certificates = () => standing.converge({ certificates: credentials.expiries() });
+  certificates();
+
+  await recover(records, armer, ledger, events, ports, signal);
+
+  const link: LinkDoor = {
+    identity,
+    credentials,
+    trust,
+    root_ca_file: places.root_ca,
+    desired_period_ms: config.desired_period_ms,
+    log,
+    offerManifest: (message) => intake.offer({ headers: message.headers, body: message.body }),
+    broker: (why) => standing.set({ broker: why }),
+    refused: () => reenrol.ring(),
+  };
+  const reconciler = new Reconciler({
+    ledger,
+    ports,
+    events,
+    standing,
+    holds_file: places.holds,
+    observe_period_ms: config.observe_period_ms,
+    log,
+    watched: () => ["ssh", "the default route", ...(connected === null ? [] : ["a new bus connection"])],
+    guarded: {
+      records,
+      probes: {
+        ssh_port: config.ssh_port,
+        bus: (life) => (connected === null ? Promise.resolve(false) : newConnectionWorks(link, life)),
+      },
+      settle_ms: config.settle_ms,
+      seen: (path) => (path.startsWith(config.prefix) ? path.slice(config.prefix.length) : path),
+      ...armer,
+      unconfirmed: (_ref, undo_at, failures) =>
+        undo_at === null
+          ? standing.converge({ undo_at: null })
+          : standing.converge({ state: "unconfirmed", undo_at, detail: failures.join("; ").slice(0, 4_000) }),
+    },
+  });
+  const groups = async () => {
+    const { in_force } = ledger.state;
+    return in_force === null ? null : (await ledger.manifest(in_force)).content;
+  };
+  let standing_content: { groups: readonly string[]; labels: Readonly<Record<string, string>> } | null =
+    await groups();
+  const intake = new Intake({
+    ledger,
+    verifier: () => trust.verifier,
+    target: () => (trust.bundle === null ? null : { fleet: trust.bundle.fleet, id: identity.id }),
+    now: ports.now,
+    judge(opened) {
+      const { content } = opened.manifest;
+      const refs = content.resources.map(({ kind, name }) => `${kind}/${name}`);
+      const own = standing_content?.groups ?? content.groups;
+      if (trust.bundle !== null) judgeManifest(trust.bundle.policy, opened.by, own, refs);
+    },
+    accepted(opened) {
+      standing_content = opened.manifest.content;
+      reconciler.bell.ring();
+    },
+    refused: (error) => reconciler.refuse(error),
+  });
+  ports.files.watch(
+    [places.holds.slice(config.prefix.length)],
+    {
+      changed: () => reconciler.bell.ring(),
+      failed: (error) => log.warn({ err: error }, "holds are seen late"),
+    },
+    signal,
+  );
+
+  const health = createHealth(ports);
+  const bgp = createBgp(ports, () => {
+    const entry = ledger.state.resources["bird/main"];
+    const spec = Bird.safeParse(entry?.resource.kind === "bird" ? entry.resource.spec : null);
+    return spec.success ? spec.data : null;
+  });
+  const reenrol = new Bell();
+  const enrolment = {
+    config,
+    places,
+    identity,
+    trust,
+    credentials,
+    os,
+    agent_version: AGENT_VERSION,
+    log,
+    now: ports.now,
+    say: (text: string) => standing.set({ enrolment: text }),
+  };
+  const install = async () => {
+    const kept = credentials.kept;
+    if (kept === null) return;
+    certificates();
+    await installService(kept, identity, trust.bundle, places);
+    try {
+      const done = await installSsh(kept, config, ports, signal);
+      if (done !== null) log.info({}, `ssh host certificate: ${done}`);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      events.tell({
+        kind: "credentials",
+        severity: "error",
+        what: `the ssh host certificate: ${error.message}`,
+      });
+    }
+  };
+
+  /** Whatever happens to credentials: without usable ones, enrol; with them, connect and serve. */
+  const onTheBus = async () => {
+    if (!credentials.usable(ports.now()) || trust.bundle === null) {
+      if ((await enrol(enrolment, signal)) === null) return;
+      events.tell({
+        kind: "enrolment",
+        severity: "info",
+        what: `enrolled as ${credentials.kept?.host ?? "?"}`,
+      });
+    }
+    const host = credentials.kept?.host ?? "";
+    standing.set({ enrolment: null, host });
+    const installing = install();
+    const bus = await openLink(link, host, signal);
+    connected = { bus, id: identity.id, host };
+    serveRpc(bus);
+    reconciler.bell.ring();
+    await Promise.all([
+      installing,
+      follow(bus, link, signal),
+      renewLoop({ bus, identity, credentials, events, log, now: ports.now, renewed: install }, signal),
+    ]);
+  };
+
+  const serveRpc = (bus: Bus) =>
+    serve(
+      {
+        bus,
+        table: RPC,
+        handlers: handlersOf({
+          ports,
+          ledger,
+          reconciler,
+          standing,
+          health,
+          bgp,
+          agent_version: AGENT_VERSION,
+          os,
+        }),
+        routes: [
+          { pattern: `rpc.${identity.id}.*`, logical: (method) => subjects.rpc(identity.id, method) },
+          { pattern: "rpc.all.*", logical: (method) => subjects.rpcAll(method) },
+        ],
+        verifier: () => trust.verifier,
+        now: ports.now,
+        self: () => ({
+          id: identity.id,
+          groups: standing_content?.groups ?? [],
+          labels: standing_content?.labels ?? {},
+        }),
+        policy: (principal, method) => {
+          if (trust.bundle !== null)
+            judgeCall(trust.bundle.policy, principal, method, standing_content?.groups ?? []);
+          if (principal.kit)
+            events.tell({
+              kind: "kit",
+              severity: "error",
+              what: `${method} with the recovery kit by ${principal.name}`,
+              by: principal.name,
+            });
+        },
+        on_done: ({ method, by, error, took_ms }) => {
+          const fields = { method, by, took_ms: Math.round(took_ms) };
+          if (error === null) log.debug(fields, "rpc");
+          else if (error instanceof FleetError)
+            log.info({ ...fields, code: error.code }, `rpc refused: ${error.message}`);
+          else log.error({ ...fields, err: error }, "a mistake in an rpc handler");
+        },
+      },
+      signal,
+    );
+
+  /** The broker no longer takes our JWT: back by the bound key. The link dials on with whatever is newest. */
+  const comeBack = async () => {
+    while (!signal.aborted) {
+      await reenrol.rung(3_600_000, signal);
+      if (signal.aborted || connected === null || connected.bus.connected) continue;
+      if ((await enrol(enrolment, signal)) === null) return;
+      standing.set({ enrolment: null });
+      await install();
+      events.tell({
+        kind: "credentials",
+        severity: "warning",
+        what: "the broker no longer took the bus credential; it was given anew",
+      });
+      await connected.bus.reconnect();
+    }
+  };
+
+  await ports.systemd.notify({ ready: true });
+  await Promise.all([
+    reconciler.run(signal),
+    events.run(signal),
+    report(
+      standing,
+      where,
+      { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
+      signal,
+    ),
+    collect({ health, bgp, events, log, where }, signal),
+    watchdog(ports, signal),
+    onTheBus(),
+    comeBack(),
+  ]);
+}
+
+/** systemd restarts an agent whose event loop stands still. */
+async function watchdog(ports: Ports, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await ports.systemd.notify({ watchdog: true });
+    await pause(WATCHDOG_PERIOD_MS, signal);
+  }
+}
