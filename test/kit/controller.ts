@@ -28,7 +28,11 @@ export async function startController(fleet: TestFleet): Promise<TestController>
   const life = new AbortController();
   const issuer = memoryIssuer(fleet);
   const to = process.env.MUSTER_TEST_LOG;
-  const log = openLog({ name: "controller", level: to === undefined ? "silent" : "debug", ...(to ? { to } : {}) });
+  const log = openLog({
+    name: "controller",
+    level: to === undefined ? "silent" : "debug",
+    ...(to ? { to } : {}),
+  });
   const config = await controllerConfig(fleet);
   let running: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {

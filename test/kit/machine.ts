@@ -29,7 +29,10 @@ export type Machine = {
   readonly csr: string;
 };
 
-export async function makeMachine(name: string, given: { nkey?: Nkey; ssh?: KeyObject } = {}): Promise<Machine> {
+export async function makeMachine(
+  name: string,
+  given: { nkey?: Nkey; ssh?: KeyObject } = {},
+): Promise<Machine> {
   const tls = makeKey("p256");
   const ssh = given.ssh ?? generateKeyPairSync("ed25519").privateKey;
   return {
@@ -64,7 +67,13 @@ export function claimOf(machine: Machine, nonce: string, joining?: string): Clai
     curve: machine.curve.public,
     ssh_public_key: machine.ssh_public_key,
     csr: machine.csr,
-    facts: { hostname: machine.name, os: "Debian 12", kernel: "6.1", agent_version: "0.1.0", addresses: ["::1"] },
+    facts: {
+      hostname: machine.name,
+      os: "Debian 12",
+      kernel: "6.1",
+      agent_version: "0.1.0",
+      addresses: ["::1"],
+    },
   };
 }
 

@@ -26,7 +26,8 @@ const base: Release = {
   },
   not_after: NOW + 1_000,
 };
-const record = (name: string, id: string, state: HostRecord["state"] = "enrolled") => ({ name, id, state }) as HostRecord;
+const record = (name: string, id: string, state: HostRecord["state"] = "enrolled") =>
+  ({ name, id, state }) as HostRecord;
 const staged: Record<string, Staged> = {
   a: { host: "a", generation: 7, content_hash: HASH, return_to: null },
   b: { host: "b", generation: 7, content_hash: HASH, return_to: HASH },
@@ -42,7 +43,8 @@ function refused(work: () => void): string {
   }
   return "taken";
 }
-const check = (change: Partial<Release>, rollout = ID) => refused(() => checkRelease({ ...base, ...change }, rollout, "lab", NOW));
+const check = (change: Partial<Release>, rollout = ID) =>
+  refused(() => checkRelease({ ...base, ...change }, rollout, "lab", NOW));
 const hosts = (r: Record<string, HostRecord>, s: Record<string, Staged>) =>
   refused(() =>
     checkHosts(
@@ -56,7 +58,10 @@ suite("apply: what is checked", (test) => {
   test("takes what is right", () => {
     assert.is(check({}), "taken");
     assert.is(hosts(records, staged), "taken");
-    assert.is(refused(() => checkFree(base, [])), "taken");
+    assert.is(
+      refused(() => checkFree(base, [])),
+      "taken",
+    );
   });
   test("the release in itself", () => {
     assert.match(check({}, "d".repeat(32)), /^WRONG_TARGET/);
@@ -81,13 +86,25 @@ suite("apply: what is checked", (test) => {
       { ...b, generation: 6 },
       { ...b, host: "a" },
     ])
-      assert.match(hosts(records, { a, b: wrong }), /^INVALID what is staged is not what the release names: b/);
+      assert.match(
+        hosts(records, { a, b: wrong }),
+        /^INVALID what is staged is not what the release names: b/,
+      );
   });
   test("against what runs", () => {
     const running = beginRollout({ ...base, id: "d".repeat(32), generation: 6 }, "bob", NOW);
-    assert.match(refused(() => checkFree(base, [running])), /^ROLLOUT_BUSY generation 6 by bob: a, b/);
-    assert.is(refused(() => checkFree(base, [abort(running, "bob", NOW)])), "taken");
+    assert.match(
+      refused(() => checkFree(base, [running])),
+      /^ROLLOUT_BUSY generation 6 by bob: a, b/,
+    );
+    assert.is(
+      refused(() => checkFree(base, [abort(running, "bob", NOW)])),
+      "taken",
+    );
     const elsewhere = { ...running, hosts: { z: running.hosts.a ?? assert.unreachable() } };
-    assert.is(refused(() => checkFree(base, [elsewhere as typeof running])), "taken");
+    assert.is(
+      refused(() => checkFree(base, [elsewhere as typeof running])),
+      "taken",
+    );
   });
 });

@@ -18,7 +18,7 @@ import {
   writeJoinString,
 } from "@muster/protocol";
 import * as assert from "uvu/assert";
-import { type TestController, startController } from "../../../kit/controller.ts";
+import { startController, type TestController } from "../../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../../kit/fleet.ts";
 import { claimOf, enrol, hello, joinWith, type Machine, makeMachine, proved } from "../../../kit/machine.ts";
 import type { Person } from "../../../kit/people.ts";
@@ -89,7 +89,10 @@ suite(
       assert.is(claims.name, name);
       assert.is(claims.sub, machine.nkey.public);
       const kept = await record(name);
-      assert.equal([kept?.id, kept?.groups, kept?.enrolled_by, kept?.recoveries], [machine.nkey.public, ["core"], "alice", 0]);
+      assert.equal(
+        [kept?.id, kept?.groups, kept?.enrolled_by, kept?.recoveries],
+        [machine.nkey.public, ["core"], "alice", 0],
+      );
 
       const other = await makeMachine("whatever");
       assert.is(refusal(await enrol(bus, other, joining)), "JOIN_USED");
@@ -106,7 +109,9 @@ suite(
       const foreign = await makeMachine("x");
       const refused = await agent.bus.request(
         `host.${machine.nkey.public}.renew`,
-        Buffer.from(JSON.stringify({ v: 1, what: ["ssh_certificate"], ssh_public_key: foreign.ssh_public_key })),
+        Buffer.from(
+          JSON.stringify({ v: 1, what: ["ssh_certificate"], ssh_public_key: foreign.ssh_public_key }),
+        ),
         { timeout_ms: 2_000 },
       );
       assert.is(JSON.parse(Buffer.from(refused.body).toString()).error.code, "NOT_ALLOWED");
@@ -122,14 +127,18 @@ suite(
     });
 
     const refused: Record<string, [string, (machine: Machine) => Promise<JoinReply>]> = {
-      "an expired string": ["JOIN_EXPIRED", (m) => enrol(bus, m, string({ name: m.name, not_after: Date.now() - 1 }))],
+      "an expired string": [
+        "JOIN_EXPIRED",
+        (m) => enrol(bus, m, string({ name: m.name, not_after: Date.now() - 1 })),
+      ],
       "a string of a viewer": [
         "JOIN_FORGED",
         async (m) => enrol(bus, m, string({ name: m.name }, await fleet.person("eve", "viewer"))),
       ],
       "a string of a controller": [
         "JOIN_FORGED",
-        async (m) => enrol(bus, m, string({ name: m.name }, await fleet.controllers.person("c", "controller"))),
+        async (m) =>
+          enrol(bus, m, string({ name: m.name }, await fleet.controllers.person("c", "controller"))),
       ],
       "a string that was altered": [
         "JOIN_FORGED",
@@ -139,7 +148,10 @@ suite(
           return enrol(bus, m, `${version}.${body}.${headers}`);
         },
       ],
-      "a string of another fleet": ["JOIN_FORGED", (m) => enrol(bus, m, string({ name: m.name, fleet: "other" }))],
+      "a string of another fleet": [
+        "JOIN_FORGED",
+        (m) => enrol(bus, m, string({ name: m.name, fleet: "other" })),
+      ],
       "a string for another network": [
         "JOIN_NETWORK",
         (m) => enrol(bus, m, string({ name: m.name, networks: ["10.0.0.0/8", "2001:db8::/32"] })),
@@ -159,11 +171,18 @@ suite(
           return joinWith(bus, m, proved(m, claimOf(m, nonce)));
         },
       ],
-      "an nkey that did not sign": ["BAD_PROOF", (m) => withProof(m, "id", (other, text) => sign(null, text, other.nkey.key))],
-      "an ssh key that did not sign": ["BAD_PROOF", (m) => withProof(m, "ssh", (other, text) => sign(null, text, other.ssh))],
+      "an nkey that did not sign": [
+        "BAD_PROOF",
+        (m) => withProof(m, "id", (other, text) => sign(null, text, other.nkey.key)),
+      ],
+      "an ssh key that did not sign": [
+        "BAD_PROOF",
+        (m) => withProof(m, "ssh", (other, text) => sign(null, text, other.ssh)),
+      ],
       "a TLS key that did not sign": [
         "BAD_PROOF",
-        (m) => withProof(m, "tls", (other, text) => sign("sha256", text, createPrivateKey(other.tls.private_pem))),
+        (m) =>
+          withProof(m, "tls", (other, text) => sign("sha256", text, createPrivateKey(other.tls.private_pem))),
       ],
     };
     const withProof = async (
@@ -194,7 +213,9 @@ suite(
       assert.is(refusal(await enrol(bus, thief, string({ name }))), "NAME_TAKEN");
       assert.is(refusal(await enrol(bus, thief)), "NAME_TAKEN");
       const { events } = await callController(await caller(alice), "events", { since: null, limit: 100 });
-      assert.ok(events.some(({ event }) => event.severity === "error" && event.what.includes(`calls itself ${name}`)));
+      assert.ok(
+        events.some(({ event }) => event.severity === "error" && event.what.includes(`calls itself ${name}`)),
+      );
 
       for (let time = 1; time <= 10; time++) {
         assert.is(refusal(await enrol(bus, machine)), "admitted", `time ${time}`);
@@ -213,7 +234,10 @@ suite(
       const first = await enrol(bus, machine);
       assert.is(first.status, "pending");
       assert.is((await enrol(bus, machine)).status, "pending");
-      const fingerprint = enrolmentFingerprint({ id: machine.nkey.public, ssh_public_key: machine.ssh_public_key });
+      const fingerprint = enrolmentFingerprint({
+        id: machine.nkey.public,
+        ssh_public_key: machine.ssh_public_key,
+      });
       assert.is(first.status === "pending" && first.fingerprint, fingerprint);
       const ops = await caller(alice);
       const { waiting } = await callController(ops, "enrolments", {});
@@ -222,7 +246,10 @@ suite(
       assert.is(mine[0]?.from, "127.0.0.1");
 
       const name = unused();
-      assert.equal(await callController(ops, "approve", { fingerprint, name, groups: ["ixp"] }), { name, id: machine.nkey.public });
+      assert.equal(await callController(ops, "approve", { fingerprint, name, groups: ["ixp"] }), {
+        name,
+        id: machine.nkey.public,
+      });
       // The same nkey with another ssh key is not what was approved.
       const changed = await makeMachine(machine.name, { nkey: machine.nkey });
       assert.is((await enrol(bus, changed)).status, "pending");
@@ -247,7 +274,10 @@ suite(
       controller.issuer.down = new FleetError("VAULT_SEALED", "https://vault.inside:8200");
       const reply = await enrol(bus, machine, joining);
       controller.issuer.down = null;
-      assert.equal(reply.status === "refused" && reply.error, { code: "VAULT_SEALED", detail: "the controller cannot sign now" });
+      assert.equal(reply.status === "refused" && reply.error, {
+        code: "VAULT_SEALED",
+        detail: "the controller cannot sign now",
+      });
       assert.is(refusal(await enrol(bus, machine, joining)), "admitted");
     });
 
@@ -256,7 +286,9 @@ suite(
       const ask = async (person: Person, at_ms = Date.now(), subject = "enrol.access") => {
         const signed = seal(subject, Buffer.from(JSON.stringify({ id: machine.nkey.public })), person, at_ms);
         const body = { v: 1, curve: machine.curve.public, access: storeEnvelope(signed) };
-        const answer = await bus.request("enrol.access", Buffer.from(JSON.stringify(body)), { timeout_ms: 2_000 });
+        const answer = await bus.request("enrol.access", Buffer.from(JSON.stringify(body)), {
+          timeout_ms: 2_000,
+        });
         const { from, box } = parseJson(SealedReply, answer.body, "sealed");
         return parseJson(AccessReply, openSealed(from, Buffer.from(box, "base64"), machine.curve), "access");
       };
@@ -283,7 +315,9 @@ suite(
       const machines = await Promise.all(Array.from({ length: 200 }, () => makeMachine(unused())));
       const strings = machines.map((machine) => string({ name: machine.name }));
       const began = performance.now();
-      const replies = await Promise.all(machines.map((machine, index) => enrol(bus, machine, strings[index])));
+      const replies = await Promise.all(
+        machines.map((machine, index) => enrol(bus, machine, strings[index])),
+      );
       const per_s = Math.round((machines.length * 1_000) / (performance.now() - began));
       assert.ok(replies.every((reply) => reply.status === "admitted"));
       console.log(`  ${per_s} enrolments/s, machines and controller in one process`);

@@ -21,7 +21,9 @@ function release(waves: string[][], more: Partial<Release> = {}): Release {
     waves,
     gate: { wave_timeout_ms: 60_000, max_failed: 0 },
     never_together: [],
-    hosts: Object.fromEntries(waves.flat().map((name) => [name, { id: `U${name}`, content_hash: HASH, return_to: OLD }])),
+    hosts: Object.fromEntries(
+      waves.flat().map((name) => [name, { id: `U${name}`, content_hash: HASH, return_to: OLD }]),
+    ),
     not_after: T0 + 3_600_000,
     ...more,
   };
@@ -47,8 +49,20 @@ function play(rules: Release) {
       return state;
     },
     of: (name: string) => state.hosts[name]?.state,
-    says(name: string, said: Partial<NonNullable<HostFact["convergence"]>>, at: number, fact: Partial<HostFact> = {}) {
-      const convergence = { state: "converged" as const, generation: 44, content_hash: HASH, release: ID, detail: "", ...said };
+    says(
+      name: string,
+      said: Partial<NonNullable<HostFact["convergence"]>>,
+      at: number,
+      fact: Partial<HostFact> = {},
+    ) {
+      const convergence = {
+        state: "converged" as const,
+        generation: 44,
+        content_hash: HASH,
+        release: ID,
+        detail: "",
+        ...said,
+      };
       facts.set(name, { heard_at: at, changed_at: at, convergence, unpublishable: null, ...fact });
     },
     silent: (name: string) => facts.set(name, { ...alive, heard_at: T0 - 60_000 }),
@@ -183,7 +197,14 @@ suite("rollout: the state machine", (test) => {
   });
 
   test("hosts of one failure domain go one after another, the rest of the wave beside them", () => {
-    const game = play(release([["a", "b", "c", "d"]], { never_together: [["a", "b"], ["b", "c"]] }));
+    const game = play(
+      release([["a", "b", "c", "d"]], {
+        never_together: [
+          ["a", "b"],
+          ["b", "c"],
+        ],
+      }),
+    );
     assert.equal(game.at(T0).publish, ["a", "c", "d"]);
     game.says("a", {}, T0 + 10);
     assert.equal(game.at(T0 + 10).publish, []);
@@ -194,8 +215,16 @@ suite("rollout: the state machine", (test) => {
   test("a manifest that cannot be published is a failure with its reason", () => {
     const game = play(release([["a"]]));
     game.at(T0);
-    game.facts.set("a", { heard_at: T0, changed_at: null, convergence: null, unpublishable: "its manifest is gone" });
-    assert.equal([game.at(T0 + 10).state.state, game.state.hosts.a?.detail], ["failed", "its manifest is gone"]);
+    game.facts.set("a", {
+      heard_at: T0,
+      changed_at: null,
+      convergence: null,
+      unpublishable: "its manifest is gone",
+    });
+    assert.equal(
+      [game.at(T0 + 10).state.state, game.state.hosts.a?.detail],
+      ["failed", "its manifest is gone"],
+    );
   });
 
   test("a lapsed release goes no further", () => {
@@ -213,7 +242,10 @@ suite("rollout: the state machine", (test) => {
     game.abort(T0 + 5);
     game.says("a", {}, T0 + 10);
     const after = game.at(T0 + 10);
-    assert.equal([after.publish, after.state.state, after.state.detail], [[], "aborted", "aborted by bob; not begun: b"]);
+    assert.equal(
+      [after.publish, after.state.state, after.state.detail],
+      [[], "aborted", "aborted by bob; not begun: b"],
+    );
     game.abort(T0 + 20);
     assert.is(game.state.ended_at, T0 + 5);
   });
