@@ -29,15 +29,17 @@ export function createAccounts(prefix: string): Accounts {
     const known = tables.get(path);
     if (known?.stamp === stamp) return known;
     const read = stamp === "" ? "" : await readFile(prefix + path, "utf8");
-    // The one account that exists everywhere, also below a prefix without these files.
-    const ids = new Map([["root", 0]]);
-    const names = new Map([[0, "root"]]);
+    const ids = new Map<string, number>();
+    const names = new Map<number, string>();
     for (const line of read.split("\n")) {
       const [name = "", , id = ""] = line.split(":");
       if (!/^\d+$/.test(id)) continue;
-      ids.set(name, Number(id));
-      if (!names.has(Number(id)) || Number(id) === 0) names.set(Number(id), name);
+      if (!ids.has(name)) ids.set(name, Number(id));
+      if (!names.has(Number(id))) names.set(Number(id), name);
     }
+    // The one account that exists everywhere, also below a prefix without these files.
+    if (!ids.has("root")) ids.set("root", 0);
+    if (!names.has(0)) names.set(0, "root");
     const fresh = { stamp, ids, names };
     tables.set(path, fresh);
     return fresh;

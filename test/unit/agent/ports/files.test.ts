@@ -1,0 +1,156 @@
+/** The files port on a real directory: what it writes, what it refuses, what it sees change. */
+import { execFileSync } from "node:child_process";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createFiles, type Files } from "@muster/agent/ports/files";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { suite } from "../../../kit/suite.ts";
+import { hostPrefix, type Prefix } from "../resources/private-bird.ts";
+
+const ROOT = { owner: "root", group: "root", mode: "0640" };
+
+async function refusal(work: Promise<unknown>): Promise<FleetError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof FleetError) return error;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+suite("files port", (test) => {
+  let prefix: Prefix;
+  let files: Files;
+  const at = (path: string) => join(prefix.path, path);
+
+  test.before(async () => {
+    prefix = await hostPrefix();
+    files = createFiles(prefix.path);
+  });
+  test.after(() => prefix.release());
+
+  test("replaces whole, with attributes, and shows the candidate before", async () => {
+    writeFileSync(at("srv/a"), "old");
+    const inode = statSync(at("srv/a")).ino;
+    await files.replace("/srv/a", Buffer.from("new"), ROOT, async (candidate) => {
+      assert.is(readFileSync(candidate, "utf8"), "new");
+      assert.is(readFileSync(at("srv/a"), "utf8"), "old");
+    });
+    assert.is(readFileSync(at("srv/a"), "utf8"), "new");
+    assert.is.not(statSync(at("srv/a")).ino, inode);
+    const facts = await files.facts("/srv/a");
+    assert.is(`${facts?.type} ${facts?.owner}:${facts?.group} ${facts?.mode}`, "file root:root 0640");
+    assert.equal(readdirSync(at("srv")), ["a"]);
+  });
+
+  test("a candidate that is refused leaves everything as it was", async () => {
+    writeFileSync(at("srv/b"), "old");
+    const refused = files.replace("/srv/b", Buffer.from("bad"), ROOT, async () => {
+      throw new FleetError("COMMAND_FAILED", "no");
+    });
+    assert.is((await refusal(refused)).code, "COMMAND_FAILED");
+    assert.is(readFileSync(at("srv/b"), "utf8"), "old");
+    assert.equal(
+      readdirSync(at("srv")).filter((name) => name.startsWith(".")),
+      [],
+    );
+  });
+
+  test("two writers of one file take turns", async () => {
+    const texts = Array.from({ length: 20 }, (_, n) => `text ${n}`);
+    await Promise.all(texts.map((text) => files.replace("/srv/turns", Buffer.from(text), ROOT)));
+    assert.is(readFileSync(at("srv/turns"), "utf8"), "text 19");
+  });
+
+  test("refuses links, directories, missing directories and unknown accounts, with the reason", async () => {
+    symlinkSync("/etc/passwd", at("srv/link"));
+    const cases: [string, () => Promise<unknown>, RegExp][] = [
+      ["link", () => files.replace("/srv/link", Buffer.from("x"), ROOT), /is a link/],
+      ["directory", () => files.replace("/srv", Buffer.from("x"), ROOT), /is a directory/],
+      ["missing", () => files.replace("/nowhere/x", Buffer.from("x"), ROOT), /directory is not there/],
+      [
+        "owner",
+        () => files.replace("/srv/x", Buffer.from("x"), { ...ROOT, owner: "nobody-here" }),
+        /no user nobody-here/,
+      ],
+      ["link's mode", () => files.setAttributes("/srv/link", ROOT), /ELOOP|link/],
+      ["file as directory", () => files.makeDirectory("/srv/a", ROOT), /no directory/],
+      ["outside /proc/sys", () => files.writeKernel("/etc/passwd", "x"), /kernel/],
+    ];
+    for (const [what, work, reason] of cases) assert.match((await refusal(work())).detail, reason, what);
+    assert.not(readdirSync(at("srv")).includes("x"));
+  });
+
+  test("reads are bounded, and a fifo does not hang it", async () => {
+    writeFileSync(at("srv/large"), "x".repeat(1_000));
+    assert.is((await refusal(files.read("/srv/large", 999))).code, "TOO_LARGE");
+    assert.is((await files.read("/srv/large", 1_000))?.length, 1_000);
+    assert.is(await files.read("/srv/none", 10), null);
+    execFileSync("mkfifo", [at("srv/fifo")]);
+    assert.match((await refusal(files.read("/srv/fifo", 10))).detail, /no regular file/);
+  });
+
+  test("a path is resolved through links in its parents, and not out of the prefix", async () => {
+    mkdirSync(at("srv/real"), { recursive: true });
+    symlinkSync("real", at("srv/alias"));
+    assert.is(await files.resolve("/srv/alias/new/file"), "/srv/real/new/file");
+    symlinkSync("/usr", at("srv/out"));
+    assert.match((await refusal(files.resolve("/srv/out/x"))).detail, /leads out/);
+    assert.is(await createFiles("").resolve("/proc/self/nothing"), `/proc/${process.pid}/nothing`);
+  });
+
+  test("accounts are read again when they changed", async () => {
+    const uid = statSync(prefix.path).uid;
+    writeFileSync(at("etc/passwd"), `root:x:${uid}:0::/:/bin/sh\nalias:x:${uid}:0::/:/bin/sh\n`);
+    await files.replace("/srv/owned", Buffer.from("x"), { ...ROOT, owner: "alias" });
+    assert.is((await files.facts("/srv/owned"))?.type, "file");
+  });
+
+  test("sees files change, come, and come with a directory that was not there", async ({ signal }) => {
+    const seen: string[] = [];
+    const failed: unknown[] = [];
+    mkdirSync(at("srv/watched"));
+    files.watch(
+      ["/srv/watched/file", "/srv/later/deep/file"],
+      { changed: (path) => seen.push(path), failed: (error) => failed.push(error) },
+      signal,
+    );
+    const after = async (change: () => void) => {
+      seen.length = 0;
+      change();
+      for (let waited = 0; waited < 20 && seen.length === 0; waited += 1) await sleep(50);
+      await sleep(150);
+      return [...seen];
+    };
+    assert.equal(await after(() => writeFileSync(at("srv/watched/file"), "1")), ["/srv/watched/file"]);
+    const burst = await after(() => {
+      for (let n = 0; n < 50; n += 1) writeFileSync(at("srv/watched/file"), `${n}`);
+    });
+    assert.equal(burst, ["/srv/watched/file"]);
+    assert.equal(await after(() => writeFileSync(at("srv/watched/other"), "1")), []);
+    assert.ok(
+      (await after(() => mkdirSync(at("srv/later/deep"), { recursive: true }))).includes(
+        "/srv/later/deep/file",
+      ),
+    );
+    assert.equal(await after(() => writeFileSync(at("srv/later/deep/file"), "1")), ["/srv/later/deep/file"]);
+    // The directory goes and another takes its name: the old watch would be silent for ever.
+    assert.ok((await after(() => renameSync(at("srv/watched"), at("srv/away")))).length > 0);
+    await after(() => mkdirSync(at("srv/watched")));
+    assert.equal(await after(() => writeFileSync(at("srv/watched/file"), "again")), ["/srv/watched/file"]);
+    assert.ok((await after(() => rmSync(at("srv/watched"), { recursive: true }))).length > 0);
+    assert.equal(failed, []);
+  });
+});

@@ -1,0 +1,49 @@
+/** Programs: results, limits, no shell. */
+import { createRun } from "@muster/agent/ports/run";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { suite } from "../../../kit/suite.ts";
+
+const LIMIT = { timeout_ms: 5_000 };
+
+async function code(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof FleetError) return `${error.code} ${error.detail}`;
+    throw error;
+  }
+  return "no error";
+}
+
+suite("run port", (test) => {
+  const run = createRun();
+
+  test("gives code and both outputs, and hands input over", async ({ signal }) => {
+    const result = await run("sh", ["-c", "cat; echo bad >&2; exit 3"], { ...LIMIT, input: "in" }, signal);
+    assert.equal(result, { code: 3, stdout: "in", stderr: "bad\n" });
+  });
+
+  test("no shell reads the arguments, and the language is C", async ({ signal }) => {
+    assert.is((await run("echo", ["$(id)", "*"], LIMIT, signal)).stdout, "$(id) *\n");
+    assert.is((await run("sh", ["-c", "echo $LC_ALL"], LIMIT, signal)).stdout, "C\n");
+  });
+
+  test("what cannot be started, is late, says too much or is not wanted any more is an error", async ({
+    signal,
+  }) => {
+    assert.match(await code(run("/no/such/program", [], LIMIT, signal)), /^COMMAND_FAILED .*ENOENT/);
+    assert.match(
+      await code(run("sleep", ["5"], { timeout_ms: 100 }, signal)),
+      /^COMMAND_FAILED .*longer than 100 ms/,
+    );
+    assert.match(
+      await code(run("head", ["-c", "9000000", "/dev/zero"], LIMIT, signal)),
+      /^COMMAND_FAILED .*printed more/,
+    );
+    assert.match(await code(run("sh", ["-c", "kill -9 $$"], LIMIT, signal)), /^COMMAND_FAILED .*SIGKILL/);
+    const ending = AbortSignal.timeout(100);
+    assert.match(await code(run("sleep", ["5"], LIMIT, ending)), /^CANCELLED/);
+    assert.match(await code(run("sleep", ["5"], LIMIT, AbortSignal.abort())), /^CANCELLED/);
+  });
+});
