@@ -18,6 +18,9 @@ export type Parsed =
 
 type Values = Record<string, unknown>;
 
+const HELP = ["-h, --help", "what can be typed, with an example"] as const;
+const COMMON = "Options of every command:";
+
 /**
  * @param named the one command that was named, loaded; undefined when none was
  * @param others name and summary of every command, for the help
@@ -37,7 +40,7 @@ export async function parseWords(
   program
     .description("Runs a fleet of servers: what they should be, what they are, and what changed.")
     .version(version, "--version", "print the version")
-    .helpOption("-h, --help", "what can be typed, with an example")
+    .helpOption(...HELP)
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ writeOut: write, writeErr: write })
@@ -89,9 +92,9 @@ function addCommand(
   for (const [name, spec] of Object.entries(GLOBALS)) {
     const option = built.createOption(spec.flag, spec.help);
     option.attributeName = () => name;
-    option.helpGroup("Options of every command:");
-    built.addOption(option);
+    built.addOption(option.helpGroup(COMMON));
   }
+  built.addHelpOption(built.createOption(...HELP).helpGroup(COMMON));
   built.addHelpText("after", `\nExample:\n${command.example.trimEnd().replace(/^/gm, "  ")}`);
   for (const sub of command.subcommands ?? []) addCommand(built, sub, found);
   if (command.run !== undefined) {
