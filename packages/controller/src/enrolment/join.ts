@@ -54,8 +54,8 @@ export async function join(request: JoinRequest, from: string | null, ports: Joi
 async function joinOrThrow(request: JoinRequest, from: string | null, ports: JoinPorts): Promise<JoinReply> {
   const { claim } = request;
   const { tickets, waiting, records, fleet } = ports;
-  const joining =
-    claim.join === undefined ? null : openJoinString(claim.join, ports.trust.verifier, ports.now());
+  const enrolled_as = records.nameOf(claim.id) ?? null;
+  const joining = readJoining(claim, enrolled_as !== null, ports);
   // Nothing of these depends on another; a bad proof is what ends it, whatever else was found.
   const [, , spent_by, room] = await Promise.all([
     tickets.takeNonce(claim.nonce, claim.curve),
@@ -63,7 +63,6 @@ async function joinOrThrow(request: JoinRequest, from: string | null, ports: Joi
     joining === null ? null : tickets.spentBy(joining.claims.id),
     joining === null ? waiting.get(claim) : null,
   ]);
-  const enrolled_as = records.nameOf(claim.id) ?? null;
   const kept = await records.fetch(nameFor(claim, joining, enrolled_as, room));
   const decision = decide({
     fleet,
@@ -93,6 +92,21 @@ async function joinOrThrow(request: JoinRequest, from: string | null, ports: Joi
     credentials,
     bundle: ports.trust.stored,
   };
+}
+
+/** The join string, proved. One that has lapsed does not stand in the way of a key that is enrolled: it may still lie on the machine's disk. */
+function readJoining(
+  claim: Claim,
+  enrolled: boolean,
+  ports: JoinPorts,
+): ReturnType<typeof openJoinString> | null {
+  if (claim.join === undefined) return null;
+  try {
+    return openJoinString(claim.join, ports.trust.verifier, ports.now());
+  } catch (error) {
+    if (error instanceof FleetError && error.code === "JOIN_EXPIRED" && enrolled) return null;
+    throw error;
+  }
 }
 
 async function letWait(

@@ -9,7 +9,7 @@ import { openManifest, openRelease, type Release, subjects, type Verifier } from
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { EventInput } from "../events.ts";
 import { pause } from "../retry.ts";
-import { advance } from "./advance.ts";
+import { type Advance, advance } from "./advance.ts";
 import { RolloutState } from "./state.ts";
 import type { HostFact } from "./verdict.ts";
 
@@ -32,6 +32,7 @@ type Running = {
   readonly life: AbortController;
   readonly unpublishable: Map<string, string>;
   state: RolloutState;
+  notes: Advance["notes"][number][];
   revision: number;
   dirty: boolean;
   saving: boolean;
@@ -91,6 +92,7 @@ export class RolloutEngine {
       state,
       life: new AbortController(),
       unpublishable: new Map(),
+      notes: [],
       revision: entry.revision,
       dirty: false,
       saving: false,
@@ -125,8 +127,7 @@ export class RolloutEngine {
     const changed = next.state !== rollout.state;
     rollout.state = next.state;
     for (const host of next.publish) void this.#publish(rollout, host);
-    for (const note of next.notes)
-      this.#ports.emit({ host: "_", kind: "rollout", by: next.state.by, rollout: next.state.id, ...note });
+    rollout.notes.push(...next.notes);
     clearTimeout(rollout.timer);
     if (next.wake_at !== null) {
       const wait_ms = Math.min(Math.max(next.wake_at - this.#ports.now(), 0) + 1, TIMER_LIMIT_MS);
@@ -180,7 +181,12 @@ export class RolloutEngine {
       rollout.dirty = false;
       const bytes = Buffer.from(JSON.stringify(rollout.state));
       try {
+        const notes = [...rollout.notes];
         rollout.revision = await this.#ports.bus.kv("rollouts").update(id, bytes, rollout.revision);
+        rollout.notes.splice(0, notes.length);
+        // Told when it is stored: who then asks is told the same.
+        for (const note of notes)
+          this.#ports.emit({ host: "_", kind: "rollout", by: rollout.state.by, rollout: id, ...note });
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
         if (error.code === "CONFLICT") {
