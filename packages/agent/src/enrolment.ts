@@ -2,6 +2,7 @@
  * Enrolment: from keys alone to credentials. Never gives up: what the network does is retried soon, what a person must mend is said in the
  * status text and retried slowly, or at once when the join string changes. The same way brings a host back that lost its credentials.
  */
+import { rm } from "node:fs/promises";
 import { release as kernelRelease, networkInterfaces, hostname as osHostname } from "node:os";
 import { connectBus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
@@ -99,12 +100,16 @@ export async function enrol(door: EnrolmentDoor, signal: AbortSignal): Promise<s
 }
 
 function invitationOf(door: EnrolmentDoor): Invitation | null {
+  const root = readText(door.places.root_ca);
+  // A host that was in comes back by its bound key: its join string was used, should it still lie there.
+  if (door.credentials.kept !== null && door.trust.bundle !== null && root !== null) {
+    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined };
+  }
   const join = readText(door.places.join_file);
   if (join !== null) {
     const claims = readJoinString(join);
     return { brokers: claims.brokers, anchor: claims.anchor, join };
   }
-  const root = readText(door.places.root_ca);
   if (door.trust.bundle !== null && root !== null) {
     return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined };
   }
@@ -186,9 +191,19 @@ async function ask(
       };
     await trust.next(loadEnvelope(reply.bundle));
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
+    await removeUsed(door);
     return { host: reply.name };
   } finally {
     await bus.close();
+  }
+}
+
+/** It works once and may carry a token: nothing to leave lying about. */
+async function removeUsed(door: EnrolmentDoor): Promise<void> {
+  try {
+    await rm(door.places.join_file, { force: true });
+  } catch (error) {
+    door.log.warn({ err: error }, `${door.places.join_file} was used and cannot be removed`);
   }
 }
 

@@ -30,7 +30,7 @@ export async function status(given: Given): Promise<number> {
   const open = (await new Records(places.records).list()).filter(({ phase }) => phase === "record");
   if (given.json) {
     process.stdout.write(`${JSON.stringify({ alive, status: kept, holds, unconfirmed: open.length })}\n`);
-    return alive && kept.convergence.error === null ? 0 : 1;
+    return isWell(alive, kept) ? 0 : 1;
   }
   const lines = [
     alive ? kept.line : `muster-agent does not run${kept === null ? "" : `; when it ran: ${kept.line}`}`,
@@ -52,8 +52,11 @@ export async function status(given: Given): Promise<number> {
   if (open.length > 0)
     lines.push(`undo         ${open.length} unconfirmed change: muster-agent undo takes it back`);
   process.stdout.write(`${lines.join("\n")}\n`);
-  return alive && kept.convergence.error === null ? 0 : 1;
+  return isWell(alive, kept) ? 0 : 1;
 }
+
+const isWell = (alive: boolean, kept: z.infer<typeof StatusFile> | null) =>
+  alive && kept !== null && kept.enrolment === null && kept.convergence.error === null;
 
 function isAlive(pid: number): boolean {
   try {
