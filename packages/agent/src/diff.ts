@@ -33,7 +33,7 @@ export function textDiff(
   const lines: string[] = [];
   let [added, removed, length, cut] = [0, 0, 0, 0];
   for (const hunk of patch.hunks) {
-    const head = `@@ -${hunk.oldStart},${hunk.oldLines} +${hunk.newStart},${hunk.newLines} @@`;
+    const head = `@@ -${range(hunk.oldStart, hunk.oldLines)} +${range(hunk.newStart, hunk.newLines)} @@`;
     for (const line of [head, ...hunk.lines]) {
       if (line !== head && line.startsWith("+")) added += 1;
       if (line !== head && line.startsWith("-")) removed += 1;
@@ -51,6 +51,9 @@ export function textDiff(
 export function diffCounts(name: string, diff: TextDiff): string {
   return `${name} +${diff.added} -${diff.removed}`;
 }
+
+/** As diff(1) prints it: a range without lines begins before its place. */
+const range = (start: number, lines: number) => `${lines === 0 ? start - 1 : start},${lines}`;
 
 function countLines(text: string): number {
   if (text === "") return 0;

@@ -61,7 +61,7 @@ export function planAll(input: PlanInput): PlannedAll {
   for (const entry of input.declared) {
     if (!planOne(entry, blocked, draft)) blocked.add(refOf(entry.resource));
   }
-  for (const entry of removalOrder(input.removed)) removeOne(entry, draft);
+  draft.steps.push(...removalSteps(input.removed, draft));
   const reactions = neededReactions(draft);
   return {
     steps: [...draft.steps, ...reactionSteps(reactions)],
@@ -114,22 +114,36 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
   return true;
 }
 
-function removeOne(entry: PlanEntry, draft: Draft): void {
+/**
+ * Files are judged first, since a service goes only when its unit file does; directories last, the deepest first, when they may be empty. The
+ * steps then run with services before the files that they run from. Within a kind it is the manifest's order backwards.
+ */
+function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
+  const judged = { bird: 0, file: 1, sysctl: 1, service: 2, directory: 3 } as const;
+  const done = { bird: 0, service: 1, file: 2, sysctl: 2, directory: 3 } as const;
+  const depth = ({ resource }: PlanEntry) =>
+    resource.kind === "directory" ? resource.name.split("/").length : 0;
+  return [...removed]
+    .reverse()
+    .sort((a, b) => judged[a.resource.kind] - judged[b.resource.kind] || depth(b) - depth(a))
+    .map((entry) => ({ kind: entry.resource.kind, steps: removeOne(entry, draft) }))
+    .sort((a, b) => done[a.kind] - done[b.kind])
+    .flatMap(({ steps }) => steps);
+}
+
+function removeOne(entry: PlanEntry, draft: Draft): readonly Step[] {
   const { resource, observed } = entry;
-  const ref = refOf(resource);
-  if (typeof entry.kept === "string" || "error" in observed) {
-    const why = "error" in observed ? observed.error.message : (entry.kept ?? "");
-    draft.left.push({ ref, why: why.slice(0, 500) });
-    return;
-  }
+  const leave = (why: string) => {
+    draft.left.push({ ref: refOf(resource), why: why.slice(0, 500) });
+    return [];
+  };
+  if (typeof entry.kept === "string") return leave(entry.kept);
+  if ("error" in observed) return leave(observed.error.message);
   const plan = kindOf(resource).removal(resource, observed.value, contextOf(entry, draft));
-  if ("left" in plan) {
-    draft.left.push({ ref, why: plan.left.slice(0, 500) });
-    return;
-  }
-  draft.steps.push(...plan.steps);
-  for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: draft.steps.length });
+  if ("left" in plan) return leave(plan.left);
+  for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: Number.POSITIVE_INFINITY });
   if (isPath(resource)) draft.going.add(resource.name);
+  return plan.steps;
 }
 
 const contextOf = (entry: PlanEntry, draft: Draft): PlanContext => ({
@@ -141,19 +155,6 @@ const contextOf = (entry: PlanEntry, draft: Draft): PlanContext => ({
 
 const isPath = (resource: Resource) => resource.kind === "file" || resource.kind === "directory";
 
-/**
- * What stands on others goes first: the manifest's order backwards, and directories at the end, the deepest first, when they may be empty.
- * A service goes after the files, since only a service whose unit file goes is taken away.
- */
-function removalOrder(removed: readonly PlanEntry[]): PlanEntry[] {
-  const rank = { bird: 0, file: 1, sysctl: 1, service: 2, directory: 3 } as const;
-  const depth = (entry: PlanEntry) =>
-    entry.resource.kind === "directory" ? entry.resource.name.split("/").length : 0;
-  return [...removed]
-    .reverse()
-    .sort((a, b) => rank[a.resource.kind] - rank[b.resource.kind] || depth(b) - depth(a));
-}
-
 /** Those that no step of the same plan makes needless: a service that starts or restarts later has read its files by then. */
 function neededReactions(draft: Draft): Reaction[] {
   return draft.asked
@@ -161,7 +162,7 @@ function neededReactions(draft: Draft): Reaction[] {
       const ref = `service/${reaction.service}`;
       return !draft.steps.some((step, index) => {
         if (step.ref !== ref) return false;
-        return step.action === "stop" || (step.action === "start" && index >= at);
+        return step.action === "stop" || step.action === "remove" || (step.action === "start" && index >= at);
       });
     })
     .map(({ reaction }) => reaction);
