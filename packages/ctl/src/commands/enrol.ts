@@ -1,6 +1,6 @@
 /** `ctl enrol`: machines that asked without a join string wait here until a person has compared their fingerprint. */
 import { callController } from "@muster/ports/call";
-import { FleetError, parse } from "@muster/protocol/errors";
+import { FleetError } from "@muster/protocol/errors";
 import { GroupName, HostName } from "@muster/protocol/names";
 import type { WaitingEnrolment } from "@muster/protocol/record";
 import { z } from "zod";
@@ -10,6 +10,7 @@ import type { Column } from "../output/table.ts";
 import { durationText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
+import { readWord } from "../program/word.ts";
 import { openSession, type Session } from "../session/session.ts";
 
 const columns = (now_ms: number): Column<WaitingEnrolment>[] => [
@@ -59,8 +60,8 @@ const approve = defineCommand({
     const session = await openSession(context, { rank: "operator" });
     context.output.begin(session.fleet, session.person);
     const row = pick(await waiting(session), args[0] ?? "");
-    const name = parse(HostName, options.name ?? row.name, "--name");
-    const groups = parse(z.array(GroupName), options.group, "--group");
+    const name = readWord(HostName, options.name ?? row.name, "--name");
+    const groups = readWord(z.array(GroupName), options.group, "--group");
     await checkHosts(context.cwd, [name]);
     show(context, row);
     if (

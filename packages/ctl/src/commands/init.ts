@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { openVault } from "@muster/ports/vault";
-import { FleetError, parse } from "@muster/protocol/errors";
+import { FleetError } from "@muster/protocol/errors";
 import { FleetName, PersonName } from "@muster/protocol/names";
 import { setUpBroker } from "../fleet/broker-setup.ts";
 import { readText } from "../fleet/disk.ts";
@@ -18,6 +18,7 @@ import type { Changes } from "../fleet/vault-setup.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
+import { readWord } from "../program/word.ts";
 import { newSecret, readSecret } from "../session/passphrase.ts";
 import { loadProfile, saveProfile } from "../session/profile.ts";
 
@@ -65,8 +66,8 @@ export const init = defineCommand({
 ctl init …                                        the same line again: checks everything, makes what is missing`,
   async run(context, { args, options }) {
     const { output } = context;
-    const fleet = parse(FleetName, args[0], "fleet");
-    const admin = parse(PersonName, options.admin, "--admin");
+    const fleet = readWord(FleetName, args[0], "fleet");
+    const admin = readWord(PersonName, options.admin, "--admin");
     if (options.address.length === 0)
       throw new FleetError("USAGE", "--address is missing: how do servers reach the broker?");
     const addresses = [...new Set(options.address.map(brokerAddress))];
@@ -76,7 +77,7 @@ ctl init …                                        the same line again: checks 
     const kit_file = resolve(context.cwd, options.kit_file ?? join(homedir(), `${fleet}.kit`));
     const vault = openVault(
       { addresses: options.vault, ca_pem: vault_ca, timeout_ms: 30_000 },
-      context.lifetime,
+      context.asking,
     ).withToken(token);
 
     output.begin(fleet, admin);
@@ -147,6 +148,14 @@ ctl init …                                        the same line again: checks 
       "changed",
       changes.made.length === 0 ? "nothing: the fleet is as it should be" : listText(changes.made, 12),
     );
+    const copied = ["nats", "controller"].filter(
+      (part) => broker.running && changes.made.some((name) => name.startsWith(`${part}/`)),
+    );
+    for (const part of copied)
+      row(
+        "copy",
+        `${order.out}/${part} has changed: copy it to /etc/muster/${part} and restart what runs there`,
+      );
     row("next", broker.running ? login : "start nats-server with these files, then run the same line again");
     if (!broker.running) row("then", login);
     return undefined;
@@ -166,7 +175,7 @@ async function tryBroker(
   changes: Changes,
 ): Promise<{ running: boolean; text: string }> {
   try {
-    await setUpBroker(made, vault, context.now, changes, context.lifetime);
+    await setUpBroker(made, vault, context.now, changes, context.asking);
     return { running: true, text: `running at ${made.addresses.join(", ")}` };
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;

@@ -1,6 +1,6 @@
 /** `ctl join`: one string a machine, signed by the person. It names no secret but works once, for a short time, from the networks given. */
 import { randomBytes } from "node:crypto";
-import { FleetError, parse } from "@muster/protocol/errors";
+import { FleetError } from "@muster/protocol/errors";
 import { type JoinClaims, writeJoinString } from "@muster/protocol/join";
 import { GroupName, HostName } from "@muster/protocol/names";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { checkHosts } from "../fleet/folder.ts";
 import { checkedNetwork } from "../fleet/networks.ts";
 import { countText, durationText, readDuration, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
+import { readWord } from "../program/word.ts";
 import { openSession, type Session } from "../session/session.ts";
 
 const DEFAULT_LIFE = "15m";
@@ -36,8 +37,8 @@ export const join = defineCommand({
 ctl join ixp1 --out ixp1.join --network 192.0.2.0/24
 ctl join --count 20 --group probe --for 2h`,
   async run(context, { args, options }) {
-    const names = parse(z.array(HostName), args, "host");
-    const groups = parse(z.array(GroupName), options.group, "--group");
+    const names = readWord(z.array(HostName), args, "host");
+    const groups = readWord(z.array(GroupName), options.group, "--group");
     const count = readCount(options.count, names, groups);
     const life_ms = readDuration(options.life ?? DEFAULT_LIFE);
     if (life_ms === undefined || life_ms > LIFE_LIMIT_MS || life_ms < 1_000) {

@@ -1,5 +1,5 @@
 /** `ctl login`: makes this machine know the fleet, if it does not, and logs a person in for eight hours. */
-import { FleetError, parse } from "@muster/protocol/errors";
+import { FleetError } from "@muster/protocol/errors";
 import { readFleetString } from "@muster/protocol/join";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
@@ -8,6 +8,7 @@ import { withNext } from "../output/error.ts";
 import { durationText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
+import { readWord } from "../program/word.ts";
 import { logIn } from "../session/login.ts";
 import { readSecret } from "../session/passphrase.ts";
 import { loadProfile, type Profile, requireProfile, saveProfile } from "../session/profile.ts";
@@ -26,7 +27,8 @@ export const login = defineCommand({
 ctl login                                         later, when the eight hours are over`,
   async run(context, { args, options }) {
     const target = readTarget(args[0]);
-    const rank = options.rank === undefined ? undefined : parse(z.enum(PERSON_RANKS), options.rank, "--rank");
+    const rank =
+      options.rank === undefined ? undefined : readWord(z.enum(PERSON_RANKS), options.rank, "--rank");
     const profile =
       target.fleet === undefined
         ? await requireProfile(context.home, context.global.fleet ?? (await fleetOfFolder(context.cwd)))
@@ -36,9 +38,9 @@ ctl login                                         later, when the eight hours ar
     const progress = context.output.progress(`logging in to ${profile.fleet}`);
     const stored = await logIn(
       profile,
-      { person: parse(PersonName, person, "name"), password, ...(rank === undefined ? {} : { rank }) },
+      { person: readWord(PersonName, person, "name"), password, ...(rank === undefined ? {} : { rank }) },
       context.now,
-      context.lifetime,
+      context.asking,
     ).finally(() => progress.done());
     await saveProfile(context.home, { ...profile, person });
     await saveSession(context.home, profile.fleet, stored);
@@ -64,7 +66,7 @@ function readTarget(text: string | undefined): Target {
   }
   const name = person ?? (fleet === undefined ? text : undefined);
   return {
-    ...(name === undefined ? {} : { person: parse(PersonName, name, "name") }),
+    ...(name === undefined ? {} : { person: readWord(PersonName, name, "name") }),
     ...(fleet === undefined ? {} : { fleet: readFleetString(fleet) }),
   };
 }
@@ -75,8 +77,8 @@ async function meet(
   fleet: { addresses: readonly string[]; anchor: string },
 ): Promise<Profile> {
   const { addresses, anchor } = fleet;
-  const { root_pem } = await findFleet(addresses, anchor, context.signal);
-  const bus = await connectUnknown(addresses, root_pem, context.lifetime);
+  const { root_pem } = await findFleet(addresses, anchor, context.asking);
+  const bus = await connectUnknown(addresses, root_pem, context.asking);
   try {
     const bundle = await fetchFirstBundle(bus, anchor, root_pem);
     const known = await loadProfile(context.home, bundle.fleet);

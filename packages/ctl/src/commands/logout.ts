@@ -22,7 +22,7 @@ export const logout = defineCommand({
     if (stored?.vault_token != null) {
       const { vaultOf } = await import("../session/login.ts");
       try {
-        await vaultOf(profile, context.lifetime).withToken(stored.vault_token).revokeSelf();
+        await vaultOf(profile, context.asking).withToken(stored.vault_token).revokeSelf();
       } catch (error) {
         // The log-in ends here all the same; at Vault it ends by itself.
         if (!(error instanceof FleetError)) throw error;

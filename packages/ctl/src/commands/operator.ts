@@ -1,9 +1,9 @@
 /** `ctl operator`: who may act, and as what. Needs an admin's log-in at Vault. */
-import { parse } from "@muster/protocol/errors";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { disablePerson, hasLogin, listPeople, putPerson } from "../fleet/people.ts";
 import { defineCommand } from "../program/command.ts";
+import { readWord } from "../program/word.ts";
 import { newSecret } from "../session/passphrase.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
 import { openSession } from "../session/session.ts";
@@ -21,8 +21,8 @@ const add = defineCommand({
   },
   example: "ctl operator add bob --rank operator",
   async run(context, { args, options }) {
-    const name = parse(PersonName, args[0], "name");
-    const rank = parse(z.enum(PERSON_RANKS), options.rank, "--rank");
+    const name = readWord(PersonName, args[0], "name");
+    const rank = readWord(z.enum(PERSON_RANKS), options.rank, "--rank");
     const session = await openSession(context, { rank: "admin" });
     context.output.begin(session.fleet, session.person);
     const vault = await session.vault();

@@ -19,6 +19,8 @@ export type Context = {
   readonly signal: AbortSignal;
   /** Aborts when the command has ended: the lifetime of its ports. */
   readonly lifetime: AbortSignal;
+  /** Aborts on either: for ports that only ask and wait, such as a log-in. */
+  readonly asking: AbortSignal;
   now(): number;
   /** The directory that the person stands in. */
   readonly cwd: string;

@@ -50,6 +50,7 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
     output: out,
     signal,
     lifetime: life.signal,
+    asking: AbortSignal.any([signal, life.signal]),
     now: around.now ?? Date.now,
     cwd: around.cwd,
     home: around.env.MUSTER_HOME ?? `${around.env.HOME ?? ""}/.config/muster`,
@@ -60,7 +61,8 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
     // Loaded here only: a command that goes well does not pay for the error table.
     const { FleetError } = await import("@muster/protocol/errors");
     if (!(error instanceof FleetError)) throw error;
-    if (error.code === "CANCELLED" && signal.aborted) {
+    // ^C, also at a question, where the terminal hands it over as the end of the line.
+    if (error.code === "CANCELLED") {
       out.note("stopped");
       return EXIT.interrupted;
     }

@@ -10,6 +10,7 @@ import { TrustBundle } from "@muster/protocol/trust";
 import { z } from "zod";
 import { readText, writeText } from "../fleet/disk.ts";
 import { withNext } from "../output/error.ts";
+import { readWord } from "../program/word.ts";
 
 export const Profile = z.strictObject({
   v: z.literal(1),
@@ -47,6 +48,7 @@ export async function knownFleets(home: string): Promise<string[]> {
 
 /** The profile of the fleet that is meant, by name, or the only one there is. Errors: NOT_LOGGED_IN, USAGE when there are several. */
 export async function requireProfile(home: string, fleet: string | null): Promise<Profile> {
+  if (fleet !== null) readWord(FleetName, fleet, "--fleet");
   const known = fleet === null ? await knownFleets(home) : [fleet];
   const [name] = known;
   if (known.length > 1) {

@@ -68,7 +68,7 @@ export async function openSession(context: Context, needs: { rank: PersonRank })
     const { logIn } = await import("./login.ts");
     const name = person ?? (await context.output.ask("name"));
     const password = await context.output.password(`password of ${name}`);
-    stored = await logIn(profile, { person: name, password }, context.now, context.lifetime);
+    stored = await logIn(profile, { person: name, password }, context.now, context.asking);
     await saveSession(context.home, profile.fleet, stored);
     const still = lacking(stored, needs.rank, context.now());
     if (still !== null) throw new FleetError("NOT_ALLOWED", still);
@@ -111,7 +111,7 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
       if (stored.vault_token === null)
         throw new FleetError("NOT_LOGGED_IN", "the recovery kit does not log in to Vault");
       const { vaultOf } = await import("./login.ts");
-      return vaultOf({ ...profile, bundle: held }, context.lifetime).withToken(stored.vault_token);
+      return vaultOf({ ...profile, bundle: held }, context.asking).withToken(stored.vault_token);
     },
   };
 }

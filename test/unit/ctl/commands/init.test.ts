@@ -1,6 +1,6 @@
 /** `ctl init` on a real, empty Vault and with a real broker: from nothing to a fleet, and again without a change. */
 import { X509Certificate } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { makeCsr, makeKey } from "@muster/ports/csr";
 import { pki } from "@muster/ports/pki";
@@ -138,6 +138,16 @@ suite(
       }
     });
 
+    test("goes on with the recovery kit where its files were lost", async () => {
+      const anchor = JSON.parse(await readFile(join(made.out, "fleet.json"), "utf8")).anchor;
+      await rm(made.out, { recursive: true });
+      const ran = await made.init(["--json"]);
+      assert.is(ran.code, 0, ran.err);
+      assert.is(JSON.parse(ran.out).anchor, anchor);
+      const again = await made.init(["--json"]);
+      assert.equal(JSON.parse(again.out).changed, []);
+    });
+
     test("refuses another fleet in the same folder, and what it cannot read", async () => {
       const other = await made
         .init(["--json"])
@@ -160,7 +170,7 @@ suite(
             { home: made.home },
           ),
         );
-      assert.is(other.code, 1, other.err);
+      assert.is(other.code, 2, other.err);
       assert.match(other.err, /fleet/);
       const missing = await ctl(["init", "lab", "--out", made.out], { home: made.home });
       assert.is(missing.code, 2);

@@ -46,6 +46,7 @@ suite(
       ),
       signal,
       lifetime: signal,
+      asking: signal,
       now: Date.now,
       cwd: made.directory,
       home: made.home,
@@ -83,6 +84,24 @@ suite(
       assert.is(session.bundle.version, 1);
       assert.match(id, /^U/);
       await bus.close();
+    });
+
+    test("takes a newer trust bundle by the admin's signature, and the new addresses with it", async () => {
+      const port = made.address.split(":")[1];
+      const ran = await made.init(["--address", `[::1]:${port}`]);
+      assert.is(ran.code, 0, ran.err);
+      assert.match(ran.out, /^copy +.*nats has changed/m);
+      const session = await openSession(contextOf(life.signal), { rank: "admin" });
+      const { bus } = await session.connect();
+      assert.is(session.bundle.version, 2);
+      assert.ok(session.bundle.brokers.includes(`[::1]:${port}`));
+      await bus.close();
+    });
+
+    test("refuses a fleet's name that leaves its place", async () => {
+      const ran = await ctl(["whoami", "--fleet", "../lab"], { home: made.home });
+      assert.is(ran.code, 2);
+      assert.match(ran.err, /--fleet "..\/lab": must be/);
     });
 
     test("gives alice a certificate for alice and none for bob", async () => {
