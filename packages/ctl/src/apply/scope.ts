@@ -59,27 +59,31 @@ export function scopeOf(
   return { targets, not_enrolled: selected.filter((name) => !ids.has(name)), pending };
 }
 
-/** The refs of `--only`; null without it. Errors: USAGE for one that no selected host has, neither in the folder nor as signed. */
-export function onlyOf(
-  typed: readonly string[],
-  compiled: readonly CompiledHost[],
-  last: Iterable<OpenedManifest | null>,
-): ReadonlySet<string> | null {
+/** The refs that were typed with `--only`, also several in one word; null without it. */
+export function refsTyped(typed: readonly string[]): ReadonlySet<string> | null {
   if (typed.length === 0) return null;
-  const refs = new Set(
+  return new Set(
     typed
       .flatMap((word) => word.split(","))
       .map((word) => word.trim())
       .filter((word) => word !== ""),
   );
+}
+
+/** As `refsTyped`. Errors: USAGE for a ref that no selected host has, neither in the folder nor as signed. */
+export function onlyOf(
+  typed: readonly string[],
+  compiled: readonly CompiledHost[],
+  last: Iterable<OpenedManifest | null>,
+): ReadonlySet<string> | null {
+  const refs = refsTyped(typed);
+  if (refs === null) return null;
   const known = new Set([
     ...compiled.flatMap((host) => [...host.resources.map(refOf), ...host.absent]),
     ...[...last].flatMap((opened) => opened?.manifest.content.resources.map(refOf) ?? []),
   ]);
   const strange = [...refs].filter((ref) => !known.has(ref));
-  if (strange.length > 0) {
-    const list = strange.map((ref) => `${ref}${suggest(ref, known)}`).join("; ");
-    throw new FleetError("USAGE", `--only ${list}: no selected host has it`);
-  }
-  return refs;
+  if (strange.length === 0) return refs;
+  const list = strange.map((ref) => `${ref}${suggest(ref, known)}`).join("; ");
+  throw new FleetError("USAGE", `--only ${list}: no selected host has it`);
 }

@@ -21,4 +21,40 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./join.ts")).join,
   },
   enrol: { summary: "machines that wait for approval", load: async () => (await import("./enrol.ts")).enrol },
+  hosts: {
+    summary: "who is declared and who is enrolled",
+    load: async () => (await import("./hosts.ts")).hosts,
+  },
+  status: {
+    summary: "how every host stands, and what is wrong",
+    load: async () => (await import("./status.ts")).status,
+  },
+  plan: {
+    summary: "what hosts would do to become what the folder says",
+    load: async () => (await import("./plan.ts")).plan,
+  },
+  apply: { summary: "make hosts what the folder says", load: async () => (await import("./apply.ts")).apply },
+  rollback: {
+    summary: "back to what was signed before",
+    load: async () => (await import("./rollback.ts")).rollback,
+  },
+  render: { summary: "what the templates become", load: async () => (await import("./render.ts")).render },
+  explain: {
+    summary: "where each field of a resource came from",
+    load: async () => (await import("./explain.ts")).explain,
+  },
+  bgp: {
+    summary: "BGP sessions, or one of them explained",
+    load: async () => (await import("./bgp.ts")).bgp,
+  },
+  health: {
+    summary: "how the servers themselves are",
+    load: async () => (await import("./health.ts")).health,
+  },
+  facts: { summary: "what a server is", load: async () => (await import("./facts.ts")).facts },
+  events: {
+    summary: "what happened, and what happens",
+    load: async () => (await import("./events.ts")).events,
+  },
+  rpc: { summary: "ask hosts anything, from ping on", load: async () => (await import("./rpc.ts")).rpc },
 };

@@ -1,0 +1,117 @@
+/** `ctl bgp`: every session of the chosen hosts, red first; or one session explained. */
+import { callController } from "@muster/ports/call";
+import { FleetError } from "@muster/protocol/errors";
+import type { FleetEvent } from "@muster/protocol/event";
+import { suggest } from "../inventory/problem.ts";
+import { countText } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
+import { diagnosisLines } from "../report/diagnosis.ts";
+import {
+  daemonFault,
+  isRed,
+  matches,
+  type SessionRow,
+  sessionColumns,
+  sortedRows,
+} from "../report/sessions.ts";
+import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
+import type { Session } from "../session/session.ts";
+
+const EVENTS_BACK_MS = 90 * 86_400_000;
+
+export const bgp = defineCommand({
+  name: "bgp",
+  args: "[selector] [session]",
+  options: {
+    down: { flag: "--down", help: "only what is red" },
+    flapping: { flag: "--flapping", help: "only what went down in the last hour" },
+    unexpected: { flag: "--unexpected", help: "only what nobody declared" },
+  },
+  example: `ctl bgp --down                 every session that should be up and is not
+ctl bgp ixp1 upstream          why it is down: the daemon's words, the peer's, the way there
+ctl bgp ixp -o wide`,
+  async run(context, { args, options }) {
+    const [selector = "all", session] = args;
+    if (session !== undefined) return diagnose(context, selector, session);
+    const { output } = context;
+    const asked = await askHosts(context, selector, "bgp", {});
+    const rows = asked.answered.flatMap(({ name, reply }): SessionRow[] =>
+      reply.sample.sessions.map((each) => ({ host: name, session: each })),
+    );
+    const faults = asked.answered.flatMap(({ name, reply }) => {
+      const fault = daemonFault(reply.sample);
+      return fault === null ? [] : [{ name, fault }];
+    });
+    const shown = sortedRows(rows.filter(({ session: each }) => matches(each, options)));
+    if (shown.length > 0) output.table(shown, sessionColumns(context.now(), output.colour));
+    else if (rows.length > 0) output.line(`none of ${countText(rows.length, "session")}`);
+    for (const { name, fault } of faults)
+      output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status bird`);
+    tellMissing(context, asked);
+    for (const { host, session: each } of shown.filter((row) => isRed(row.session)).slice(0, 3))
+      output.note(`why: ctl bgp ${host} ${each.name}`);
+    output.json({
+      sessions: shown.map(({ host, session: each }) => ({ host, ...each })),
+      faults,
+      ...missingJson(asked),
+    });
+    const red = faults.length > 0 || rows.some((row) => isRed(row.session));
+    const exit = askedExit(asked);
+    return exit === 0 && red ? 1 : exit;
+  },
+});
+
+async function diagnose(context: Context, selector: string, name: string): Promise<number> {
+  const { output } = context;
+  const asked = await askHosts(context, selector, "bgp", { session: name });
+  const [first] = asked.answered;
+  if (first === undefined || asked.answered.length > 1) {
+    tellMissing(context, asked);
+    if (asked.answered.length > 1)
+      throw new FleetError("USAGE", `${selector} is more than one host: name one before the session`);
+    output.json(missingJson(asked));
+    return askedExit(asked) || 5;
+  }
+  const { sample, path } = first.reply;
+  const session = sample.sessions.find((each) => each.name === name);
+  if (session === undefined) {
+    const fault = daemonFault(sample);
+    if (fault !== null) throw new FleetError("BIRD_UNREACHABLE", `${first.name}: ${fault}`);
+    throw new FleetError(
+      "USAGE",
+      `${first.name} has no session ${name}${suggest(
+        name,
+        sample.sessions.map((each) => each.name),
+      )}`,
+    );
+  }
+  const last_event = await lastEvent(context, asked.session, first.name, name);
+  for (const line of diagnosisLines({ sample, session, path, last_event }, context.now(), output.colour))
+    output.line(line);
+  output.json({ host: first.name, session, path, last_event });
+  return isRed(session) ? 1 : 0;
+}
+
+/** The newest event about this session; null when there is none, or nobody to ask. */
+async function lastEvent(
+  context: Context,
+  session: Session,
+  host: string,
+  name: string,
+): Promise<FleetEvent | null> {
+  try {
+    const since = context.now() - EVENTS_BACK_MS;
+    const { events } = await callController(await session.connect(), "events", {
+      since,
+      host,
+      kind: "session",
+      limit: 1_000,
+    });
+    return events.map(({ event }) => event).findLast((event) => event.session === name) ?? null;
+  } catch (error) {
+    // The diagnosis stands without it.
+    if (error instanceof FleetError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,135 @@
+/** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
+import { callMany } from "@muster/ports/call";
+import { FleetError } from "@muster/protocol/errors";
+import { lastSigned } from "../apply/signed.ts";
+import { select, selectHosts } from "../inventory/selectors.ts";
+import { listText } from "../output/words.ts";
+import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
+import { type Known, knownByItself, knownOf, notEnrolled } from "../report/known.ts";
+import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
+import { folderHere, groupsOf, selectable, viewsOrSilence } from "../roster/roster.ts";
+import { type Connection, openSession, type Session } from "../session/session.ts";
+
+/** Reading what is signed costs a message a host. */
+const SIGNED_LIMIT = 256;
+
+export const status = defineCommand({
+  name: "status",
+  args: "[selector]",
+  example: `ctl status                 exit 0 when all is well, 1 when something is red, 5 when nobody answers
+ctl status ixp             a group
+ctl status --json          for scripts, with the end of every certificate`,
+  async run(context, { args }) {
+    const { output } = context;
+    const session = await openSession(context, { rank: "viewer" });
+    const found = await look(context, session, await session.connect(), args[0] ?? "all");
+    const rows = found.hosts.map((known) => statusOf(known, found.now_ms));
+    if (rows.length === 0) output.line("no hosts yet      ctl join NAME");
+    else output.table(rows, statusColumns(found.now_ms, output.colour));
+    for (const line of troubleLines(rows, output.colour)) output.line(line);
+    if (found.controller !== null)
+      output.line(
+        `${output.colour.red("controller")}  ${found.controller}: asked the hosts themselves      on its server: systemctl status muster-controller`,
+      );
+    for (const note of found.notes) output.note(note);
+    output.json({
+      fleet: session.fleet,
+      at: found.now_ms,
+      controller: found.controller === null ? "answers" : "silent",
+      hosts: rows.map(statusJson),
+    });
+    const exit = statusExit(rows);
+    return exit === 0 && found.controller !== null ? 1 : exit;
+  },
+});
+
+type Found = {
+  readonly hosts: readonly Known[];
+  readonly now_ms: number;
+  /** Why no controller answered; null when one did. */
+  readonly controller: string | null;
+  readonly notes: readonly string[];
+};
+
+async function look(
+  context: Context,
+  session: Session,
+  connection: Connection,
+  selector: string,
+): Promise<Found> {
+  const not = context.global.not === undefined ? [] : [context.global.not];
+  const [folder, known] = await Promise.all([folderHere(context), viewsOrSilence(connection)]);
+  const loaded = folder === null ? null : await folder.load();
+  const declared = loaded?.fleet ?? null;
+  const notes = (loaded?.problems.length ?? 0) > 0 ? ["the folder has mistakes: ctl plan lists them"] : [];
+  if ("silence" in known && declared === null) throw known.silence;
+
+  const views = "silence" in known ? new Map() : known.views;
+  const folder_hosts = [...(declared?.hosts.values() ?? [])];
+  const strangers = [...views.values()]
+    .filter((view) => !declared?.hosts.has(view.record.name))
+    .map(selectable);
+  const groups = [...new Set([...(declared?.inventory.groups.keys() ?? []), ...groupsOf(views)])];
+  const all = [...folder_hosts, ...strangers];
+  const names =
+    all.length === 0 ? select(all, groups, selector, not).hosts : selectHosts(all, groups, selector, not);
+  const groups_of = new Map(folder_hosts.map((host) => [host.name, host.groups]));
+
+  const ids = new Map<string, string>([...views].map(([name, view]) => [name, view.record.id]));
+  if ("silence" in known) for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
+  const targets = names.flatMap((name) => {
+    const id = ids.get(name);
+    return id === undefined ? [] : [{ name, id }];
+  });
+  const [signed, asked] = await Promise.all([
+    signedGenerations(session, connection, targets),
+    "silence" in known
+      ? callMany(
+          connection,
+          targets.map(({ id }) => id),
+          "status",
+          {},
+          { signal: context.signal },
+        )
+      : null,
+  ]);
+  const now_ms = "silence" in known ? context.now() : known.now;
+  const hosts = names.map((name): Known => {
+    const id = ids.get(name);
+    const declared_groups = groups_of.get(name) ?? null;
+    const view = views.get(name);
+    if (view !== undefined) return knownOf(view, declared_groups, signed.get(name) ?? null);
+    if (id === undefined) return notEnrolled(name, declared_groups ?? []);
+    const reply = asked?.answered.get(id) ?? null;
+    const itself = knownByItself(
+      { name, id, groups: declared_groups ?? [] },
+      reply,
+      now_ms,
+      signed.get(name) ?? null,
+    );
+    return asked?.failed.has(id) ? { ...itself, silent: false, heard_at: now_ms } : itself;
+  });
+  const undeclared = declared === null ? [] : names.filter((name) => !declared.hosts.has(name));
+  if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
+  return { hosts, now_ms, controller: "silence" in known ? "no controller answers" : null, notes };
+}
+
+/** The newest generation signed for each; nothing for those who may not read it, and in large fleets. */
+async function signedGenerations(
+  session: Session,
+  connection: Connection,
+  hosts: readonly { name: string; id: string }[],
+): Promise<Map<string, number>> {
+  if (session.rank === "viewer" || hosts.length > SIGNED_LIMIT) return new Map();
+  try {
+    const last = await lastSigned(connection.bus, session.fleet, hosts, session.verifier);
+    return new Map(
+      [...last].flatMap(([name, opened]) => (opened === null ? [] : [[name, opened.manifest.generation]])),
+    );
+  } catch (error) {
+    // What is stored and does not verify is refused by the hosts too, and they say so.
+    if (error instanceof FleetError) return new Map();
+    throw error;
+  }
+}

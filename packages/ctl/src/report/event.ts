@@ -1,0 +1,18 @@
+/** An event as one line, and its difference below it. Pure. */
+import type { FleetEvent } from "@muster/protocol/event";
+import type { Colour } from "../output/colour.ts";
+import { diffLines } from "./plan.ts";
+
+export type HostEvent = { readonly host: string; readonly event: FleetEvent };
+
+/** `2026-11-21 03:12:07  ixp1  session  upstream is down: …  (alice)`; host `_` is the fleet. */
+export function eventLines({ host, event }: HostEvent, colour: Colour): string[] {
+  const at = new Date(event.at).toISOString().slice(0, 19).replace("T", " ");
+  const paint = { info: (text: string) => text, warning: colour.amber, error: colour.red }[event.severity];
+  const by = event.by === undefined ? "" : `  (${event.by})`;
+  const name = host === "_" ? "fleet" : host;
+  return [
+    `${colour.dim(at)}  ${colour.bold(name)}  ${event.kind}  ${paint(event.what.replaceAll("\n", " "))}${by}`,
+    ...diffLines(event.diff ?? "", colour),
+  ];
+}

@@ -1,0 +1,101 @@
+/** Facts and health of servers as lines and tables. Pure. */
+import type { Facts } from "@muster/protocol/rpc/index";
+import type { Health } from "@muster/protocol/telemetry/health";
+import type { Colour } from "../output/colour.ts";
+import type { Column } from "../output/table.ts";
+import { durationText, timeText } from "../output/words.ts";
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** `3.8 GiB`; binary units, one digit behind the point below ten. */
+export function sizeText(size_bytes: number): string {
+  let size = Math.max(0, size_bytes);
+  let at = 0;
+  while (size >= 1_024 && at < UNITS.length - 1) {
+    size /= 1_024;
+    at += 1;
+  }
+  return `${size < 10 && at > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[at]}`;
+}
+
+export function factLines(facts: Facts): string[] {
+  const labels = Object.entries(facts.labels).map(([label, value]) => `${label}=${value}`);
+  const rows: [string, string][] = [
+    ["name", facts.hostname],
+    [
+      "system",
+      `${facts.os}, kernel ${facts.kernel}, ${facts.arch}${facts.virtual === null ? "" : `, on ${facts.virtual}`}`,
+    ],
+    ["cpu", `${facts.cpu}, ${facts.cores} cores`],
+    ["memory", sizeText(facts.memory_bytes)],
+    ["booted", timeText(facts.boot_at)],
+    ["bird", facts.bird ?? "none answers"],
+    ["agent", facts.agent_version],
+    ["groups", facts.groups.join(", ") || "none yet"],
+    ["labels", labels.join(", ") || "none"],
+    ...facts.addresses.map(({ interface: name, address }, at): [string, string] => [
+      at === 0 ? "addresses" : "",
+      `${address} (${name})`,
+    ]),
+  ];
+  return rows.map(([title, value]) => `${title.padEnd(9)}  ${value}`);
+}
+
+export type HealthRow = { readonly host: string; readonly health: Health };
+
+const HIGH = { cpu: 0.9, memory: 0.9, disk: 0.9 } as const;
+
+/** Why a server wants attention, in words; empty when it does not. */
+export function healthTroubles({ health }: HealthRow): string[] {
+  const busiest = health.disks.filter(
+    (disk) => disk.size_bytes > 0 && disk.used_bytes / disk.size_bytes > HIGH.disk,
+  );
+  return [
+    ...health.failed_units.map((unit) => `unit ${unit} failed`),
+    ...busiest.map((disk) => `${disk.mount} is ${percent(disk.used_bytes / disk.size_bytes)} full`),
+    ...(memoryUsed(health) > HIGH.memory ? [`memory is ${percent(memoryUsed(health))} used`] : []),
+  ];
+}
+
+export function healthColumns(colour: Colour): Column<HealthRow>[] {
+  const high = (share: number | null, limit: number) =>
+    share === null ? "-" : share > limit ? colour.amber(percent(share)) : percent(share);
+  return [
+    { title: "HOST", value: ({ host }) => host },
+    { title: "UP", value: ({ health }) => durationText(health.uptime_s * 1_000), align: "right" },
+    {
+      title: "LOAD",
+      value: ({ health }) => health.load.map((load) => load.toFixed(2)).join(" "),
+      align: "right",
+    },
+    { title: "CPU", value: ({ health }) => high(health.cpu_busy, HIGH.cpu), align: "right" },
+    { title: "MEMORY", value: ({ health }) => high(memoryUsed(health), HIGH.memory), align: "right" },
+    { title: "FULLEST DISK", value: ({ health }) => diskText(health), align: "right" },
+    {
+      title: "FAILED UNITS",
+      value: ({ health }) =>
+        health.failed_units.length === 0 ? "none" : colour.amber(health.failed_units.join(", ")),
+    },
+    { title: "AGENT", value: ({ health }) => sizeText(health.agent.rss_bytes), align: "right" },
+    { title: "AGENT CPU", value: ({ health }) => agentShare(health), align: "right", wide: true },
+    { title: "LINKS DOWN", value: ({ health }) => linksDown(health), wide: true },
+  ];
+}
+
+const percent = (share: number) => `${Math.round(share * 100)} %`;
+const memoryUsed = ({ memory }: Health) =>
+  memory.total_bytes === 0 ? 0 : 1 - memory.available_bytes / memory.total_bytes;
+const linksDown = (health: Health) =>
+  health.interfaces
+    .filter((link) => !link.up)
+    .map((link) => link.name)
+    .join(", ") || "none";
+const agentShare = ({ agent }: Health) =>
+  agent.uptime_s <= 0 ? "-" : `${((100 * agent.cpu_s) / agent.uptime_s).toFixed(2)} %`;
+
+function diskText({ disks }: Health): string {
+  const share = (disk: Health["disks"][number]) =>
+    disk.size_bytes === 0 ? 0 : disk.used_bytes / disk.size_bytes;
+  const fullest = [...disks].sort((one, other) => share(other) - share(one))[0];
+  return fullest === undefined ? "-" : `${fullest.mount} ${percent(share(fullest))}`;
+}

@@ -1,0 +1,95 @@
+/** What is known of one host, wherever it came from: a controller's record and last samples, the host itself, or only the folder. Pure. */
+import type { HostView } from "@muster/protocol/record";
+import type { RpcReply } from "@muster/protocol/rpc/index";
+import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import type { Health } from "@muster/protocol/telemetry/health";
+
+export type Known = {
+  readonly name: string;
+  /** Null for a host of the folder that is not enrolled. */
+  readonly id: string | null;
+  readonly groups: readonly string[];
+  readonly enrolled: boolean;
+  readonly heard_at: number | null;
+  readonly silent: boolean;
+  readonly convergence: Convergence | null;
+  readonly bgp: BgpSample | null;
+  readonly health: Health | null;
+  readonly certificates: readonly { readonly name: string; readonly not_after: number }[];
+  readonly agent_version: string | null;
+  /** The newest generation signed for it, where that could be read. */
+  readonly signed_generation: number | null;
+};
+
+/** Whether something newer is signed for it than it has taken. */
+export const isBehind = (known: Known, convergence: Convergence) =>
+  known.signed_generation !== null && known.signed_generation > (convergence.generation ?? 0);
+
+/** A host as its record and last samples say. */
+export function knownOf(
+  view: HostView,
+  groups: readonly string[] | null,
+  signed_generation: number | null,
+): Known {
+  const { record, convergence } = view;
+  const own = convergence?.certificates ?? [];
+  const issued = [
+    { name: "bus", not_after: record.certificates.user_jwt },
+    { name: "service", not_after: record.certificates.service },
+    { name: "ssh", not_after: record.certificates.ssh },
+  ];
+  return {
+    name: record.name,
+    id: record.id,
+    groups: groups ?? record.groups,
+    enrolled: true,
+    heard_at: view.heard_at,
+    silent: view.silent,
+    convergence,
+    bgp: view.bgp,
+    health: view.health,
+    certificates: own.length > 0 ? own : issued,
+    agent_version: convergence?.agent_version ?? record.agent_version,
+    signed_generation,
+  };
+}
+
+/** A host of the folder that no machine has joined as. */
+export function notEnrolled(name: string, groups: readonly string[]): Known {
+  return {
+    name,
+    id: null,
+    groups,
+    enrolled: false,
+    heard_at: null,
+    silent: false,
+    convergence: null,
+    bgp: null,
+    health: null,
+    certificates: [],
+    agent_version: null,
+    signed_generation: null,
+  };
+}
+
+/** A host as it says itself, asked just now; null for one that did not answer. */
+export function knownByItself(
+  host: { name: string; id: string; groups: readonly string[] },
+  reply: RpcReply<"status"> | null,
+  now_ms: number,
+  signed_generation: number | null,
+): Known {
+  return {
+    ...notEnrolled(host.name, host.groups.length > 0 ? host.groups : (reply?.groups ?? [])),
+    id: host.id,
+    enrolled: true,
+    heard_at: reply === null ? null : now_ms,
+    silent: reply === null,
+    convergence: reply?.convergence ?? null,
+    bgp: reply?.bgp ?? null,
+    certificates: reply?.convergence.certificates ?? [],
+    agent_version: reply?.convergence.agent_version ?? null,
+    signed_generation,
+  };
+}

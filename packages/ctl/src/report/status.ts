@@ -1,0 +1,177 @@
+/**
+ * How a host stands, in words: one state, and a line for each thing that is red or wants attention, with what, since when, the daemon's own
+ * words and the next command. Pure. Silence is a state with a time; what is old is not shown as if it were new.
+ */
+import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import type { Colour } from "../output/colour.ts";
+import type { Column } from "../output/table.ts";
+import { durationText, listText } from "../output/words.ts";
+import { isBehind, type Known } from "./known.ts";
+import { clockText, type Trouble, troublesOf } from "./trouble.ts";
+
+export type Tint = "red" | "amber" | "green" | "grey";
+
+export type HostStatus = {
+  readonly known: Known;
+  /** For scripts. */
+  readonly state: Convergence["state"] | "silent" | "not enrolled" | "pending";
+  /** For people: the state with what qualifies it. */
+  readonly word: string;
+  readonly tint: Tint;
+  readonly sessions: { readonly up: number; readonly expected: number } | null;
+  readonly soonest: { readonly name: string; readonly not_after: number } | null;
+  readonly troubles: readonly Trouble[];
+};
+
+export function statusOf(known: Known, now_ms: number): HostStatus {
+  const { name, convergence } = known;
+  const base = { known, sessions: sessionsOf(known), soonest: soonestOf(known) };
+  if (!known.enrolled) {
+    const trouble: Trouble = {
+      tint: "amber",
+      what: "in the folder, and no machine has joined under this name",
+      next: `ctl join ${name}`,
+    };
+    return { ...base, state: "not enrolled", word: "not enrolled", tint: "grey", troubles: [trouble] };
+  }
+  if (known.silent || convergence === null) {
+    const since = !known.silent
+      ? "says nothing of its state"
+      : known.heard_at === null
+        ? "silent"
+        : `silent since ${clockText(known.heard_at, now_ms)} (${durationText(now_ms - known.heard_at)})`;
+    const trouble: Trouble = {
+      tint: "red",
+      what: since,
+      next: `ctl rpc ping ${name}    on the host: systemctl status muster-agent`,
+    };
+    return { ...base, sessions: null, state: "silent", word: since, tint: "red", troubles: [trouble] };
+  }
+  const { word, tint } = wordOf(known, convergence);
+  const behind = isBehind(known, convergence);
+  const state = behind && convergence.state === "converged" ? "pending" : convergence.state;
+  return { ...base, state, word, tint, troubles: troublesOf(known, convergence, now_ms) };
+}
+
+function wordOf(known: Known, convergence: Convergence): { word: string; tint: Tint } {
+  const left = convergence.drift.some((drift) => drift.action !== "corrected");
+  const more = [...(left ? ["edited by hand"] : []), ...(convergence.held.length > 0 ? ["held"] : [])];
+  const also = more.length > 0 ? `, ${more.join(", ")}` : "";
+  switch (convergence.state) {
+    case "converged":
+      if (convergence.troubles.length > 0) return { word: `converged in part${also}`, tint: "red" };
+      if (isBehind(known, convergence)) return { word: `pending${also}`, tint: "amber" };
+      return { word: `converged${also}`, tint: also === "" ? "green" : "amber" };
+    case "watched":
+      return { word: `watched${also}`, tint: "grey" };
+    case "applying":
+      return { word: "applying", tint: "amber" };
+    case "unconfirmed":
+      return { word: "unconfirmed", tint: "amber" };
+    case "returned":
+      return { word: `returned${also}`, tint: "amber" };
+    default:
+      return { word: `${convergence.state}${also}`, tint: "red" };
+  }
+}
+
+function sessionsOf(known: Known): HostStatus["sessions"] {
+  if (known.bgp === null || !known.bgp.daemon.reachable)
+    return known.bgp === null || known.bgp.sessions.length === 0
+      ? null
+      : { up: 0, expected: expectedUp(known.bgp).length };
+  const expected = expectedUp(known.bgp);
+  return {
+    up: expected.filter((session) => session.state === "established").length,
+    expected: expected.length,
+  };
+}
+
+const expectedUp = (sample: BgpSample) => sample.sessions.filter((session) => session.expected === "up");
+
+function soonestOf(known: Known): HostStatus["soonest"] {
+  return [...known.certificates].sort((one, other) => one.not_after - other.not_after)[0] ?? null;
+}
+
+export function statusColumns(now_ms: number, colour: Colour): Column<HostStatus>[] {
+  const paint = { red: colour.red, amber: colour.amber, green: colour.green, grey: colour.dim };
+  return [
+    { title: "HOST", value: ({ known }) => known.name },
+    { title: "GROUPS", value: ({ known }) => listText(known.groups) },
+    { title: "STATE", value: (row) => paint[row.tint](row.word) },
+    {
+      title: "GENERATION",
+      value: ({ known }) => String(known.convergence?.generation ?? "-"),
+      align: "right",
+    },
+    {
+      title: "SESSIONS",
+      value: ({ sessions }) => (sessions === null ? "-" : `${sessions.up}/${sessions.expected}`),
+      align: "right",
+    },
+    {
+      title: "CERTIFICATES",
+      value: ({ soonest }) =>
+        soonest === null
+          ? "-"
+          : soonest.not_after <= now_ms
+            ? "ended"
+            : durationText(soonest.not_after - now_ms),
+      align: "right",
+    },
+    { title: "AGENT", value: ({ known }) => known.agent_version ?? "-" },
+    {
+      title: "HEARD",
+      value: ({ known }) => (known.heard_at === null ? "never" : durationText(now_ms - known.heard_at)),
+      align: "right",
+      wide: true,
+    },
+    { title: "ID", value: ({ known }) => known.id ?? "-", wide: true },
+  ];
+}
+
+/** Lines below the table: red ones first, each with the next command. */
+export function troubleLines(rows: readonly HostStatus[], colour: Colour): string[] {
+  const all = rows.flatMap((row) => row.troubles.map((trouble) => ({ name: row.known.name, ...trouble })));
+  return (["red", "amber"] as const).flatMap((tint) =>
+    all
+      .filter((each) => each.tint === tint)
+      .map(({ name, what, next }) => `${colour[tint](name)}  ${what.replaceAll("\n", " ")}      ${next}`),
+  );
+}
+
+/** 0 all fine, 1 something is red, 5 nothing answered. */
+export function statusExit(rows: readonly HostStatus[]): number {
+  const enrolled = rows.filter((row) => row.known.enrolled);
+  if (enrolled.length > 0 && enrolled.every((row) => row.state === "silent")) return 5;
+  return rows.some((row) => row.tint === "red" || row.troubles.some((trouble) => trouble.tint === "red"))
+    ? 1
+    : 0;
+}
+
+/** For scripts. */
+export function statusJson(row: HostStatus): object {
+  const { known, state, sessions, troubles, tint } = row;
+  return {
+    host: known.name,
+    id: known.id,
+    groups: known.groups,
+    state,
+    colour: tint,
+    heard_at: known.heard_at,
+    since: known.convergence?.since ?? null,
+    generation: known.convergence?.generation ?? null,
+    content_hash: known.convergence?.content_hash ?? null,
+    detail: known.convergence?.detail ?? "",
+    sessions,
+    certificates: Object.fromEntries(
+      known.certificates.map(({ name, not_after }) => [name, new Date(not_after).toISOString()]),
+    ),
+    agent_version: known.agent_version,
+    last_apply_ms: known.convergence?.last_apply_ms ?? null,
+    drift: known.convergence?.drift ?? [],
+    held: known.convergence?.held ?? [],
+    troubles,
+  };
+}

@@ -1,0 +1,169 @@
+/** What is wrong with a host, or wants attention: each with what, since when, the daemon's own words and the next command to type. Pure. */
+import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import { durationText, timeText } from "../output/words.ts";
+import { isBehind, type Known } from "./known.ts";
+import { daemonFault, isRed, redSessionText } from "./sessions.ts";
+
+export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
+
+/** A sample of BGP that is older than this says nothing of now. */
+const STALE_MS = 60_000;
+/** Lives of certificates when they are issued; a third of that left is an alarm. */
+const LIFE_MS: Record<string, number> = {
+  bus: 7 * 86_400_000,
+  service: 30 * 86_400_000,
+  ssh: 30 * 86_400_000,
+};
+const DISK_FULL = 0.9;
+const SKEW_LIMIT_MS = 5_000;
+
+/** Of a host that is enrolled and heard. */
+export function troublesOf(known: Known, convergence: Convergence, now_ms: number): Trouble[] {
+  return [
+    ...convergenceTroubles(known, convergence, now_ms),
+    ...bgpTroubles(known, now_ms),
+    ...hostTroubles(known, now_ms),
+  ];
+}
+
+function convergenceTroubles(known: Known, convergence: Convergence, now_ms: number): Trouble[] {
+  const { name } = known;
+  const since = ` ${durationText(now_ms - convergence.since)} ago`;
+  const detail = convergence.detail === "" ? "" : `: ${convergence.detail}`;
+  const own: Trouble[] = [];
+  if (convergence.state === "undone")
+    own.push({
+      tint: "red",
+      what: `UNDONE${since}${detail}`,
+      next: `ctl plan ${name}    or ctl rollback ${name}`,
+    });
+  else if (convergence.state === "failed")
+    own.push({ tint: "red", what: `FAILED${since}${detail}`, next: `ctl plan ${name}` });
+  else if (convergence.state === "refused")
+    own.push({ tint: "red", what: `REFUSED${since}${detail}`, next: `ctl plan ${name}` });
+  else if (convergence.state === "returned")
+    own.push({ tint: "amber", what: `returned${since}${detail}`, next: `ctl plan ${name}` });
+  else if (convergence.state === "unconfirmed" && convergence.undo_at !== null)
+    own.push({
+      tint: "amber",
+      what: `unconfirmed: taken back in ${durationText(convergence.undo_at - now_ms)} unless the guard is content`,
+      next: "ctl apply --watch",
+    });
+  else if (isBehind(known, convergence))
+    own.push({
+      tint: "amber",
+      what: `holds generation ${convergence.generation ?? "none"}, ${known.signed_generation} is signed for it`,
+      next: "ctl apply --watch",
+    });
+  return [
+    ...own,
+    ...convergence.troubles.map(
+      (trouble): Trouble => ({
+        tint: "red",
+        what: `${trouble.ref} ${durationText(now_ms - trouble.since)}: ${trouble.what}`,
+        next: `ctl plan ${name}`,
+      }),
+    ),
+    ...convergence.drift
+      .filter((drift) => drift.action !== "corrected")
+      .map(
+        (drift): Trouble => ({
+          tint: "amber",
+          what: `${drift.ref} ${drift.what}`,
+          next: `ctl plan ${name}    ctl apply ${name} --overwrite`,
+        }),
+      ),
+    ...convergence.held.map((hold): Trouble => {
+      const until = hold.until === null ? "" : ` until ${timeText(hold.until)}`;
+      return {
+        tint: "amber",
+        what: `${hold.ref ?? "the whole host"} held by ${hold.by}${until}: ${hold.why}`,
+        next: "on the host: muster-agent unhold",
+      };
+    }),
+  ];
+}
+
+function bgpTroubles(known: Known, now_ms: number): Trouble[] {
+  const { name, bgp, convergence } = known;
+  if (bgp === null) {
+    if ((convergence?.resources.managed.bird ?? 0) === 0) return [];
+    return [{ tint: "red", what: "nothing is known of its BGP sessions", next: `ctl bgp ${name}` }];
+  }
+  const age_ms = now_ms - Date.parse(bgp.at);
+  if (age_ms > STALE_MS)
+    return [
+      { tint: "red", what: `its last word on BGP is ${durationText(age_ms)} old`, next: `ctl bgp ${name}` },
+    ];
+  const fault = daemonFault(bgp);
+  // Without any session to watch nobody asked for a routing daemon.
+  if (fault !== null)
+    return bgp.sessions.length > 0 || (convergence?.resources.managed.bird ?? 0) > 0
+      ? [{ tint: "red", what: fault, next: `ctl bgp ${name}` }]
+      : [];
+  return bgp.sessions.filter(isRed).map(
+    (session): Trouble => ({
+      tint: "red",
+      what: redSessionText(session, now_ms),
+      next: `ctl bgp ${name} ${session.name}`,
+    }),
+  );
+}
+
+function hostTroubles(known: Known, now_ms: number): Trouble[] {
+  const { name, health, convergence } = known;
+  const skew_ms = convergence?.clock_skew_ms ?? 0;
+  return [
+    ...known.certificates.flatMap(({ name: which, not_after }): Trouble[] => {
+      const left_ms = not_after - now_ms;
+      if (left_ms <= 0)
+        return [
+          {
+            tint: "red",
+            what: `${which} certificate ended ${durationText(-left_ms)} ago`,
+            next: "on the host: journalctl -u muster-agent",
+          },
+        ];
+      if (left_ms > (LIFE_MS[which] ?? 0) / 3) return [];
+      return [
+        {
+          tint: "red",
+          what: `${which} certificate ends in ${durationText(left_ms)} and was not renewed`,
+          next: `ctl events --host ${name} --kind credentials`,
+        },
+      ];
+    }),
+    ...(health?.failed_units ?? []).map(
+      (unit): Trouble => ({
+        tint: "amber",
+        what: `unit ${unit} failed`,
+        next: `on the host: systemctl status ${unit}`,
+      }),
+    ),
+    ...(health?.disks ?? [])
+      .filter((disk) => disk.size_bytes > 0 && disk.used_bytes / disk.size_bytes > DISK_FULL)
+      .map(
+        (disk): Trouble => ({
+          tint: "amber",
+          what: `${disk.mount} is ${Math.floor((100 * disk.used_bytes) / disk.size_bytes)} % full`,
+          next: `ctl health ${name}`,
+        }),
+      ),
+    ...(Math.abs(skew_ms) > SKEW_LIMIT_MS
+      ? [
+          {
+            tint: "amber",
+            what: `its clock is ${durationText(Math.abs(skew_ms))} ${skew_ms > 0 ? "ahead" : "behind"}`,
+            next: "on the host: timedatectl",
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+/** `03:12` on the same day, else with the date; UTC. */
+export function clockText(at_ms: number, now_ms: number): string {
+  return now_ms - at_ms < 12 * 3_600_000
+    ? `${new Date(at_ms).toISOString().slice(11, 16)} UTC`
+    : timeText(at_ms);
+}

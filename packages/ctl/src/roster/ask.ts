@@ -1,0 +1,89 @@
+/** Asks chosen hosts one thing and tells who answered, failed, or was silent; shared by the commands that only read. */
+import { type CallResults, callMany } from "@muster/ports/call";
+import type { FleetError } from "@muster/protocol/errors";
+import { RPC, type RpcMethod, type RpcReply, type RpcRequest } from "@muster/protocol/rpc/index";
+import { listText } from "../output/words.ts";
+import type { Context } from "../program/context.ts";
+import { openSession, type Session } from "../session/session.ts";
+import { type Chosen, chooseHosts } from "./roster.ts";
+
+export type Asked<M extends RpcMethod> = {
+  readonly session: Session;
+  readonly answered: readonly { readonly name: string; readonly reply: RpcReply<M> }[];
+  readonly failed: readonly { readonly name: string; readonly error: FleetError }[];
+  readonly silent: readonly string[];
+  readonly not_enrolled: readonly string[];
+};
+
+/** Chooses by selector and asks all at once. Errors: USAGE, NOT_LOGGED_IN, those of the bus. */
+export async function askHosts<M extends RpcMethod>(
+  context: Context,
+  selector: string,
+  method: M,
+  args: RpcRequest<M>,
+  timeout_ms?: number,
+): Promise<Asked<M>> {
+  const { authority } = RPC[method];
+  const rank =
+    authority === "none" || authority === "viewer" ? "viewer" : authority === "admin" ? "admin" : "operator";
+  const session = await openSession(context, { rank });
+  const dialled = session.connect();
+  dialled.catch(() => undefined);
+  const chosen = await chooseHosts(context, () => dialled, selector);
+  const results = await callMany(
+    await dialled,
+    chosen.hosts.map(({ id }) => id),
+    method,
+    args,
+    { signal: context.signal, ...(timeout_ms === undefined ? {} : { timeout_ms }) },
+  );
+  return sorted(session, chosen, results);
+}
+
+function sorted<M extends RpcMethod>(
+  session: Session,
+  chosen: Chosen,
+  results: CallResults<RpcReply<M>>,
+): Asked<M> {
+  const answered: { name: string; reply: RpcReply<M> }[] = [];
+  const failed: { name: string; error: FleetError }[] = [];
+  const silent: string[] = [];
+  for (const { name, id } of chosen.hosts) {
+    const reply = results.answered.get(id);
+    const error = results.failed.get(id);
+    if (reply !== undefined) answered.push({ name, reply });
+    else if (error !== undefined) failed.push({ name, error });
+    else silent.push(name);
+  }
+  return { session, answered, failed, silent, not_enrolled: chosen.not_enrolled };
+}
+
+/** Names those who did not answer as asked. */
+export function tellMissing(context: Context, asked: Omit<Asked<RpcMethod>, "answered" | "session">): void {
+  const { line, colour } = context.output;
+  for (const { name, error } of asked.failed) line(`${colour.red(name)}  ${error.message}`);
+  if (asked.silent.length > 0) line(`${colour.red("SILENT")}  ${listText(asked.silent)}      ctl status`);
+  if (asked.not_enrolled.length > 0)
+    line(
+      `${colour.amber("not enrolled")}  ${listText(asked.not_enrolled)}      ctl join ${asked.not_enrolled[0]}`,
+    );
+}
+
+/** 0 all answered, 1 all failed, 4 some did not, 5 nobody answered. */
+export function askedExit(asked: {
+  answered: readonly unknown[];
+  failed: readonly unknown[];
+  silent: readonly unknown[];
+}): number {
+  const missing = asked.failed.length + asked.silent.length;
+  if (missing === 0) return 0;
+  if (asked.answered.length > 0) return 4;
+  return asked.failed.length > 0 ? 1 : 5;
+}
+
+/** The part of the result for scripts that names who did not answer. */
+export const missingJson = (asked: Omit<Asked<RpcMethod>, "answered" | "session">) => ({
+  failed: Object.fromEntries(asked.failed.map(({ name, error }) => [name, error.toReply()])),
+  silent: asked.silent,
+  not_enrolled: asked.not_enrolled,
+});
