@@ -76,12 +76,28 @@ export type Files = {
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY, O_DIRECTORY, O_TRUNC } = constants;
 const LIST_LIMIT = 100_000;
 const CHUNK_BYTES = 64 * 1024;
+/** A round looks at thousands of files at once; so many are open at a time. */
+const OPEN_READS = 64;
 
 /** `prefix` is "" or a directory without a slash at the end. */
 export function createFiles(prefix: string): Files {
   const accounts = createAccounts(prefix);
   const real = (path: string) => prefix + path;
   const turns = new Map<string, Promise<unknown>>();
+  const gate = { open: 0, waiting: [] as (() => void)[] };
+
+  const gated = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (gate.open >= OPEN_READS) await new Promise<void>((resolve) => gate.waiting.push(resolve));
+    else gate.open += 1;
+    try {
+      return await work();
+    } finally {
+      // A place is handed on, or given back.
+      const next = gate.waiting.shift();
+      if (next === undefined) gate.open -= 1;
+      else next();
+    }
+  };
 
   const give = async (handle: FileHandle, path: string, attributes: Attributes): Promise<void> => {
     const uid = await accounts.uid(attributes.owner);
@@ -163,7 +179,7 @@ export function createFiles(prefix: string): Files {
           changed_ms: Math.round(found.mtimeMs),
         };
       }),
-    read: (path, limit_bytes) => told(path, () => readBounded(real(path), path, limit_bytes)),
+    read: (path, limit_bytes) => gated(() => told(path, () => readBounded(real(path), path, limit_bytes))),
     async replace(path, content, attributes, before) {
       // Two writers of one path would share the candidate's name.
       const earlier = turns.get(path) ?? Promise.resolve();

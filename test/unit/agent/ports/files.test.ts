@@ -102,6 +102,19 @@ suite("files port", (test) => {
     assert.match((await refusal(files.read("/srv/fifo", 10))).detail, /no regular file/);
   });
 
+  test("a thousand reads at once hold few files open, and all are answered", async () => {
+    const open = () => readdirSync("/proc/self/fd").length;
+    const before = open();
+    const reads = Array.from({ length: 1_000 }, () => files.read("/srv/large", 1_000));
+    let most = 0;
+    for (let look = 0; look < 10; look += 1) {
+      most = Math.max(most, open() - before);
+      await sleep(1);
+    }
+    assert.ok((await Promise.all(reads)).every((bytes) => bytes?.length === 1_000));
+    assert.ok(most <= 80, `${most} were open`);
+  });
+
   test("a path is resolved through links in its parents, and not out of the prefix", async () => {
     mkdirSync(at("srv/real"), { recursive: true });
     symlinkSync("real", at("srv/alias"));

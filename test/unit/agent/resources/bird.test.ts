@@ -248,6 +248,8 @@ suite(
       await birdGuard.undo(kept, ports, signal);
       assert.is(boot(), good());
 
+      // The first configuration ever.
+      await ports.files.remove("/etc/bird/bird.conf");
       const bad = declared("protocl device {}\n");
       const refused = bird.plan(bad, await bird.observe(bad, ports, signal), CONTEXT).refused;
       assert.match(refused?.detail ?? "", /there: bird\.conf:1:1 syntax error/);
@@ -262,6 +264,8 @@ suite(
       const context = { resource: declared(text), generation, window_ms: null };
       for (const step of [...steps, ...steps]) await bird.apply(step, ports, signal, context);
       assert.is(boot(), text);
+      assert.is((await ports.files.facts("/etc/bird/bird.conf"))?.mode, "0640");
+      assert.equal(inDirectory(), ["bird.conf"]);
       writeFileSync(bootPath(), good());
       daemon = startBird(prefix.path);
       await settled(FULL);
