@@ -8,7 +8,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { FleetName, PersonName } from "@muster/protocol/names";
 import { setUpBroker } from "../fleet/broker-setup.ts";
 import { readText } from "../fleet/disk.ts";
-import { fleetString } from "../fleet/files.ts";
+import { fleetString, loginLine } from "../fleet/files.ts";
 import { announcedNetworks } from "../fleet/folder.ts";
 import { makeFleet } from "../fleet/make.ts";
 import { brokerAddress, checkedNetwork, hostOf, networkOf } from "../fleet/networks.ts";
@@ -116,7 +116,7 @@ ctl init …                                        the same line again: checks 
     const broker = await tryBroker(context, made.state, vault, changes).finally(() => progress.done());
     const warnings = [...changes.warnings, ...(await addressWarnings(context.cwd, addresses))];
 
-    const login = `ctl login ${admin}@${fleetString(made.state)}`;
+    const login = loginLine(admin, made.state);
     output.json({
       fleet,
       changed: changes.made,

@@ -1,6 +1,7 @@
 /** `ctl operator`: who may act, and as what. Needs an admin's log-in at Vault. */
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
+import { loginLine } from "../fleet/files.ts";
 import { disablePerson, hasLogin, listPeople, putPerson } from "../fleet/people.ts";
 import { defineCommand } from "../program/command.ts";
 import { readWord } from "../program/word.ts";
@@ -33,10 +34,9 @@ const add = defineCommand({
         : await newSecret(context, options.password_file, `first password of ${name}`);
     const changed = await putPerson(vault, { name, rank, password });
     context.output.line(changed ? `${name}  ${rank}` : `${name}  is ${rank} already`);
+    const { brokers, anchor } = session.profile;
     if (changed)
-      context.output.line(
-        `next   ${name}: ctl login ${name}@${session.profile.brokers.join(",")}#${session.profile.anchor}`,
-      );
+      context.output.line(`next   ${name}: ${loginLine(name, { addresses: [...brokers], anchor })}`);
     context.output.json({ name, rank, changed });
     return undefined;
   },

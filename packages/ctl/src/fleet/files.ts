@@ -62,3 +62,9 @@ export function fleetString(state: Pick<MadeFleet, "addresses" | "anchor">): str
   const addresses = state.addresses.map((address) => address.replace(/:4222$/, ""));
   return writeFleetString({ addresses, anchor: state.anchor });
 }
+
+/** The line with which a person logs in for the first time, as a shell takes it: IPv6 addresses have brackets, which some shells expand. */
+export function loginLine(person: string, state: Pick<MadeFleet, "addresses" | "anchor">): string {
+  const target = `${person}@${fleetString(state)}`;
+  return `ctl login ${target.includes("[") ? `'${target}'` : target}`;
+}
