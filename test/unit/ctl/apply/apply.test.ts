@@ -1,0 +1,211 @@
+/** `plan`, `apply`, `rollback` and `status` through a real broker and a real controller, with hosts that say what the test wants. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FleetError } from "@muster/protocol";
+import * as assert from "uvu/assert";
+import { suite } from "../../../kit/suite.ts";
+import { converge, type Ground, startGround, writeSmallFolder } from "../ground.ts";
+
+suite(
+  "apply",
+  (test) => {
+    const life = new AbortController();
+    let ground: Ground;
+    test.before(async () => {
+      ground = await startGround(["core1", "ixp1"], life.signal);
+      await writeSmallFolder(ground);
+    });
+    test.after(async () => {
+      life.abort();
+      await ground.stop();
+    });
+
+    test("a plan shows what would change, names who is missing, and changes nothing", async () => {
+      const ran = await ground.run("plan");
+      assert.is(ran.code, 3, ran.out + ran.err);
+      assert.match(ran.out, /core1, ixp1 ~ file\/\/etc\/motd {2}motd \+1 -1/);
+      assert.match(ran.out, /not enrolled {2}probe1/);
+      assert.equal(ground.hosts.core1?.manifests, []);
+    });
+
+    test("the first apply pins keys, signs, and every host converges", async () => {
+      const ran = await ground.run("apply -y -m first");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.out, /^as64500 · alice\n/);
+      assert.match(ran.out, /core1 {2}key [A-Z2-7-]+, seen for the first time/);
+      assert.match(ran.out, /ixp1 {2}converged after \d+ ms/);
+      const lock = await readFile(join(ground.folder, "hosts.lock"), "utf8");
+      assert.match(lock, new RegExp(`core1 ${ground.hosts.core1?.id}`));
+      const [manifest] = ground.hosts.ixp1?.manifests ?? [];
+      assert.is(manifest?.intent.message, "first");
+      assert.equal(manifest?.content.groups, ["ixp", "routers"]);
+      assert.ok(manifest?.intent.plan_index);
+    });
+
+    test("nothing to do is said, and no manifest goes out", async () => {
+      const ran = await ground.run("apply -y");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.out, /nothing to do/);
+      assert.is(ground.hosts.core1?.manifests.length, 1);
+      assert.is((await ground.run("plan core1")).code, 0);
+    });
+
+    test("what is not selected keeps its last signed content and is named as pending", async () => {
+      await writeSmallFolder(ground, "second");
+      const ran = await ground.run("apply ixp1 -y");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.out, /also pending: core1 \(1\)/);
+      assert.is(ground.hosts.core1?.manifests.length, 1);
+      assert.is(ground.hosts.ixp1?.manifests.length, 2);
+    });
+
+    test("--only changes that resource alone", async () => {
+      await ground.write(
+        "resources/ixp1.yml",
+        'file:\n  /etc/motd: { content: "third\\n" }\n  /etc/new: { content: "x\\n" }\n',
+      );
+      const ran = await ground.run("apply ixp1 -y --only file//etc/new");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.out, /also pending: core1 \(1\), ixp1 \(1\)/);
+      const content = ground.hosts.ixp1?.manifests.at(-1)?.content.resources ?? [];
+      const texts = Object.fromEntries(
+        content.map((each) => [each.name, "content" in each.spec ? each.spec.content : ""]),
+      );
+      assert.equal(texts, { "/etc/motd": "second\n", "/etc/issue": "ixp1\n", "/etc/new": "x\n" });
+      const strange = await ground.run("plan ixp1 --only file//etc/mod");
+      assert.is(strange.code, 2);
+      assert.match(strange.err, /did you mean `file\/\/etc\/motd`/);
+    });
+
+    test("a change that a host takes back is exit 1, in the host's own words", async () => {
+      const host = ground.hosts.ixp1;
+      assert.ok(host);
+      host.at_manifest = (manifest, self) => {
+        const { generation, content_hash, release } = manifest;
+        self.say({ state: "unconfirmed", generation, content_hash, release: release.id });
+        setTimeout(
+          () =>
+            self.say({
+              state: "undone",
+              detail:
+                "upstream imported 182,301, now 12 (guard: within 10 %); back after 2 s. bird.conf is as before.",
+              error: "UNDONE",
+            }),
+          50,
+        );
+      };
+      const ran = await ground.run("apply ixp1 -y");
+      assert.is(ran.code, 1, ran.out + ran.err);
+      assert.match(
+        ran.out,
+        /ixp1 {2}UNDONE after \d+ ms: upstream imported 182,301, now 12 \(guard: within 10 %\); back after 2 s\. bird\.conf is as before\./,
+      );
+      const told = await ground.run("status ixp1");
+      assert.is(told.code, 1, told.out + told.err);
+      assert.match(told.out, /UNDONE .* ctl plan ixp1/);
+      host.at_manifest = null;
+    });
+
+    test("a rollback takes back what was signed last, and it stays away until the folder differs", async () => {
+      const ran = await ground.run("rollback ixp1 -y --only file//etc/motd");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      const manifest = ground.hosts.ixp1?.manifests.at(-1);
+      const motd = manifest?.content.resources.find((each) => each.name === "/etc/motd");
+      assert.is(motd?.kind === "file" && motd.spec.content, "second\n");
+      assert.equal(Object.keys(manifest?.rolled_back ?? {}), ["file//etc/motd"]);
+      const held = await ground.run("plan ixp1");
+      assert.is(held.code, 0, held.out + held.err);
+      assert.match(held.out, /held .*file\/\/etc\/motd: rolled back; held until the folder differs/);
+      await ground.write(
+        "resources/ixp1.yml",
+        'file:\n  /etc/motd: { content: "fourth\\n" }\n  /etc/new: { content: "x\\n" }\n',
+      );
+      assert.is((await ground.run("plan ixp1")).code, 3);
+      assert.is((await ground.run("apply ixp1 -y")).code, 0);
+      assert.equal(ground.hosts.ixp1?.manifests.at(-1)?.rolled_back, {});
+    });
+
+    test("a host that changed since it was planned is planned and asked again", async () => {
+      const host = ground.hosts.core1;
+      assert.ok(host);
+      let refused = 0;
+      host.at_manifest = (manifest, self) => {
+        if (refused++ === 0)
+          self.say({
+            state: "refused",
+            detail: "the host changed since the plan was made",
+            error: "CONFLICT",
+          });
+        else converge(self, manifest);
+      };
+      const ran = await ground.run("apply core1 -y");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.err, /once more/);
+      assert.is(refused, 2);
+      host.at_manifest = null;
+    });
+
+    test("a host that refuses the plan is left out, the others go", async () => {
+      const host = ground.hosts.core1;
+      assert.ok(host);
+      host.plan_error = new FleetError("BIRD_REFUSED", "/etc/bird/bird.conf:12 syntax error");
+      const before = host.manifests.length;
+      await ground.write("resources/ixp1.yml", 'file:\n  /etc/motd: { content: "sixth\\n" }\n');
+      const ran = await ground.run("apply -y core1,ixp1");
+      host.plan_error = null;
+      assert.is(ran.code, 4, ran.out + ran.err);
+      assert.match(ran.out, /core1 REFUSED {2}BIRD refused: \/etc\/bird\/bird\.conf:12 syntax error/);
+      assert.is(host.manifests.length, before);
+    });
+
+    test("nobody answers the question, no is no, and ^C stops the watching only", async () => {
+      await writeSmallFolder(ground, "seventh");
+      const asked = await ground.run("apply core1");
+      assert.is(asked.code, 2);
+      const no = await ground.run("apply core1", { answers: ["n"] });
+      assert.is(no.code, 1);
+      const host = ground.hosts.core1;
+      assert.ok(host);
+      const stop = new AbortController();
+      host.at_manifest = () => stop.abort();
+      const ran = await ground.run("apply core1 -y", { signal: stop.signal });
+      assert.is(ran.code, 130, ran.out + ran.err);
+      assert.match(ran.err, /watch it {2}ctl apply --watch\nstop it {3}ctl apply --abort/);
+      host.at_manifest = null;
+      const manifest = host.manifests.at(-1);
+      assert.ok(manifest);
+      setTimeout(() => converge(host, manifest), 200);
+      const watched = await ground.run("apply --watch");
+      assert.is(watched.code, 0, watched.out + watched.err);
+      assert.match(watched.out, /core1 {2}converged/);
+    });
+
+    test("a viewer may not plan, and a folder with a mistake sends nothing", async () => {
+      await ground.logIn("vera", "viewer");
+      assert.match((await ground.run("plan")).err, /vera is logged in as viewer/);
+      const status = await ground.run("status --json");
+      assert.is(status.code, 0, status.out + status.err);
+      await ground.logIn("alice", "operator");
+      await ground.write("resources/core.yml", "file:\n  /etc/x: { contents: y }\n");
+      const ran = await ground.run("apply -y");
+      assert.is(ran.code, 2);
+      assert.match(ran.err, /resources\/core\.yml:2:/);
+      await ground.write("resources/core.yml", "");
+    });
+
+    test("a silent host is named, its change waits for it, and nothing is said better than it is", async () => {
+      const host = ground.hosts.ixp1;
+      assert.ok(host);
+      await host.bus.close();
+      await writeSmallFolder(ground, "eighth");
+      await ground.write("resources/ixp1.yml", "");
+      const planned = await ground.run("plan core1,ixp1 --json");
+      assert.is(planned.code, 4, planned.out + planned.err);
+      assert.ok(JSON.parse(planned.out).plans.find((each: { host: string }) => each.host === "ixp1").silent);
+      const nobody = await ground.run("plan ixp1");
+      assert.is(nobody.code, 5, nobody.out + nobody.err);
+      assert.match(nobody.out, /ixp1 SILENT {3}it did not answer; its change waits for it/);
+    });
+  },
+  { limit_ms: 20_000 },
+);
