@@ -16,7 +16,7 @@ export type Made = {
   readonly home: string;
   readonly out: string;
   readonly address: string;
-  init(extra?: readonly string[]): Promise<Ran>;
+  init(extra?: readonly string[], fleet?: string): Promise<Ran>;
   startBroker(): Promise<void>;
   /** A real controller with the files that were written; resolves when it answers. Ends with the signal. */
   startController(signal: AbortSignal): Promise<void>;
@@ -50,12 +50,12 @@ export async function emptyGround(signal: AbortSignal): Promise<Made> {
     home,
     out,
     address,
-    init: (extra = []) =>
+    init: (extra = [], fleet = "lab") =>
       ctl(
         [
           ...[
             "init",
-            "lab",
+            fleet,
             "--address",
             address,
             "--address",

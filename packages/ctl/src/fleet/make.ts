@@ -14,7 +14,9 @@ import { FLEET_RECORD } from "../session/login.ts";
 import type { Profile } from "../session/profile.ts";
 import { accountSpecs, signAccount } from "./accounts.ts";
 import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
+import { controllerLogin } from "./controller-login.ts";
 import { readText, writeText } from "./disk.ts";
+import { ensureDocument } from "./document.ts";
 import { fleetFiles } from "./files.ts";
 import {
   accountKeysOf,
@@ -26,7 +28,7 @@ import {
 } from "./identities.ts";
 import { type Kit, openKit, sealKit } from "./kit.ts";
 import { loadState, type MadeFleet, stateFile } from "./state.ts";
-import { type Changes, controllerLogin, ensureDocument, setUpVault, type VaultMade } from "./vault-setup.ts";
+import { type Changes, setUpVault, type VaultMade } from "./vault-setup.ts";
 
 /** The broker's certificate is made anew when it has less left than this. */
 const RENEW_BEFORE_MS = 60 * 86_400_000;

@@ -2,7 +2,7 @@
  * Brings a Vault to what `vault-plan.ts` says: reads first, writes what differs, deletes nothing. Every step says what it changed, so that a second run can
  * say that it changed nothing.
  */
-import { setTimeout as sleep } from "node:timers/promises";
+import { X509Certificate } from "node:crypto";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
@@ -177,9 +177,16 @@ async function ensureKey(vault: Vault, key: TransitKey, changes: Changes): Promi
   return keys.createKey(key);
 }
 
+/** A CA of another name is another fleet's, or a firm's own: its roles are not ours to write over. */
 async function ensureCa(vault: Vault, mount: string, common_name: string, changes: Changes): Promise<string> {
   try {
-    return await pki(vault).caCertificate(mount);
+    const held = await pki(vault).caCertificate(mount);
+    const { subject } = new X509Certificate(held);
+    if (subject === `CN=${common_name}`) return held;
+    throw new FleetError(
+      "CONFLICT",
+      `Vault has the CA "${subject}" at ${mount}/; the fleet needs one of its own there (CN=${common_name})`,
+    );
   } catch (error) {
     if (!(error instanceof FleetError) || error.code !== "VAULT_NOT_FOUND") throw error;
   }
@@ -203,55 +210,4 @@ async function ensureSshCa(vault: Vault, mount: string, changes: Changes): Promi
     changes.made.push(`${mount} CA`);
   }
   return sshCa(vault).caPublicKey(mount);
-}
-
-const RoleId = z.object({ role_id: z.string() });
-const SecretId = z.object({ secret_id: z.string() });
-
-/** The controller's log-in. A secret that still works is kept. `secret_id` is a secret. */
-export async function controllerLogin(
-  vault: Vault,
-  held_secret: string | null,
-  changes: Changes,
-): Promise<{ role_id: string; secret_id: string }> {
-  const path = `auth/approle/role/${APPROLE}`;
-  const { role_id } = await vault.read(`${path}/role-id`, RoleId);
-  if (held_secret !== null) {
-    const known = await vault
-      .write(`${path}/secret-id/lookup`, { secret_id: held_secret })
-      .catch((error: unknown) => {
-        if (error instanceof FleetError && error.code.startsWith("VAULT_") && !error.retryable) return null;
-        throw error;
-      });
-    // Vault answers an unknown secret with 204: nothing.
-    if (typeof known === "object" && known !== null && "secret_id_accessor" in known)
-      return { role_id, secret_id: held_secret };
-  }
-  const { secret_id } = await vault.write(`${path}/secret-id`, {}, SecretId);
-  changes.made.push("the controller's log-in");
-  return { role_id, secret_id };
-}
-
-/** Puts a document into KV version 2 unless it is there. A mount that was just made takes a second to become version 2. */
-export async function ensureDocument(
-  vault: Vault,
-  path: string,
-  data: object,
-  changes: Changes,
-): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      const held = await vault.read(path, z.looseObject({ data: z.unknown() })).catch((error: unknown) => {
-        if (error instanceof FleetError && error.code === "VAULT_NOT_FOUND") return null;
-        throw error;
-      });
-      if (held !== null && canonicalize(held.data) === canonicalize(data)) return;
-      await vault.write(path, { data });
-      changes.made.push(path);
-      return;
-    } catch (error) {
-      if (!(error instanceof FleetError) || error.code !== "VAULT_REFUSED" || attempt >= 40) throw error;
-      await sleep(250);
-    }
-  }
 }

@@ -148,7 +148,18 @@ suite(
       assert.equal(JSON.parse(again.out).changed, []);
     });
 
-    test("refuses another fleet in the same folder, and what it cannot read", async () => {
+    test("leaves another fleet's Vault alone", async () => {
+      const before = await made.vault.root.read("operators/roles/admin", z.unknown());
+      const other = ["--out", join(made.directory, "other"), "--kit-file", join(made.directory, "other.kit")];
+      const ran = await made.init(other, "other");
+      assert.is(ran.code, 1, ran.err);
+      assert.match(ran.err, /Vault has the CA "CN=lab operators"/);
+      assert.equal(await made.vault.root.read("operators/roles/admin", z.unknown()), before);
+      const same_folder = await made.init([], "other");
+      assert.match(same_folder.err, /holds the fleet lab/);
+    });
+
+    test("refuses what it cannot read", async () => {
       const other = await made
         .init(["--json"])
         .then(() =>
