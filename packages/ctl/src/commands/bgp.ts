@@ -40,12 +40,16 @@ ctl bgp ixp -o wide`,
       reply.sample.sessions.map((each) => ({ host: name, session: each })),
     );
     const faults = asked.answered.flatMap(({ name, reply }) => {
-      const fault = daemonFault(reply.sample);
+      // A host that has no session to be up needs no BIRD.
+      const fault = reply.sample.sessions.length === 0 ? null : daemonFault(reply.sample);
       return fault === null ? [] : [{ name, fault }];
     });
     const shown = sortedRows(rows.filter(({ session: each }) => matches(each, options)));
     if (shown.length > 0) output.table(shown, sessionColumns(context.now(), output.colour));
-    else if (rows.length > 0) output.line(`none of ${countText(rows.length, "session")}`);
+    else if (asked.answered.length > 0)
+      output.line(
+        rows.length > 0 ? `none of ${countText(rows.length, "session")}` : "no sessions, declared or seen",
+      );
     for (const { name, fault } of faults)
       output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status bird`);
     tellMissing(context, asked);

@@ -21,6 +21,13 @@ export function durationText(duration_ms: number): string {
   return `${count} ${name} ${rest} ${next[0]}`;
 }
 
+/** As `durationText`, and up to two minutes in seconds: guards are set and read in seconds. */
+export function windowText(duration_ms: number): string {
+  return duration_ms >= 10_000 && duration_ms < 120_000
+    ? `${Math.floor(duration_ms / 1_000)} s`
+    : durationText(duration_ms);
+}
+
 /** `2026-11-21 03:12 UTC`. */
 export function timeText(at_ms: number): string {
   return `${new Date(at_ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;

@@ -28,7 +28,7 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
   const state = session.state === "established" ? "UP" : verdictText(session.verdict);
   const until = session.pending_until === null ? "" : ` until ${session.pending_until}`;
   const head = [
-    `${paint(state)} ${sinceText(session, now_ms)}, ${EXPECTED[session.expected]}${until}`,
+    `${paint(state)}${session.since.at === null ? "" : ` ${sinceText(session, now_ms)}`}, ${EXPECTED[session.expected]}${until}`,
     peerText(session),
     routesText(session),
   ];

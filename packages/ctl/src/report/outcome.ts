@@ -1,7 +1,7 @@
 /** What became of a change, a line a host. Pure. */
 import type { HostOutcome, Progress } from "../apply/outcome.ts";
 import type { Colour } from "../output/colour.ts";
-import { durationText } from "../output/words.ts";
+import { windowText } from "../output/words.ts";
 
 type Words = {
   readonly word: string;
@@ -25,7 +25,7 @@ const WORDS: Record<HostOutcome, Words> = {
 export function outcomeLine(name: string, progress: Progress, colour: Colour): string {
   const { word, colour: tint, next } = WORDS[progress.outcome];
   const after =
-    progress.after_ms > 0 && word !== "not begun" ? ` after ${durationText(progress.after_ms)}` : "";
+    progress.after_ms > 0 && word !== "not begun" ? ` after ${windowText(progress.after_ms)}` : "";
   const detail =
     progress.detail === ""
       ? ""

@@ -5,7 +5,7 @@ import type { Plan, Step } from "@muster/protocol/plan";
 import { needsChange, type Planned } from "../apply/plans.ts";
 import type { Pending, Scope } from "../apply/scope.ts";
 import type { Colour } from "../output/colour.ts";
-import { countText, durationText, listText } from "../output/words.ts";
+import { countText, listText, windowText } from "../output/words.ts";
 
 const INDENT = "     ";
 /** Lines of one difference that are shown; `--json` has all of it. */
@@ -106,9 +106,9 @@ function stepLines(steps: readonly Step[], colour: Colour): string[] {
 export function diffLines(diff: string, colour: Colour): string[] {
   const changed = diff.split("\n").filter((line) => /^[+-]/.test(line) || line.startsWith("("));
   const shown = changed.slice(0, DIFF_LINES).map((line) => {
-    const text = `${INDENT}  ${line.slice(0, 1)}  ${line.slice(1)}`.trimEnd();
-    if (line.startsWith("-")) return colour.red(text);
-    return line.startsWith("+") ? colour.green(text) : `${INDENT}  ${line}`;
+    const text = `${line.slice(0, 1)}  ${line.slice(1)}`.trimEnd();
+    const paint = line.startsWith("-") ? colour.red : line.startsWith("+") ? colour.green : null;
+    return `${INDENT}  ${paint === null ? line : paint(text)}`;
   });
   const more = changed.length - shown.length;
   return more > 0 ? [...shown, `${INDENT}  (${countText(more, "more line")}: --json)`] : shown;
@@ -124,7 +124,7 @@ function guardText(guard: NonNullable<Plan["guard"]>): string {
   const sessions = guard.sessions.length > 0 ? [`${listText(guard.sessions)} up`, "imports within 10 %"] : [];
   // The host may say itself what it holds the sessions to.
   const also = guard.also.filter((probe) => !sessions.includes(probe));
-  return `guard ${durationText(guard.window_ms)}: ${[...sessions, ...also].join("; ")}`;
+  return `guard ${windowText(guard.window_ms)}: ${[...sessions, ...also].join("; ")}`;
 }
 
 function restLines(plan: Plan, colour: Colour): string[] {

@@ -8,7 +8,7 @@ import type { Colour } from "../output/colour.ts";
 import type { Column } from "../output/table.ts";
 import { durationText, listText } from "../output/words.ts";
 import { isBehind, type Known } from "./known.ts";
-import { clockText, type Trouble, troublesOf } from "./trouble.ts";
+import { clockText, STALE_MS, type Trouble, troublesOf } from "./trouble.ts";
 
 export type Tint = "red" | "amber" | "green" | "grey";
 
@@ -26,7 +26,7 @@ export type HostStatus = {
 
 export function statusOf(known: Known, now_ms: number): HostStatus {
   const { name, convergence } = known;
-  const base = { known, sessions: sessionsOf(known), soonest: soonestOf(known) };
+  const base = { known, sessions: sessionsOf(known, now_ms), soonest: soonestOf(known) };
   if (!known.enrolled) {
     const trouble: Trouble = {
       tint: "amber",
@@ -76,12 +76,12 @@ function wordOf(known: Known, convergence: Convergence): { word: string; tint: T
   }
 }
 
-function sessionsOf(known: Known): HostStatus["sessions"] {
-  if (known.bgp === null || !known.bgp.daemon.reachable)
-    return known.bgp === null || known.bgp.sessions.length === 0
-      ? null
-      : { up: 0, expected: expectedUp(known.bgp).length };
-  const expected = expectedUp(known.bgp);
+/** Null while nothing of now is known. */
+function sessionsOf(known: Known, now_ms: number): HostStatus["sessions"] {
+  const { bgp } = known;
+  if (bgp === null || now_ms - Date.parse(bgp.at) > STALE_MS) return null;
+  const expected = expectedUp(bgp);
+  if (!bgp.daemon.reachable) return expected.length === 0 ? null : { up: 0, expected: expected.length };
   return {
     up: expected.filter((session) => session.state === "established").length,
     expected: expected.length,
@@ -107,7 +107,11 @@ export function statusColumns(now_ms: number, colour: Colour): Column<HostStatus
     },
     {
       title: "SESSIONS",
-      value: ({ sessions }) => (sessions === null ? "-" : `${sessions.up}/${sessions.expected}`),
+      value: ({ sessions, known }) => {
+        if (sessions === null) return known.bgp === null || known.silent ? "-" : colour.red("?");
+        const text = `${sessions.up}/${sessions.expected}`;
+        return sessions.up < sessions.expected ? colour.red(text) : text;
+      },
       align: "right",
     },
     {
@@ -116,7 +120,7 @@ export function statusColumns(now_ms: number, colour: Colour): Column<HostStatus
         soonest === null
           ? "-"
           : soonest.not_after <= now_ms
-            ? "ended"
+            ? colour.red("ended")
             : durationText(soonest.not_after - now_ms),
       align: "right",
     },

@@ -1,13 +1,13 @@
 /** What is wrong with a host, or wants attention: each with what, since when, the daemon's own words and the next command to type. Pure. */
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
-import { durationText, timeText } from "../output/words.ts";
+import { durationText, timeText, windowText } from "../output/words.ts";
 import { isBehind, type Known } from "./known.ts";
 import { daemonFault, isRed, redSessionText } from "./sessions.ts";
 
 export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
 
 /** A sample of BGP that is older than this says nothing of now. */
-const STALE_MS = 60_000;
+export const STALE_MS = 60_000;
 /** Lives of certificates when they are issued; a third of that left is an alarm. */
 const LIFE_MS: Record<string, number> = {
   bus: 7 * 86_400_000,
@@ -28,40 +28,15 @@ export function troublesOf(known: Known, convergence: Convergence, now_ms: numbe
 
 function convergenceTroubles(known: Known, convergence: Convergence, now_ms: number): Trouble[] {
   const { name } = known;
-  const since = ` ${durationText(now_ms - convergence.since)} ago`;
-  const detail = convergence.detail === "" ? "" : `: ${convergence.detail}`;
-  const own: Trouble[] = [];
-  if (convergence.state === "undone")
-    own.push({
-      tint: "red",
-      what: `UNDONE${since}${detail}`,
-      next: `ctl plan ${name}    or ctl rollback ${name}`,
-    });
-  else if (convergence.state === "failed")
-    own.push({ tint: "red", what: `FAILED${since}${detail}`, next: `ctl plan ${name}` });
-  else if (convergence.state === "refused")
-    own.push({ tint: "red", what: `REFUSED${since}${detail}`, next: `ctl plan ${name}` });
-  else if (convergence.state === "returned")
-    own.push({ tint: "amber", what: `returned${since}${detail}`, next: `ctl plan ${name}` });
-  else if (convergence.state === "unconfirmed" && convergence.undo_at !== null)
-    own.push({
-      tint: "amber",
-      what: `unconfirmed: taken back in ${durationText(convergence.undo_at - now_ms)} unless the guard is content`,
-      next: "ctl apply --watch",
-    });
-  else if (isBehind(known, convergence))
-    own.push({
-      tint: "amber",
-      what: `holds generation ${convergence.generation ?? "none"}, ${known.signed_generation} is signed for it`,
-      next: "ctl apply --watch",
-    });
+  const own = ownTrouble(known, convergence, now_ms);
+  const undone = convergence.state === "undone";
   return [
-    ...own,
+    ...(own === null ? [] : [own]),
     ...convergence.troubles.map(
       (trouble): Trouble => ({
         tint: "red",
-        what: `${trouble.ref} ${durationText(now_ms - trouble.since)}: ${trouble.what}`,
-        next: `ctl plan ${name}`,
+        what: `${trouble.ref} ${undone ? "UNDONE" : "FAILED"} ${durationText(now_ms - trouble.since)} ago: ${trouble.what}`,
+        next: undone ? `ctl plan ${name}    or ctl rollback ${name}` : `ctl plan ${name}`,
       }),
     ),
     ...convergence.drift
@@ -82,6 +57,32 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
       };
     }),
   ];
+}
+
+/** The state itself, where no single resource says it better. */
+function ownTrouble(known: Known, convergence: Convergence, now_ms: number): Trouble | null {
+  const { name } = known;
+  const { state, undo_at } = convergence;
+  const told = convergence.troubles.length > 0;
+  const since = `${durationText(now_ms - convergence.since)} ago`;
+  const detail = convergence.detail === "" ? "" : `: ${convergence.detail}`;
+  if ((state === "undone" || state === "failed") && !told)
+    return { tint: "red", what: `${state.toUpperCase()} ${since}${detail}`, next: `ctl plan ${name}` };
+  if (state === "refused")
+    return { tint: "red", what: `REFUSED ${since}${detail}`, next: `ctl plan ${name}` };
+  if (state === "returned")
+    return { tint: "amber", what: `returned ${since}${detail}`, next: `ctl plan ${name}` };
+  if (state === "unconfirmed" && undo_at !== null) {
+    const what = `unconfirmed: taken back in ${windowText(undo_at - now_ms)} unless the guard is content`;
+    return { tint: "amber", what, next: "ctl apply --watch" };
+  }
+  if (!isBehind(known, convergence)) return null;
+  const held = convergence.generation === null ? "no generation" : `generation ${convergence.generation}`;
+  return {
+    tint: "amber",
+    what: `holds ${held}, ${known.signed_generation} is signed for it`,
+    next: "ctl apply --watch",
+  };
 }
 
 function bgpTroubles(known: Known, now_ms: number): Trouble[] {
