@@ -18,6 +18,9 @@ export function sizeText(size_bytes: number): string {
   return `${size < 10 && at > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[at]}`;
 }
 
+/** Every interface has one and they say nothing; `--json` has them. */
+const LINK_LOCAL = /^fe[89ab]/i;
+
 export function factLines(facts: Facts): string[] {
   const labels = Object.entries(facts.labels).map(([label, value]) => `${label}=${value}`);
   const rows: [string, string][] = [
@@ -33,10 +36,12 @@ export function factLines(facts: Facts): string[] {
     ["agent", facts.agent_version],
     ["groups", facts.groups.join(", ") || "none yet"],
     ["labels", labels.join(", ") || "none"],
-    ...facts.addresses.map(({ interface: name, address }, at): [string, string] => [
-      at === 0 ? "addresses" : "",
-      `${address} (${name})`,
-    ]),
+    ...facts.addresses
+      .filter(({ address }) => !LINK_LOCAL.test(address))
+      .map(({ interface: name, address }, at): [string, string] => [
+        at === 0 ? "addresses" : "",
+        `${address} (${name})`,
+      ]),
   ];
   return rows.map(([title, value]) => `${title.padEnd(9)}  ${value}`);
 }

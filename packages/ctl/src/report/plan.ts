@@ -2,7 +2,7 @@
 
 import { FleetError } from "@muster/protocol/errors";
 import type { Plan, Step } from "@muster/protocol/plan";
-import { needsChange, type Planned } from "../apply/plans.ts";
+import type { Planned } from "../apply/plans.ts";
 import type { Pending, Scope } from "../apply/scope.ts";
 import type { Colour } from "../output/colour.ts";
 import { countText, listText, windowText } from "../output/words.ts";
@@ -18,8 +18,10 @@ export function planLines(
   colour: Colour,
 ): string[] {
   const blocks = new Map<string, { names: string[]; lines: string[] }>();
+  const agree: string[] = [];
   for (const each of planned) {
     const lines = hostLines(each, colour);
+    if (lines.length === 0) agree.push(each.target.name);
     if (lines.length === 0) continue;
     const block = blocks.get(lines.join("\n"));
     if (block === undefined) blocks.set(lines.join("\n"), { names: [each.target.name], lines });
@@ -28,15 +30,8 @@ export function planLines(
   const told = [...blocks.values()].flatMap(({ names, lines }) =>
     lines.map((line) => (line.startsWith(INDENT) ? line : `${colour.bold(listText(names))} ${line}`)),
   );
-  const agree = planned.filter(
-    (each) => !needsChange(each) && each.plan !== null && !(each.plan instanceof FleetError),
-  );
   const same =
-    agree.length > 0
-      ? [
-          `${countText(agree.length, "host")} as in the folder: ${listText(agree.map(({ target }) => target.name))}`,
-        ]
-      : [];
+    agree.length > 0 ? [`${countText(agree.length, "host")} as in the folder: ${listText(agree)}`] : [];
   return [...told, ...same, ...notEnrolledLines(scope.not_enrolled, colour), ...pendingLines(scope.pending)];
 }
 

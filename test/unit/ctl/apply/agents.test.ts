@@ -1,0 +1,121 @@
+/** The same commands with real agents: three processes that enrol, converge and answer, each below a directory of its own. */
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import * as assert from "uvu/assert";
+import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../../kit/agent.ts";
+import { suite } from "../../../kit/suite.ts";
+import { type Ground, startGround, writeSmallFolder } from "../ground.ts";
+
+const NAMES = ["core1", "ixp1", "probe1"] as const;
+
+suite(
+  "real agents",
+  (test) => {
+    const life = new AbortController();
+    let ground: Ground;
+    const agents = new Map<string, TestAgent>();
+
+    const files = (text: string) => {
+      const lines = Array.from(
+        { length: 20 },
+        (_, at) => `  /etc/net/${at}.conf: { content: "${text} ${at}\\n" }`,
+      );
+      return ground.write(
+        "resources/routers.yml",
+        `directory:\n  /etc/net: {}\nfile:\n${lines.join("\n")}\n`,
+      );
+    };
+    const until = async (what: string, ready: () => Promise<boolean>) => {
+      const end = Date.now() + 25_000;
+      while (!(await ready())) {
+        if (Date.now() > end)
+          throw new Error(
+            `${what}: ${[...agents.values()].map((each) => each.output().slice(-1_500)).join("\n---\n")}`,
+          );
+        await sleep(100);
+      }
+    };
+
+    test.before(
+      async () => {
+        ground = await startGround([], life.signal);
+        await realSshCertificates(ground.controller.issuer, ground.home);
+        await writeSmallFolder(ground);
+        for (const name of NAMES) {
+          const agent = await makeAgent(name);
+          agents.set(name, agent);
+          await agent.write("/etc/muster/join", joinString(ground.fleet, ground.alice, { name, groups: [] }));
+          agent.start();
+        }
+        await until("enrolment", async () =>
+          JSON.parse((await ground.run("hosts --json")).out).every(
+            (row: { record: unknown }) => row.record !== null,
+          ),
+        );
+      },
+      { limit_ms: 40_000 },
+    );
+    test.after(async () => {
+      for (const agent of agents.values()) await agent.remove();
+      life.abort();
+      await ground.stop();
+      await rm(ground.home, { recursive: true, force: true });
+    });
+
+    test("twenty files on three hosts, from plan to converged and back to no steps", async () => {
+      await files("one");
+      const planned = await ground.run("plan");
+      assert.is(planned.code, 3, planned.out + planned.err);
+      assert.match(planned.out, /core1, ixp1, probe1 \+ file\/\/etc\/net\/7\.conf/);
+      const first = await ground.run("apply -y");
+      assert.is(first.code, 0, first.out + first.err);
+      assert.is(await agents.get("ixp1")?.read("/etc/net/7.conf"), "one 7\n");
+      const again = await ground.run("plan");
+      assert.is(again.code, 0, again.out + again.err);
+      assert.match(again.out, /folder and servers agree/);
+      await files("two");
+      const began = performance.now();
+      const second = await ground.run("apply -y");
+      assert.is(second.code, 0, second.out + second.err);
+      const took_ms = performance.now() - began;
+      assert.ok(
+        took_ms < 1_500,
+        `from Enter to converged in ${Math.round(took_ms)} ms, without the start of node`,
+      );
+      assert.is(await agents.get("probe1")?.read("/etc/net/19.conf"), "two 19\n");
+      const back = await ground.run("rollback ixp1 -y");
+      assert.is(back.code, 0, back.out + back.err);
+      assert.is(await agents.get("ixp1")?.read("/etc/net/0.conf"), "one 0\n");
+    });
+
+    test("every command that asks has an answer", async () => {
+      for (const words of [
+        "status",
+        "facts core1",
+        "health",
+        "bgp",
+        "rpc ping",
+        "rpc status ixp1",
+        "hosts -o wide",
+        "events --last 5",
+      ]) {
+        const ran = await ground.run(words);
+        assert.is(ran.code, 0, ran.out + ran.err);
+      }
+    });
+
+    test("without a controller the hosts are asked themselves", async () => {
+      await ground.controller.stop();
+      const told = await ground.run("status");
+      assert.is(told.code, 1, told.out + told.err);
+      assert.match(told.out, /core1 .* converged/);
+      assert.match(told.out, /controller {2}no controller answers: asked the hosts themselves/);
+      assert.is((await ground.run("rpc ping")).code, 0);
+      const planned = await ground.run("plan core1");
+      assert.is(planned.code, 0, planned.out + planned.err);
+      const applied = await ground.run("apply core1 -y");
+      assert.is(applied.code, 5, applied.out + applied.err);
+    });
+  },
+  { limit_ms: 40_000 },
+);
