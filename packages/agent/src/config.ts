@@ -29,7 +29,13 @@ export const AgentConfig = z.strictObject({
     .describe("Whether the ssh host certificate is installed into sshd; default: only without a prefix."),
   observe_period_ms: z.int().min(1_000).default(30_000).describe("How often all resources are looked at."),
   desired_period_ms: z.int().min(1_000).default(300_000).describe("How often the stream is asked, ±20 %."),
-  settle_ms: z.int().min(0).default(5_000).describe("How long a guarded change must be good in a row."),
+  settle_ms: z
+    .int()
+    .min(0)
+    .default(10_000)
+    .describe(
+      "How long a guarded change must be good in a row. BIRD drops what a new filter rejects seconds later.",
+    ),
 });
 export type AgentConfig = z.infer<typeof AgentConfig>;
 

@@ -225,7 +225,8 @@ export class Reconciler {
     for (const failure of applied.failures)
       news.set(`resource ${failure.ref}`, `${failure.ref}: ${failure.what}`);
     for (const { ref, decision } of round.looked) {
-      if (decision.action === "keep" && decision.error !== "HELD")
+      // A hold is told by who made it, an undone change by its guard.
+      if (decision.action === "keep" && decision.error !== "HELD" && decision.error !== "UNDONE")
         news.set(`resource ${ref}`, `${ref}: ${decision.why}`);
     }
     for (const [key, what] of news) {
