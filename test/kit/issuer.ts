@@ -31,7 +31,7 @@ export function memoryIssuer(fleet: TestFleet): TestIssuer {
         const keys = (await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
           "sign",
           "verify",
-        ])) as CryptoKeyPair;
+        ])) as webcrypto.CryptoKeyPair;
         const not_after = Date.now() + 30 * DAY_MS;
         const certificate = await x509.X509CertificateGenerator.create({
           subject: `CN=${name}`,

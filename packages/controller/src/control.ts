@@ -44,7 +44,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     },
     async apply({ rollout, release }) {
       const ordered = await apply(rollout, release, { ...ports, verifier: () => trust.verifier });
-      await engine.take(ordered.rollout);
+      engine.follow(ordered.rollout);
       return ordered;
     },
     async rollout(request) {
@@ -55,7 +55,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       const by = caller(call);
       const { rollout, aborted } = await abortRollout(bus, id, by, now);
       if (aborted) {
-        await engine.take(id);
+        engine.follow(id);
         const what = `${by} aborted the rollout of generation ${rollout.generation}`;
         events.emit({ host: "_", kind: "rollout", severity: "warning", what, by, rollout: id });
       }

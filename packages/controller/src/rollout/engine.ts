@@ -3,6 +3,7 @@
  * `rollouts`. The revision is the lock: who loses a compare-and-set has lost the rollout. A manifest goes out exactly as its operator
  * signed it, after its signature was checked once more; publishing it twice is harmless, so the state is stored after.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { openManifest, openRelease, type Release, subjects, type Verifier } from "@muster/protocol";
@@ -71,6 +72,24 @@ export class RolloutEngine {
   yield(): void {
     this.#leading = false;
     for (const id of [...this.#running.keys()]) this.#drop(id);
+  }
+
+  /** As `take`, without making anybody wait for it: tried again while this controller leads and the stores are away. */
+  follow(id: string): void {
+    const attempt = async (): Promise<void> => {
+      while (this.#leading) {
+        try {
+          await this.take(id);
+          return;
+        } catch (error) {
+          if (!(error instanceof FleetError)) throw error;
+          this.#ports.log.warn({ err: error, rollout: id }, "a rollout cannot be taken up");
+          if (!error.retryable) return;
+          await sleep(RETRY_MS);
+        }
+      }
+    };
+    void attempt();
   }
 
   /** Takes up a rollout, or what another controller made of it. Does nothing while another controller leads. */
@@ -192,7 +211,7 @@ export class RolloutEngine {
         if (error.code === "CONFLICT") {
           // Aborted by a person, or led by somebody else now.
           this.#drop(id);
-          await this.take(id);
+          this.follow(id);
           return;
         }
         this.#ports.log.warn({ err: error, rollout: id }, "the state of a rollout could not be stored");

@@ -37,10 +37,11 @@ export function verdict(
   const said = fact.convergence;
   if (said !== null) {
     const wanted = release.hosts[name]?.content_hash;
+    // The release names the manifest; by the hash alone it would be missed where a thrown switch adds to the content.
+    const same = said.release === release.id || said.content_hash === wanted;
     const reached =
       said.generation !== null &&
-      (said.generation > release.generation ||
-        (said.generation === release.generation && said.content_hash === wanted));
+      (said.generation > release.generation || (said.generation === release.generation && same));
     if (said.state === "converged" && reached) return { state: "converged", detail: "" };
     // A refused or undone manifest is not the newest accepted: then the number is the old one, and only the time tells.
     const ours = said.release === release.id || said.generation === release.generation;

@@ -62,7 +62,7 @@ export function listen(ports: ListenPorts): () => void {
     if (kind === "enrolment" && host !== "_" && records.byName(host)?.id !== id) await records.fetch(host);
     if (host !== "_") return;
     const { rollout } = parseJson(FleetEvent, body, subject);
-    if (rollout !== undefined) await engine.take(rollout);
+    if (rollout !== undefined) engine.follow(rollout);
   };
 
   const ends = [

@@ -115,7 +115,7 @@ suite("rollout: the state machine", (test) => {
   test("another content under the same number has not converged, a higher number has", () => {
     const game = play(release([["a"]]));
     game.at(T0);
-    game.says("a", { content_hash: OLD }, T0 + 10);
+    game.says("a", { content_hash: OLD, release: "d".repeat(32) }, T0 + 10);
     assert.is(game.at(T0 + 10).state.state, "running");
     game.says("a", { generation: 45, content_hash: OLD }, T0 + 20);
     assert.is(game.at(T0 + 20).state.state, "done");

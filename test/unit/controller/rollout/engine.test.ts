@@ -41,7 +41,11 @@ suite(
         await sleep(20);
       }
     };
-    const host = (name: string): TestHost => hosts[name] ?? assert.unreachable(name);
+    const host = (name: string): TestHost => {
+      const found = hosts[name];
+      if (found === undefined) throw new Error(`no host ${name}`);
+      return found;
+    };
 
     test.before(async () => {
       fleet = await startFleet();
@@ -173,14 +177,12 @@ suite(
 
     test("what is not signed as it must be is not stored", async () => {
       const next = generation + 1;
-      const stage = (signed: ReturnType<typeof signRollout>, id?: string) =>
-        codeOf(
-          callController(ops, "stage", {
-            rollout: signed.id,
-            id: id ?? signed.manifests[0]?.id ?? "",
-            manifest: signed.manifests[0]?.manifest ?? assert.unreachable(),
-          }),
-        );
+      const stage = async (signed: ReturnType<typeof signRollout>, id?: string) => {
+        const [first] = signed.manifests;
+        if (first === undefined) throw new Error("no manifest");
+        const request = { rollout: signed.id, id: id ?? first.id, manifest: first.manifest };
+        return codeOf(callController(ops, "stage", request));
+      };
       const draft = { generation: next, waves: [["core1"]] };
       assert.is(
         await stage(signRollout(fleet, await fleet.person("eve", "viewer"), ids, draft)),
