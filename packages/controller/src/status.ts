@@ -14,7 +14,7 @@ export interface Status {
 
 /** Without NOTIFY_SOCKET in the environment the lines go to the log only. */
 export function openStatus(log: Log, signal: AbortSignal): Status {
-  const notify = process.env.NOTIFY_SOCKET !== undefined;
+  const notify = (process.env.NOTIFY_SOCKET ?? "") !== "";
   let last = "";
   const send = (...lines: string[]): void => {
     if (!notify) return;
