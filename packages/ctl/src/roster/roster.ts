@@ -2,9 +2,11 @@
  * Who there is: the folder's hosts, the keys pinned in hosts.lock, and what the controllers know, joined by name. Selectors choose from it.
  * Each part is only fetched when it is needed: a ping of pinned hosts needs neither rendering nor a controller.
  */
+import { join } from "node:path";
 import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { HostView } from "@muster/protocol/record";
+import { readText } from "../fleet/disk.ts";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { loadPins, type Pins } from "../fleet/pins.ts";
 import type { LoadedFleet } from "../inventory/fleet.ts";
@@ -15,6 +17,8 @@ import type { Connection } from "../session/session.ts";
 
 /** Records with their last samples are some ten kilobytes a host, and a message holds a megabyte. */
 const PAGE = 50;
+/** Where the pins do as well, a controller that hangs is not waited for. */
+const QUICK_MS = 1_000;
 
 /** The fleet folder that the person stands in. */
 export type FolderHere = {
@@ -22,6 +26,8 @@ export type FolderHere = {
   readonly pins: Pins;
   /** Reads and renders all of it, once. Mistakes in files are `problems`. */
   load(): Promise<LoadedFleet>;
+  /** What selectors choose from. Without labels it reads hosts.yml only, which takes a fraction of the time. */
+  declared(labels: boolean): Promise<{ hosts: readonly Selectable[]; groups: readonly string[] }>;
 };
 
 /** The folder around, when it is one of the fleet that is meant; else null. */
@@ -31,14 +37,41 @@ export async function folderHere(context: Context): Promise<FolderHere | null> {
   if (context.global.fleet !== undefined && (await fleetOfFolder(context.cwd)) !== context.global.fleet)
     return null;
   let loaded: Promise<LoadedFleet> | undefined;
+  const load = () => {
+    loaded ??= import("../inventory/fleet.ts").then(({ loadFleet }) => loadFleet(root));
+    return loaded;
+  };
   return {
     root,
     pins: await loadPins(root),
-    load() {
-      loaded ??= import("../inventory/fleet.ts").then(({ loadFleet }) => loadFleet(root));
-      return loaded;
+    load,
+    async declared(labels) {
+      const quick = labels ? null : await declaredAtAGlance(root);
+      if (quick !== null) return quick;
+      const { fleet } = await load();
+      return { hosts: [...fleet.hosts.values()], groups: [...fleet.inventory.groups.keys()] };
     },
   };
+}
+
+/** Hosts and groups by hosts.yml alone; null where that file has mistakes. */
+async function declaredAtAGlance(root: string): Promise<{ hosts: Selectable[]; groups: string[] } | null> {
+  const [{ groupsOf, readHosts }, { readYaml }, { Problems }] = await Promise.all([
+    import("../inventory/hosts.ts"),
+    import("../inventory/yaml.ts"),
+    import("../inventory/problem.ts"),
+  ]);
+  const text = await readText(join(root, "hosts.yml"));
+  if (text === null) return null;
+  const problems = new Problems();
+  const inventory = readHosts(readYaml("hosts.yml", text, "ansible", problems), problems);
+  if (problems.size > 0) return null;
+  const hosts = [...inventory.hosts.values()].map((host) => ({
+    name: host.name,
+    groups: groupsOf(inventory, host).map((group) => group.name),
+    labels: {},
+  }));
+  return { hosts, groups: [...inventory.groups.keys()] };
 }
 
 /** As `folderHere`; USAGE when there is none. */
@@ -54,26 +87,28 @@ export async function requireFolder(context: Context): Promise<FolderHere> {
 /** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
 export async function hostViews(
   connection: Connection,
+  timeout_ms?: number,
 ): Promise<{ views: Map<string, HostView>; now: number }> {
   const views = new Map<string, HostView>();
   let after: string | null = null;
   for (;;) {
-    const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after);
+    const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after, timeout_ms);
     for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
     if (page.next === null) return { views, now: page.now };
     after = page.next;
   }
 }
 
-const askPage = (connection: Connection, after: string | null) =>
-  callController(connection, "hosts", { after, limit: PAGE });
+const askPage = (connection: Connection, after: string | null, timeout_ms: number | undefined) =>
+  callController(connection, "hosts", { after, limit: PAGE }, timeout_ms === undefined ? {} : { timeout_ms });
 
 /** As `hostViews`; null, with the reason, when no controller answers. */
 export async function viewsOrSilence(
   connection: Connection,
+  timeout_ms?: number,
 ): Promise<{ views: Map<string, HostView>; now: number } | { silence: FleetError }> {
   try {
-    return await hostViews(connection);
+    return await hostViews(connection, timeout_ms);
   } catch (error) {
     if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
       return { silence: error };
@@ -101,12 +136,11 @@ export async function chooseHosts(
   if (folder !== null) {
     const pinned = byPins(folder.pins, selector, not);
     if (pinned !== null) return pinned;
+    if (selector === "all" && not.length === 0 && folder.pins.size > 0)
+      return everyHost(await connection(), folder.pins);
   }
-  const declared = folder === null ? null : (await folder.load()).fleet;
-  const names =
-    declared === null
-      ? null
-      : selectHosts([...declared.hosts.values()], [...declared.inventory.groups.keys()], selector, not);
+  const declared = folder === null ? null : await folder.declared(/=/.test([selector, ...not].join(",")));
+  const names = declared === null ? null : selectHosts(declared.hosts, declared.groups, selector, not);
   if (folder !== null && names?.every((name) => folder.pins.has(name)))
     return { hosts: withIds(names, folder.pins), not_enrolled: [] };
   const known = await viewsOrSilence(await connection());
@@ -122,6 +156,16 @@ export async function chooseHosts(
   const chosen =
     names ?? selectHosts([...known.views.values()].map(selectable), groupsOf(known.views), selector, not);
   return { hosts: withIds(chosen, ids), not_enrolled: chosen.filter((name) => !ids.has(name)) };
+}
+
+/** `all` is who is enrolled, and needs no look into the folder; without a controller, who is pinned. */
+async function everyHost(connection: Connection, pins: Pins): Promise<Chosen> {
+  const known = await viewsOrSilence(connection, QUICK_MS);
+  const ids =
+    "silence" in known
+      ? pins
+      : new Map([...known.views].map(([name, view]) => [name, pins.get(name) ?? view.record.id]));
+  return { hosts: withIds([...ids.keys()].sort(), ids), not_enrolled: [] };
 }
 
 /** A selector that names pinned hosts one by one needs nothing else; any other is judged by the folder. */
