@@ -15,6 +15,7 @@ import {
   hashOfContent,
   type Manifest,
   openManifest,
+  type PathProbe,
   type Plan,
   planIndex,
   RPC,
@@ -38,6 +39,7 @@ export type PlayedHost = TestHost & {
   /** Overrides what happens at a manifest; null = it converges. */
   at_manifest: ((manifest: Manifest, host: PlayedHost) => void) | null;
   bgp: BgpSample;
+  path: PathProbe | null;
   manifests: Manifest[];
   now: Convergence;
 };
@@ -189,6 +191,7 @@ async function playHost(
     plan_error: null,
     at_manifest: null,
     bgp: EMPTY_BGP,
+    path: null,
     manifests: [],
     now: said,
     say(change: Partial<Convergence> = {}) {
@@ -230,7 +233,7 @@ async function playHost(
         health: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },
-        bgp: () => ({ sample: played.bgp, path: null }),
+        bgp: ({ session }) => ({ sample: played.bgp, path: session === undefined ? null : played.path }),
         status: () => ({
           host: name,
           groups: [],

@@ -70,6 +70,8 @@ async function diagnose(context: Context, selector: string, name: string): Promi
   const { output } = context;
   const asked = await askHosts(context, selector, "bgp", { session: name });
   const [first] = asked.answered;
+  const unknown = asked.failed.find(({ error }) => error.code === "NOT_FOUND");
+  if (unknown !== undefined) throw new FleetError("USAGE", `${unknown.name} has no ${unknown.error.detail}`);
   if (first === undefined || asked.answered.length > 1) {
     tellMissing(context, asked);
     if (asked.answered.length > 1)

@@ -1,0 +1,180 @@
+/** Commands that ask hosts: selection by every way there is, who was silent, exit codes, JSON. Hosts are played. */
+
+import { subjects } from "@muster/protocol";
+import type { BgpSession } from "@muster/protocol/telemetry/bgp";
+import * as assert from "uvu/assert";
+import { suite } from "../../../kit/suite.ts";
+import { EMPTY_BGP, type Ground, startGround, writeSmallFolder } from "../ground.ts";
+
+const session = (name: string, more: Partial<BgpSession>): BgpSession => ({
+  name,
+  state: "established",
+  protocol_state: "up",
+  since: { at: "2026-01-01T00:00:00.000Z", exact: true },
+  neighbor_address: "2001:db8::1",
+  neighbor_range: null,
+  neighbor_as: 64496,
+  neighbor_id: null,
+  neighbor_port: null,
+  local_as: 64500,
+  source_address: null,
+  session_type: null,
+  description: null,
+  message: null,
+  last_error: null,
+  info: null,
+  dynamic: false,
+  hold_timer: null,
+  keepalive_timer: null,
+  send_hold_timer: null,
+  neighbor_capabilities: [],
+  channels: [],
+  flaps: 0,
+  expected: "up",
+  verdict: "ok",
+  why: "",
+  import_min: null,
+  pending_until: null,
+  exports_missing: null,
+  ...more,
+});
+
+suite(
+  "asking hosts",
+  (test) => {
+    const life = new AbortController();
+    let ground: Ground;
+    test.before(async () => {
+      ground = await startGround(["core1", "ixp1"], life.signal);
+      await writeSmallFolder(ground);
+    });
+    test.after(async () => {
+      life.abort();
+      await ground.stop();
+    });
+    const names = async (words: string) =>
+      Object.keys(JSON.parse((await ground.run(`${words} --json`)).out).answered).sort();
+
+    test("selectors choose by name, group, label, glob and exclusion, pinned or not", async () => {
+      for (const lock of [
+        "",
+        Object.entries(ground.hosts)
+          .map(([name, host]) => `${name} ${host.id}\n`)
+          .join(""),
+      ]) {
+        await ground.write("hosts.lock", lock);
+        assert.equal(await names("rpc ping"), ["core1", "ixp1"]);
+        assert.equal(await names("rpc ping ixp1"), ["ixp1"]);
+        assert.equal(await names("rpc ping core,ixp1"), ["core1", "ixp1"]);
+        assert.equal(await names("rpc ping site=ams --not core1"), ["ixp1"]);
+        assert.equal(await names("rpc ping c*"), ["core1"]);
+      }
+      assert.equal((await ground.run("rpc ping nowhere")).code, 2);
+      assert.match((await ground.run("rpc ping ixp2")).err, /did you mean `ixp1`/);
+    });
+
+    test("outside of a folder the records say who there is", async () => {
+      const ran = await ground.run("rpc ping --json", { cwd: ground.home });
+      assert.equal(Object.keys(JSON.parse(ran.out).answered).sort(), ["core1", "ixp1"]);
+    });
+
+    test("a host of the folder that is not enrolled is said to be so", async () => {
+      const ran = await ground.run("rpc ping probe");
+      assert.match(ran.out, /not enrolled {2}probe1 {6}ctl join probe1/);
+    });
+
+    test("bad words are usage, and a refusal is told by host", async () => {
+      assert.is((await ground.run("rpc pong")).code, 2);
+      assert.is((await ground.run("rpc bgp --args {")).code, 2);
+      assert.match((await ground.run('rpc bgp --args {"sesion":1}')).err, /--args of bgp/);
+      const facts = await ground.run("facts all");
+      assert.is(facts.code, 1);
+      assert.match(facts.out, /core1 {2}this cannot be done here: not played/);
+    });
+
+    test("bgp: red first and exit 1; filters; a pending session is no failure", async () => {
+      const [core1, ixp1] = [ground.hosts.core1, ground.hosts.ixp1];
+      assert.ok(core1 && ixp1);
+      const down = session("upstream", {
+        state: "active",
+        protocol_state: "start",
+        verdict: "down",
+        why: "active, Socket: Connection refused",
+        last_error: "Socket: Connection refused",
+      });
+      const pending = session("locix", {
+        state: "active",
+        verdict: "pending",
+        expected: "pending",
+        pending_until: "2036-12-15",
+        why: "ordered",
+      });
+      core1.bgp = { ...EMPTY_BGP, sessions: [session("ixp1", {})] };
+      ixp1.bgp = { ...EMPTY_BGP, sessions: [pending, session("core1", { flaps: 2 })] };
+      const fine = await ground.run("bgp");
+      assert.is(fine.code, 0, fine.out + fine.err);
+      ixp1.bgp = { ...EMPTY_BGP, sessions: [session("core1", { flaps: 2 }), pending, down] };
+      const red = await ground.run("bgp");
+      assert.is(red.code, 1);
+      assert.match(
+        red.out.split("\n")[1] ?? "",
+        /^ixp1 +upstream .*DOWN: active, Socket: Connection refused$/,
+      );
+      assert.match(red.err, /why: ctl bgp ixp1 upstream/);
+      const only = (text: string) => JSON.parse(text).sessions.map((each: { name: string }) => each.name);
+      assert.equal(only((await ground.run("bgp --down --json")).out), ["upstream"]);
+      assert.equal(only((await ground.run("bgp --flapping --json")).out), ["core1"]);
+      assert.match((await ground.run("bgp core1 --down")).out, /none of 1 session/);
+      ixp1.path = {
+        interface: "eth1",
+        interface_up: true,
+        reply_ms: 0.4,
+        port_179: "refused",
+        last_change_here_at: null,
+      };
+      const diagnosis = await ground.run("bgp ixp1 upstream");
+      assert.is(diagnosis.code, 1);
+      assert.match(
+        diagnosis.out,
+        /^DOWN .*expected up {4}AS64496 2001:db8::1\nbird {3}Active, Socket: Connection refused\npath {3}eth1 up, .*: the other side's BGP is stopped/,
+      );
+      assert.is((await ground.run("bgp ixp1 upstraem")).code, 2);
+      ixp1.bgp = { ...ixp1.bgp, daemon: { ...EMPTY_BGP.daemon, reachable: false, error: "no such socket" } };
+      const dead = await ground.run("bgp ixp1");
+      assert.is(dead.code, 1);
+      assert.match(dead.out, /ixp1 {2}BIRD does not answer: no such socket/);
+    });
+
+    test("events are told as they come, and those of the past before", async () => {
+      const { bus } = await ground.fleet.connect("controller", "teller", life.signal);
+      const tell = (what: string) =>
+        ground.hosts.core1?.bus.publish(
+          subjects.event(ground.hosts.core1.id, "core1", "session"),
+          Buffer.from(JSON.stringify({ at: Date.now(), kind: "session", severity: "error", what })),
+        );
+      tell("first");
+      await ground.hosts.core1?.bus.roundTrip();
+      await bus.roundTrip();
+      const stop = new AbortController();
+      const later = setInterval(() => tell("second"), 50);
+      setTimeout(() => stop.abort(), 600);
+      const ran = await ground.run("events --follow --host core1", { signal: stop.signal });
+      clearInterval(later);
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.out, /core1 {2}session {2}first\n.*core1 {2}session {2}second/);
+      assert.is((await ground.run("events --kind sesion")).code, 2);
+      assert.match((await ground.run("events --last 1 --kind session")).out, /second\n$/);
+    });
+
+    test("silent hosts are named; all silent is exit 5", async () => {
+      const { core1, ixp1 } = ground.hosts;
+      assert.ok(core1 && ixp1);
+      await ixp1.bus.close();
+      const some = await ground.run("rpc ping");
+      assert.is(some.code, 4);
+      assert.match(some.out, /SILENT {2}ixp1/);
+      assert.is((await ground.run("rpc ping ixp1")).code, 5);
+    });
+  },
+  { limit_ms: 15_000 },
+);
