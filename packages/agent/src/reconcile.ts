@@ -49,7 +49,10 @@ export class Reconciler {
     this.#refusal = error;
     if (error !== null) {
       this.#door.events.tell({ kind: "refusal", severity: "error", what: `refused: ${error.message}` });
-      this.#door.standing.converge({ state: "refused", detail: error.message, error: error.code });
+      this.#door.standing.converge(
+        { state: "refused", detail: error.message, error: error.code },
+        { anew: true },
+      );
     }
   }
 

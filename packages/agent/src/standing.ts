@@ -58,11 +58,18 @@ export class Standing {
     this.#replace({ ...this.#now, ...change });
   }
 
-  /** Changes the desired state's part; `since` follows the state. */
-  converge(change: Partial<Omit<Convergence, "at" | "since">>): void {
+  /**
+   * Changes the desired state's part; `since` follows the state. `anew`: it came to this state once more, such as by a second manifest that is
+   * refused with the same words; whoever waits for an answer to it knows it by the time.
+   */
+  converge(
+    change: Partial<Omit<Convergence, "at" | "since">>,
+    { anew = false }: { anew?: boolean } = {},
+  ): void {
     const before = this.#now.convergence;
     const at = this.#clock();
-    const since = change.state === undefined || change.state === before.state ? before.since : at;
+    const same = change.state === undefined || change.state === before.state;
+    const since = same && !anew ? before.since : at;
     this.#replace({ ...this.#now, convergence: { ...before, ...change, at, since } });
   }
 
