@@ -1,0 +1,115 @@
+/** The ledger against crashes and damage: half files, cut files, damaged ones; and its bounds. */
+import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Accepted, Ledger } from "@muster/agent/ledger";
+import { hashOfContent, type Manifest } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { temporaryDirectory } from "../../kit/child.ts";
+import { suite } from "../../kit/suite.ts";
+
+const manifestOf = (generation: number): Manifest => {
+  const content = { groups: [], labels: { n: String(generation) }, resources: [], switches: [] };
+  return {
+    v: 1,
+    fleet: "lab",
+    host: "core1",
+    id: `U${"A".repeat(55)}`,
+    generation,
+    release: { id: "0".repeat(32), return_to: null, not_after: 1 },
+    content,
+    content_hash: hashOfContent(content),
+    intent: { message: "", plan_index: null, overwrite: [], force: false, within_ms: null },
+    rolled_back: {},
+  };
+};
+const acceptedOf = ({ generation, content_hash }: Manifest): Accepted => ({
+  generation,
+  content_hash,
+  signed_at: 1,
+  by: "alice",
+  kit: false,
+  admitted: true,
+});
+const accept = async (ledger: Ledger, generation: number) => {
+  const manifest = manifestOf(generation);
+  const accepted = acceptedOf(manifest);
+  const body = Buffer.from(JSON.stringify(manifest)).toString("base64");
+  await ledger.accept(manifest, { headers: {}, body }, accepted);
+  await ledger.update({ in_force: accepted });
+  return accepted;
+};
+
+suite("ledger", (test) => {
+  let place: Awaited<ReturnType<typeof temporaryDirectory>>;
+  const file = () => join(place.path, "ledger.json");
+  const reopen = () => Ledger.open(file(), join(place.path, "manifests"));
+  test.before.each(async () => {
+    place = await temporaryDirectory("ledger");
+  });
+  test.after.each(() => place.release());
+
+  test("nothing on disk is an empty ledger", async () => {
+    const ledger = await reopen();
+    assert.is(ledger.state.accepted, null);
+    assert.is(ledger.damaged, null);
+  });
+
+  test("what was accepted is there after a restart", async () => {
+    const accepted = await accept(await reopen(), 3);
+    const again = await reopen();
+    assert.equal(again.state.in_force, accepted);
+    assert.is((await again.manifest(accepted)).generation, 3);
+  });
+
+  test("a half-written new file beside it changes nothing", async () => {
+    await accept(await reopen(), 3);
+    writeFileSync(`${file()}.new`, '{"v":1,"acc');
+    assert.is((await reopen()).state.accepted?.generation, 3);
+  });
+
+  test("a cut file: the version before, and it says so", async () => {
+    const ledger = await reopen();
+    await accept(ledger, 3);
+    await accept(ledger, 4);
+    truncateSync(file(), 40);
+    const again = await reopen();
+    assert.is(again.state.accepted?.generation, 4);
+    assert.is(again.state.in_force?.generation, 3);
+    assert.match(again.damaged ?? "", /ledger\.json/);
+  });
+
+  test("both damaged: it begins anew, says so, and keeps the damaged one for people", async () => {
+    await accept(await reopen(), 3);
+    writeFileSync(file(), "\0\0\0");
+    writeFileSync(`${file()}.previous`, "[]");
+    const again = await reopen();
+    assert.is(again.state.accepted, null);
+    assert.match(again.damaged ?? "", /set aside/);
+    assert.ok(existsSync(`${file()}.damaged`));
+  });
+
+  test("a manifest that was altered on disk is not taken", async () => {
+    const accepted = await accept(await reopen(), 3);
+    const path = join(place.path, "manifests", `3-${accepted.content_hash}.json`);
+    const kept = JSON.parse(readFileSync(path, "utf8"));
+    kept.envelope.body = Buffer.from(JSON.stringify(manifestOf(9))).toString("base64");
+    writeFileSync(path, JSON.stringify(kept));
+    let code = "";
+    try {
+      await (await reopen()).manifest(accepted);
+    } catch (error) {
+      code = error instanceof FleetError ? error.code : String(error);
+    }
+    assert.is(code, "ALTERED");
+  });
+
+  test("keeps a few manifests to return to, and not more", async () => {
+    const ledger = await reopen();
+    for (let generation = 1; generation <= 20; generation++) await accept(ledger, generation);
+    const kept = readdirSync(join(place.path, "manifests")).filter((name) => name.endsWith(".json"));
+    assert.is(kept.length, 6);
+    assert.is((await ledger.byContent(manifestOf(17).content_hash))?.generation, 17);
+    assert.is(await ledger.byContent(manifestOf(2).content_hash), null);
+  });
+});

@@ -1,0 +1,59 @@
+/** Records of unconfirmed changes: one of many claims them, and a crash at any point leaves something that can be ended. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Records, type UndoRecord } from "@muster/agent/unconfirmed";
+import { randomId } from "@muster/ports/dispatch";
+import * as assert from "uvu/assert";
+import { temporaryDirectory } from "../../kit/child.ts";
+import { suite } from "../../kit/suite.ts";
+
+const recordOf = (id: string): UndoRecord => ({
+  v: 1,
+  id,
+  ref: "bird/main",
+  generation: 1,
+  spec_hash: "0".repeat(64),
+  snapshot: { a: 1 },
+  armed_at: 1,
+  undo_at: 2,
+});
+
+suite("unconfirmed", (test) => {
+  let place: Awaited<ReturnType<typeof temporaryDirectory>>;
+  let records: Records;
+  test.before.each(async () => {
+    place = await temporaryDirectory("records");
+    records = new Records(join(place.path, "unconfirmed"));
+  });
+  test.after.each(() => place.release());
+
+  test("of many that would end it, one does", async () => {
+    const id = randomId();
+    await records.begin(id);
+    await records.put(recordOf(id));
+    const claims = await Promise.all(
+      Array.from({ length: 20 }, (_, at) => records.claim(id, at % 2 === 0 ? "undoing" : "confirming")),
+    );
+    assert.is(claims.filter(Boolean).length, 1);
+  });
+
+  test("goes from record to undone, and is told with its reason", async () => {
+    const id = randomId();
+    await records.begin(id);
+    await records.put(recordOf(id));
+    assert.equal(await records.list(), [{ id, phase: "record" }]);
+    await records.claim(id, "undoing");
+    assert.is(await records.phase(id), "undoing");
+    const record = await records.read(id, "undoing");
+    await records.finishUndo({ record, at: 5, why: "imports fell", error: null });
+    assert.is(await records.phase(id), "undone");
+    assert.is((await records.readUndone(id)).why, "imports fell");
+    await records.remove(id);
+    assert.equal(await records.list(), []);
+  });
+
+  test("a directory without a record was never armed, and goes", async () => {
+    mkdirSync(join(place.path, "unconfirmed", randomId()), { recursive: true });
+    assert.equal(await records.list(), []);
+  });
+});
