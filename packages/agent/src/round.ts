@@ -83,6 +83,7 @@ export async function look(
     host: options.host,
     content_hash,
     index: planIndex({ content_hash, steps: [...planned.steps] }),
+    ...(planned.refused.length > 0 ? { refused: [...planned.refused] } : {}),
     steps: [...planned.steps],
     waiting: planned.waiting,
     drift: looked.flatMap(({ ref, decision, edited_at }) =>

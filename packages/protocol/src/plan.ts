@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { contentHash } from "./canonical.ts";
+import { ErrorReply } from "./errors.ts";
 import { HostName, Instant, ResourceRef, Sha256 } from "./names.ts";
 
 export const Step = z.object({
@@ -52,6 +53,12 @@ export const Plan = z.object({
   waiting: z
     .array(z.object({ ref: ResourceRef, why: z.string().max(2_000) }))
     .describe("Not done now, and why: held, unsupported, needs something that failed."),
+  refused: z
+    .array(z.object({ ref: ResourceRef, error: ErrorReply }))
+    .optional()
+    .describe(
+      "Declarations that are wrong for this host: while there is one, nothing of the manifest is applied.",
+    ),
   drift: z.array(Drift),
   left: z
     .array(z.object({ ref: ResourceRef, why: z.string().max(500) }))

@@ -15,7 +15,7 @@ import type { FolderHere } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
 import { handOver } from "./hand-over.ts";
 import { exitOf, type HostOutcome, type Outcomes } from "./outcome.ts";
-import { askPlans, canGo, needsChange, type Planned } from "./plans.ts";
+import { askPlans, canGo, needsChange, type Planned, refusalOf } from "./plans.ts";
 import { type Ground, pinTargets, readGround, type Wanted } from "./prepare.ts";
 import type { Scope, Target } from "./scope.ts";
 import { type SignedRelease, signRelease } from "./sign.ts";
@@ -242,7 +242,7 @@ function conclude(
 
 /** A host that gets nothing: as it should be, silent, or refusing. */
 const outcomeLeftOut = (each: Planned): HostOutcome =>
-  each.plan === null ? "silent" : each.plan instanceof FleetError ? "refused" : "converged";
+  each.plan === null ? "silent" : refusalOf(each) !== null ? "refused" : "converged";
 
 function nothingToDo(
   context: Context,

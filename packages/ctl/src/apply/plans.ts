@@ -47,6 +47,12 @@ export async function askPlans(
 export const needsChange = ({ target, plan }: Planned): boolean =>
   target.changed || (plan !== null && !(plan instanceof FleetError) && plan.steps.length > 0);
 
+/** Why a host takes none of it: it could not plan, or something declared is wrong for it. Null when it would. */
+export function refusalOf({ plan }: Planned): FleetError | null {
+  if (plan === null || plan instanceof FleetError) return plan;
+  const [first] = plan.refused ?? [];
+  return first === undefined ? null : new FleetError(first.error.code, `${first.ref}: ${first.error.detail}`);
+}
+
 /** Those that can go out: the host planned it, or was silent and gets it when it is back. */
-export const canGo = (planned: Planned): boolean =>
-  needsChange(planned) && !(planned.plan instanceof FleetError);
+export const canGo = (planned: Planned): boolean => needsChange(planned) && refusalOf(planned) === null;

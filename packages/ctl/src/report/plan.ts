@@ -47,7 +47,8 @@ export function notEnrolledLines(names: readonly string[], colour: Colour): stri
   return [`${colour.amber("not enrolled")}  ${listText(names)}: skipped      ctl join ${next}`];
 }
 
-function hostLines({ target, plan }: Planned, colour: Colour): string[] {
+function hostLines(planned: Planned, colour: Colour): string[] {
+  const { target, plan } = planned;
   const held = target.desired.held_back.map(
     ({ ref, why }) => `${INDENT}${colour.amber("held")}     ${ref}: ${why}`,
   );
@@ -55,8 +56,9 @@ function hostLines({ target, plan }: Planned, colour: Colour): string[] {
     const what = target.changed ? "its change waits for it" : "nothing is changed for it";
     return [`${colour.red("SILENT")}   it did not answer; ${what}      ctl status`, ...held];
   }
-  if (plan instanceof FleetError)
-    return [`${colour.red("REFUSED")}  ${plan.message.replaceAll("\n", " ")}`, ...held];
+  const refused = plan instanceof FleetError ? [plan] : (plan.refused ?? []).map(refusalText);
+  const words = refused.map((why) => `${colour.red("REFUSED")}  ${told(why)}; nothing is sent to it`);
+  if (plan instanceof FleetError || words.length > 0) return [...words, ...held];
   const changes = grouped(plan.steps).flatMap((steps) => stepLines(steps, colour));
   const more = [...aboutLines(plan), ...held, ...restLines(plan, colour)];
   if (changes.length > 0) return [...changes, ...more];
@@ -64,6 +66,11 @@ function hostLines({ target, plan }: Planned, colour: Colour): string[] {
   const worth = [...held, ...restLines(plan, colour)];
   return worth.length === 0 ? [] : ["= nothing to do", ...worth];
 }
+
+const told = (why: FleetError | string) =>
+  (typeof why === "string" ? why : why.message).replaceAll("\n", " ");
+const refusalText = ({ ref, error }: NonNullable<Plan["refused"]>[number]) =>
+  `${ref}: ${FleetError.fromReply(error).message}`;
 
 /** Steps of one resource that follow each other. */
 function grouped(steps: readonly Step[]): Step[][] {

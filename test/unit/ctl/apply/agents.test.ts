@@ -88,6 +88,18 @@ suite(
       assert.is(await agents.get("ixp1")?.read("/etc/net/0.conf"), "one 0\n");
     });
 
+    test("what a host refuses is not sent to it, and the others are changed", async () => {
+      await ground.write("resources/core1.yml", 'file:\n  /etc/muster/agent.json: { content: "mine" }\n');
+      await files("three");
+      const ran = await ground.run("apply core1,probe1 -y");
+      await ground.write("resources/core1.yml", "");
+      assert.is(ran.code, 4, ran.out + ran.err);
+      assert.match(ran.out, /core1 REFUSED {2}file\/\/etc\/muster\/agent\.json: .*nothing is sent to it/);
+      assert.is(await agents.get("core1")?.read("/etc/net/0.conf"), "two 0\n");
+      assert.is(await agents.get("probe1")?.read("/etc/net/0.conf"), "three 0\n");
+      await files("two");
+    });
+
     test("every command that asks has an answer", async () => {
       for (const words of [
         "status",

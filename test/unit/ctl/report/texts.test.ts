@@ -262,6 +262,15 @@ suite("texts", (test) => {
       planned("core5", null),
       planned("core6", new FleetError("BIRD_REFUSED", "/etc/bird/bird.conf:12:3 syntax error")),
       planned("core7", plan("core7", [])),
+      planned(
+        "core8",
+        plan("core8", [step("file//etc/motd", "write", "motd +1 -0")], {
+          refused: [
+            { ref: "bird/main", error: { code: "BIRD_REFUSED", detail: "bird.conf:3:1 syntax error" } },
+          ],
+          waiting: [{ ref: "bird/main", why: "bird.conf:3:1 syntax error" }],
+        }),
+      ),
     ];
     await golden(
       "plan",
