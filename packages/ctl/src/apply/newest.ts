@@ -8,7 +8,7 @@ import { EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { outcomeLine } from "../report/outcome.ts";
 import type { Session } from "../session/session.ts";
-import { progressText, sayHowToGoOn } from "./change.ts";
+import { progressText, sayHowToGoOn } from "./order.ts";
 import { exitOf, Outcomes } from "./outcome.ts";
 import { watchRollout } from "./watch.ts";
 

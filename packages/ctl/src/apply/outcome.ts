@@ -108,9 +108,9 @@ export class Outcomes {
         this.#hosts.set(name, { outcome: "converged", detail: "", error: null, after_ms });
       else if (host.state === "failed" || host.state === "silent" || host.state === "returned")
         settle(host.state);
-      else if (rollout.state === "running") continue;
-      else if (host.state === "waiting") settle("not begun");
-      else settle("failed");
+      // Its manifest is out: what becomes of it the host says, also after the rollout has stopped.
+      else if (host.state === "published") this.#hosts.set(name, { ...known, outcome: "under way" });
+      else if (rollout.state !== "running") settle("not begun");
     }
   }
 }

@@ -1,7 +1,8 @@
 /** `ctl plan`: what every host would do to become what the folder says. Changes nothing. */
-import { editable, planExit, plansJson } from "../apply/change.ts";
+import { editable } from "../apply/change.ts";
 import { askPlans } from "../apply/plans.ts";
 import { loadWanted, readGround, scopeFor } from "../apply/prepare.ts";
+import { planExit, plansJson } from "../apply/result.ts";
 import { countText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { planLines } from "../report/plan.ts";

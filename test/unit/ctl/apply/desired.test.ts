@@ -221,6 +221,10 @@ suite("outcomes", (test) => {
     );
     assert.is(outcomeOf(outcomes), "not begun");
     assert.ok(outcomes.over);
+    const out = new Outcomes(release, new Map());
+    const published = { state: "published" as const, at: 1, detail: "" };
+    out.told({ state: "failed", detail: "1 failed", hosts: { ixp1: published, core1: host("silent") } }, 5);
+    assert.is(outcomeOf(out), "under way", "its manifest is out, and the host goes on");
   });
 
   test("exit codes are never better than the truth", () => {
