@@ -36,6 +36,8 @@ export type PlayedHost = TestHost & {
   guard: Plan["guard"];
   notes: string[];
   plan_error: FleetError | null;
+  /** Waited for before a plan is answered. */
+  at_plan: (() => Promise<unknown>) | null;
   /** Overrides what happens at a manifest; null = it converges. */
   at_manifest: ((manifest: Manifest, host: PlayedHost) => void) | null;
   bgp: BgpSample;
@@ -189,6 +191,7 @@ async function playHost(
     guard: null,
     notes: [],
     plan_error: null,
+    at_plan: null,
     at_manifest: null,
     bgp: EMPTY_BGP,
     path: null,
@@ -241,7 +244,8 @@ async function playHost(
           convergence: { ...played.now, at: Date.now() },
           bgp: null,
         }),
-        plan: ({ content }) => {
+        plan: async ({ content }) => {
+          await played.at_plan?.();
           if (played.plan_error !== null) throw played.plan_error;
           return planOf(content);
         },

@@ -1,8 +1,10 @@
 /** `plan`, `apply`, `rollback` and `status` through a real broker and a real controller, with hosts that say what the test wants. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { order, signRollout } from "../../../kit/rollout.ts";
 import { suite } from "../../../kit/suite.ts";
 import { converge, type Ground, startGround, writeSmallFolder } from "../ground.ts";
 
@@ -191,6 +193,54 @@ suite(
       assert.is(ran.code, 2);
       assert.match(ran.err, /resources\/core\.yml:2:/);
       await ground.write("resources/core.yml", "");
+    });
+
+    test("a colleague who is faster: planned and asked again, on top of theirs", async () => {
+      const [core1, ixp1] = [ground.hosts.core1, ground.hosts.ixp1];
+      assert.ok(core1 && ixp1);
+      await writeSmallFolder(ground, "raced");
+      const bob = await ground.fleet.person("bob", "operator");
+      const { bus } = await ground.fleet.connect("operator", "bob", life.signal);
+      const caller = { bus, signer: bob, now: Date.now };
+      let theirs = 0;
+      core1.at_plan = async () => {
+        core1.at_plan = null;
+        theirs = (await callController(caller, "head", {})).generation + 1;
+        const signed = signRollout(
+          ground.fleet,
+          bob,
+          { ixp1: ixp1.id },
+          { generation: theirs, waves: [["ixp1"]] },
+        );
+        await order(caller, signed);
+      };
+      const ran = await ground.run("apply core1", { answers: ["y", "y"] });
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.match(ran.err, /somebody was faster/);
+      assert.is(core1.manifests.at(-1)?.generation, theirs + 1);
+    });
+
+    test("a wave that fails stops the rollout: what was not begun is named", async () => {
+      const [core1, ixp1] = [ground.hosts.core1, ground.hosts.ixp1];
+      assert.ok(core1 && ixp1);
+      await writeSmallFolder(ground, "waves");
+      await ground.write("resources/ixp1.yml", "");
+      const before = ixp1.manifests.length;
+      core1.at_manifest = ({ generation, content_hash, release }, self) =>
+        self.say({
+          state: "failed",
+          generation,
+          content_hash,
+          release: release.id,
+          detail: "no space left on device",
+          error: "FAILED",
+        });
+      const ran = await ground.run("apply -y core1,ixp1");
+      core1.at_manifest = null;
+      assert.is(ran.code, 1, ran.out + ran.err);
+      assert.match(ran.out, /core1 {2}FAILED after .*: no space left on device/);
+      assert.match(ran.out, /ixp1 {2}not begun: .*core1/);
+      assert.is(ixp1.manifests.length, before);
     });
 
     test("a silent host is named, its change waits for it, and nothing is said better than it is", async () => {
