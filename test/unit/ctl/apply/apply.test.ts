@@ -152,6 +152,7 @@ suite(
       assert.ok(host);
       host.plan_error = new FleetError("BIRD_REFUSED", "/etc/bird/bird.conf:12 syntax error");
       const before = host.manifests.length;
+      await writeSmallFolder(ground, "refused");
       await ground.write("resources/ixp1.yml", 'file:\n  /etc/motd: { content: "sixth\\n" }\n');
       const ran = await ground.run("apply -y core1,ixp1");
       host.plan_error = null;
