@@ -16,7 +16,7 @@ export type Diagnosed = {
 
 const EXPECTED = {
   up: "expected up",
-  pending: "ordered, not expected up yet",
+  pending: "ordered, may be down",
   none: "nothing is asked of it",
 } as const;
 
@@ -86,7 +86,8 @@ function pathLine(path: PathProbe, session: BgpSession, now_ms: number): string 
   return `path   ${link}, ${echo}, port 179 ${path.port_179}${verdict === "" ? "" : `: ${verdict}`}     ${change}`;
 }
 
-const echoText = (reply_ms: number) => `${reply_ms < 10 ? reply_ms.toFixed(1) : Math.round(reply_ms)} ms`;
+const echoText = (reply_ms: number) =>
+  `${reply_ms < 0.1 ? reply_ms.toFixed(2) : reply_ms < 10 ? reply_ms.toFixed(1) : Math.round(reply_ms)} ms`;
 
 /** What the probes add up to; nothing where they do not say enough. */
 function conclusion(path: PathProbe, session: BgpSession): string {
