@@ -26,10 +26,15 @@ export function outcomeLine(name: string, progress: Progress, colour: Colour): s
   const { word, colour: tint, next } = WORDS[progress.outcome];
   const after =
     progress.after_ms > 0 && word !== "not begun" ? ` after ${windowText(progress.after_ms)}` : "";
-  const detail =
-    progress.detail === ""
-      ? ""
-      : `: ${progress.detail.replace(/^(undone|failed|refused): /, "").replaceAll("\n", " ")}`;
+  const detail = progress.detail === "" ? "" : `: ${hostWords(progress.detail)}`;
   const typed = next(name);
   return `${colour.bold(name)}  ${colour[tint](word)}${after}${detail}${typed === "" ? "" : `      ${typed}`}`;
+}
+
+/** A host's own words in one line, without the state that the line begins with anyway. */
+export function hostWords(detail: string): string {
+  return detail
+    .replace(/^(undone|failed|refused): /, "")
+    .replace(/\b(it was taken back: )?undone after \d+ s: |\bit was taken back: /, "")
+    .replaceAll("\n", " ");
 }

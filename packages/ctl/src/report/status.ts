@@ -168,6 +168,7 @@ export function statusJson(row: HostStatus): object {
     generation: known.convergence?.generation ?? null,
     content_hash: known.convergence?.content_hash ?? null,
     detail: known.convergence?.detail ?? "",
+    error: known.convergence?.error ?? null,
     sessions,
     certificates: Object.fromEntries(
       known.certificates.map(({ name, not_after }) => [name, new Date(not_after).toISOString()]),

@@ -2,6 +2,7 @@
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import { durationText, timeText, windowText } from "../output/words.ts";
 import { isBehind, type Known } from "./known.ts";
+import { hostWords } from "./outcome.ts";
 import { daemonFault, isRed, redSessionText } from "./sessions.ts";
 
 export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
@@ -35,7 +36,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
     ...convergence.troubles.map(
       (trouble): Trouble => ({
         tint: "red",
-        what: `${trouble.ref} ${undone ? "UNDONE" : "FAILED"} ${durationText(now_ms - trouble.since)} ago: ${trouble.what}`,
+        what: `${trouble.ref} ${undone ? "UNDONE" : "FAILED"} ${durationText(now_ms - trouble.since)} ago: ${hostWords(trouble.what)}`,
         next: undone ? `ctl plan ${name}    or ctl rollback ${name}` : `ctl plan ${name}`,
       }),
     ),
@@ -65,7 +66,7 @@ function ownTrouble(known: Known, convergence: Convergence, now_ms: number): Tro
   const { state, undo_at } = convergence;
   const told = convergence.troubles.length > 0;
   const since = `${durationText(now_ms - convergence.since)} ago`;
-  const detail = convergence.detail === "" ? "" : `: ${convergence.detail}`;
+  const detail = convergence.detail === "" ? "" : `: ${hostWords(convergence.detail)}`;
   if ((state === "undone" || state === "failed") && !told)
     return { tint: "red", what: `${state.toUpperCase()} ${since}${detail}`, next: `ctl plan ${name}` };
   if (state === "refused")

@@ -296,6 +296,15 @@ suite("texts", (test) => {
         ),
         COLOUR,
       ),
+      outcomeLine(
+        "ixp1",
+        told(
+          "undone",
+          61_000,
+          "bird/main: undone after 60 s: upstream imported 4, now 0 (guard: within 10 %)",
+        ),
+        COLOUR,
+      ),
       outcomeLine("ixp2", told("failed", 900, "failed: file//etc/motd: no space left on device"), COLOUR),
       outcomeLine("ixp3", told("refused", 300, "an empty state needs --force"), COLOUR),
       outcomeLine(
