@@ -28,6 +28,7 @@ const entryOf = (resource: Resource, change: Partial<Entry> = {}): Entry => ({
   made: true,
   applied_at: 1,
   corrected: [],
+  overwritten: null,
   ...change,
 });
 const situation = (resource: Resource, change: Partial<Situation> = {}): Situation => ({

@@ -50,6 +50,21 @@ export async function interfacesOf(text: string): Promise<Health["interfaces"]> 
   );
 }
 
+/** Of `/proc/mounts`: one mount point for each device; the root of a container counts as one. */
+export function disksOf(text: string): string[] {
+  const by_device = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const [device = "", place = "", type = ""] = line.split(" ");
+    const mount = place.replace(/\\(\d{3})/g, (_, octal: string) =>
+      String.fromCharCode(Number.parseInt(octal, 8)),
+    );
+    const is_disk = device.startsWith("/dev/") || type === "zfs" || (type === "overlay" && mount === "/");
+    const held = by_device.get(device);
+    if (is_disk && (held === undefined || mount.length < held.length)) by_device.set(device, mount);
+  }
+  return [...by_device.values()];
+}
+
 /** `unknown` is what tunnels and bridges say that cannot tell: they are not down. */
 export async function isUp(name: string): Promise<boolean> {
   try {
