@@ -54,5 +54,11 @@ export function refusalOf({ plan }: Planned): FleetError | null {
   return first === undefined ? null : new FleetError(first.error.code, `${first.ref}: ${first.error.detail}`);
 }
 
+/** What the host was told to do and does not, without anybody having asked it to hold off. */
+export const waitingOf = ({ plan }: Planned): Plan["waiting"] =>
+  plan === null || plan instanceof FleetError
+    ? []
+    : plan.waiting.filter(({ error }) => error !== undefined && error !== "HELD");
+
 /** Those that can go out: the host planned it, or was silent and gets it when it is back. */
 export const canGo = (planned: Planned): boolean => needsChange(planned) && refusalOf(planned) === null;

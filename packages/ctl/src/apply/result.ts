@@ -4,7 +4,7 @@ import { EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { outcomeLine } from "../report/outcome.ts";
 import { exitOf, type HostOutcome, type Outcomes } from "./outcome.ts";
-import { canGo, needsChange, type Planned, refusalOf } from "./plans.ts";
+import { canGo, needsChange, type Planned, refusalOf, waitingOf } from "./plans.ts";
 import type { Wanted } from "./prepare.ts";
 import type { Scope } from "./scope.ts";
 import type { SignedRelease } from "./sign.ts";
@@ -26,21 +26,24 @@ export function conclude(
     .filter((each) => !canGo(each))
     .map(outcomeLeftOut)
     .filter((outcome) => outcome !== "converged");
-  const missing = scope.not_enrolled
-    .filter((name) => wanted.named.has(name))
-    .map((): HostOutcome => "silent");
   output.json({
     generation: signed.release.generation,
     rollout: signed.release.id,
     hosts: Object.fromEntries(outcomes.hosts),
     ...plansJson(planned, scope),
   });
-  return exitOf([...[...outcomes.hosts.values()].map(({ outcome }) => outcome), ...left_out, ...missing]);
+  const told = [...outcomes.hosts.values()].map(({ outcome }) => outcome);
+  return exitWith(exitOf([...told, ...left_out]), scope, wanted.named);
 }
 
-/** A host that gets nothing: as it should be, silent, or refusing. */
-const outcomeLeftOut = (each: Planned): HostOutcome =>
-  each.plan === null ? "silent" : refusalOf(each) !== null ? "refused" : "converged";
+/** A host that gets nothing: as it should be, silent, refusing, or holding off what it should have done. */
+function outcomeLeftOut(each: Planned): HostOutcome {
+  if (each.plan === null) return "silent";
+  if (refusalOf(each) !== null) return "refused";
+  const waiting = needsChange(each) ? [] : waitingOf(each);
+  if (waiting.length === 0) return "converged";
+  return waiting.some(({ error }) => error === "UNDONE") ? "undone" : "failed";
+}
 
 /** When no host gets anything: `text`, unless that would be better than the truth. */
 export function nothingToDo(
@@ -51,13 +54,14 @@ export function nothingToDo(
   text: string,
 ): number {
   const left_out = planned.map(outcomeLeftOut);
-  const missing = scope.not_enrolled
-    .filter((name) => wanted.named.has(name))
-    .map((): HostOutcome => "silent");
-  if (left_out.every((outcome) => outcome === "converged")) context.output.line(text);
+  if (left_out.length > 0 && left_out.every((outcome) => outcome === "converged")) context.output.line(text);
   context.output.json({ generation: null, rollout: null, hosts: {}, ...plansJson(planned, scope) });
-  return exitOf([...left_out, ...missing]);
+  return exitWith(exitOf(left_out), scope, wanted.named);
 }
+
+/** A host that was named and is enrolled nowhere is a part that is not done. */
+const exitWith = (exit: number, scope: Scope, named: ReadonlySet<string>) =>
+  exit === EXIT.done && scope.not_enrolled.some((name) => named.has(name)) ? EXIT.partly : exit;
 
 /** Plans and what was left out, for scripts. */
 export function plansJson(planned: readonly Planned[], scope: Scope): object {
@@ -80,8 +84,7 @@ export function plansJson(planned: readonly Planned[], scope: Scope): object {
 /** Exit code of a plan: silence and refusals first, then whether something is pending. */
 export function planExit(planned: readonly Planned[], scope: Scope, named: ReadonlySet<string>): number {
   const left_out = planned.map(outcomeLeftOut);
-  const missing = scope.not_enrolled.filter((name) => named.has(name)).map((): HostOutcome => "silent");
-  const exit = exitOf([...left_out, ...missing]);
+  const exit = exitWith(exitOf(left_out), scope, named);
   if (exit !== EXIT.done) return exit;
   return planned.some(needsChange) ? EXIT.changes : EXIT.done;
 }

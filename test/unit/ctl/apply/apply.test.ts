@@ -27,6 +27,9 @@ suite(
       assert.is(ran.code, 3, ran.out + ran.err);
       assert.match(ran.out, /core1, ixp1 ~ file\/\/etc\/motd {2}motd \+1 -1/);
       assert.match(ran.out, /not enrolled {2}probe1/);
+      const named = await ground.run("plan probe1");
+      assert.is(named.code, 4, named.out + named.err);
+      assert.not.match(named.out, /agree/);
       assert.equal(ground.hosts.core1?.manifests, []);
     });
 
