@@ -14,7 +14,7 @@ import type { Context } from "../program/context.ts";
 import { type FolderHere, viewsOrSilence } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
 import { onlyOf, type Scope, scopeOf } from "./scope.ts";
-import { headGeneration, lastSigned } from "./signed.ts";
+import { type Host, headGeneration, lastSigned, type Stored, storedLast } from "./signed.ts";
 
 /** The folder, rendered; and which hosts of it are meant. */
 export type Wanted = {
@@ -30,6 +30,8 @@ export type Ground = {
   /** Of enrolled hosts, by name. */
   readonly ids: ReadonlyMap<string, string>;
   readonly last: ReadonlyMap<string, OpenedManifest | null>;
+  /** Hosts for which something else is stored than `last`: it has to go out again. */
+  readonly renew: ReadonlySet<string>;
   readonly views: ReadonlyMap<string, HostView>;
   /** Null when no controller answers. */
   readonly generation: number | null;
@@ -79,19 +81,45 @@ export async function readGround(
         return error;
       throw error;
     }),
-    lastSigned(bus, fleet, pinned, verifier),
+    storedLast(bus, fleet, pinned, verifier),
   ]);
   const views = "silence" in known ? new Map<string, HostView>() : known.views;
   const reported = new Map(
     [...views].filter(([name]) => inFolder(name)).map(([name, view]) => [name, view.record.id]),
   );
   const { first: unpinned } = checkPins(pins, reported);
-  const more = await lastSigned(bus, fleet, unpinned, verifier);
-  const last = new Map([...first, ...more]);
+  const more = await storedLast(bus, fleet, unpinned, verifier);
+  const { last, renew } = await proveLast(
+    session,
+    connection,
+    [...pinned, ...unpinned],
+    views,
+    new Map([...first, ...more]),
+  );
   // Without a controller the pins are all that is known of who is enrolled.
   const ids = "silence" in known ? new Map(pinned.map(({ name, id }) => [name, id])) : reported;
   const generation = head instanceof FleetError ? null : headGeneration(head, fleet, last.values(), verifier);
-  return { ids, last, views, generation, controller: head instanceof FleetError ? head : null };
+  return { ids, last, renew, views, generation, controller: head instanceof FleetError ? head : null };
+}
+
+async function proveLast(
+  { fleet, verifier }: Session,
+  { bus }: Connection,
+  hosts: readonly Host[],
+  views: ReadonlyMap<string, HostView>,
+  stored: ReadonlyMap<string, Stored>,
+): Promise<Pick<Ground, "last" | "renew">> {
+  const last = new Map<string, OpenedManifest | null>();
+  const renew = new Set<string>();
+  await Promise.all(
+    hosts.map(async (host) => {
+      const held = views.get(host.name)?.convergence ?? null;
+      const found = await lastSigned(bus, fleet, host, stored.get(host.name) ?? null, held, verifier);
+      last.set(host.name, found.last);
+      if (found.renew) renew.add(host.name);
+    }),
+  );
+  return { last, renew };
 }
 
 /** Refs of `--only` and the scope; see `scopeOf`. */
@@ -102,7 +130,7 @@ export function scopeFor(wanted: Wanted, ground: Ground, only: readonly string[]
     chosen,
     wanted.selected.map((name) => ground.last.get(name) ?? null),
   );
-  return scopeOf(wanted.compiled, wanted.selected, ground.ids, ground.last, refs);
+  return scopeOf(wanted.compiled, wanted.selected, ground, refs);
 }
 
 /**

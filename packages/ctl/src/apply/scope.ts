@@ -11,7 +11,7 @@ export type Target = {
   readonly id: string;
   readonly desired: Desired;
   readonly last: OpenedManifest | null;
-  /** Whether the content differs from the last signed. */
+  /** Whether the content differs from the last signed, or that is not what is stored for it. */
   readonly changed: boolean;
 };
 
@@ -28,16 +28,19 @@ export type Scope = {
 /**
  * @param compiled every host of the folder
  * @param selected names
- * @param ids of enrolled hosts
- * @param last by name, of every enrolled host
+ * @param ground ids of enrolled hosts; `last` by name, of every enrolled host; `renew` those for which another one is stored than `last`
  */
 export function scopeOf(
   compiled: readonly CompiledHost[],
   selected: readonly string[],
-  ids: ReadonlyMap<string, string>,
-  last: ReadonlyMap<string, OpenedManifest | null>,
+  ground: {
+    readonly ids: ReadonlyMap<string, string>;
+    readonly last: ReadonlyMap<string, OpenedManifest | null>;
+    readonly renew: ReadonlySet<string>;
+  },
   only: ReadonlySet<string> | null,
 ): Scope {
+  const { ids, last, renew } = ground;
   const targets: Target[] = [];
   const pending: Pending[] = [];
   for (const host of compiled) {
@@ -46,7 +49,7 @@ export function scopeOf(
     const before = last.get(host.host) ?? null;
     const chosen = selected.includes(host.host);
     const desired = desiredOf(host, before?.manifest ?? null, chosen ? only : null);
-    const changed = desired.content_hash !== before?.manifest.content_hash;
+    const changed = renew.has(host.host) || desired.content_hash !== before?.manifest.content_hash;
     if (chosen && !(only !== null && before === null && desired.content.resources.length === 0))
       targets.push({ name: host.host, id, desired, last: before, changed });
     const outside = chosen

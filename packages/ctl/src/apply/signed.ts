@@ -20,26 +20,69 @@ type Reader = Pick<Bus, "directGet">;
 
 const envelopeOf = ({ headers, body }: StoredMessage): Envelope => ({ headers, body });
 
-/**
- * The newest manifest of each host, by name; null for a host that never had one.
- * Errors: as `openManifest`: a stored manifest that does not verify is never built on.
- */
-export async function lastSigned(
+/** What is stored last for a host: proved; null for one that never had a manifest; or why it is not believed. */
+export type Stored = OpenedManifest | null | FleetError;
+
+/** What is stored last for each host, by name. Anybody with a controller's access may have written it: only a signature makes it count. */
+export async function storedLast(
   bus: Reader,
   fleet: string,
   hosts: readonly Host[],
   verifier: Verifier,
-): Promise<Map<string, OpenedManifest | null>> {
-  const found = new Map<string, OpenedManifest | null>();
+): Promise<Map<string, Stored>> {
+  const found = new Map<string, Stored>();
   const queue = [...hosts];
   const work = async (): Promise<void> => {
     for (let host = queue.shift(); host !== undefined; host = queue.shift()) {
       const stored = await bus.directGet("DESIRED", subjects.desired(host.id));
-      found.set(host.name, stored === null ? null : openFor(host, fleet, envelopeOf(stored), verifier));
+      found.set(host.name, stored === null ? null : believed(host, fleet, envelopeOf(stored), verifier));
     }
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL, hosts.length) }, work));
   return found;
+}
+
+/** The manifest to build on. `renew`: what is stored is another one, so that even an unchanged content has to go out again. */
+export type Last = { readonly last: OpenedManifest | null; readonly renew: boolean };
+
+/**
+ * The newest manifest of a host that is proved. What is stored may be forged, or an old one once more; the host then refuses it, and says which
+ * rollout it holds on to: that one's manifest is in the release stream, and its signature makes it count.
+ * Errors: why the stored one is not believed, where nothing else is to be had.
+ */
+export async function lastSigned(
+  bus: Reader,
+  fleet: string,
+  host: Host,
+  stored: Stored,
+  held: { readonly generation: number | null; readonly release: string | null } | null,
+  verifier: Verifier,
+): Promise<Last> {
+  const proved = stored instanceof FleetError ? null : stored;
+  const held_generation = held?.generation ?? 0;
+  if (!(stored instanceof FleetError) && held_generation <= (proved?.manifest.generation ?? 0))
+    return { last: proved, renew: false };
+  if (stored instanceof FleetError && held !== null && held.generation === null)
+    return { last: null, renew: true };
+  const release = held?.release ?? null;
+  const kept = release === null ? null : await bus.directGet("RELEASE", subjects.staged(release, host.id));
+  const opened = kept === null ? null : believed(host, fleet, envelopeOf(kept), verifier);
+  const newer =
+    opened !== null &&
+    !(opened instanceof FleetError) &&
+    opened.manifest.generation > (proved?.manifest.generation ?? 0);
+  if (newer) return { last: opened, renew: true };
+  if (stored instanceof FleetError) throw stored;
+  return { last: stored, renew: false };
+}
+
+function believed(host: Host, fleet: string, envelope: Envelope, verifier: Verifier): Stored {
+  try {
+    return openFor(host, fleet, envelope, verifier);
+  } catch (error) {
+    if (error instanceof FleetError) return error;
+    throw error;
+  }
 }
 
 function openFor(host: Host, fleet: string, envelope: Envelope, verifier: Verifier): OpenedManifest {

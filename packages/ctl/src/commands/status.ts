@@ -1,7 +1,7 @@
 /** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
-import { lastSigned } from "../apply/signed.ts";
+import { storedLast } from "../apply/signed.ts";
 import { select, selectHosts } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
@@ -123,12 +123,14 @@ async function signedGenerations(
 ): Promise<Map<string, number>> {
   if (session.rank === "viewer" || hosts.length > SIGNED_LIMIT) return new Map();
   try {
-    const last = await lastSigned(connection.bus, session.fleet, hosts, session.verifier);
+    const stored = await storedLast(connection.bus, session.fleet, hosts, session.verifier);
     return new Map(
-      [...last].flatMap(([name, opened]) => (opened === null ? [] : [[name, opened.manifest.generation]])),
+      [...stored].flatMap(([name, found]) =>
+        // What is not believed is refused by the host too, and it says so.
+        found === null || found instanceof FleetError ? [] : [[name, found.manifest.generation]],
+      ),
     );
   } catch (error) {
-    // What is stored and does not verify is refused by the hosts too, and they say so.
     if (error instanceof FleetError) return new Map();
     throw error;
   }
