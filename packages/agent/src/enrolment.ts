@@ -69,6 +69,7 @@ const SOON = new Set([
 /** Resolves with the host's name once its credentials are kept; or with null when the signal aborts. */
 export async function enrol(door: EnrolmentDoor, signal: AbortSignal): Promise<string | null> {
   let attempt = 0;
+  let first = true;
   while (!signal.aborted) {
     const before = fingerprintOfFiles(door.places);
     let wait_ms: number;
@@ -80,6 +81,9 @@ export async function enrol(door: EnrolmentDoor, signal: AbortSignal): Promise<s
         );
         wait_ms = NO_INVITATION_MS;
       } else {
+        // A broker that cannot be reached takes its time to show; later tries leave the last answer to be read.
+        if (first) door.say(`asking ${invitation.brokers.join(", ")} to let this machine in`);
+        first = false;
         const outcome = await tryOnce(door, invitation, signal);
         if ("host" in outcome) return outcome.host;
         attempt = 0;

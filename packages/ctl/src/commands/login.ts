@@ -4,6 +4,7 @@ import { readFleetString } from "@muster/protocol/join";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { fleetOfFolder } from "../fleet/folder.ts";
+import { brokerAddress } from "../fleet/networks.ts";
 import { withNext } from "../output/error.ts";
 import { durationText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
@@ -96,7 +97,7 @@ async function meet(
     const profile: Profile = {
       v: 1,
       fleet: bundle.fleet,
-      brokers: [...new Set([...newest.brokers, ...addresses])].slice(0, 16),
+      brokers: [...new Set([...newest.brokers, ...addresses.map(brokerAddress)])].slice(0, 16),
       anchor,
       broker_ca: root_pem,
       bundle: newest,
