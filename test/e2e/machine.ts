@@ -1,0 +1,95 @@
+/**
+ * A machine that is new to the fleet: a lab server with an agent, and nothing that says where to enrol. A story boots it, gives it join strings,
+ * and removes it together with the names that it got, so that the next story finds the three hosts again.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Fleet, ServerHandle, ServerName } from "./kit.ts";
+import { openLab, ROOT, type Server } from "./lab.ts";
+import { controllerBus } from "./persona.ts";
+
+type Engine = {
+  readonly image: string;
+  readonly node: { readonly directory: string };
+  readonly engine: unknown;
+};
+type Parts = {
+  prepare(progress: unknown): Promise<Engine>;
+  findLab(name: string): Promise<{ readonly gateway: { readonly ipv4: string } } | undefined>;
+  startServer(lab: unknown, spec: object, engine: unknown): Promise<Server>;
+  remove(server: Pick<Server, "container">): Promise<void>;
+  agentFiles(root: string): object;
+  AGENT_NODE: string;
+};
+
+export type Machine = ServerHandle & {
+  /** What `systemctl status muster-agent` shows behind "Status:". */
+  said(): Promise<string>;
+  /** Writes the join string, as a person does. The agent looks every second. */
+  join(text: string): Promise<void>;
+  /** Stops the agent and takes everything from the machine that it knows of itself: another machine, but for its address. */
+  wipe(): Promise<void>;
+  /** Address of this machine as the lab's servers reach it. */
+  readonly gateway: string;
+  remove(): Promise<void>;
+};
+
+async function parts(): Promise<Parts> {
+  const files = ["fleet", "network", "servers", "agents"];
+  const loaded = await Promise.all(
+    files.map((file) => import(new URL(`../../deploy/lab/${file}.mjs`, import.meta.url).href)),
+  );
+  return Object.assign({}, ...loaded) as Parts;
+}
+
+/** Boots it; its agent runs and knows of no fleet. */
+export async function bootMachine(fleet: Fleet, name: string): Promise<Machine> {
+  const lab = await openLab();
+  const own = await parts();
+  const known = await lab.findServer(fleet.lab, name);
+  // What a killed run left has keys of its own.
+  if (known !== undefined) await own.remove(known);
+  const { image, node, engine } = await own.prepare(lab.createProgress());
+  const network = await own.findLab(fleet.lab);
+  if (network === undefined) throw new Error(`lab ${fleet.lab} has no network`);
+  const spec = {
+    name,
+    image,
+    binds: { [own.AGENT_NODE]: node.directory },
+    first_files: own.agentFiles(ROOT),
+  };
+  const server = await own.startServer(network, spec, engine);
+  const handle = fleet.on(name as ServerName);
+  return {
+    ...handle,
+    gateway: network.gateway.ipv4,
+    said: async () => (await handle.sh("systemctl show muster-agent --property=StatusText --value")).trim(),
+    join: async (text) =>
+      void (await handle.sh("umask 077; mkdir -p /etc/muster; cat >/etc/muster/join", {
+        input: `${text}\n`,
+      })),
+    wipe: async () =>
+      void (await handle.sh(
+        "systemctl stop muster-agent; rm -rf /var/lib/muster-agent /etc/muster/join /etc/muster/fleet; rm -f /etc/ssh/ssh_host_ed25519_key*",
+      )),
+    remove: () => own.remove(server),
+  };
+}
+
+/** The fleet no longer knows these hosts. There is no command for it yet: the records go, and the controller reads them again. */
+export async function forgetHosts(fleet: Fleet, names: readonly string[]): Promise<void> {
+  const bus = await controllerBus(fleet);
+  try {
+    for (const name of names) await bus.kv("hosts").delete(name);
+  } finally {
+    await bus.close();
+  }
+  await fleet.on("hub").sh("systemctl restart muster-controller");
+}
+
+/** Names in the folder that have no resources: `ctl join` takes only what the folder declares. */
+export function declareSpare(fleet: Fleet, names: readonly string[]): void {
+  const path = join(fleet.operator.folder, "hosts.yml");
+  const hosts = names.map((name) => `    ${name}: {}\n`).join("");
+  writeFileSync(path, `${readFileSync(path, "utf8")}spare:\n  hosts:\n${hosts}`);
+}
