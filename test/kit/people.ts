@@ -17,7 +17,7 @@ import * as x509 from "@peculiar/x509";
 const ED25519 = { name: "Ed25519" } as const;
 const DAY_MS = 86_400_000;
 
-type Pair = { readonly keys: CryptoKeyPair; readonly key: KeyObject };
+type Pair = { readonly keys: webcrypto.CryptoKeyPair; readonly key: KeyObject };
 
 async function makePair(): Promise<Pair> {
   const key = generateKeyPairSync("ed25519").privateKey;
@@ -41,6 +41,12 @@ export class PeopleCa {
   readonly #pair: Pair;
   readonly #subject: string;
   #serial = 1;
+
+  /** As the port that issues server certificates takes it. */
+  get ca(): { certificate_pem: string; private_pem: string } {
+    const private_pem = this.#pair.key.export({ type: "pkcs8", format: "pem" }).toString();
+    return { certificate_pem: `${this.pem}\n`, private_pem };
+  }
 
   private constructor(pem: string, pair: Pair, subject: string) {
     this.pem = pem;

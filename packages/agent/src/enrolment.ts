@@ -9,7 +9,6 @@ import type { Log } from "@muster/ports/log";
 import {
   anchorOf,
   type Claim,
-  enrolmentFingerprint,
   HelloReply,
   JoinReply,
   loadEnvelope,
@@ -20,6 +19,7 @@ import {
   SealedReply,
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import { hostFingerprint } from "@muster/protocol/names";
 import { subjects } from "@muster/protocol/subjects";
 import { checkBroker } from "./broker-check.ts";
 import { type AgentConfig, machineName, type Places, readText } from "./config.ts";
@@ -190,7 +190,7 @@ async function ask(
     if (reply.status === "refused") throw FleetError.fromReply(reply.error);
     if (reply.status === "pending")
       return {
-        fingerprint: enrolmentFingerprint(claim),
+        fingerprint: hostFingerprint(claim.id),
         retry_ms: Math.min(60_000, Math.max(500, reply.retry_ms)),
       };
     await trust.next(loadEnvelope(reply.bundle));

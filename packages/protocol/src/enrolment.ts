@@ -8,7 +8,6 @@
  *
  * Opening the sealed nonce proves the curve key; the other three keys sign `proofText`.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { contentHash } from "./canonical.ts";
 import { StoredEnvelope } from "./envelope.ts";
@@ -62,16 +61,6 @@ export type JoinRequest = z.infer<typeof JoinRequest>;
 /** The bytes that the keys sign: no NATS nonce can look like it (it has spaces). */
 export const proofText = (claim: Claim) =>
   Buffer.from(`muster enrolment 1\n${claim.nonce}\n${contentHash(claim)}`);
-
-/**
- * What a person compares before approving a machine: `SHA256:` and 43 characters over its nkey and ssh host key, shown alike by the
- * machine and by `ctl enrol`. The ssh key's comment does not count.
- */
-export function enrolmentFingerprint(claim: Pick<Claim, "id" | "ssh_public_key">): string {
-  const ssh = claim.ssh_public_key.split(" ").slice(0, 2).join(" ");
-  const digest = createHash("sha256").update(`muster machine 1\n${claim.id}\n${ssh}`).digest("base64");
-  return `SHA256:${digest.replace(/=+$/, "")}`;
-}
 
 /** The certificates of a host; `renew` answers the same. */
 export const Credentials = z.strictObject({

@@ -1,6 +1,7 @@
 /**
  * What the things of a fleet are called, checked wherever a name enters the system: hosts, groups, resources, nkeys.
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 
 /** A host's or group's name: one DNS label, lower case. Checked before anything is signed for it. */
@@ -22,6 +23,14 @@ export const PersonName = z
 /** A host's id on the bus: its public user nkey (ADR-14 of NATS: prefix U, 56 characters of base32). */
 export const HostId = z.string().regex(/^U[A-Z2-7]{55}$/, "must be a public user nkey");
 export type HostId = z.infer<typeof HostId>;
+
+/**
+ * What people compare of a machine, the same wherever it is shown: on the machine itself, in `ctl enrol`, and before `hosts.lock` keeps it.
+ * SHA-256 over the id, in the form that ssh uses for keys.
+ */
+export function hostFingerprint(id: HostId): string {
+  return `SHA256:${createHash("sha256").update(`muster machine 1\n${id}`).digest("base64").replace(/=+$/, "")}`;
+}
 
 /** `kind/name` of a resource; the name may hold slashes (`file//etc/motd`). */
 export const ResourceRef = z

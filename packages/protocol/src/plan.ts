@@ -51,8 +51,12 @@ export const Plan = z.object({
   index: Sha256,
   steps: z.array(Step).max(20_000),
   waiting: z
-    .array(z.object({ ref: ResourceRef, why: z.string().max(2_000) }))
-    .describe("Not done now, and why: held, unsupported, needs something that failed."),
+    .array(
+      z.object({ ref: ResourceRef, why: z.string().max(2_000), error: ErrorReply.shape.code.optional() }),
+    )
+    .describe(
+      "Not done now, and why: held, unsupported, needs something that failed. `error` HELD is meant so, others are not.",
+    ),
   refused: z
     .array(z.object({ ref: ResourceRef, error: ErrorReply }))
     .optional()

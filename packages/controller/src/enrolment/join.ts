@@ -1,7 +1,7 @@
 /** `enrol.join`: from a machine's signed claim to its admission, a place in the waiting room, or a refusal that says why. */
 import {
   type Claim,
-  enrolmentFingerprint,
+  hostFingerprint,
   type JoinReply,
   type JoinRequest,
   openJoinString,
@@ -115,7 +115,7 @@ async function letWait(
   known: boolean,
   ports: JoinPorts,
 ): Promise<JoinReply> {
-  const fingerprint = enrolmentFingerprint(claim);
+  const fingerprint = hostFingerprint(claim.id);
   if (!known && (await ports.waiting.add(claim, from))) {
     const what = `a machine at ${from ?? "an unknown address"} that calls itself ${claim.name} waits for approval: ctl enrol approve ${fingerprint}`;
     ports.events.emitForStranger({ kind: "enrolment", severity: "warning", what });

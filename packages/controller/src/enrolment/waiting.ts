@@ -1,6 +1,6 @@
 /** Machines that wait for a person, and what the person said: in bucket `joins`, each for a day, at most a thousand. */
 import type { Bus, KeyValue } from "@muster/ports/bus";
-import { type Claim, enrolmentFingerprint, GroupName, HostName, WaitingEnrolment } from "@muster/protocol";
+import { type Claim, GroupName, HostName, hostFingerprint, WaitingEnrolment } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { z } from "zod";
 
@@ -12,6 +12,8 @@ const MARKER_S = 60;
 
 export const Waiting = z.object({
   view: WaitingEnrolment,
+  /** The word is for a machine with this ssh host key too; type and key, without the comment. */
+  ssh_key: z.string(),
   approved: z.object({ name: HostName, groups: z.array(GroupName), by: z.string() }).nullable(),
   rejected: z.boolean(),
 });
@@ -34,7 +36,7 @@ export class WaitingRoom {
     const entry = await this.#kv.get(key(claim.id));
     if (entry === null) return null;
     const waiting = parseJson(Waiting, entry.value, "waiting enrolment");
-    return waiting.view.fingerprint === enrolmentFingerprint(claim) ? waiting : null;
+    return waiting.ssh_key === sshKey(claim) ? waiting : null;
   }
 
   /** Lets a machine wait. False when it waits already. Errors: TOO_LARGE when too many do. */
@@ -46,13 +48,14 @@ export class WaitingRoom {
     const { hostname, os, addresses } = claim.facts;
     const waiting: Waiting = {
       view: {
-        fingerprint: enrolmentFingerprint(claim),
+        fingerprint: hostFingerprint(claim.id),
         name: claim.name,
         id: claim.id,
         facts: { hostname, os, addresses },
         from: from ?? "unknown",
         asked_at: this.#now(),
       },
+      ssh_key: sshKey(claim),
       approved: null,
       rejected: false,
     };
@@ -109,3 +112,5 @@ export class WaitingRoom {
 }
 
 const key = (id: string) => `waiting.${id}`;
+const sshKey = (claim: Pick<Claim, "ssh_public_key">) =>
+  claim.ssh_public_key.split(" ").slice(0, 2).join(" ");

@@ -5,8 +5,9 @@
 import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { OpenedManifest } from "@muster/protocol/manifest";
+import { hostFingerprint } from "@muster/protocol/names";
 import type { HostView } from "@muster/protocol/record";
-import { checkPins, fingerprintOf, type Pins, savePins } from "../fleet/pins.ts";
+import { checkPins, type Pins, savePins } from "../fleet/pins.ts";
 import { type CompiledHost, compileFleet, type Fleet } from "../inventory/fleet.ts";
 import { selectHosts } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
@@ -146,7 +147,7 @@ export async function pinTargets(
   if (first.length === 0) return true;
   const { output } = context;
   for (const { name, id } of first)
-    output.line(`${output.colour.bold(name)}  key ${fingerprintOf(id)}, seen for the first time`);
+    output.line(`${output.colour.bold(name)}  key ${hostFingerprint(id)}, seen for the first time`);
   if (!(await output.confirm(`Pin ${listText(first.map(({ name }) => name))} in hosts.lock?`))) return false;
   await savePins(folder.root, pins);
   return true;

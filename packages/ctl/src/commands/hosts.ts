@@ -1,6 +1,7 @@
 /** `ctl hosts`: the folder and the records side by side: who is declared, who is enrolled, since when, and under which key. */
+
+import { hostFingerprint } from "@muster/protocol/names";
 import type { HostRecord } from "@muster/protocol/record";
-import { fingerprintOf } from "../fleet/pins.ts";
 import { select, selectHosts } from "../inventory/selectors.ts";
 import type { Column } from "../output/table.ts";
 import { listText, timeText } from "../output/words.ts";
@@ -33,7 +34,7 @@ const COLUMNS: Column<Row>[] = [
 
 function keyText({ record, pinned }: Row): string {
   if (record === null) return pinned === null ? "-" : "pinned";
-  if (pinned === null) return `${fingerprintOf(record.id).slice(0, 9)}… not pinned`;
+  if (pinned === null) return `${hostFingerprint(record.id).slice(0, 15)}… not pinned`;
   return pinned === record.id ? "pinned" : "NOT THE PINNED ONE";
 }
 

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
-import { HostId, HostName } from "@muster/protocol/names";
+import { HostId, HostName, hostFingerprint } from "@muster/protocol/names";
 import { withNext } from "../output/error.ts";
 import { readText, writeChanged } from "./disk.ts";
 
@@ -70,7 +70,7 @@ export function checkPins(pins: Pins, reported: ReadonlyMap<string, string>): Pi
   for (const [name, id] of reported) {
     const pinned = pins.get(name);
     if (pinned !== undefined && pinned !== id) {
-      const detail = `${name} has another key than ${LOCK_FILE} says (${fingerprintOf(id)}, pinned ${fingerprintOf(pinned)}): another machine, or a new installation`;
+      const detail = `${name} has another key than ${LOCK_FILE} says (${hostFingerprint(id)}, pinned ${hostFingerprint(pinned)}): another machine, or a new installation`;
       throw withNext(
         new FleetError("NAME_TAKEN", detail),
         `if you have replaced it: ctl host replace ${name}`,
@@ -87,14 +87,4 @@ export function checkPins(pins: Pins, reported: ReadonlyMap<string, string>): Pi
     }
   }
   return { pins: next, first };
-}
-
-/** Whom a person compares: the key without its type letter, in groups of four. */
-export function fingerprintOf(id: string): string {
-  return (
-    id
-      .slice(1, 33)
-      .match(/.{1,4}/g)
-      ?.join("-") ?? id
-  );
 }

@@ -4,8 +4,8 @@ import type { Bus } from "@muster/ports/bus";
 import { callController } from "@muster/ports/call";
 import {
   AccessReply,
-  enrolmentFingerprint,
   FleetError,
+  hostFingerprint,
   type JoinClaims,
   type JoinReply,
   openSealed,
@@ -234,10 +234,7 @@ suite(
       const first = await enrol(bus, machine);
       assert.is(first.status, "pending");
       assert.is((await enrol(bus, machine)).status, "pending");
-      const fingerprint = enrolmentFingerprint({
-        id: machine.nkey.public,
-        ssh_public_key: machine.ssh_public_key,
-      });
+      const fingerprint = hostFingerprint(machine.nkey.public);
       assert.is(first.status === "pending" && first.fingerprint, fingerprint);
       const ops = await caller(alice);
       const { waiting } = await callController(ops, "enrolments", {});
@@ -311,8 +308,8 @@ suite(
       assert.is(await code(ask(await fleet.controllers.person("c", "controller"))), "NOT_ALLOWED");
     });
 
-    test("a hundred machines in a second", async () => {
-      const machines = await Promise.all(Array.from({ length: 200 }, () => makeMachine(unused())));
+    test("fifty machines at once", async () => {
+      const machines = await Promise.all(Array.from({ length: 50 }, () => makeMachine(unused())));
       const strings = machines.map((machine) => string({ name: machine.name }));
       const began = performance.now();
       const replies = await Promise.all(

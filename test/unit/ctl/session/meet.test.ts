@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { connectBus } from "@muster/ports/bus";
-import { enrolmentFingerprint } from "@muster/protocol/enrolment";
+import { hostFingerprint } from "@muster/protocol/names";
 import { subjects } from "@muster/protocol/subjects";
 import * as assert from "uvu/assert";
 import { freePort } from "../../../kit/child.ts";
@@ -111,10 +111,7 @@ suite(
 
       const probe1 = await makeMachine("probe1");
       assert.is((await enrol(bus, probe1)).status, "pending");
-      const fingerprint = enrolmentFingerprint({
-        id: probe1.nkey.public,
-        ssh_public_key: probe1.ssh_public_key,
-      });
+      const fingerprint = hostFingerprint(probe1.nkey.public);
       const list = await ctl(["enrol"], { home: laptop });
       assert.match(list.out, /^FINGERPRINT +CALLS ITSELF/);
       assert.ok(list.out.includes(fingerprint));

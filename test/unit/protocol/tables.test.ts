@@ -1,0 +1,38 @@
+/** The tables agree with each other: what a row says a viewer may call, the broker lets a viewer call, and nothing more. */
+import * as assert from "uvu/assert";
+import {
+  CONTROL,
+  KIND_NAMES,
+  KINDS,
+  RPC,
+  VIEWER_CTL,
+  VIEWER_RPC,
+} from "../../../packages/protocol/src/index.ts";
+import { suite } from "../../kit/suite.ts";
+
+const openTo = (table: Record<string, { authority: string }>) =>
+  Object.entries(table)
+    .filter(([, { authority }]) => authority === "none" || authority === "viewer")
+    .map(([name]) => name)
+    .sort();
+
+suite("tables", (test) => {
+  test("a viewer's rights on the bus are those of the rows", () => {
+    assert.equal([...VIEWER_RPC].sort(), openTo(RPC));
+    assert.equal([...VIEWER_CTL].sort(), openTo(CONTROL));
+  });
+
+  test("only ping is answered without a signature", () => {
+    const unsigned = [...Object.entries(RPC), ...Object.entries(CONTROL)].filter(
+      ([, row]) => row.authority === "none",
+    );
+    assert.equal(
+      unsigned.map(([name]) => name),
+      ["ping"],
+    );
+  });
+
+  test("what can cut a host off is not put back by itself", () => {
+    for (const kind of KIND_NAMES) if (KINDS[kind].guarded) assert.is(KINDS[kind].on_drift, "report", kind);
+  });
+});
