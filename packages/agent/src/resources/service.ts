@@ -23,6 +23,9 @@ const UNIT_DIRECTORIES = [
   "/lib/systemd/system",
 ];
 
+/** systemd keeps a link here for each unit that runs: made when it starts, removed when it stops. Seen so without asking it all the time. */
+const INVOCATIONS = "/run/systemd/units";
+
 export const service: ResourceKind<"service", ObservedService> = {
   async observe(resource, { systemd }, signal) {
     if (protectedUnit(resource.name))
@@ -62,7 +65,7 @@ export const service: ResourceKind<"service", ObservedService> = {
     };
   },
   // systemd tells changes by D-Bus only; being enabled is a link in a directory of its own.
-  watch: () => [],
+  watch: (resource) => [`${INVOCATIONS}/invocation:${unitName(resource.name)}`],
 };
 
 function planService(
