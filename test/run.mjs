@@ -7,6 +7,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { argv, env, execPath, stderr, stdout } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { prepare } from "../deploy/lab/fleet.mjs";
+import { createProgress } from "../deploy/lab/progress.mjs";
+import { ensureTools } from "../deploy/lab/tools.mjs";
 import { install, reasonToInstall } from "../scripts/install.mjs";
 import { killAll, runGroup } from "../scripts/process-group.mjs";
 import { bundleTest, limitOf, runTest } from "../scripts/test-file.mjs";
@@ -101,6 +104,20 @@ function report(file, result, verbose) {
   if (result.failed > 0 && !verbose) say(result.output.replace(/^(?=.)/gm, "        | "));
 }
 
+/**
+ * What real servers need on this machine, the first time minutes of building: here, so that no test's limit counts them. A failure is told where the
+ * tests that need it fail.
+ */
+async function prepareMachine(stage) {
+  const progress = createProgress({ stream: stdout });
+  try {
+    if (stage === "e2e") await prepare(progress);
+    else await ensureTools(progress);
+  } catch (error) {
+    fail(`the servers of the ${stage} tests: ${error.message}`);
+  }
+}
+
 async function labUp() {
   if (!existsSync(join(root, "test/e2e/setup.ts"))) return;
   say("  …     test/e2e/setup.ts: the servers come up");
@@ -141,6 +158,7 @@ async function main(args) {
   for (const stage of stages) {
     const files = filesOf(stage, wanted);
     if (files.length === 0) continue;
+    await prepareMachine(stage.name);
     say(`${stage.name}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
     if (stage.name !== "e2e") {
       await runStage(stage, files, verbose);

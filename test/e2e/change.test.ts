@@ -5,7 +5,7 @@
  */
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
-import { type Fleet, HOSTS, measured, median, openFleet } from "./kit.ts";
+import { type Fleet, HOSTS, measured, median, openFleet, slowness } from "./kit.ts";
 
 const FILES = 20;
 const ROUNDS = 5;
@@ -125,6 +125,7 @@ suite(
           const own = [...(await fleet.status()).values()].map((row) => row.last_apply_ms ?? Number.NaN);
           return { ms, agent_ms: Math.max(...own) };
         };
+        const before = slowness();
         await round("none");
         const rounds = [];
         for (let at = 0; at < ROUNDS; at++) rounds.push(await round(`r${at}`));
@@ -134,18 +135,20 @@ suite(
           `${FILES} files on ${HOSTS.length} hosts`,
           `${whole_ms.toFixed(0)} ms from Enter (median of ${rounds.map(({ ms }) => ms.toFixed(0)).join(", ")}), slowest agent ${agent_ms} ms`,
         );
+        const factor = Math.max(before, slowness());
         const again: Plans = (await fleet.ctl(["plan", "--json"], { expect: 0 })).json();
         assert.equal(stepsOf(again), []);
         await fleet.reset();
         for (const host of HOSTS)
           assert.is((await fleet.on(host).sh("ls /etc/netinfo | grep -c bench || true")).trim(), "0");
-        assert.ok(whole_ms <= APPLY_LIMIT_MS, `${whole_ms} ms`);
-        assert.ok(agent_ms <= AGENT_LIMIT_MS, `the agent's own part took ${agent_ms} ms`);
+        assert.ok(whole_ms <= APPLY_LIMIT_MS * factor, `${whole_ms} ms`);
+        assert.ok(agent_ms <= AGENT_LIMIT_MS * factor, `the agent's own part took ${agent_ms} ms`);
       },
       { limit_ms: 150_000 },
     );
 
     test(`ctl rpc ping: at most ${PING_LIMIT_MS} ms with the start of ctl`, async () => {
+      const before = slowness();
       const took: number[] = [];
       for (let at = 0; at < PINGS; at++) {
         const { ms, stdout } = await fleet.ctl(["rpc", "ping"], { expect: 0 });
@@ -156,8 +159,7 @@ suite(
         "ctl rpc ping",
         `best ${Math.min(...took).toFixed(0)} ms, median ${median(took).toFixed(0)} ms (${took.map((ms) => ms.toFixed(0)).join(", ")})`,
       );
-      // The best of them: what else this machine does at the moment is not the figure's.
-      assert.ok(Math.min(...took) <= PING_LIMIT_MS, `${Math.min(...took)} ms`);
+      assert.ok(median(took) <= PING_LIMIT_MS * Math.max(before, slowness()), `${median(took)} ms`);
     });
   },
   { limit_ms: 90_000 },

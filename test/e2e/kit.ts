@@ -13,6 +13,7 @@
  *   await fleet.converged()                                        all hosts converged, all sessions that should be up
  *   await fleet.reset()                                            folder as the example, applied, converged
  */
+import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -242,6 +243,25 @@ export function median(values: readonly number[]): number {
   const middle = sorted[Math.floor(sorted.length / 2)];
   assert.ok(middle !== undefined, "a median of nothing");
   return middle ?? Number.NaN;
+}
+
+/** What starting an empty Node takes on the machine that the figures are meant for: two free cores. */
+const NODE_START_MS = 45;
+
+/**
+ * How much slower than that this machine is at the moment, 1 or more: figures are held to their limit times this, since a test that is red because of
+ * what else runs beside it tells nothing. Printed with what was measured.
+ */
+export function slowness(): number {
+  const starts = Array.from({ length: 5 }, () => {
+    const begun_ms = performance.now();
+    spawnSync(process.execPath, ["-e", "0"]);
+    return performance.now() - begun_ms;
+  });
+  const factor = Math.max(1, median(starts) / NODE_START_MS);
+  if (factor > 1.2)
+    measured("this machine now", `${factor.toFixed(1)} times slower than the figures are meant for`);
+  return factor;
 }
 
 /** Prints one measurement, so that the run's log holds it. */
