@@ -21,10 +21,14 @@ export interface Folder {
   readonly files: ReadonlyMap<string, string | null>;
 }
 
-/** The nearest folder upward from `from` that has a `muster.yml`, as git finds its repository; null if there is none. */
+/**
+ * The nearest folder upward from `from` that has a `muster.yml`, as git finds its repository; null if there is none. A repository that holds more
+ * than the fleet keeps it in `inventory/`, and there it is found from the repository's root, too.
+ */
 export async function findFleetFolder(from: string): Promise<string | null> {
   for (let folder = resolve(from); ; folder = dirname(folder)) {
     if (await isFile(join(folder, "muster.yml"))) return folder;
+    if (await isFile(join(folder, "inventory", "muster.yml"))) return join(folder, "inventory");
     if (folder === dirname(folder)) return null;
   }
 }
