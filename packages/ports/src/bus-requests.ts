@@ -100,9 +100,10 @@ export function busRequests(ask: Ask): BusRequests {
       const answers = new Map<string, BusMessage>();
       const absent = new Set<string>();
       if (targets.length === 0) return { answers, absent: [], silent: [] };
+      const asked = new Set(targets.map((target) => target.key)).size;
       await waiting(options, (done, fail) => {
         const check = (): void => {
-          if (answers.size + absent.size >= new Set(targets.map((target) => target.key)).size) done();
+          if (answers.size + absent.size >= asked) done();
         };
         return targets.map((target) =>
           ask(target.subject, target.body, target.headers, {

@@ -196,7 +196,20 @@ suite(
       const many = [...ids, ...Array.from({ length: 300 }, () => createNkey("user").public)];
       const all = await callMany(await caller(alice), many, "reconcile", {}, { timeout_ms: 600 });
       assert.is(all.answered.size, 3);
-      assert.is(all.silent.length, 300);
+      assert.is(
+        all.absent.length,
+        300,
+        "without a filter each gets its own message, and the broker says who is not there",
+      );
+      const everybody = await callMany(
+        await caller(alice),
+        many,
+        "reconcile",
+        {},
+        { timeout_ms: 600, filter: {} },
+      );
+      assert.is(everybody.answered.size, 3);
+      assert.equal([everybody.silent.length, everybody.absent.length], [300, 0]);
       const before = hosts[0].calls.length;
       const some = await callMany(
         await caller(alice),

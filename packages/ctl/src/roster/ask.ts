@@ -35,7 +35,11 @@ export async function askHosts<M extends RpcMethod>(
     chosen.hosts.map(({ id }) => id),
     method,
     args,
-    { signal: context.signal, ...(timeout_ms === undefined ? {} : { timeout_ms }) },
+    {
+      signal: context.signal,
+      ...(timeout_ms === undefined ? {} : { timeout_ms }),
+      ...(selector === "all" && context.global.not === undefined ? { filter: {} } : {}),
+    },
   );
   return sorted(session, chosen, results);
 }
