@@ -1,0 +1,62 @@
+/**
+ * What a signature costs: signing an envelope, opening it with a certificate that the reader knows or sees for the first time, and a whole
+ * command with its nonce. Each value is the mean of a batch; told are the median and the ends of the batches.
+ *
+ *   node --import tsx bench/envelope.ts
+ */
+import { fileURLToPath } from "node:url";
+import { memoryNonces } from "@muster/ports/nonces";
+import { subjects } from "@muster/protocol";
+import { CertificateReader } from "@muster/protocol/certificate";
+import { open, openCommand, seal, type Verifier } from "@muster/protocol/envelope";
+import { PeopleCa } from "../test/kit/people.ts";
+import { begin, figure, line, machine, told } from "./machine.ts";
+
+const BATCHES = 25;
+const BATCH = 200;
+const SIZES_BYTES = [100, 4_096, 65_536];
+const ID = "UBENCHBENCHBENCHBENCHBENCHBENCHBENCHBENCHBENCHBENCHBENCH";
+
+/** Microseconds a call, one value a batch, after one batch that does not count. */
+function batches(work: (at: number) => unknown): number[] {
+  const all: number[] = [];
+  for (let batch = -1; batch < BATCHES; batch++) {
+    const began = performance.now();
+    for (let at = 0; at < BATCH; at++) work(at);
+    if (batch >= 0) all.push(((performance.now() - began) * 1_000) / BATCH);
+  }
+  return all;
+}
+
+export async function main(): Promise<void> {
+  begin("a signed message", `Ed25519 through node:crypto, ${BATCHES} batches of ${BATCH}`, machine());
+  const operators = await PeopleCa.make("operators");
+  const controllers = await PeopleCa.make("controllers");
+  const alice = await operators.person("alice", "operator");
+  const issuers = { operators: [operators.pem], controllers: [controllers.pem] };
+  const verifier = (): Verifier => ({ certificates: new CertificateReader(issuers), voided: () => false });
+  const known = verifier();
+  const subject = subjects.rpc(ID, "reconcile");
+  for (const size_bytes of SIZES_BYTES) {
+    const body = Buffer.alloc(size_bytes, "x");
+    const now = Date.now();
+    const envelope = seal(subject, body, alice, now);
+    const size = size_bytes < 1_024 ? `${size_bytes} B` : `${size_bytes / 1_024} KiB`;
+    const tell = (what: string, work: (at: number) => unknown) =>
+      line(`${what}, ${size}`, told(figure(batches(work)), "µs"));
+    tell("sign", () => seal(subject, body, alice, now));
+    tell("open, certificate known", () => open(subject, envelope, known, "operator"));
+    const sealed = Array.from({ length: BATCH }, () => seal(subject, body, alice, now));
+    let nonces = memoryNonces(Date.now);
+    tell("command with its nonce", (at) => {
+      if (at === 0) nonces = memoryNonces(Date.now);
+      const one = sealed[at] ?? envelope;
+      return openCommand(subject, one, known, "operator", { now_ms: now, nonces });
+    });
+  }
+  const envelope = seal(subject, Buffer.alloc(100, "x"), alice, Date.now());
+  const first = figure(batches(() => open(subject, envelope, verifier(), "operator")));
+  line("open, certificate and issuers never seen, 100 B", told(first, "µs"));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
