@@ -27,6 +27,8 @@ export type ApplyOptions = {
   readonly generation: number;
   /** The operator's window for guarded changes; null = as the plan says. */
   readonly within_ms: number | null;
+  /** References whose hand edits were given free in this round. */
+  readonly overwrite: readonly string[];
   readonly ledger: Ledger;
   readonly ports: Ports;
   readonly guarded: GuardedDoor;
@@ -175,7 +177,9 @@ async function note(
     if (outcome.failed.has(ref) || (decision.action !== "apply" && decision.action !== "correct")) continue;
     if ("error" in looked.observed) continue;
     if (!outcome.touched.has(ref) && looked.differs) continue;
-    if (!outcome.touched.has(ref) && before?.spec_hash === looked.spec_hash) continue;
+    const overwritten = options.overwrite.includes(ref) ? options.generation : (before?.overwritten ?? null);
+    const same = before?.spec_hash === looked.spec_hash && before.overwritten === overwritten;
+    if (!outcome.touched.has(ref) && same) continue;
     const corrected = recent(before?.corrected ?? [], now_ms);
     resources[ref] = {
       resource: looked.resource,
@@ -184,6 +188,7 @@ async function note(
       made: before?.made ?? state.making.includes(ref),
       applied_at: outcome.touched.has(ref) ? now_ms : (before?.applied_at ?? now_ms),
       corrected: decision.action === "correct" ? [...corrected, now_ms].slice(-16) : corrected,
+      overwritten,
     };
     delete undone[ref];
     changed = true;

@@ -120,7 +120,7 @@ export function decide(situation: Situation): Decision {
   const edited = entry !== undefined && isEdited(entry, situation.managed_hash);
   if (entry === undefined || entry.spec_hash !== situation.spec_hash) {
     if (undone !== undefined && undone.spec_hash === situation.spec_hash && !undone.crashed) {
-      return { action: "keep", why: `it was taken back: ${undone.why}`, error: "UNDONE" };
+      return { action: "keep", why: undone.why, error: "UNDONE" };
     }
     if (edited && on_drift !== "correct" && !situation.overwrite) {
       return { action: "keep", why: `${situation.edit}; --overwrite replaces it`, error: "OVERWRITE" };
@@ -137,6 +137,13 @@ export function decide(situation: Situation): Decision {
   }
   return { action: "correct" };
 }
+
+/** What `--overwrite` still gives free: each resource once, until it was as this generation declares it. A later edit is a new one. */
+export const overwriteLeft = (
+  manifest: Pick<Manifest, "generation" | "intent">,
+  state: { readonly resources: Readonly<Record<string, Entry>> },
+): string[] =>
+  manifest.intent.overwrite.filter((ref) => state.resources[ref]?.overwritten !== manifest.generation);
 
 export const onDrift = (resource: Resource): OnDrift => resource.on_drift ?? KINDS[resource.kind].on_drift;
 

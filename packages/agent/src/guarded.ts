@@ -13,12 +13,15 @@ import { lost, type ProbeOptions, type ProbeResults, probe } from "./probes.ts";
 import { kindOf } from "./resources/index.ts";
 import type { Guarded } from "./resources/kind.ts";
 import type { Records, UndoRecord } from "./unconfirmed.ts";
-import { undoRecord } from "./undo.ts";
+import { undoConfirming, undoRecord } from "./undo.ts";
 import { pause } from "./wait.ts";
 
 /** The timer's margin over our own window: it is the net below us, not a second judge. */
 const TIMER_MARGIN_MS = 5_000;
 const CHECK_PERIOD_MS = 1_000;
+/** How long after an undo we look whether all works again, so that the person hears it in the same breath. */
+const BACK_LIMIT_MS = 15_000;
+const BACK_PERIOD_MS = 250;
 
 /** What a guarded change needs beside the ports. */
 export type GuardedDoor = {
@@ -57,7 +60,7 @@ type AnyGuard = Guarded<Kind, unknown>;
 
 export async function applyGuarded(
   change: GuardedChange,
-  window_ms: number,
+  asked_ms: number,
   door: GuardedDoor,
   ports: Ports,
   signal: AbortSignal,
@@ -67,6 +70,8 @@ export async function applyGuarded(
   const guard: AnyGuard | undefined = kind.guard;
   if (guard === undefined) throw new FleetError("UNSUPPORTED", `${ref} has no guard`);
   const id = randomId();
+  // A shorter one would end before it can be known whether the change is good.
+  const window_ms = Math.max(asked_ms, door.settle_ms);
   const context = {
     resource: change.declared ? resource : null,
     generation: change.generation,
@@ -96,16 +101,19 @@ export async function applyGuarded(
     throw error;
   }
 
-  const undo = async (why: string): Promise<GuardedOutcome> => {
+  const undo = async (why: string, take = undoRecord): Promise<GuardedOutcome> => {
     // The signal of a stopping agent must not stop the undo.
     const unhurried = AbortSignal.timeout(120_000);
-    const undone = await undoRecord(door.records, id, why, ports, unhurried);
+    const undone = await take(door.records, id, why, ports, unhurried);
     const known = undone ?? (await awaitOther(door.records, id, signal));
+    const took_ms = ports.now() - began_ms;
     await door.disarm(id, unhurried);
     await door.records.remove(id);
+    const error = known?.error ?? null;
+    const back = error === null ? await untilBack(guard, snapshot, ports, signal) : null;
     door.unconfirmed(ref, null, []);
-    const took_ms = ports.now() - began_ms;
-    return { result: "undone", ref, why: known?.why ?? why, took_ms, error: known?.error ?? null };
+    const words = undoneWords(guard.thing, known?.why ?? why, error, back);
+    return { result: "undone", ref, why: words, took_ms, error };
   };
 
   try {
@@ -116,6 +124,8 @@ export async function applyGuarded(
     return outcome;
   }
   door.unconfirmed(ref, undo_at, []);
+  // In the shortest window it must be good from the second look on.
+  const settle_ms = Math.min(door.settle_ms, window_ms - CHECK_PERIOD_MS);
   let good_since: number | null = null;
   let failures: readonly string[] = ["it was never seen good"];
   for (;;) {
@@ -126,24 +136,65 @@ export async function applyGuarded(
     if (failures.length > 0) good_since = null;
     else good_since ??= now_ms;
     door.unconfirmed(ref, undo_at, failures);
-    if (good_since !== null && now_ms - good_since >= door.settle_ms) {
+    if (good_since !== null && now_ms - good_since >= settle_ms) {
       const whole = lost(before, await probe(door.probes, before, false, signal));
       if (whole.length === 0) break;
       failures = whole;
       good_since = null;
     }
     if (now_ms >= undo_at) {
-      const seconds = Math.round((now_ms - began_ms) / 1_000);
-      return undo(`undone after ${seconds} s: ${failures.join("; ") || "not good for long enough"}`);
+      return undo(failures.join("; ") || "not good for long enough");
     }
     await pause(CHECK_PERIOD_MS, signal);
   }
   if (!(await door.records.claim(id, "confirming"))) return undo("taken back by another hand");
-  await guard.confirm(snapshot, ports, signal);
+  try {
+    await guard.confirm(snapshot, ports, signal);
+  } catch (error) {
+    // A stopping agent leaves it to the next one; anything else is judged good and cannot be kept.
+    if (!(error instanceof FleetError) || signal.aborted) throw error;
+    return undo(`it cannot be confirmed: ${error.detail}`, undoConfirming);
+  }
   await door.disarm(id, signal);
   await door.records.remove(id);
   door.unconfirmed(ref, null, []);
   return { result: "confirmed", ref, took_ms: ports.now() - began_ms };
+}
+
+/** `upstream imported 10, now 0 (guard: within 10 %); back after 2 s. bird.conf is as before.` */
+export function undoneWords(
+  thing: string,
+  why: string,
+  error: string | null,
+  back: { readonly after_ms: number | null } | null,
+): string {
+  if (error !== null) return `${why}; TAKING IT BACK FAILED: ${error}`;
+  if (back === null) return `${why}; ${thing} is as before.`;
+  if (back.after_ms === null)
+    return `${why}; NOT BACK after ${BACK_LIMIT_MS / 1_000} s, though ${thing} is as before.`;
+  return `${why}; back after ${Math.max(1, Math.round(back.after_ms / 1_000))} s. ${thing} is as before.`;
+}
+
+/** Null when the agent is stopped meanwhile. */
+async function untilBack(
+  guard: AnyGuard,
+  snapshot: unknown,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<{ after_ms: number | null } | null> {
+  const began_ms = ports.now();
+  while (!signal.aborted) {
+    const after_ms = ports.now() - began_ms;
+    try {
+      if (await guard.back(snapshot, ports, signal)) return { after_ms };
+    } catch (error) {
+      // A daemon that does not answer is not back.
+      if (!(error instanceof FleetError)) throw error;
+    }
+    if (after_ms >= BACK_LIMIT_MS) return { after_ms: null };
+    await pause(BACK_PERIOD_MS, signal);
+  }
+  return null;
 }
 
 async function failuresNow(

@@ -23,6 +23,8 @@ export const Entry = z.object({
   applied_at: Instant,
   /** When it was put back by us, newest last; only the last ten minutes count. */
   corrected: z.array(Instant).max(16).default([]),
+  /** The generation whose `--overwrite` has done its work here: what is edited by hand after that is a new edit. */
+  overwritten: z.int().nullable().default(null),
 });
 export type Entry = z.infer<typeof Entry>;
 

@@ -7,7 +7,7 @@ import type { Convergence, Manifest, Plan } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
-import { admits } from "./decide.ts";
+import { admits, overwriteLeft } from "./decide.ts";
 import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
 import { holdsInForce, readLocalHolds, shownHolds } from "./holds.ts";
@@ -107,10 +107,9 @@ export class Reconciler {
     const manifest = await ledger.manifest(current);
     const { content, returned } = await this.#content(manifest);
     this.#watch(content, signal);
-    const first = this.#told.get("generation") !== String(current.generation);
-    const overwrite = first ? manifest.intent.overwrite : [];
+    const overwrite = overwriteLeft(manifest, ledger.state);
     const round = await this.#look(content, overwrite, signal);
-    const applied = await this.#apply(round, manifest, signal);
+    const applied = await this.#apply(round, manifest, overwrite, signal);
     this.#told.set("generation", String(current.generation));
     this.#tell(round, applied, manifest);
     const summary = summarise(round, applied, ledger.state, manifest, {
@@ -167,7 +166,12 @@ export class Reconciler {
     }
   }
 
-  async #apply(round: Round, manifest: Manifest, signal: AbortSignal): Promise<Applied> {
+  async #apply(
+    round: Round,
+    manifest: Manifest,
+    overwrite: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Applied> {
     const { ledger, ports, guarded, standing } = this.#door;
     if (round.plan.steps.length > 0) {
       standing.converge({
@@ -179,9 +183,10 @@ export class Reconciler {
         error: null,
       });
     }
+    const { generation, intent } = manifest;
     return applyRound(
       round,
-      { generation: manifest.generation, within_ms: manifest.intent.within_ms, ledger, ports, guarded },
+      { generation, within_ms: intent.within_ms, overwrite, ledger, ports, guarded },
       signal,
     );
   }
@@ -237,8 +242,9 @@ export class Reconciler {
       const [kind = "", ref = ""] = [key.slice(0, key.indexOf(" ")), key.slice(key.indexOf(" ") + 1)];
       const undone = applied.undone.find((each) => each.ref === ref);
       if (undone !== undefined) {
-        const failed = undone.error === null ? "it is as before" : `TAKING IT BACK FAILED: ${undone.error}`;
-        events.tell({ kind: "guard", severity: "error", what: `${ref}: ${undone.why}; ${failed}`, ref });
+        const seconds = Math.round(undone.took_ms / 1_000);
+        const what = `${ref} was undone after ${seconds} s: ${undone.why}`;
+        events.tell({ kind: "guard", severity: "error", what, ref });
       } else
         events.tell({
           kind: kind === "drift" ? "drift" : "resource",

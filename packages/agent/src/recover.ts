@@ -6,11 +6,12 @@ import { FleetError } from "@muster/protocol/errors";
 import { splitRef } from "@muster/protocol/resources/index";
 import type { Armer } from "./arm.ts";
 import type { Events } from "./events.ts";
+import { undoneWords } from "./guarded.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Ports } from "./ports/index.ts";
 import { guardOf } from "./resources/guards.ts";
 import type { Records, Undone } from "./unconfirmed.ts";
-import { undoAll } from "./undo.ts";
+import { undoAll, undoConfirming } from "./undo.ts";
 
 export const CRASHED = "the agent was gone before the change was confirmed";
 
@@ -29,13 +30,9 @@ export async function recover(
       await guardOf(splitRef(record.ref)).confirm(record.snapshot, ports, signal);
       await records.remove(id);
     } catch (error) {
-      if (!(error instanceof FleetError)) throw error;
-      events.tell({
-        kind: "guard",
-        severity: "error",
-        what: `${record.ref} cannot be confirmed: ${error.message}`,
-        ref: record.ref,
-      });
+      if (!(error instanceof FleetError) || signal.aborted) throw error;
+      // The boot file is still the old one: left alone it would say one thing and the daemon do another. It is told below.
+      await undoConfirming(records, id, `it cannot be confirmed: ${error.detail}`, ports, signal);
     }
   }
   for (const undone of await undoAll(records, CRASHED, ports, signal)) {
@@ -47,20 +44,20 @@ export async function recover(
 
 /** A change that was taken back because the agent died is tried once more; a second death, or anything else, is the change's own fault. */
 async function note(undone: Undone, ledger: Ledger, events: Events): Promise<void> {
-  const { record, why, error, at } = undone;
+  const { record, error, at } = undone;
+  const why = undoneWords(guardOf(splitRef(record.ref)).thing, undone.why, error, null);
   const before = ledger.state.undone[record.ref];
   if (record.spec_hash !== null) {
     const again = before?.spec_hash === record.spec_hash && before.crashed;
-    const crashed = why === CRASHED && !again;
+    const crashed = undone.why === CRASHED && !again;
     const entry = { spec_hash: record.spec_hash, why: why.slice(0, 2_000), at, crashed };
     await ledger.update({ undone: { ...ledger.state.undone, [record.ref]: entry } });
   }
-  const after = error === null ? "it is as before" : `TAKING IT BACK FAILED: ${error}`;
   events.tell({
     at,
     kind: "guard",
     severity: "error",
-    what: `${record.ref} was undone: ${why}; ${after}`,
+    what: `${record.ref} was undone: ${why}`,
     ref: record.ref,
   });
 }

@@ -78,14 +78,28 @@ export async function look(
     owed: state.owed,
   });
   const guards = guardsOf(looked, removed, planned.steps);
+  const kept = new Map(
+    looked.flatMap(({ ref, decision }) =>
+      decision.action === "keep" ? [[ref, decision.error] as const] : [],
+    ),
+  );
+  // What somebody edited here is not to be replaced unseen: nothing is sent until the person says so.
+  const refused = [
+    ...planned.refused,
+    ...looked.flatMap(({ ref, decision }) =>
+      decision.action === "keep" && decision.error === "OVERWRITE"
+        ? [{ ref, error: { code: decision.error, detail: decision.why } }]
+        : [],
+    ),
+  ];
   const content_hash = hashOfContent(content);
   const plan: Plan = {
     host: options.host,
     content_hash,
     index: planIndex({ content_hash, steps: [...planned.steps] }),
-    ...(planned.refused.length > 0 ? { refused: [...planned.refused] } : {}),
+    ...(refused.length > 0 ? { refused } : {}),
     steps: [...planned.steps],
-    waiting: planned.waiting,
+    waiting: planned.waiting.map((each) => ({ ...each, error: kept.get(each.ref) ?? "UNSUPPORTED" })),
     drift: looked.flatMap(({ ref, decision, edited_at }) =>
       decision.action === "leave"
         ? [{ ref, what: decision.why.slice(0, 2_000), since: edited_at, action: decision.drift }]
@@ -181,9 +195,12 @@ function entryOf(looked: Looked, state: LedgerState): PlanEntry {
     observed: looked.observed,
     applied: entry?.resource.spec ?? null,
     made: entry?.made ?? state.making.includes(looked.ref),
-    kept: looked.decision.action === "keep" ? looked.decision.why : null,
+    kept: looked.decision.action === "keep" ? keptWords(looked.decision) : null,
   };
 }
+
+const keptWords = ({ why, error }: Extract<Decision, { action: "keep" }>) =>
+  error === "UNDONE" ? `UNDONE, and not tried again until the folder differs: ${why}` : why;
 
 /** For each resource whose steps can cut the host off: how it is watched. */
 function guardsOf(

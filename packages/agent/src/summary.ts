@@ -46,7 +46,7 @@ export function summarise(
   const more = failed.size > 1 ? ` (and ${failed.size - 1} more)` : "";
   const detail =
     first !== undefined
-      ? `${first[0]}: ${first[1].what}${more}`
+      ? `${first[1].code === "UNDONE" ? "" : `${first[0]}: `}${first[1].what}${more}`
       : returned
         ? `generation ${manifest.generation}, returned to the content of ${told.returned_generation ?? "before"}`
         : held.length > 0

@@ -4,7 +4,8 @@
  * one of them can:
  *
  *     record.json ──► confirming.json ──► (directory removed)
- *         └─────────► undoing.json ─────► undone.json ──► (the agent tells of it, directory removed)
+ *         │               │ (it cannot be confirmed)
+ *         └───────────────┴─► undoing.json ─► undone.json ──► (the agent tells of it, directory removed)
  */
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -65,6 +66,12 @@ export class Records {
     }
     await syncDirectory(this.#at(id));
     return true;
+  }
+
+  /** A confirmation that cannot be carried out becomes an undo. Only for who claimed it. */
+  async giveUpConfirming(id: string): Promise<void> {
+    await rename(this.#file(id, "confirming"), this.#file(id, "undoing"));
+    await syncDirectory(this.#at(id));
   }
 
   /** In which phase it is; null when there is no such record (any more). */

@@ -26,6 +26,18 @@ export async function undoRecord(
   return finishUndo(records, id, why, ports, signal);
 }
 
+/** Takes back what its owner had claimed for confirming and cannot confirm. */
+export async function undoConfirming(
+  records: Records,
+  id: string,
+  why: string,
+  ports: Ports,
+  signal: AbortSignal,
+): Promise<Undone> {
+  await records.giveUpConfirming(id);
+  return finishUndo(records, id, why, ports, signal);
+}
+
 /** Takes back what was claimed already, also by a process that died over it: the kinds' undo may be repeated. */
 export async function finishUndo(
   records: Records,

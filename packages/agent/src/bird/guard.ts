@@ -52,7 +52,8 @@ export function guardBaseline(
   const unguarded: { session: string; why: string }[] = [];
   for (const seen of before) {
     const old = declared.before.sessions.find((session) => session.name === seen.name);
-    const successor = old === undefined ? null : successorOf(old, declared.after.sessions);
+    const successor =
+      old === undefined ? null : successorOf(old, declared.after.sessions, declared.before.sessions);
     const why =
       whyUnguarded(seen, old, successor, declared.before) ?? (isFlapping(seen.name) ? FLAPPED : null);
     if (why !== null || successor === null) {

@@ -6,7 +6,7 @@
  *  - a statement of its block changed, templates and constants worked in, that is not `description`, `debug`, `disabled`,
  *    `import …`, `export …`, `… limit …` or `preference`; inside channels the same, or
  *  - a channel came or went, or
- *  - it is the same neighbour and AS under another name.
+ *  - it is the same neighbour and AS under another name, or the same name with another neighbour or AS.
  * Tried on BIRD 2.0.12: these are in place there, and timers, addresses, AS and router id reset; so do not `next hop` and
  * `import keep filtered`, which other versions restart for. What an unread include changes is not seen. Taking too many
  * only makes the window longer.
@@ -38,7 +38,7 @@ const STORED: ReadonlySet<string> = new Set(["table", "keep"]);
 export function guardWindow(before: DeclaredBird, after: DeclaredBird): GuardWindow {
   const resets: SessionReset[] = [];
   for (const old of before.sessions) {
-    const successor = successorOf(old, after.sessions);
+    const successor = successorOf(old, after.sessions, before.sessions);
     if (successor === null || old.disabled || successor.disabled) continue;
     const why =
       before.router_id !== after.router_id
@@ -51,14 +51,24 @@ export function guardWindow(before: DeclaredBird, after: DeclaredBird): GuardWin
   return { window_s: resets.length > 0 ? RESET_WINDOW_S : FILTER_WINDOW_S, resets };
 }
 
-/** The same session in the other text: same neighbour and AS; of several, the one with the same name. */
+/**
+ * The same session in the other text: same neighbour and AS; of several, the one with the same name. Else the one that kept the name under
+ * another neighbour or AS, as a wrong AS makes it: whoever means to end a session takes it out or renames it.
+ * @param siblings the sessions of the text that `old` is from
+ */
 export function successorOf(
   old: DeclaredSession,
   sessions: readonly DeclaredSession[],
+  siblings: readonly DeclaredSession[],
 ): DeclaredSession | null {
-  const same = sessions.filter((other) => other.neighbor === old.neighbor && other.as === old.as);
-  return same.find((other) => other.name === old.name) ?? same[0] ?? null;
+  const same = sessions.filter((other) => isSamePeer(other, old));
+  const named = sessions.find((other) => other.name === old.name) ?? null;
+  if (same.length > 0) return same.find((other) => other === named) ?? same[0] ?? null;
+  return named === null || siblings.some((other) => isSamePeer(other, named)) ? null : named;
 }
+
+const isSamePeer = (one: DeclaredSession, other: DeclaredSession) =>
+  one.neighbor === other.neighbor && one.as === other.as;
 
 function firstDifference(before: DeclaredSession, after: DeclaredSession): string | null {
   const old = resettingLines(before.statements, "");

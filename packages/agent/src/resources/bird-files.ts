@@ -69,19 +69,23 @@ export async function checkConfig(
 ): Promise<CheckResult> {
   const key = contentHash({ text: sha256(text), version: about.version, includes: about.includes });
   const known = routing.checked(key);
-  if (known !== null) return known;
+  if (known !== null) return named(known);
   const has_constant = about.includes[MUSTER_FILE] !== null;
   // The drain constant is written by the first apply; a plan must not write it.
   const checked = has_constant ? text : text.replaceAll(MUSTER_LINE, "define muster_drain = false;");
   const candidate = `${BIRD_DIRECTORY}/.muster-check.${randomBytes(6).toString("hex")}.conf`;
   try {
     await files.replace(candidate, Buffer.from(checked), about.attributes);
-    const result = await routing.check(files.real(candidate), key, signal);
-    return result.ok ? result : { ok: false, words: nameBootFile(result.words, files.real(candidate)) };
+    return named(await routing.check(files.real(candidate), key, signal));
   } finally {
     await files.remove(candidate);
   }
 }
+
+/** A remembered answer names the candidate of its own time. */
+const named = (result: CheckResult): CheckResult =>
+  result.ok ? result : { ok: false, words: result.words.replace(CANDIDATE, "bird.conf") };
+const CANDIDATE = /[^\s"':]*\/\.muster-check\.[0-9a-f]+\.conf/g;
 
 /** BIRD's words with the file called by the name that people know. */
 export function nameBootFile(words: string, real: string): string {

@@ -38,6 +38,8 @@ const Snapshot = z.strictObject({
 type Snapshot = z.infer<typeof Snapshot>;
 
 export const birdGuard: Guarded<"bird", ObservedBird> = {
+  thing: "bird.conf",
+
   plan(resource, observed, steps) {
     if (!steps.some((step) => step.action === "configure")) return null;
     const { before, after, sessions } = comparison(resource.spec.config, observed);
@@ -119,6 +121,14 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
     if (!(await routing.running(signal))) return;
     if (await undoPending(routing, signal)) return;
     if (boot !== null) await routing.configure(files.real(BOOT_FILE), null, signal);
+  },
+
+  async back(kept, { routing }, signal) {
+    const { guarded, unguarded } = read(kept).baseline;
+    // Under their old names again.
+    const before = { guarded: guarded.map((each) => ({ ...each, after: each.session })), unguarded };
+    const { sessions } = await routing.sessions(signal);
+    return evaluateGuard(before, sessions).ok;
   },
 };
 

@@ -153,10 +153,10 @@ function effectOf(before: string, after: string, includes: Includes): string {
   const [old, now] = [declaredIn(before, includes), declaredIn(after, includes)];
   const { resets } = guardWindow(old, now);
   const gone = old.sessions
-    .filter((session) => successorOf(session, now.sessions) === null)
+    .filter((session) => successorOf(session, now.sessions, old.sessions) === null)
     .map(({ name }) => name);
   const come = now.sessions
-    .filter((session) => successorOf(session, old.sessions) === null)
+    .filter((session) => successorOf(session, old.sessions, now.sessions) === null)
     .map(({ name }) => name);
   const parts = [
     ...(resets.length === 0

@@ -93,6 +93,8 @@ export type GuardVerdict = { readonly good: boolean; readonly failures: readonly
  * good for a while or the window ends → `confirm`, or `undo`. `undo` also runs at boot, without network and without the agent.
  */
 export type Guarded<K extends Kind, O> = {
+  /** What is as before once the change is taken back, in the operator's word, such as bird.conf. */
+  readonly thing: string;
   /** Window and probes for these steps, from what was observed before; null when they cannot cut anybody off, and need no guard. */
   plan(
     resource: Declared<K>,
@@ -113,6 +115,8 @@ export type Guarded<K extends Kind, O> = {
   confirm(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<void>;
   /** Takes the change back; may be repeated. */
   undo(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<void>;
+  /** After an undo: whether what worked before the change works again. */
+  back(snapshot: unknown, ports: Ports, signal: AbortSignal): Promise<boolean>;
 };
 
 /** Shorthand for the specs. */

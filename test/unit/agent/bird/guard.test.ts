@@ -87,7 +87,7 @@ suite("bird guard", (test) => {
     assert.equal(baseline().unguarded, [{ session: "limited", why: "was not up" }]);
     const removed = guardBaseline(
       seen(),
-      { before: OLD, after: changed(/fe80::1%eth0/, "fe80::2%eth0") },
+      { before: OLD, after: changed(/bgp upstream([\\s\\S]*)fe80::1%eth0/, "bgp transit$1fe80::2%eth0") },
       quiet,
     );
     assert.equal(removed.guarded, []);
@@ -115,6 +115,28 @@ suite("bird guard", (test) => {
     );
     assert.is(evaluateGuard(renamed, now).ok, true);
     assert.is(evaluateGuard(renamed, seen()).failures[0]?.what, "missing");
+  });
+
+  test("one that kept its name with another neighbour or AS is the same session, and resets", () => {
+    const after = changed(/fe80::1%eth0/, "fe80::2%eth0");
+    const moved = guardBaseline(seen(), { before: OLD, after }, quiet);
+    assert.is(moved.guarded[0]?.after, "upstream");
+    assert.is(guardWindow(OLD, after).resets[0]?.session, "upstream");
+  });
+
+  test("a name that now stands for another session of before is not taken for the same", () => {
+    const two = (one: string, other: string) =>
+      declaredSessions(
+        `protocol bgp one { neighbor ${one} as 1; local as 2; }\n${other === "" ? "" : `protocol bgp other { neighbor ${other} as 1; local as 2; }`}`,
+      );
+    const [upstream] = seen();
+    if (upstream === undefined) throw new Error("no session");
+    const swapped = guardBaseline(
+      [{ ...upstream, name: "one" }],
+      { before: two("fe80::1", "fe80::2"), after: two("fe80::2", "") },
+      quiet,
+    );
+    assert.equal(swapped.guarded, []);
   });
 
   test("the sentence of a loss of prefixes", () => {
