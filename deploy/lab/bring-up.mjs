@@ -11,7 +11,7 @@ import { docker } from "./docker.mjs";
 import { SetupError } from "./errors.mjs";
 import { prepare, startFleet } from "./fleet.mjs";
 import { logIn, makeFleet } from "./hub-fleet.mjs";
-import { ROOT_TOKEN, startVault } from "./hub-vault.mjs";
+import { startVault } from "./hub-vault.mjs";
 import { SERVERS } from "./layout.mjs";
 import { exec, findServer, removeLab } from "./servers.mjs";
 import { sshAccess, sshFiles } from "./ssh-access.mjs";
@@ -91,8 +91,7 @@ export async function takeDown({ lab, operator }) {
 }
 
 /**
- * Clears away what cannot be gone on with: servers whose keys are lost, keys whose servers are gone, a Vault whose root token
- * nobody has because a run was cut off in that moment.
+ * Clears away what cannot be gone on with: servers whose keys are lost, keys whose servers are gone.
  * @param {Order} order
  * @param {import("./state.mjs").State} state
  * @returns {Promise<boolean>} whether there was anything to clear
@@ -101,7 +100,7 @@ async function startOver(order, state) {
   const { lab, operator, progress } = order;
   const id = await containerId(lab, "hub");
   const known = state.read(HUB_ID);
-  const fits = id === known && (id === undefined || !(await tokenLost(lab, state)));
+  const fits = id === known;
   if (!fits) {
     progress.say(`lab ${lab}: what is there of it cannot be gone on with; it is removed and made anew`);
     await takeDown({ lab, operator });
@@ -112,17 +111,6 @@ async function startOver(order, state) {
     rmSync(join(operator.folder, "hosts.lock"), { force: true });
   }
   return !fits;
-}
-
-/**
- * @param {string} lab
- * @param {import("./state.mjs").State} state
- */
-async function tokenLost(lab, state) {
-  if (state.read(ROOT_TOKEN) !== undefined) return false;
-  const hub = await findServer(lab, "hub");
-  if (hub?.state !== "running") return false;
-  return (await exec(hub, ["test", "-s", "/etc/muster/vault/unseal.key"])).code === 0;
 }
 
 /**

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { must } from "./command.mjs";
 import { SetupError } from "./errors.mjs";
-import { openVault, startService } from "./hub.mjs";
+import { emptyVault, openVault, startService, vaultStatus } from "./hub.mjs";
 
 const CONFIG = fileURLToPath(new URL("../vault/vault.hcl", import.meta.url));
 const TLS = fileURLToPath(new URL("vault-tls.ts", import.meta.url));
@@ -14,6 +14,8 @@ const TLS = fileURLToPath(new URL("vault-tls.ts", import.meta.url));
 /** Files of the lab's state. */
 export const ROOT_TOKEN = "vault-root-token";
 export const VAULT_CA = "vault-ca.pem";
+/** What `ctl init` writes when the fleet is made. */
+const FLEET_STATE = "fleet/fleet.json";
 
 /**
  * Runs Vault on the hub and opens it. Needs the installed packages (the certificate's making).
@@ -32,6 +34,9 @@ export async function startVault(hub, state) {
       "tls.key": tls.key,
     },
   });
+  // A run that was cut off between Vault's answer and its writing down leaves a Vault whose keys nobody has. Nothing was made in it.
+  const lost = state.read(ROOT_TOKEN) === undefined && state.read(FLEET_STATE) === undefined;
+  if (lost && (await vaultStatus(hub)).initialized) await emptyVault(hub);
   const { root_token } = await openVault(hub);
   if (root_token !== undefined) state.write(ROOT_TOKEN, root_token);
   if (state.read(ROOT_TOKEN) === undefined)

@@ -135,8 +135,19 @@ export function readDirectory(directory) {
   return Object.fromEntries(paths.map((path) => [relative(directory, path), readFileSync(path)]));
 }
 
+/**
+ * Makes Vault as it was before it was initialised: for one whose keys nobody has.
+ * @param {Server} hub
+ */
+export async function emptyVault(hub) {
+  const { unit, directory, port } = SERVICES.vault;
+  const script = `systemctl stop ${unit}; rm -rf /var/lib/muster-vault/* ${directory}/unseal.key; systemctl start ${unit}`;
+  await mustExec(hub, ["sh", "-c", script]);
+  await waitForPort(hub, unit, port);
+}
+
 /** @param {Server} hub */
-async function vaultStatus(hub) {
+export async function vaultStatus(hub) {
   const { code, stdout, stderr } = await vault(hub, ["status", "-format=json"]);
   if (code !== 0 && code !== 2) throw new SetupError(`Vault does not answer: ${stderr.trim()}`);
   return /** @type {{ initialized: boolean, sealed: boolean }} */ (JSON.parse(stdout));
