@@ -73,6 +73,7 @@ export async function bringUp(order) {
   note(ssh.changed, "ssh");
   done.push(...(await startManaged(order, machine, state)));
   note(await firstApply(order), "first apply");
+  if (done.length > 0) await untilSessions(order);
   return { done, state, fleet_string };
 }
 
@@ -253,14 +254,21 @@ async function firstApply({ operator, progress }) {
   await progress.step("first apply", { usually_s: 10 }, () =>
     mustCtl(operator, ["apply", "-y", "-m", "first light"]),
   );
+  return true;
+}
+
+/**
+ * Waits for BGP after servers were booted or given their configuration. Not for ever: the table that follows says what is missing.
+ * @param {Order} order
+ */
+async function untilSessions({ operator, progress }) {
   await progress.step("BGP sessions", { usually_s: 15 }, async () => {
     const deadline = Date.now() + SESSIONS_MS;
     while (!(await sessionsUp(operator))) {
-      if (Date.now() > deadline) break; // the table that follows says which, and why
+      if (Date.now() > deadline) break;
       await sleep(500);
     }
   });
-  return true;
 }
 
 /** @param {import("./ctl.mjs").Operator} operator */
