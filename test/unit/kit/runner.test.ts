@@ -83,12 +83,21 @@ const expected: Record<string, { counts: string; says: string[] }> = {
   "unit/orphan": { counts: "1 passed, 1 failed", says: ["left processes behind: sleep"] },
 };
 
+/** In the place of the lab, whose servers the runner has made before any test. */
+const lab: Record<string, string> = {
+  "fleet.mjs": "export const prepare = async () => {};",
+  "progress.mjs": "export const createProgress = () => ({});",
+  "tools.mjs": "export const ensureTools = async () => {};",
+};
+
 /** A folder with the real runner and kit, the given test files, and the installed libraries by a link. */
 function makeTree(): string {
   const folder = mkdtempSync(join(tmpdir(), "muster-runner-"));
   for (const part of ["package.json", "package-lock.json", "scripts", "test/run.mjs", "test/kit"]) {
     cpSync(join(root, part), join(folder, part), { recursive: true });
   }
+  mkdirSync(join(folder, "deploy/lab"), { recursive: true });
+  for (const [name, text] of Object.entries(lab)) writeFileSync(join(folder, "deploy/lab", name), text);
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(folder, "test", path)), { recursive: true });
