@@ -2,29 +2,25 @@
  * From nothing to the example fleet, running: the one way in which the demo and the end-to-end tests come to their servers. Every
  * step looks first and does only what is missing, so that a run that was cut off anywhere is finished by the next.
  */
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AGENT_NODE, agentFiles, joinAgain, joinFile, updateAgent } from "./agents.mjs";
-import { ctl, ctlJson, mustCtl } from "./ctl.mjs";
+import { ctl, ctlJson, mustCtl, profileDirectory, readProfile } from "./ctl.mjs";
 import { docker } from "./docker.mjs";
 import { SetupError } from "./errors.mjs";
 import { prepare, startFleet } from "./fleet.mjs";
 import { logIn, makeFleet } from "./hub-fleet.mjs";
 import { startVault } from "./hub-vault.mjs";
-import { SERVERS } from "./layout.mjs";
-import { exec, findServer, removeLab } from "./servers.mjs";
-import { sshAccess, sshFiles } from "./ssh-access.mjs";
+import { startManaged } from "./managed.mjs";
+import { removeLab } from "./servers.mjs";
+import { sshAccess } from "./ssh-access.mjs";
 import { openState } from "./state.mjs";
 
 /** The fleet that `inventory/` declares. */
 export const FLEET = "as64500";
 const HUB_ID = "hub-id";
-const ENROL_MS = 60_000;
 /** BIRD waits 5 s before it dials, and after a refusal up to 30 s more. */
 const SESSIONS_MS = 120_000;
-
-const MANAGED = SERVERS.filter((server) => server.managed).map((server) => server.name);
 
 /**
  * @typedef {object} Order
@@ -66,12 +62,12 @@ export async function bringUp(order) {
     (note) => makeFleet(fleet, note),
   );
   const login = await logIn(fleet, fleet_string);
-  const ssh = await sshAccess(hub, state, operator.home, FLEET);
+  const ssh = await sshAccess(hub, state, operator, FLEET);
   note(vault.changed, "Vault");
   note(hub_fleet.changed, "broker and controller");
   note(login.changed, "log-in");
   note(ssh.changed, "ssh");
-  done.push(...(await startManaged(order, machine, state)));
+  done.push(...(await startManaged(order, machine, state, FLEET)));
   note(await firstApply(order), "first apply");
   if (done.length > 0) await untilSessions(order);
   return { done, state, fleet_string };
@@ -84,7 +80,7 @@ export async function bringUp(order) {
  */
 export async function takeDown({ lab, operator }) {
   const state = openState(lab);
-  await forget(operator, state);
+  forget(operator, state);
   const count = await removeLab(lab);
   state.clear();
   rmSync(join(operator.folder, "hosts.lock"), { force: true });
@@ -107,7 +103,7 @@ async function startOver(order, state) {
     await takeDown({ lab, operator });
   }
   if (!fits || id === undefined) {
-    await checkHome(operator);
+    checkHome(operator);
     // Of a fleet that is gone: its names stood for other keys.
     rmSync(join(operator.folder, "hosts.lock"), { force: true });
   }
@@ -118,11 +114,11 @@ async function startOver(order, state) {
  * A fleet of that name that is not a lab's must not be overwritten.
  * @param {import("./ctl.mjs").Operator} operator
  */
-async function checkHome(operator) {
-  const known = await whoami(operator);
+function checkHome(operator) {
+  const known = readProfile(operator, FLEET);
   if (known === undefined) return;
-  if (known.brokers.every((/** @type {string} */ broker) => /^(10\.213\.|\[fd6d:7573:7465:)/.test(broker))) {
-    await ctl(operator, ["logout", "--forget", "--fleet", FLEET]);
+  if (known.brokers.every((broker) => /^(10\.213\.|\[fd6d:7573:7465:)/.test(broker))) {
+    rmSync(profileDirectory(operator, FLEET), { recursive: true });
     return;
   }
   throw new SetupError(
@@ -136,110 +132,10 @@ async function checkHome(operator) {
  * @param {import("./ctl.mjs").Operator} operator
  * @param {import("./state.mjs").State} state
  */
-async function forget(operator, state) {
-  if (!existsSync(join(operator.root, "dist", "ctl", "main.mjs"))) return;
-  const known = await whoami(operator);
+function forget(operator, state) {
   const own = state.read("fleet/fleet-string")?.split("#")[1];
-  if (known !== undefined && known.anchor === own)
-    await ctl(operator, ["logout", "--forget", "--fleet", FLEET], { timeout_ms: 20_000 });
-}
-
-/**
- * @param {import("./ctl.mjs").Operator} operator
- * @returns {Promise<{ anchor: string, brokers: string[] } | undefined>}
- */
-async function whoami(operator) {
-  const { stdout } = await ctl(operator, ["whoami", "--fleet", FLEET, "--json"]);
-  const answer = stdout === "" ? {} : JSON.parse(stdout);
-  return answer.anchor === undefined ? undefined : answer;
-}
-
-/**
- * The managed servers, each with an agent that has enrolled.
- * @param {Order} order
- * @param {import("./fleet.mjs").Machine} machine
- * @param {import("./state.mjs").State} state
- * @returns {Promise<string[]>} what was done
- */
-async function startManaged({ lab, operator, progress }, machine, state) {
-  const there = new Set(await enrolled(operator));
-  const exist = await Promise.all(MANAGED.map(async (name) => ((await findServer(lab, name)) ? name : "")));
-  const lost = MANAGED.filter((name) => there.has(name) && !exist.includes(name));
-  if (lost.length > 0) {
-    throw new SetupError(
-      `${lost.join(", ")}: the server is gone, and another machine may not take its name. Begin again: npm run demo -- down, then npm run demo`,
-    );
-  }
-  const missing = MANAGED.filter((name) => !there.has(name));
-  const strings = missing.length === 0 ? new Map() : await joinStrings(operator, missing);
-  const { servers } = await startFleet(lab, machine, progress, {
-    only: MANAGED,
-    extend: (name) => ({
-      binds: { [AGENT_NODE]: machine.node.directory },
-      first_files: {
-        ...agentFiles(operator.root),
-        ...joinFile(strings.get(name) ?? ""),
-        ...sshFiles(state),
-      },
-    }),
-  });
-  const done = [];
-  for (const server of Object.values(servers)) {
-    if (server.booted) done.push(`${server.name} booted`);
-    if (server.created) continue;
-    if (await updateAgent(server, operator.root)) done.push(`${server.name} agent`);
-    const text = strings.get(server.name);
-    if (text !== undefined) await joinAgain(server, text);
-  }
-  if (missing.length > 0) {
-    await progress.step("enrolment", { usually_s: 3 }, (note) => untilEnrolled(operator, lab, note));
-    done.push(`${missing.join(", ")} enrolled`);
-  }
-  return done;
-}
-
-/**
- * @param {import("./ctl.mjs").Operator} operator
- * @param {string[]} names
- * @returns {Promise<Map<string, string>>}
- */
-async function joinStrings(operator, names) {
-  const { strings } = await ctlJson(operator, ["join", ...names, "--fleet", FLEET]);
-  return new Map(
-    strings.map((/** @type {{ name: string, join: string }} */ { name, join: text }) => [name, text]),
-  );
-}
-
-/**
- * @param {import("./ctl.mjs").Operator} operator
- * @param {string} lab
- * @param {(text: string) => void} note
- */
-async function untilEnrolled(operator, lab, note) {
-  const deadline = Date.now() + ENROL_MS;
-  for (;;) {
-    const there = await enrolled(operator);
-    const missing = MANAGED.filter((name) => !there.includes(name));
-    if (missing.length === 0) return;
-    note(`waiting for ${missing.join(", ")}`);
-    if (Date.now() > deadline) {
-      const server = await findServer(lab, missing[0] ?? "");
-      const log =
-        server && (await exec(server, ["journalctl", "-u", "muster-agent", "-o", "cat", "-n", "15"]));
-      throw new SetupError(
-        `${missing.join(", ")} did not enrol in ${ENROL_MS / 1000} s. The agent says:\n${log?.stdout ?? ""}`,
-      );
-    }
-    await sleep(300);
-  }
-}
-
-/** @param {import("./ctl.mjs").Operator} operator */
-async function enrolled(operator) {
-  const hosts = await ctlJson(operator, ["hosts"], { good: [0, 1, 4] });
-  return /** @type {{ name: string, record: object | null }[]} */ (hosts)
-    .filter((host) => host.record !== null)
-    .map((host) => host.name);
+  if (own !== undefined && readProfile(operator, FLEET)?.anchor === own)
+    rmSync(profileDirectory(operator, FLEET), { recursive: true });
 }
 
 /**

@@ -1,6 +1,8 @@
 /**
  * The lab's operator: runs the clone's own `ctl` as a person would, in a fleet folder and with a home of its own.
  */
+import { existsSync, readFileSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { run } from "./command.mjs";
 import { SetupError } from "./errors.mjs";
@@ -53,6 +55,26 @@ export async function mustCtl(operator, args, options) {
   const result = await ctl(operator, args, options);
   if (result.code !== 0) throw new SetupError(said(args, result));
   return result;
+}
+
+/**
+ * Where the operator's profile and log-in of a fleet are.
+ * @param {Operator} operator
+ * @param {string} fleet
+ */
+export function profileDirectory({ home }, fleet) {
+  return join(home ?? (process.env.MUSTER_HOME || join(homedir(), ".config", "muster")), fleet);
+}
+
+/**
+ * What the operator's machine knows of a fleet; read from its file, since a clone may not be built.
+ * @param {Operator} operator
+ * @param {string} fleet
+ * @returns {{ anchor: string, brokers: string[], bundle: { ssh_host_ca: string[] } } | undefined}
+ */
+export function readProfile(operator, fleet) {
+  const path = join(profileDirectory(operator, fleet), "fleet.json");
+  return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")) : undefined;
 }
 
 /**

@@ -9,6 +9,7 @@ import { install, reasonToInstall } from "../../scripts/install.mjs";
 import { bringUp, takeDown } from "./bring-up.mjs";
 import { cacheDirectory } from "./cache.mjs";
 import { must } from "./command.mjs";
+import { ensureDocker } from "./docker.mjs";
 import { SetupError } from "./errors.mjs";
 import { ADMIN, PASSWORD } from "./hub-fleet.mjs";
 import { createProgress, duration } from "./progress.mjs";
@@ -27,6 +28,8 @@ const operator = { root, folder: join(root, "inventory") };
 async function up(progress) {
   const begun_ms = performance.now();
   checkMachine();
+  // What a person may have to add first: before minutes of anything else.
+  await ensureDocker(progress);
   const reason = reasonToInstall(root);
   if (reason !== undefined) {
     progress.say(`npm ci (${reason}), usually 20 s`);

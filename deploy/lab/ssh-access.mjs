@@ -2,9 +2,7 @@
  * How a person gets into the lab's servers by ssh: a key of the lab's own, and a known_hosts file that holds the fleet's host CA
  * and no host key at all. That a log-in works without a question is the proof that every host has its certificate.
  */
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { readProfile } from "./ctl.mjs";
 import { SERVERS } from "./layout.mjs";
 import { addressesOf, findLab } from "./network.mjs";
 import { mustExec } from "./servers.mjs";
@@ -17,20 +15,20 @@ export const SSH_CONFIG = "ssh/config";
  * Makes the key (on the hub: this machine may have no ssh) and writes the client's files.
  * @param {import("./servers.mjs").Server} hub
  * @param {import("./state.mjs").State} state
- * @param {string | undefined} home where the fleet's profile is
+ * @param {import("./ctl.mjs").Operator} operator who has the fleet's profile
  * @param {string} fleet
  * @returns {Promise<{ changed: boolean }>}
  */
-export async function sshAccess(hub, state, home, fleet) {
+export async function sshAccess(hub, state, operator, fleet) {
   if (state.read(SSH_CONFIG) !== undefined) return { changed: false };
   const script =
     "rm -f /root/lab-key*; ssh-keygen -q -t ed25519 -N '' -C lab -f /root/lab-key && cat /root/lab-key";
   state.write(KEY, (await mustExec(hub, ["sh", "-c", script])).trim());
   state.write(`${KEY}.pub`, (await mustExec(hub, ["cat", "/root/lab-key.pub"])).trim());
   await mustExec(hub, ["rm", "/root/lab-key", "/root/lab-key.pub"]);
-  const profile = join(home ?? process.env.MUSTER_HOME ?? join(homedir(), ".config", "muster"), fleet);
-  const { bundle } = JSON.parse(readFileSync(join(profile, "fleet.json"), "utf8"));
-  const authorities = bundle.ssh_host_ca.map((/** @type {string} */ key) => `@cert-authority * ${key}`);
+  const profile = readProfile(operator, fleet);
+  if (profile === undefined) throw new Error(`${fleet} is not known yet`);
+  const authorities = profile.bundle.ssh_host_ca.map((key) => `@cert-authority * ${key}`);
   state.write("ssh/known_hosts", authorities.join("\n"));
   const lab = await findLab(hub.lab);
   if (lab === undefined) throw new Error(`the network of ${hub.lab} is gone`);
