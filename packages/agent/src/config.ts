@@ -45,6 +45,8 @@ export type Places = {
   readonly join_file: string;
   readonly fleet_file: string;
   readonly ssh_host_key: string;
+  /** Held by the one agent that runs. */
+  readonly alone: string;
   readonly keys: string;
   readonly credentials: string;
   readonly certificates: string;
@@ -68,6 +70,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     join_file: real(config.join_file),
     fleet_file: real(config.fleet_file),
     ssh_host_key: real("/etc/ssh/ssh_host_ed25519_key"),
+    alone: at("alone.sock"),
     keys: at("keys.json"),
     credentials: at("credentials.json"),
     certificates: at("certificates"),

@@ -73,6 +73,11 @@ export class Standing {
     this.#replace({ ...this.#now, convergence: { ...before, ...change, at, since } });
   }
 
+  /** Says again where the host stands, though nothing changed: what was said without a connection reached nobody. */
+  repeat(): void {
+    for (const listener of this.#listeners) listener(this.#now);
+  }
+
   listen(listener: (bearings: Bearings) => void): void {
     this.#listeners.add(listener);
   }

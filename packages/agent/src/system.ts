@@ -4,6 +4,7 @@ import { serve } from "@muster/ports/dispatch";
 import { type Log, openLog } from "@muster/ports/log";
 import { Bird, RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { holdAlone } from "./alone.ts";
 import { type Armer, createArmer } from "./arm.ts";
 import { installService, installSsh } from "./certificates.ts";
 import { createBgp } from "./collectors/bgp.ts";
@@ -75,6 +76,7 @@ export function buildBase(config: AgentConfig, config_file: string, signal: Abor
 /** Runs the agent until the signal aborts. Errors: FAILED, INVALID when its own keys cannot be read; a mistake in the program. */
 export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
   const { config, places, ports, records, armer, log } = base;
+  await holdAlone(places.alone, signal);
   const standing = new Standing(AGENT_VERSION, ports.now);
   const [identity, trust, credentials, ledger, os] = await Promise.all([
     openIdentity(places.keys, places.ssh_host_key),
@@ -217,6 +219,7 @@ export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
     const installing = install();
     const bus = await openLink(link, host, signal);
     connected = { bus, id: identity.id, host };
+    standing.repeat();
     serveRpc(bus);
     reconciler.bell.ring();
     await Promise.all([
