@@ -16,6 +16,7 @@ import { Bell, pause } from "./wait.ts";
 const SPOOL_LIMIT = 2_000;
 const LOG_LIMIT_BYTES = 1024 * 1024;
 const RETRY_MS = 2_000;
+const LOUDNESS = { info: "info", warning: "warn", error: "error" } as const;
 
 const Spooled = z.object({ key: z.string().max(64), event: FleetEvent });
 const SpoolFile = z.object({ waiting: z.array(Spooled).max(SPOOL_LIMIT), lost: z.int() });
@@ -72,7 +73,7 @@ export async function openEvents(
     tell(given) {
       const event: FleetEvent = { ...given, at: given.at ?? now(), what: given.what.slice(0, 4_000) };
       if (event.diff !== undefined) event.diff = event.diff.slice(0, 65_536);
-      log.info({ kind: event.kind, severity: event.severity, ref: event.ref }, event.what);
+      log[LOUDNESS[event.severity]]({ kind: event.kind, ref: event.ref }, event.what);
       local(JSON.stringify(event));
       if (waiting.length >= SPOOL_LIMIT) {
         waiting = waiting.slice(1);

@@ -2,6 +2,7 @@
  * Port to pino: one JSON object a line on stdout. Written synchronously, so that the last line before a crash is there,
  * and without worker threads. Secrets are taken out here, at the root, whatever depth they are at (redact.ts).
  */
+import { fstatSync } from "node:fs";
 import { type DestinationStream, destination, pino } from "pino";
 import { redactText, redactValue } from "./redact.ts";
 
@@ -24,6 +25,27 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+/** Priorities of sd-daemon(3) by pino's levels. */
+const PRIORITY: Readonly<Record<number, number>> = { 10: 7, 20: 7, 30: 6, 40: 4, 50: 3, 60: 2 };
+
+/** Begins every line with its priority, which journald takes off again: so that `journalctl -p err` finds what is loud. */
+function journal(to: DestinationStream): DestinationStream {
+  const stream = {
+    [pino.symbols.needsMetadataGsym]: true,
+    lastLevel: 30,
+    write(line: string): void {
+      to.write(`<${PRIORITY[stream.lastLevel] ?? 6}>${line}`);
+    },
+  };
+  return stream;
+}
+
+/** Whether stdout is the journal: the variable names its device and inode (systemd.exec(5)), and is handed on to children. */
+function isJournal(): boolean {
+  const { dev, ino } = fstatSync(1);
+  return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
+}
+
 /**
  * The root log of a process.
  * @param options.name the program, in every line
@@ -31,7 +53,8 @@ export interface Log {
  */
 export function openLog(options: { name: string; level?: LogLevel; to?: string | DestinationStream }): Log {
   const to = options.to ?? 1;
-  const stream = typeof to === "object" ? to : destination({ dest: to, sync: true, mkdir: false });
+  const plain_stream = typeof to === "object" ? to : destination({ dest: to, sync: true, mkdir: false });
+  const stream = options.to === undefined && isJournal() ? journal(plain_stream) : plain_stream;
   const root = pino(
     {
       name: options.name,
