@@ -102,7 +102,7 @@ suite(
       }
       const { value } = await kit("core1", /^generation \d+ was signed with the recovery kit by kit$/);
       assert.is(value.severity, "error");
-      const journal = await fleet.on("core1").sh("journalctl -u muster-agent -o cat --since -5min");
+      const journal = await fleet.on("core1").sh("journalctl -u muster-agent -o cat --since -5min -p err");
       assert.match(journal, /was signed with the recovery kit by kit/);
       const told = (
         await fleet.ctl(["events", "--kind", "kit", "--since", "5m", "--json"], { expect: 0 })
