@@ -7,9 +7,6 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { argv, env, execPath, stderr, stdout } from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { prepare } from "../deploy/lab/fleet.mjs";
-import { createProgress } from "../deploy/lab/progress.mjs";
-import { ensureTools } from "../deploy/lab/tools.mjs";
 import { install, reasonToInstall } from "../scripts/install.mjs";
 import { killAll, runGroup } from "../scripts/process-group.mjs";
 import { bundleTest, limitOf, runTest } from "../scripts/test-file.mjs";
@@ -109,10 +106,12 @@ function report(file, result, verbose) {
  * tests that need it fail.
  */
 async function prepareMachine(stage) {
-  const progress = createProgress({ stream: stdout });
+  const lab = (file) => pathToFileURL(join(root, "deploy/lab", file)).href;
+  if (!existsSync(join(root, "deploy/lab"))) return;
   try {
-    if (stage === "e2e") await prepare(progress);
-    else await ensureTools(progress);
+    const progress = (await import(lab("progress.mjs"))).createProgress({ stream: stdout });
+    if (stage === "e2e") await (await import(lab("fleet.mjs"))).prepare(progress);
+    else await (await import(lab("tools.mjs"))).ensureTools(progress);
   } catch (error) {
     fail(`the servers of the ${stage} tests: ${error.message}`);
   }
