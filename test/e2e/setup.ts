@@ -2,7 +2,7 @@
  * The servers of the stories: the demo's fleet by the demo's own code, in a lab of its own that leaves the demo alone. `test/run.mjs` calls `up` before
  * the first story and `down` after the last. With MUSTER_TEST_LAB=keep the lab stays for the next run, which then takes seconds.
  */
-import { cpSync, existsSync, rmSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { openLab, ROOT, TEST_LAB, testOperator } from "./lab.ts";
 
@@ -14,13 +14,15 @@ export async function up(): Promise<void> {
   const state = lab.openState(TEST_LAB);
   const operator = testOperator(state);
   // What a killed run left is not to be trusted.
-  if (!KEEP) await remove();
+  if (!KEEP) await remove(TEST_LAB);
+  await removeOrphans();
   if (!existsSync(operator.folder)) {
     cpSync(join(ROOT, "inventory"), operator.folder, {
       recursive: true,
       filter: (path) => !path.endsWith(".lock"),
     });
   }
+  writeFileSync(ownerNote(operator.folder), ROOT);
   const begun_ms = performance.now();
   await lab.bringUp({ lab: TEST_LAB, operator, progress: lab.createProgress() });
   process.stdout.write(`  lab ${TEST_LAB} up in ${((performance.now() - begun_ms) / 1000).toFixed(1)} s\n`);
@@ -28,12 +30,24 @@ export async function up(): Promise<void> {
 
 /** Removes the lab with everything in it. */
 export async function down(): Promise<void> {
-  if (!KEEP) await remove();
+  if (!KEEP) await remove(TEST_LAB);
 }
 
-async function remove(): Promise<void> {
+async function remove(name: string): Promise<void> {
   const lab = await openLab();
-  const operator = testOperator(lab.openState(TEST_LAB));
-  await lab.takeDown({ lab: TEST_LAB, operator });
+  const operator = testOperator(lab.openState(name));
+  await lab.takeDown({ lab: name, operator });
   rmSync(dirname(operator.folder), { recursive: true, force: true });
 }
+
+/** Labs of clones that were deleted while theirs was up: nobody else would ever remove them. */
+async function removeOrphans(): Promise<void> {
+  const lab = await openLab();
+  for (const name of (await lab.listLabs()).filter((each) => /^test-[0-9a-f]{6}$/.test(each))) {
+    const note = ownerNote(testOperator(lab.openState(name)).folder);
+    if (existsSync(note) && !existsSync(readFileSync(note, "utf8"))) await remove(name);
+  }
+}
+
+/** Holds the path of the clone that a lab belongs to. */
+const ownerNote = (folder: string) => join(dirname(folder), "clone");
