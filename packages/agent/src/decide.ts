@@ -132,7 +132,7 @@ export function decide(situation: Situation): Decision {
     return { action: "leave", drift: on_drift === "ask" ? "asked" : "left", why: situation.edit };
   }
   if (recent(entry.corrected, now_ms).length >= CORRECTIONS_LIMIT) {
-    const why = `put back ${CORRECTIONS_LIMIT} times in ${CORRECTIONS_WINDOW_MS / 60_000} min and changed again: ${situation.edit}`;
+    const why = `put back ${CORRECTIONS_LIMIT} times in ${CORRECTIONS_WINDOW_MS / 60_000} min and changed again: ${situation.edit}; --overwrite puts it back once more`;
     return { action: "keep", why, error: "FAILED" };
   }
   return { action: "correct" };

@@ -59,6 +59,15 @@ export function holdsInForce(
   return living([...local, ...thrown], now_ms);
 }
 
+/** How long until the first of them ends, in milliseconds; infinite when none ever does. */
+export const untilHoldEnds = (holds: readonly Hold[], now_ms: number): number =>
+  Math.min(
+    Number.POSITIVE_INFINITY,
+    ...holds.map(({ until }) =>
+      until === null ? Number.POSITIVE_INFINITY : Math.max(0, until - now_ms) + 1,
+    ),
+  );
+
 /** The sentence of the hold that covers a resource; null when none does. */
 export function heldWhy(holds: readonly Hold[], ref: string): string | null {
   const hold = holds.find((each) => each.ref === null || each.ref === ref);

@@ -10,7 +10,7 @@ import { type Applied, applyRound } from "./apply.ts";
 import { admits, overwriteLeft } from "./decide.ts";
 import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
-import { holdsInForce, readLocalHolds, shownHolds } from "./holds.ts";
+import { type Hold, holdsInForce, readLocalHolds, shownHolds, untilHoldEnds } from "./holds.ts";
 import type { Accepted, Ledger } from "./ledger.ts";
 import type { Ports } from "./ports/index.ts";
 import { kindOf } from "./resources/index.ts";
@@ -39,6 +39,8 @@ export class Reconciler {
   #refusal: FleetError | null = null;
   #told = new Map<string, string>();
   #troubled = new Map<string, number>();
+  /** In force at the last look: what they kept is due when they end. */
+  #held: readonly Hold[] = [];
 
   constructor(door: ReconcileDoor) {
     this.#door = door;
@@ -67,7 +69,8 @@ export class Reconciler {
         this.#door.log.error({ err: error }, "a round failed");
         this.#door.standing.converge({ state: "failed", detail: error.message, error: error.code });
       }
-      await this.bell.rung(jittered(this.#door.observe_period_ms, 0.1), signal);
+      const period_ms = jittered(this.#door.observe_period_ms, 0.1);
+      await this.bell.rung(Math.min(period_ms, untilHoldEnds(this.#held, this.#door.ports.now())), signal);
     }
   }
 
@@ -90,7 +93,8 @@ export class Reconciler {
 
   async #holds() {
     const { ledger, ports, holds_file } = this.#door;
-    return holdsInForce(await readLocalHolds(holds_file), ledger.state.switches, ports.now());
+    this.#held = holdsInForce(await readLocalHolds(holds_file), ledger.state.switches, ports.now());
+    return this.#held;
   }
 
   async #round(signal: AbortSignal): Promise<void> {

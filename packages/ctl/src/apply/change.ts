@@ -87,12 +87,17 @@ async function planAll(
   }
 }
 
-/** What a person may have edited and Muster leaves alone: the refs that `--overwrite` gives free. */
-export const editable = (target: Target): string[] =>
-  target.desired.content.resources
-    .filter((resource) => (resource.on_drift ?? KINDS[resource.kind].on_drift) !== "correct")
-    .map(refOf)
-    .slice(0, 256);
+/**
+ * The refs that `--overwrite` gives free, at most 256: what a person may have edited and Muster leaves alone, then what it puts back by itself
+ * and may have given up on.
+ */
+export function editable(target: Target): string[] {
+  const { resources } = target.desired.content;
+  const left = resources.filter(
+    (resource) => (resource.on_drift ?? KINDS[resource.kind].on_drift) !== "correct",
+  );
+  return [...new Set([...left, ...resources])].map(refOf).slice(0, 256);
+}
 
 function sign(
   context: Context,
