@@ -73,7 +73,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
       if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
       if (spec === null && expected.length === 0) return null;
       const sessions = judgeSessions(expected, spec?.expect ?? {}, null, ports.now());
-      return { at, daemon: unreachableDaemon(error.message), sessions };
+      return { at, daemon: unreachableDaemon(error.detail || error.message), sessions };
     }
   };
 
