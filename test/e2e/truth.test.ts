@@ -56,6 +56,15 @@ suite(
         TOLD_MS,
       );
 
+      // The example leaves a stopped BIRD to the person (`on_drift: report`): it is still red, and said to be left.
+      const left = await fleet.ctl(["status"], { expect: 1 });
+      assert.match(left.stdout, /^ixp1 {2}service\/bird stopped.* {6}ctl plan ixp1/m);
+      assert.not.match(left.stdout, /does not answer: BIRD does not answer/);
+      await fleet.event(
+        (event) => event.kind === "drift" && event.host === "ixp1" && /left/.test(event.what),
+        since_ms,
+      );
+
       await fleet.on("ixp1").sh("systemctl start bird");
       const green = await fleet.until(
         "green again",
