@@ -1,0 +1,127 @@
+/**
+ * How many machines a fleet takes in: simulated machines (real keys, proofs and sealed replies; connections of the enrolment account shared by
+ * a few) against a real nats-server, a real Vault set up as `ctl init` does it, and a controller in this process. The machines' own keys
+ * and join strings are made beforehand; their proofs are part of the time, since they run on the same cores.
+ *
+ *   node --import tsx bench/enrolment.ts [machines]     200 without it
+ */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { argv } from "node:process";
+import { fileURLToPath } from "node:url";
+import { openLog } from "@muster/ports/log";
+import { encodePublic, writeJoinString } from "@muster/protocol";
+import { runController } from "../packages/controller/src/index.ts";
+import { controllerLogin } from "../packages/ctl/src/fleet/controller-login.ts";
+import { setUpVault } from "../packages/ctl/src/fleet/vault-setup.ts";
+import { binary } from "../test/kit/binaries.ts";
+import { controllerConfig } from "../test/kit/controller.ts";
+import { startFleet, type TestFleet } from "../test/kit/fleet.ts";
+import { enrol, type Machine, makeMachine } from "../test/kit/machine.ts";
+import { randomHex } from "../test/kit/rollout.ts";
+import { startVault, type VaultServer } from "../test/kit/vault.ts";
+import { begin, figure, line, machine, told } from "./machine.ts";
+
+const ROUNDS = 3;
+const AT_ONCE = 32;
+const CONNECTIONS = 8;
+const TARGET_PER_S = 100;
+
+/** Broker and controller over that Vault. */
+async function startAll(
+  vault: VaultServer,
+  signal: AbortSignal,
+): Promise<{ fleet: TestFleet; ended: Promise<void> }> {
+  const changes = { made: [], warnings: [] };
+  const audit_file = join(vault.directory, "audit.log");
+  const made = await setUpVault(vault.root, "lab", { networks: [], audit_file }, changes);
+  const { role_id, secret_id } = await controllerLogin(vault.root, null, changes);
+  const key = (role: "agent" | "controller") => encodePublic("account", made.keys[`fleet-${role}`]);
+  const fleet = await startFleet({ more_roles: { agent: key("agent"), controller: key("controller") } });
+  const file = (name: string) => join(fleet.server.directory, name);
+  await writeFile(file("vault-ca.pem"), vault.ca_pem);
+  await writeFile(file("role_id"), role_id, { mode: 0o600 });
+  await writeFile(file("secret_id"), secret_id, { mode: 0o600 });
+  const config = {
+    ...(await controllerConfig(fleet)),
+    vault: {
+      addresses: [vault.address],
+      ca: file("vault-ca.pem"),
+      role_id: file("role_id"),
+      secret_id: file("secret_id"),
+    },
+  };
+  const log = openLog({ name: "controller", level: "silent" });
+  let ended: Promise<void> = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    const status = { say: () => undefined, ready: () => resolve(), stopping: () => undefined };
+    ended = runController(config, { log, status, now: Date.now }, signal);
+    ended.catch(reject);
+  });
+  return { fleet, ended };
+}
+
+export async function main(count: number): Promise<void> {
+  const [nats_server, vault_program] = [await binary("nats-server"), await binary("vault")];
+  begin(
+    "enrolment",
+    `${count} simulated machines, ${AT_ONCE} at once, ${ROUNDS} rounds; real nats-server, Vault and controller`,
+    machine({ [nats_server]: ["--version"], [vault_program]: ["version"] }),
+  );
+  const life = new AbortController();
+  const vault = await startVault(life.signal);
+  const { fleet, ended } = await startAll(vault, life.signal);
+  try {
+    const alice = await fleet.person("alice");
+    const buses = await Promise.all(Array.from({ length: CONNECTIONS }, () => fleet.anonymous(life.signal)));
+    const rates: number[] = [];
+    const each_ms: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      const machines: { machine: Machine; joining: string }[] = [];
+      for (let at = 0; at < count; at++) {
+        const name = `m${round}-${at}`;
+        const claims = {
+          v: 1 as const,
+          fleet: fleet.name,
+          anchor: fleet.anchor,
+          name,
+          groups: [],
+          networks: [],
+        };
+        const more = { brokers: [fleet.server.address], id: randomHex(), not_after: Date.now() + 600_000 };
+        machines.push({
+          machine: await makeMachine(name),
+          joining: writeJoinString({ ...claims, ...more }, alice, Date.now()),
+        });
+      }
+      const queue = machines.entries();
+      const began = performance.now();
+      const worker = async (): Promise<void> => {
+        for (const [at, { machine: one, joining }] of queue) {
+          const bus = buses[at % CONNECTIONS];
+          if (bus === undefined) throw new Error("no connection");
+          const started = performance.now();
+          const reply = await enrol(bus, one, joining);
+          if (reply.status !== "admitted") throw new Error(`${one.name}: ${JSON.stringify(reply)}`);
+          each_ms.push(performance.now() - started);
+        }
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, worker));
+      rates.push((count * 1_000) / (performance.now() - began));
+    }
+    const rate = figure(rates);
+    line("enrolments a second", told(rate, "/s", 0), {
+      target: `at least ${TARGET_PER_S}/s`,
+      met: rate.median >= TARGET_PER_S,
+    });
+    line(`one enrolment, ${AT_ONCE} at once`, told(figure(each_ms), "ms"));
+    await Promise.all(buses.map((bus) => bus.close()));
+  } finally {
+    life.abort();
+    await ended.catch(() => undefined);
+    await fleet.stop();
+    await vault.stop();
+  }
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) await main(Number(argv[2] ?? 200));

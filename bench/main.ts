@@ -1,0 +1,27 @@
+/**
+ * `npm run bench`: all measurements, one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
+ * on a machine that does nothing else; compare only within one run.
+ */
+import { main as enrolment } from "./enrolment.ts";
+import { main as envelope } from "./envelope.ts";
+import { main as firstLight } from "./first-light.ts";
+import { main as scatter } from "./scatter.ts";
+
+const ALL: Readonly<Record<string, () => Promise<void>>> = {
+  envelope,
+  scatter: () => scatter([100, 1_000]),
+  enrolment: () => enrolment(200),
+  "first-light": firstLight,
+};
+
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !Object.hasOwn(ALL, name));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `no such measurement: ${unknown.join(", ")}; there are ${Object.keys(ALL).join(", ")}\n`,
+  );
+  process.exit(2);
+}
+for (const [name, run] of Object.entries(ALL)) if (named.length === 0 || named.includes(name)) await run();
+// Simulated machines leave sockets behind that have nothing to say any more.
+process.exit();
