@@ -39,7 +39,9 @@ export async function makeAgent(
   const { path: prefix, release } = await temporaryDirectory(`agent-${name}`);
   const config_file = join(prefix, "agent.json");
   await Promise.all(
-    ["etc/muster", "etc/ssh", "etc/bird", "run"].map((path) => mkdir(join(prefix, path), { recursive: true })),
+    ["etc/muster", "etc/ssh", "etc/bird", "run"].map((path) =>
+      mkdir(join(prefix, path), { recursive: true }),
+    ),
   );
   const settings = {
     prefix,
