@@ -97,6 +97,7 @@ function report(file, result, verbose) {
   if (result.skips.length > 0) counts.push(`${result.skips.length} skipped`);
   const seconds = (result.ms / 1000).toFixed(1);
   say(`  ${result.failed > 0 ? "FAIL" : "ok  "}  ${file}  ${counts.join(", ")}  ${seconds} s`);
+  for (const [, text] of result.output.matchAll(/^#measured (.*)$/gm)) say(`        measured  ${text}`);
   for (const problem of result.problems) say(`        ${problem}`);
   if (result.failed > 0 && !verbose) say(result.output.replace(/^(?=.)/gm, "        | "));
 }
