@@ -128,13 +128,16 @@ export async function applyGuarded(
   const settle_ms = Math.min(door.settle_ms, window_ms - CHECK_PERIOD_MS);
   let good_since: number | null = null;
   let failures: readonly string[] = ["it was never seen good"];
+  let last_bad: readonly string[] = [];
   for (;;) {
     if (signal.aborted) return undo("the agent was stopped in the middle");
     if ((await door.records.phase(id)) !== "record") return undo("taken back by another hand");
     failures = await failuresNow(guard, snapshot, before, door, ports, signal);
     const now_ms = ports.now();
-    if (failures.length > 0) good_since = null;
-    else good_since ??= now_ms;
+    if (failures.length > 0) {
+      good_since = null;
+      last_bad = failures;
+    } else good_since ??= now_ms;
     door.unconfirmed(ref, undo_at, failures);
     if (good_since !== null && now_ms - good_since >= settle_ms) {
       const whole = lost(before, await probe(door.probes, before, false, signal));
@@ -143,7 +146,10 @@ export async function applyGuarded(
       good_since = null;
     }
     if (now_ms >= undo_at) {
-      return undo(failures.join("; ") || "not good for long enough");
+      const seconds = Math.round((now_ms - (good_since ?? now_ms)) / 1_000);
+      return undo(
+        failures.join("; ") || `good for the last ${seconds} s only, before that: ${last_bad.join("; ")}`,
+      );
     }
     await pause(CHECK_PERIOD_MS, signal);
   }
