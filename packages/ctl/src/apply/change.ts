@@ -17,7 +17,7 @@ import { type Ground, pinTargets, readGround, type Wanted } from "./prepare.ts";
 import { conclude, nothingToDo } from "./result.ts";
 import type { Scope, Target } from "./scope.ts";
 import { type SignedRelease, signRelease } from "./sign.ts";
-import { gateOf, orderOf } from "./waves.ts";
+import { gateOf, orderOf, silentLast } from "./waves.ts";
 
 /** A guard's window where no host could say one. */
 const WINDOW_MS = 60_000;
@@ -109,7 +109,9 @@ function sign(
   overwrite: (target: Target) => readonly string[],
 ): SignedRelease {
   const hosts = going.flatMap(({ target }) => wanted.fleet.hosts.get(target.name) ?? []);
-  const order = orderOf(hosts, [...wanted.fleet.inventory.groups.keys()], wanted.fleet.settings);
+  const silent = new Set(going.flatMap(({ target, plan }) => (plan === null ? [target.name] : [])));
+  const in_order = orderOf(hosts, [...wanted.fleet.inventory.groups.keys()], wanted.fleet.settings);
+  const order = silentLast(in_order, silent);
   const windows = going.map(({ plan }) =>
     plan === null || plan instanceof FleetError ? WINDOW_MS : (plan.guard?.window_ms ?? 0),
   );

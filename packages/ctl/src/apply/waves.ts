@@ -36,6 +36,14 @@ export function orderOf(
   return { waves, never_together };
 }
 
+/** Hosts that did not answer go last, in a wave of their own: whether they come back must not hold up those that are there. */
+export function silentLast(order: Order, silent: ReadonlySet<string>): Order {
+  const names = order.waves.flat().filter((name) => silent.has(name));
+  if (names.length === 0) return order;
+  const others = order.waves.map((wave) => wave.filter((name) => !silent.has(name)));
+  return { ...order, waves: [...others.filter((wave) => wave.length > 0), names] };
+}
+
 /** The gate: hosts of one failure domain wait for each other inside a wave, so their windows add up. */
 export function gateOf(order: Order, window_ms: number): Gate {
   const rounds = order.waves.flatMap((wave) =>

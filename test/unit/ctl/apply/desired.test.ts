@@ -4,7 +4,7 @@ import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import * as assert from "uvu/assert";
 import { desiredOf, hashOfSpec, rolledBack } from "../../../../packages/ctl/src/apply/desired.ts";
 import { exitOf, Outcomes } from "../../../../packages/ctl/src/apply/outcome.ts";
-import { gateOf, orderOf } from "../../../../packages/ctl/src/apply/waves.ts";
+import { gateOf, orderOf, silentLast } from "../../../../packages/ctl/src/apply/waves.ts";
 import type { CompiledHost } from "../../../../packages/ctl/src/inventory/fleet.ts";
 import { suite } from "../../../kit/suite.ts";
 
@@ -151,6 +151,15 @@ suite("order of a rollout", (test) => {
     assert.equal(orderOf(hosts, [], { waves: [], never_together: [] }).waves, [
       hosts.map((each) => each.name),
     ]);
+  });
+
+  test("a host that did not answer goes last and holds nobody up", () => {
+    const order = orderOf(hosts, ["core", "ixp", "probe"], settings);
+    assert.equal(silentLast(order, new Set()), order);
+    assert.equal(silentLast(order, new Set(["core1", "ixp2"])), {
+      ...order,
+      waves: [["ixp1", "ixp3"], ["web"], ["core1", "ixp2"]],
+    });
   });
 
   test("hosts that wait for each other have time for each", () => {
