@@ -329,6 +329,23 @@ suite(
         await fleet.converged();
         assert.is(await fleet.on("core1").read(FILE), "two\n");
         await fleet.ctl(["plan"], { expect: 0 });
+
+        // An old one once more, really signed: what is stored then verifies, and is still not what the host holds.
+        const { manifest } = await newest(hostile, core1);
+        const older = await hostile.directGet(
+          "RELEASE",
+          subjects.staged(manifest.release.previous ?? "", core1),
+        );
+        if (older === null) throw new Error("the generation before is not stored");
+        await hostile.publishStored(subjects.desired(core1), older.body, { headers: headersOf(older) });
+        await fleet.until(
+          "core1 refuses it",
+          async () => (await fleet.status()).get("core1")?.state === "refused",
+          REFUSED_MS,
+        );
+        await fleet.ctl(["apply", "-y", "-m", "heal again"], { expect: 0 });
+        await fleet.converged();
+        assert.is((await newest(hostile, core1)).manifest.generation, manifest.generation + 1);
       },
       { limit_ms: 60_000 },
     );
