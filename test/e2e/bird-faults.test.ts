@@ -1,0 +1,158 @@
+// limit: 300 s
+/**
+ * A BIRD change that nobody confirms: whoever dies or meddles in between (the agent, the server, a person with birdc), BIRD is as before and it is told.
+ * And what is no fault of the change: a session that fell by itself before.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import * as assert from "uvu/assert";
+import { suite } from "../kit/suite.ts";
+import { birdOn, forgetFalls, GOOD_FILTER, TEMPLATE } from "./bird.ts";
+import { type Fleet, HOSTS, type KeptEvent, measured, openFleet, type ServerName } from "./kit.ts";
+
+const WINDOW_S = 15;
+
+type Session = { readonly name: string; readonly state: string; readonly flaps: number | null };
+
+suite(
+  "bird faults",
+  (test) => {
+    let fleet: Fleet;
+    const remark = (words: string) => fleet.edit(TEMPLATE, (text) => `# ${words}\n${text}`);
+    const apply = (host: ServerName, within_s = WINDOW_S) =>
+      fleet.ctl(["apply", host, "-y", "--within", `${within_s}s`]);
+    const guarded = (host: ServerName, what: RegExp, since_ms: number, limit_ms = 45_000) =>
+      fleet.event(
+        (event: KeptEvent) => event.host === host && event.kind === "guard" && what.test(event.what),
+        since_ms,
+        limit_ms,
+      );
+    const unconfirmed = (host: ServerName) =>
+      fleet.until(
+        `${host} runs an unconfirmed configuration`,
+        async () => (await birdOn(fleet, host).timer()) ?? undefined,
+        10_000,
+      );
+
+    test.before(async () => {
+      fleet = await openFleet();
+      await fleet.reset();
+      // One wave: the hosts are in the middle of their changes at the same time.
+      fleet.edit("muster.yml", (text) => text.replace(/^rollout:[\s\S]*/m, ""));
+    });
+    test.after(async () => {
+      await forgetFalls(fleet, "ixp1");
+      await fleet.reset();
+    });
+
+    test(
+      "unconfirmed, and then: agent killed, agent frozen, somebody's birdc configure: undone, told, and as before",
+      async () => {
+        const since_ms = Date.now();
+        const before = new Map<ServerName, string>();
+        for (const host of HOSTS) before.set(host, await birdOn(fleet, host).boot());
+        remark("nobody will confirm this");
+        const applying = fleet.ctl(["apply", "-y", "--within", `${WINDOW_S}s`]);
+        await Promise.all(HOSTS.map(unconfirmed));
+        for (const host of HOSTS)
+          assert.is(await birdOn(fleet, host).boot(), before.get(host), `${host}: boot file`);
+        const [core1, ixp1, probe1] = HOSTS.map((host) => fleet.on(host));
+        await Promise.all([
+          ixp1?.sh("systemctl kill -s KILL --kill-who=main muster-agent"),
+          probe1?.sh("systemctl kill -s STOP --kill-who=main muster-agent"),
+          core1?.sh("birdc configure"),
+        ]);
+        // The agent that systemd starts again takes back first, and then tries once more.
+        await guarded(
+          "ixp1",
+          /was undone: the agent was gone before the change was confirmed; bird\.conf is as before/,
+          since_ms,
+        );
+        // Nobody is there on probe1 but the timer.
+        const frozen = await fleet.until(
+          "the timer takes it back",
+          async () => (await birdOn(fleet, "probe1").timer()) === null,
+          30_000,
+        );
+        measured(
+          `taken back by the timer, after the window of ${WINDOW_S} s`,
+          `${(frozen.ms / 1_000).toFixed(1)} s`,
+        );
+        assert.is(await birdOn(fleet, "probe1").boot(), before.get("probe1"));
+        await probe1?.sh("systemctl kill -s CONT --kill-who=main muster-agent");
+        await guarded(
+          "core1",
+          /somebody else configured BIRD during the change.*bird\.conf is as before/,
+          since_ms,
+        );
+        await guarded("probe1", /was undone.*nobody confirmed it in time.*bird\.conf is as before/, since_ms);
+
+        const applied = await applying;
+        assert.is.not(applied.code, 0, applied.stdout);
+        assert.match(applied.stdout, /^core1 {2}UNDONE after .*somebody else configured BIRD/m);
+        for (const host of ["core1", "probe1"] as const) {
+          assert.is(await birdOn(fleet, host).boot(), before.get(host), host);
+          assert.is((await birdOn(fleet, host).seen()).leftovers, "", host);
+        }
+        await fleet.until(
+          "ixp1 has settled",
+          async () => (await fleet.status()).get("ixp1")?.state === "converged",
+          30_000,
+        );
+        assert.match(await birdOn(fleet, "ixp1").boot(), /# nobody will confirm this/);
+        assert.is((await birdOn(fleet, "ixp1").seen()).leftovers, "");
+        assert.match(
+          (await fleet.ctl(["status"], { expect: 1 })).stdout,
+          /^probe1 {2}bird\/main UNDONE .*nobody confirmed it in time/m,
+        );
+      },
+      { limit_ms: 120_000 },
+    );
+
+    test(
+      "the server reboots over it: undone before BIRD starts, and told; a session that flapped is not held against the change",
+      async () => {
+        const since_ms = Date.now();
+        const probe1 = birdOn(fleet, "probe1");
+        const before = await probe1.boot();
+        remark("a reboot comes");
+        const rebooted = apply("probe1", 60);
+        await unconfirmed("probe1");
+        await fleet.on("probe1").kill();
+        await fleet.on("probe1").start();
+        await guarded(
+          "probe1",
+          /was undone: the server was started before the change was confirmed; bird\.conf is as before/,
+          since_ms,
+        );
+        assert.is(await probe1.boot(), before);
+        assert.is((await probe1.seen()).leftovers, "");
+        assert.is((await rebooted).code, 1);
+
+        // Falls in the half minute after a change of our own are not counted, so it may take more than two.
+        await fleet.until(
+          "upstream fell twice, as the agent saw, and is up",
+          async () => {
+            const { sessions } = (await fleet.ctl(["bgp", "ixp1", "--json"])).json() as {
+              sessions: Session[];
+            };
+            const session = sessions.find(({ name }) => name === "upstream");
+            if (session?.state !== "established") return false;
+            if ((session.flaps ?? 0) >= 2) return (await birdOn(fleet, "ixp1").imported("upstream")) === 10;
+            await fleet.on("ixp1").sh("birdc restart upstream");
+            await sleep(1_500);
+            return false;
+          },
+          60_000,
+        );
+        fleet.edit(TEMPLATE, (text) => text.replace(GOOD_FILTER, "reject;"));
+        const planned = await fleet.ctl(["plan", "ixp1", "--json"], { expect: 3 });
+        assert.equal(planned.json().plans[0].plan.guard.sessions, ["core1"]);
+        const applied = await apply("ixp1", 10);
+        assert.is(applied.code, 0, applied.stdout);
+        assert.is(await birdOn(fleet, "ixp1").imported("upstream"), 0);
+      },
+      { limit_ms: 150_000 },
+    );
+  },
+  { limit_ms: 60_000 },
+);
