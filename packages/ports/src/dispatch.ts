@@ -68,7 +68,12 @@ export function serve<T extends MethodTable>(options: DispatchOptions<T>, signal
     nonces: memoryNonces(options.now),
     challenges: challenges(options.now),
     signed_from_ms: options.signed_from_ms ?? options.now(),
+    running: new Set(),
   };
+  const endAll = () => {
+    for (const life of guard.running) life.abort(signal.reason);
+  };
+  signal.addEventListener("abort", endAll, { once: true });
   for (const route of options.routes) {
     const end = options.bus.subscribe(
       route.pattern,
@@ -88,6 +93,8 @@ type Guard = {
   readonly nonces: ReturnType<typeof memoryNonces>;
   readonly challenges: ReturnType<typeof challenges>;
   readonly signed_from_ms: number;
+  /** The calls that are being carried out: all end with the server. */
+  readonly running: Set<AbortController>;
 };
 
 async function answer<T extends MethodTable>(
@@ -120,14 +127,15 @@ async function answer<T extends MethodTable>(
     by = opened?.principal.name ?? null;
     const args = parse(row.request, body.args, `request ${name}`);
     if (opened !== null) options.policy?.(opened.principal, name, args);
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(row.timeout_ms)]);
-    const call: Call = {
-      method: name,
-      principal: opened?.principal ?? null,
-      signed_at_ms: opened?.signed_at_ms ?? null,
-      signal: limited,
-    };
-    const result = await beforeAbort(Promise.resolve(handler(args, call)), limited, name, row.timeout_ms);
+    const result = await within(guard, signal, name, row.timeout_ms, (limited) => {
+      const call: Call = {
+        method: name,
+        principal: opened?.principal ?? null,
+        signed_at_ms: opened?.signed_at_ms ?? null,
+        signal: limited,
+      };
+      return handler(args, call);
+    });
     const checked = row.reply.safeParse(result);
     if (!checked.success)
       throw new TypeError(`handler of ${name} answers what its row does not allow: ${checked.error}`);
@@ -214,13 +222,38 @@ function respond<T extends MethodTable>(
   }
 }
 
-function beforeAbort<R>(work: Promise<R>, signal: AbortSignal, name: string, limit_ms: number): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(new FleetError("TIMEOUT", `${name} took longer than ${limit_ms} ms`));
-    if (signal.aborted) stop();
-    signal.addEventListener("abort", stop, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
+/**
+ * Runs `work` with a signal that aborts when its time is up or the server ends; rejects then, whatever `work` does with it. Not made of
+ * AbortSignal.any and .timeout: these cost as much as all the rest of a call, and leave a timer behind for each.
+ */
+async function within<R>(
+  guard: Guard,
+  signal: AbortSignal,
+  name: string,
+  limit_ms: number,
+  work: (limited: AbortSignal) => R | Promise<R>,
+): Promise<R> {
+  const life = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    guard.running.add(life);
+    if (signal.aborted) life.abort(signal.reason);
+    const result = work(life.signal);
+    if (!(result instanceof Promise)) return result;
+    const late = new Promise<never>((_, reject) => {
+      const stop = () => reject(new FleetError("TIMEOUT", `${name} took longer than ${limit_ms} ms`));
+      if (life.signal.aborted) stop();
+      life.signal.addEventListener("abort", stop, { once: true });
+      timer = setTimeout(
+        () => life.abort(new DOMException("the time of the call is up", "TimeoutError")),
+        limit_ms,
+      );
+    });
+    return await Promise.race([result, late]);
+  } finally {
+    clearTimeout(timer);
+    guard.running.delete(life);
+  }
 }
 
 /** 128 random bits as 32 hexadecimal digits. */
