@@ -2,9 +2,7 @@
  * How the bus comes, goes and comes back, on real servers in operator mode: fresh credentials, expiry, refusals, nonces,
  * certificates, IPv6, brokers that stop, hang or lie.
  */
-import { once } from "node:events";
-import { readdirSync } from "node:fs";
-import { createConnection, createServer, type Server, type Socket } from "node:net";
+import type { Server } from "node:net";
 import { type Bus, type BusCredentials, type BusEvent, type BusOptions, connectBus } from "@muster/ports/bus";
 import { makeCa } from "@muster/ports/csr";
 import { FleetError } from "@muster/protocol/errors";
@@ -13,27 +11,7 @@ import { createNkey, type Nkey, signEd25519 } from "@muster/protocol/nkey";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
 import { suite } from "../../kit/suite.ts";
-
-const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
-const bytes = (value: string): Uint8Array => Buffer.from(value);
-
-async function failure(work: Promise<unknown>): Promise<FleetError> {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof FleetError) return error;
-    throw error;
-  }
-  throw new Error("no error came");
-}
-
-async function until(done: () => boolean, limit_ms = 8_000): Promise<void> {
-  const deadline = Date.now() + limit_ms;
-  while (!done()) {
-    if (Date.now() > deadline) throw new Error("did not happen in time");
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
+import { bytes, failure, lyingBroker, proxy, sockets, text, until } from "./brokers.ts";
 
 suite(
   "bus port: lifetime",
@@ -238,6 +216,8 @@ suite(
         reconnect_max_ms: 20,
       });
       server.signal("SIGSTOP");
+      // A signal is on its way for a moment; a busy broker still answers then.
+      await new Promise((resolve) => setTimeout(resolve, 50));
       try {
         assert.is((await failure(bus.roundTrip(300))).code, "TIMEOUT");
         await until(() => !bus.connected);
@@ -408,70 +388,6 @@ suite(
         await wrong.stop();
       }
     });
-
-    test("addresses that are none are refused with what would be right", async () => {
-      for (const address of ["", "a b", "host:0", "host:99999", "http://x", "u:p@x:4222"]) {
-        const error = await failure(
-          connectBus({ servers: [address], name: "x", inbox_prefix: "_INBOX" }, life.signal),
-        );
-        assert.is(error.code, "CONFIG", address);
-        assert.match(error.detail, /host:port/);
-      }
-    });
   },
   { limit_ms: 30_000 },
 );
-
-function sockets(): number {
-  return readdirSync("/proc/self/fd").length;
-}
-
-/** Passes bytes on to a local port, until the connections are cut. */
-async function proxy(port: number): Promise<{ address: string; server: Server; cut: () => void }> {
-  const open = new Set<Socket>();
-  const server = createServer((socket) => {
-    const onward = createConnection({ host: "127.0.0.1", port });
-    for (const end of [socket, onward]) {
-      open.add(end);
-      end.on("error", () => undefined);
-      end.on("close", () => open.delete(end));
-    }
-    socket.pipe(onward).pipe(socket);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  const cut = (): void => {
-    for (const socket of [...open]) socket.destroy();
-  };
-  return { address: `127.0.0.1:${address.port}`, server, cut };
-}
-
-/** Speaks just enough of the protocol to ask for a signature over whatever it likes. */
-async function lyingBroker(
-  nonce: string | undefined,
-): Promise<{ address: string; server: Server; heard: () => string }> {
-  let heard = "";
-  const server = createServer((socket: Socket) => {
-    const info = {
-      server_id: "X",
-      version: "2.15.2",
-      proto: 1,
-      headers: true,
-      max_payload: 1024,
-      auth_required: true,
-      nonce,
-    };
-    socket.write(`INFO ${JSON.stringify(info)}\r\n`);
-    socket.on("data", (chunk) => {
-      heard += chunk.toString();
-    });
-    socket.on("error", () => undefined);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return { address: `127.0.0.1:${address.port}`, server, heard: () => heard };
-}

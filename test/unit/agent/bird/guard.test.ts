@@ -87,7 +87,7 @@ suite("bird guard", (test) => {
     assert.equal(baseline().unguarded, [{ session: "limited", why: "was not up" }]);
     const removed = guardBaseline(
       seen(),
-      { before: OLD, after: changed(/bgp upstream([\\s\\S]*)fe80::1%eth0/, "bgp transit$1fe80::2%eth0") },
+      { before: OLD, after: changed(/bgp upstream([\s\S]*)fe80::1%eth0/, "bgp transit$1fe80::2%eth0") },
       quiet,
     );
     assert.equal(removed.guarded, []);

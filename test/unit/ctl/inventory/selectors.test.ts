@@ -1,3 +1,4 @@
+/** Selectors: names, groups, patterns, labels, and what is said of one that fits nothing. */
 import * as assert from "uvu/assert";
 import { select } from "../../../../packages/ctl/src/inventory/selectors.ts";
 import { suite } from "../../../kit/suite.ts";
