@@ -25,6 +25,7 @@ import { type Fleet, type HostRow, measured, openFleet } from "./kit.ts";
 import {
   approleOf,
   controllerBus,
+  headersOf,
   intruder,
   type Operator,
   operatorBus,
@@ -385,10 +386,6 @@ suite(
   },
   { limit_ms: 60_000 },
 );
-
-/** Of an envelope that was read from a stream, without the server's own headers. */
-const headersOf = ({ headers }: Envelope): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("Muster-")));
 
 async function refusedWith(codes: readonly string[], act: () => Promise<unknown>): Promise<void> {
   try {

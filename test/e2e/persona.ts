@@ -9,6 +9,7 @@ import { pki } from "@muster/ports/pki";
 import { openVault, type Vault } from "@muster/ports/vault";
 import {
   createNkey,
+  type Envelope,
   type EnvelopeSigner,
   encodePublic,
   nkeyFromSeed,
@@ -174,3 +175,7 @@ export async function controllerBus(fleet: Fleet): Promise<Bus> {
   );
   return (await dial(profile, nkey.seed, jwt, "hostile controller")).bus;
 }
+
+/** Of an envelope that was read from a stream, without the server's own headers. */
+export const headersOf = ({ headers }: Envelope): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("Muster-")));
