@@ -7,6 +7,7 @@ import { FleetError } from "@muster/protocol/errors";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredSession, declaredSessions } from "../bird/declared.ts";
 import { judgeSessions, type ObservedSession } from "../bird/judge.ts";
+import { remember } from "../bird/remember.ts";
 import { unreachableDaemon } from "../bird/status.ts";
 import type { Ports } from "../ports/index.ts";
 import { sessionEvents } from "./session-events.ts";
@@ -58,6 +59,11 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   };
 
   const sample = async (signal: AbortSignal): Promise<BgpSample | null> => {
+    const taken = await take(signal);
+    return taken === null ? null : remember(taken, last);
+  };
+
+  const take = async (signal: AbortSignal): Promise<BgpSample | null> => {
     const spec = declared();
     const expected = await declaredNow(spec);
     const at = new Date(ports.now()).toISOString();
@@ -81,8 +87,8 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     sample,
     last: () => last,
     async poll(signal) {
-      const now = await sample(signal);
       const before = last;
+      const now = await sample(signal);
       last = now;
       const events = before === null || now === null ? [] : sessionEvents(before, now);
       const changed = shape(before) !== shape(now);

@@ -41,7 +41,7 @@ ctl bgp ixp -o wide`,
     );
     const faults = asked.answered.flatMap(({ name, reply }) => {
       // A host that has no session to be up needs no BIRD.
-      const fault = reply.sample.sessions.length === 0 ? null : daemonFault(reply.sample);
+      const fault = reply.sample.sessions.length === 0 ? null : daemonFault(reply.sample, context.now());
       return fault === null ? [] : [{ name, fault }];
     });
     const shown = sortedRows(rows.filter(({ session: each }) => matches(each, options)));
@@ -82,7 +82,7 @@ async function diagnose(context: Context, selector: string, name: string): Promi
   const { sample, path } = first.reply;
   const session = sample.sessions.find((each) => each.name === name);
   if (session === undefined) {
-    const fault = daemonFault(sample);
+    const fault = daemonFault(sample, context.now());
     if (fault !== null) throw new FleetError("BIRD_UNREACHABLE", `${first.name}: ${fault}`);
     throw new FleetError(
       "USAGE",

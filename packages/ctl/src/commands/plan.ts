@@ -41,7 +41,8 @@ ctl plan ixp --only bird/main  one resource on a group`,
     ).finally(() => progress.done());
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
     const exit = planExit(planned, scope, wanted.named);
-    const agree = exit === 0 && scope.targets.length > 0 && scope.pending.length === 0;
+    const edited = planned.some(({ plan }) => plan !== null && "drift" in plan && plan.drift.length > 0);
+    const agree = exit === 0 && !edited && scope.targets.length > 0 && scope.pending.length === 0;
     if (agree) output.line("folder and servers agree");
     output.json(plansJson(planned, scope));
     return exit;

@@ -32,7 +32,7 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
     peerText(session),
     routesText(session),
   ];
-  const fault = daemonFault(sample);
+  const fault = daemonFault(sample, now_ms);
   return [
     head.filter((part) => part !== "").join("    "),
     ...(session.why === "" || session.state !== "established" ? [] : [`why    ${paint(session.why)}`]),
@@ -87,7 +87,7 @@ function pathLine(path: PathProbe, session: BgpSession, now_ms: number): string 
 }
 
 const echoText = (reply_ms: number) =>
-  `${reply_ms < 0.1 ? reply_ms.toFixed(2) : reply_ms < 10 ? reply_ms.toFixed(1) : Math.round(reply_ms)} ms`;
+  `${reply_ms < 0.1 ? "less than 0.1" : reply_ms < 10 ? reply_ms.toFixed(1) : Math.round(reply_ms)} ms`;
 
 /** What the probes add up to; nothing where they do not say enough. */
 function conclusion(path: PathProbe, session: BgpSession): string {

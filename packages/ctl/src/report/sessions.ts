@@ -98,10 +98,12 @@ export function sessionColumns(now_ms: number, colour: Colour): Column<SessionRo
 }
 
 /** A routing daemon that does not answer has no sessions to show, and that must not look like health. */
-export function daemonFault(sample: BgpSample): string | null {
+export function daemonFault(sample: BgpSample, now_ms: number): string | null {
   const { daemon } = sample;
   if (daemon.reachable) return daemon.state === "shutting_down" ? "BIRD is shutting down" : null;
-  return `BIRD does not answer${daemon.error === null ? "" : `: ${daemon.error}`}`;
+  const { at } = daemon.since;
+  const since = at === null ? "" : ` for ${durationText(Math.max(0, now_ms - Date.parse(at)))}`;
+  return `BIRD does not answer${since}${daemon.error === null ? "" : `: ${daemon.error}`}`;
 }
 
 /** `upstream DOWN 3 h 12 min: active, Socket: Connection refused`. */

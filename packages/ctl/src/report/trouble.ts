@@ -97,7 +97,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
     return [
       { tint: "red", what: `its last word on BGP is ${durationText(age_ms)} old`, next: `ctl bgp ${name}` },
     ];
-  const fault = daemonFault(bgp);
+  const fault = daemonFault(bgp, now_ms);
   // Without any session to watch nobody asked for a routing daemon.
   if (fault !== null)
     return bgp.sessions.length > 0 || (convergence?.resources.managed.bird ?? 0) > 0

@@ -188,7 +188,7 @@ export const BgpDaemon = z.object({
   error: z.string().nullable().describe("Why it is not reachable."),
   version: z.string().nullable().describe("As printed: 2.0.12."),
   router_id: z.string().nullable().describe("Router id."),
-  since: BgpSince.describe("Last start of the daemon."),
+  since: BgpSince.describe("Last start of the daemon; while it is not reachable, since when."),
   reconfigured: BgpSince.describe("Last reconfiguration."),
   state: z
     .enum(["running", "reconfiguring", "shutting_down", "recovering", "unknown"])
