@@ -33,7 +33,7 @@ export type ApplyPorts = {
 
 /**
  * Orders the rollout; the leader begins it at its event. Ordering the same one again answers the same.
- * Errors: as `openRelease`; INVALID and WRONG_TARGET (check.ts), CONFLICT (the generation was taken, or is not the next), ROLLOUT_BUSY.
+ * Errors: as `openRelease`; INVALID and WRONG_TARGET (check.ts), CONFLICT (the generation, or a higher one, was taken), ROLLOUT_BUSY.
  */
 export async function apply(
   rollout: string,
@@ -50,7 +50,8 @@ export async function apply(
     await begin(release, head.by, ports);
     return { rollout, generation: release.generation };
   }
-  if (release.generation !== (head?.generation ?? 0) + 1) throw taken(release.generation, head);
+  // A gap is no harm: what was staged under a number and then given up may have reached a host, and the person who signs has seen it there.
+  if (release.generation <= (head?.generation ?? 0)) throw taken(release.generation, head);
 
   if ((await bus.kv("rollouts").get(rollout)) !== null)
     throw new FleetError("CONFLICT", `rollout ${rollout} was ordered before: a new one needs a new id`);

@@ -62,3 +62,7 @@ export const waitingOf = ({ plan }: Planned): Plan["waiting"] =>
 
 /** Those that can go out: the host planned it, or was silent and gets it when it is back. */
 export const canGo = (planned: Planned): boolean => needsChange(planned) && refusalOf(planned) === null;
+
+/** Whether somebody edited by hand what Muster leaves to people: the folder and the host do not agree. */
+export const isEdited = ({ plan }: Planned): boolean =>
+  plan !== null && !(plan instanceof FleetError) && plan.drift.some(({ action }) => action !== "corrected");

@@ -4,7 +4,7 @@ import { EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { outcomeLine } from "../report/outcome.ts";
 import { exitOf, type HostOutcome, type Outcomes } from "./outcome.ts";
-import { canGo, needsChange, type Planned, refusalOf, waitingOf } from "./plans.ts";
+import { canGo, isEdited, needsChange, type Planned, refusalOf, waitingOf } from "./plans.ts";
 import type { Wanted } from "./prepare.ts";
 import type { Scope } from "./scope.ts";
 import type { SignedRelease } from "./sign.ts";
@@ -45,7 +45,7 @@ function outcomeLeftOut(each: Planned): HostOutcome {
   return waiting.some(({ error }) => error === "UNDONE") ? "undone" : "failed";
 }
 
-/** When no host gets anything: `text`, unless that would be better than the truth. */
+/** When no host gets anything: `text`, unless that would be better than the truth. A hand edit that is left was not replaced: that failed. */
 export function nothingToDo(
   context: Context,
   planned: readonly Planned[],
@@ -53,7 +53,7 @@ export function nothingToDo(
   wanted: Wanted,
   text: string,
 ): number {
-  const left_out = planned.map(outcomeLeftOut);
+  const left_out = planned.map((each) => (isEdited(each) ? "failed" : outcomeLeftOut(each)));
   if (left_out.length > 0 && left_out.every((outcome) => outcome === "converged")) context.output.line(text);
   context.output.json({ generation: null, rollout: null, hosts: {}, ...plansJson(planned, scope) });
   return exitWith(exitOf(left_out), scope, wanted.named);

@@ -127,7 +127,7 @@ export async function signedBefore(
 }
 
 /**
- * The generation that may be built on: what the controller names, proved by the release's signature and not below any manifest seen.
+ * The generation that may be built on: the highest that is proved by a signature, of the newest release and of every manifest seen.
  * Errors: GENERATION_JUMP, and as `openRelease`.
  */
 export function headGeneration(
@@ -149,11 +149,6 @@ export function headGeneration(
       `the controller names generation ${head.generation}, the newest signed release is ${signed}`,
     );
   }
-  const newest = Math.max(0, ...[...manifests].map((opened) => opened?.manifest.generation ?? 0));
-  if (newest > signed)
-    throw new FleetError(
-      "CONFLICT",
-      `a host holds generation ${newest}, the controller's newest release is ${signed}: it has not caught up`,
-    );
-  return signed;
+  // A host may hold more than the newest release: a change that was staged and given up, and published all the same.
+  return Math.max(signed, ...[...manifests].map((opened) => opened?.manifest.generation ?? 0));
 }

@@ -1,6 +1,6 @@
 /** `ctl plan`: what every host would do to become what the folder says. Changes nothing. */
 import { editable } from "../apply/change.ts";
-import { askPlans } from "../apply/plans.ts";
+import { askPlans, isEdited } from "../apply/plans.ts";
 import { loadWanted, readGround, scopeFor } from "../apply/prepare.ts";
 import { planExit, plansJson } from "../apply/result.ts";
 import { countText } from "../output/words.ts";
@@ -41,8 +41,8 @@ ctl plan ixp --only bird/main  one resource on a group`,
     ).finally(() => progress.done());
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
     const exit = planExit(planned, scope, wanted.named);
-    const edited = planned.some(({ plan }) => plan !== null && "drift" in plan && plan.drift.length > 0);
-    const agree = exit === 0 && !edited && scope.targets.length > 0 && scope.pending.length === 0;
+    const agree =
+      exit === 0 && !planned.some(isEdited) && scope.targets.length > 0 && scope.pending.length === 0;
     if (agree) output.line("folder and servers agree");
     output.json(plansJson(planned, scope));
     return exit;
