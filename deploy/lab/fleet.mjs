@@ -5,6 +5,7 @@
 import { ensureDocker } from "./docker.mjs";
 import { hubBinds, hubFiles } from "./hub.mjs";
 import { ensureImage } from "./image.mjs";
+import { ensureInotify } from "./inotify.mjs";
 import { plannedServers, SERVERS, serverSpec } from "./layout.mjs";
 import { createLab } from "./network.mjs";
 import { ensureNodeRuntime } from "./node-runtime.mjs";
@@ -21,6 +22,7 @@ import { ensureTools } from "./tools.mjs";
  * @param {import("./progress.mjs").Progress} progress
  */
 export async function prepare(progress) {
+  ensureInotify(progress);
   const engine = await ensureDocker(progress);
   const [image, node, tools] = await Promise.all([
     ensureImage(progress),
