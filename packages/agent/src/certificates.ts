@@ -6,7 +6,7 @@
 import { join } from "node:path";
 import type { TrustBundle } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import type { AgentConfig, Places } from "./config.ts";
+import { type AgentConfig, type Places, readText } from "./config.ts";
 import type { KeptCredentials } from "./credentials.ts";
 import type { Identity } from "./identity.ts";
 import type { Ports } from "./ports/index.ts";
@@ -41,6 +41,7 @@ export async function installService(
 export async function installSsh(
   kept: KeptCredentials,
   config: AgentConfig,
+  places: Places,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<string | null> {
@@ -51,7 +52,12 @@ export async function installSsh(
     certificate: await files.read(CERTIFICATE, TEXT_LIMIT_BYTES),
     snippet: await files.read(SNIPPET, TEXT_LIMIT_BYTES),
   };
-  if (before.certificate?.toString() === line && before.snippet?.toString() === SNIPPET_TEXT) return null;
+  // On disk is not enough: who dies before the reload leaves files that sshd has never read.
+  const { serial } = readSshCertificate(line);
+  const seen_file = join(places.certificates, "ssh-serial-seen");
+  const seen = readText(seen_file) === String(serial);
+  if (seen && before.certificate?.toString() === line && before.snippet?.toString() === SNIPPET_TEXT)
+    return null;
   const sshd = await sshdProgram(ports);
   await files.replace(CERTIFICATE, Buffer.from(line), ROOT);
   if (sshd === null) return "kept for sshd, which is not installed";
@@ -60,7 +66,9 @@ export async function installSsh(
     await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), ROOT);
     await run(ports, "ssh-keygen", ["-L", "-f", files.real(CERTIFICATE)], signal);
     await run(ports, sshd, ["-t"], signal);
-    return await reloadAndCompare(kept, config, sshd, ports, signal);
+    const done = await reloadAndCompare(kept, sshd, ports, signal);
+    await writeSynced(seen_file, String(serial));
+    return done;
   } catch (error) {
     await restore(CERTIFICATE, before.certificate, ports);
     await restore(SNIPPET, before.snippet, ports);
@@ -73,17 +81,15 @@ export async function installSsh(
 
 async function reloadAndCompare(
   kept: KeptCredentials,
-  config: AgentConfig,
   sshd: string,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<string> {
-  const listens = (await run(ports, sshd, ["-T"], signal)).stdout;
-  const port = /^port (\d+)$/m.exec(listens)?.[1] ?? String(config.ssh_port);
+  const listens = listenersOf((await run(ports, sshd, ["-T"], signal)).stdout);
   if (!(await reload(ports, signal))) return "installed; sshd does not run, it shows it when it starts";
   const ours = readSshCertificate(kept.credentials.ssh_certificate);
   for (let tries = 0; tries < 10; tries++) {
-    for (const address of ["127.0.0.1", "::1"]) {
+    for (const { address, port } of listens) {
       const scan = await ports.run(
         "ssh-keyscan",
         ["-c", "-T", "3", "-t", "ed25519", "-p", port, address],
@@ -97,8 +103,17 @@ async function reloadAndCompare(
   }
   throw new FleetError(
     "FAILED",
-    `sshd on port ${port} does not show the host certificate with serial ${ours.serial}`,
+    `sshd on ${listens.map(({ address, port }) => `${address} port ${port}`).join(", ")} does not show the host certificate with serial ${ours.serial}`,
   );
+}
+
+/** Where sshd listens, by `sshd -T` (`listenaddress [::]:22`); all addresses of a family are asked for on its loopback. */
+export function listenersOf(settings: string): { address: string; port: string }[] {
+  const lines = [...settings.matchAll(/^listenaddress \[?([0-9A-Fa-f:.]+)\]?:(\d+)$/gm)];
+  return lines.map(([, address = "", port = ""]) => ({
+    address: { "0.0.0.0": "127.0.0.1", "::": "::1" }[address] ?? address,
+    port,
+  }));
 }
 
 /** False when sshd does not run. */

@@ -192,7 +192,7 @@ export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
     certificates();
     await installService(kept, identity, trust.bundle, places);
     try {
-      const done = await installSsh(kept, config, ports, signal);
+      const done = await installSsh(kept, config, places, ports, signal);
       if (done !== null) log.info({}, `ssh host certificate: ${done}`);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
