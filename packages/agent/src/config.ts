@@ -58,7 +58,6 @@ export type Places = {
   readonly records: string;
   readonly events: string;
   readonly spool: string;
-  readonly flaps: string;
   readonly status: string;
 };
 
@@ -82,7 +81,6 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     records: at("unconfirmed"),
     events: at("events.jsonl"),
     spool: at("spool.json"),
-    flaps: at("flaps.json"),
     status: join(real(config.runtime_directory), "status.json"),
   };
 }
