@@ -77,6 +77,7 @@ function judgeOne(
   const say = (verdict: BgpVerdict, why: string, expected: BgpSession["expected"] = "up"): BgpSession => ({
     ...bare(observed),
     dynamic: observed.dynamic || declared.dynamic,
+    was: null,
     flaps: observed.flaps ?? null,
     expected,
     verdict,
@@ -101,7 +102,7 @@ function judgeOne(
       : say("down", `does not listen for peers${ownWords(observed)}`);
   }
   if (!up) return say("down", `${observed.state}${ownWords(observed)}`);
-  const imported = importedRoutes(observed);
+  const imported = routeCount(observed, "imported");
   if (expectation.import_min !== undefined && (imported ?? 0) < expectation.import_min) {
     return say(
       "imports_low",
@@ -123,6 +124,7 @@ function judgeUndeclared(
   return {
     ...bare(session),
     dynamic: session.dynamic || parent !== undefined,
+    was: null,
     flaps: session.flaps ?? null,
     expected: "none",
     verdict: ignored ? "ignored" : parent !== undefined ? "ok" : "unexpected",
@@ -138,8 +140,11 @@ function judgeUndeclared(
 }
 
 /** All channels together; null if none of them tells. */
-export function importedRoutes(session: Pick<BgpSession, "channels">): number | null {
-  const known = session.channels.flatMap((channel) => channel.imported ?? []);
+export function routeCount(
+  session: Pick<BgpSession, "channels">,
+  direction: "imported" | "exported",
+): number | null {
+  const known = session.channels.flatMap((channel) => channel[direction] ?? []);
   return known.length === 0 ? null : known.reduce((sum, count) => sum + count, 0);
 }
 

@@ -22,7 +22,7 @@ export type BirdProtocol = {
 /** What the daemon alone says of a session; flaps, expectation and verdict are added later. */
 export type SeenSession = Omit<
   BgpSession,
-  "flaps" | "expected" | "verdict" | "why" | "import_min" | "pending_until" | "exports_missing"
+  "was" | "flaps" | "expected" | "verdict" | "why" | "import_min" | "pending_until" | "exports_missing"
 >;
 
 /**

@@ -254,6 +254,7 @@ async function checkOver(connection: BirdConnection, path: string): Promise<Chec
 function unjudged(session: SeenSession, flaps: number | null): BgpSample["sessions"][number] {
   return {
     ...session,
+    was: null,
     flaps,
     expected: "none",
     verdict: "unknown",

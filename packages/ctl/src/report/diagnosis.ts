@@ -30,7 +30,8 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
   const head = [
     `${paint(state)}${session.since.at === null ? "" : ` ${sinceText(session, now_ms)}`}, ${EXPECTED[session.expected]}${until}`,
     peerText(session),
-    routesText(session),
+    routesText(routeCount(session, "imported"), routeCount(session, "exported")),
+    wasText(session),
   ];
   const fault = daemonFault(sample, now_ms);
   return [
@@ -53,8 +54,14 @@ function peerText(session: BgpSession): string {
   return `${as} ${session.neighbor_address ?? session.neighbor_range ?? "no address"}${port}`;
 }
 
-function routesText(session: BgpSession): string {
-  const [imported, exported] = [routeCount(session, "imported"), routeCount(session, "exported")];
+function wasText({ was }: BgpSession): string {
+  if (was === null) return "";
+  const up = was.up_ms === null ? "was up" : `was up ${durationText(was.up_ms)}`;
+  const routes = routesText(was.imported, was.exported);
+  return routes === "" ? up : `${up}, ${routes}`;
+}
+
+function routesText(imported: number | null, exported: number | null): string {
   return [
     imported === null ? "" : `imported ${numberText(imported)}`,
     exported === null ? "" : `exported ${numberText(exported)}`,

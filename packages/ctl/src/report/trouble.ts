@@ -46,7 +46,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
         (drift): Trouble => ({
           tint: "amber",
           what: `${drift.ref} ${drift.what}`,
-          next: `ctl plan ${name}    ctl apply ${name} --overwrite`,
+          next: `ctl plan ${name} --overwrite    then ctl apply ${name} --overwrite`,
         }),
       ),
     ...convergence.held.map((hold): Trouble => {
@@ -54,7 +54,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
       return {
         tint: "amber",
         what: `${hold.ref ?? "the whole host"} held by ${hold.by}${until}: ${hold.why}`,
-        next: "on the host: muster-agent unhold",
+        next: `on the host: muster-agent unhold${hold.ref === null ? "" : ` ${hold.ref}`}`,
       };
     }),
   ];

@@ -124,6 +124,13 @@ export const BgpChannel = z.object({
 });
 export type BgpChannel = z.infer<typeof BgpChannel>;
 
+export const BgpWas = z.object({
+  up_ms: z.number().int().min(0).nullable().describe("How long it was established; null = unknown."),
+  imported: Count.describe("Routes taken from the peer then, over all channels; null = unknown."),
+  exported: Count.describe("Routes sent to the peer then, over all channels; null = unknown."),
+});
+export type BgpWas = z.infer<typeof BgpWas>;
+
 export const BgpSession = z.object({
   name: z.string().describe("The session's name in the daemon."),
   state: BgpState.describe("BGP state."),
@@ -160,6 +167,9 @@ export const BgpSession = z.object({
   send_hold_timer: BgpTimer.nullable().describe("Send hold timer (RFC 9687), from BIRD 2.15 on."),
   neighbor_capabilities: z.array(z.string()).describe("Capabilities of the peer as the daemon names them."),
   channels: z.array(BgpChannel).describe("One for each address family."),
+  was: BgpWas.nullable()
+    .default(null)
+    .describe("While it is not established, what it was when last seen so; null = not seen so."),
   flaps: z
     .number()
     .int()

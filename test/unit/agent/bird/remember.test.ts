@@ -2,9 +2,10 @@
 import * as assert from "uvu/assert";
 import { declaredSessions } from "../../../../packages/agent/src/bird/declared.ts";
 import { judgeSessions } from "../../../../packages/agent/src/bird/judge.ts";
+import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
 import { remember } from "../../../../packages/agent/src/bird/remember.ts";
 import { unreachableDaemon } from "../../../../packages/agent/src/bird/status.ts";
-import type { BgpSample } from "../../../../packages/protocol/src/telemetry/bgp.ts";
+import type { BgpSample, BgpSession } from "../../../../packages/protocol/src/telemetry/bgp.ts";
 import { suite } from "../../../kit/suite.ts";
 
 const { sessions } = declaredSessions("protocol bgp upstream { neighbor 2001:db8::1 as 64496; }");
@@ -40,5 +41,45 @@ suite("bird remember", (test) => {
     const next = remember(sample("2026-11-21T06:00:02.000Z", false), at_start);
     assert.is(next.daemon.since.at, null);
     assert.is(next.sessions[0]?.since.at, null);
+  });
+
+  test("what is down says what it was, until it is up again", () => {
+    const [session] = judgeSessions(sessions, {}, null, 0);
+    const [channel] = parseSessions(
+      {
+        lines: [
+          { code: 1002, text: "upstream   BGP        ---        up     2026-10-11    Established" },
+          { code: 1006, text: "  Channel ipv4" },
+          { code: 1006, text: "    Routes:         12100 imported, 1 exported, 12000 preferred" },
+        ],
+      },
+      null,
+    ).flatMap(({ channels }) => channels);
+    assert.ok(session && channel);
+    const as = (at: string, state: BgpSession["state"], more: Partial<BgpSession> = {}): BgpSample => ({
+      ...before,
+      at,
+      sessions: [{ ...session, state, since: { at, exact: true }, ...more }],
+    });
+    const up = as("2026-11-21T03:12:00.000Z", "established", {
+      since: { at: "2026-10-11T03:12:00.000Z", exact: true },
+      channels: [channel, { ...channel, family: "ipv6", imported: 4, exported: null }],
+    });
+    const was = { up_ms: 41 * 86_400_000, imported: 12_104, exported: 1 };
+    const down = remember(as("2026-11-21T03:12:02.000Z", "idle"), up);
+    assert.equal(down.sessions[0]?.was, was);
+    const later = remember(as("2026-11-21T03:12:04.000Z", "active"), down);
+    assert.equal(later.sessions[0]?.was, was);
+    // The daemon stops answering: then too.
+    const silent = remember(sample("2026-11-21T03:12:06.000Z", false), later);
+    assert.equal(silent.sessions[0]?.was, was);
+    assert.is(remember(as("2026-11-21T03:12:08.000Z", "established"), silent).sessions[0]?.was, null);
+    const odd = { since: { at: null, exact: false }, channels: [] };
+    const unknown = remember(
+      as("2026-11-21T03:12:02.000Z", "idle"),
+      as("2026-11-21T03:12:00.000Z", "established", odd),
+    );
+    assert.equal(unknown.sessions[0]?.was, { up_ms: null, imported: null, exported: null });
+    assert.is(remember(as("2026-11-21T03:12:02.000Z", "idle"), before).sessions[0]?.was, null);
   });
 });

@@ -29,6 +29,7 @@ const session = (name: string, more: Partial<BgpSession>): BgpSession => ({
   send_hold_timer: null,
   neighbor_capabilities: [],
   channels: [],
+  was: null,
   flaps: 0,
   expected: "up",
   verdict: "ok",

@@ -109,6 +109,7 @@ export const SESSION: BgpSession = {
       counters: null,
     },
   ],
+  was: null,
   flaps: 0,
   expected: "up",
   verdict: "ok",
@@ -128,6 +129,7 @@ export const DOWN: BgpSession = {
   message: "maintenance until 18:00",
   last_error: "Socket: Connection refused",
   channels: [],
+  was: { up_ms: 41 * DAY + HOUR, imported: 12_104, exported: 1 },
   verdict: "down",
   why: 'active, Socket: Connection refused, "maintenance until 18:00"',
 };
@@ -136,6 +138,7 @@ export const PENDING: BgpSession = {
   name: "locix_rs2",
   neighbor_address: "2001:db8:1ee::2",
   since: { at: null, exact: false },
+  was: null,
   message: null,
   expected: "pending",
   verdict: "pending",

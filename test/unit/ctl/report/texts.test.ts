@@ -149,7 +149,10 @@ suite("texts", (test) => {
       known("ixp4", {
         said: {
           drift: [{ ref: "bird/main", what: "edited by root 03:12", since: NOW - HOUR, action: "left" }],
-          held: [{ ref: null, why: "switch swap", by: "alice", until: NOW + 2 * HOUR }],
+          held: [
+            { ref: null, why: "switch swap", by: "alice", until: NOW + 2 * HOUR },
+            { ref: "file//etc/motd", why: "a banner", by: "root", until: null },
+          ],
         },
       }),
       known("ixp5", {
@@ -216,16 +219,18 @@ suite("texts", (test) => {
       path,
       last_event: {
         at: NOW - 3 * HOUR - 12 * MIN,
-        what: "locix_rs1 is down; it was up 41 d, imported 12,104, exported 1",
+        what: "session locix_rs1 (AS64499) went down, active: Socket: Connection refused",
       },
     };
     const away = {
       ...down,
+      session: { ...DOWN, was: { up_ms: null, imported: null, exported: 1 } },
       path: { ...path, reply_ms: null, port_179: "silent", last_change_here_at: null } as const,
       last_event: null,
     };
     const unrouted = {
       ...away,
+      session: { ...DOWN, was: { up_ms: 90_000, imported: null, exported: null } },
       path: {
         ...path,
         interface: null,
