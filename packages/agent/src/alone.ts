@@ -47,7 +47,8 @@ async function listens(path: string, signal: AbortSignal): Promise<boolean> {
   return true;
 }
 
-async function answers(path: string): Promise<boolean> {
+/** Whether an agent holds the socket. Errors: the system's, other than that nobody listens. */
+export async function answers(path: string): Promise<boolean> {
   const socket = connect(path);
   try {
     await once(socket, "connect");

@@ -4,6 +4,7 @@
  */
 import type { Convergence, ThrownSwitch } from "@muster/protocol";
 import { Instant, ResourceRef } from "@muster/protocol/names";
+import { timeText } from "@muster/protocol/time";
 import { z } from "zod";
 import { readKept, writeKept } from "./store.ts";
 
@@ -72,7 +73,7 @@ export const untilHoldEnds = (holds: readonly Hold[], now_ms: number): number =>
 export function heldWhy(holds: readonly Hold[], ref: string): string | null {
   const hold = holds.find((each) => each.ref === null || each.ref === ref);
   if (hold === undefined) return null;
-  const until = hold.until === null ? "" : ` until ${new Date(hold.until).toISOString().slice(0, 16)}Z`;
+  const until = hold.until === null ? "" : ` until ${timeText(hold.until)}`;
   return `held by ${hold.by}${until}: ${hold.why}`;
 }
 

@@ -217,17 +217,16 @@ export class Reconciler {
   /** Events of this round: each thing once, until it changes. */
   #tell(round: Round, applied: Applied, manifest: Manifest): void {
     const { events } = this.#door;
-    for (const { ref, decision } of round.looked) {
+    for (const looked of round.looked) {
+      const { ref, decision } = looked;
       if (decision.action !== "correct") continue;
       const good = applied.done.includes(ref);
       const steps = round.plan.steps.filter((step) => step.ref === ref);
       const diff = steps.flatMap((step) => step.diff ?? []).join("");
-      const looked = round.looked.find((each) => each.ref === ref);
-      const edit = looked === undefined ? "" : editWords(looked);
       events.tell({
         kind: "drift",
         severity: good ? "warning" : "error",
-        what: `${ref} ${edit}: ${good ? "put back" : "could not be put back"}`,
+        what: `${ref} ${editWords(looked)}: ${good ? "put back" : "could not be put back"}`,
         ref,
         ...(diff === "" ? {} : { diff: diff.slice(0, 65_536) }),
       });

@@ -2,6 +2,7 @@
 import { userInfo } from "node:os";
 import { FleetError } from "@muster/protocol/errors";
 import { splitRef } from "@muster/protocol/resources/index";
+import { timeText } from "@muster/protocol/time";
 import { placesOf, readConfig } from "../config.ts";
 import { addLocalHold, endLocalHold } from "../holds.ts";
 import { duration_ms, type Given } from "./arguments.ts";
@@ -20,7 +21,7 @@ export async function hold(given: Given): Promise<number> {
     { ref, why: given.why, by, at: now_ms, until },
     now_ms,
   );
-  process.stdout.write(`${ref ?? "the whole host"} is held until ${new Date(until).toISOString()}\n`);
+  process.stdout.write(`${ref ?? "the whole host"} is held until ${timeText(until)}\n`);
   return 0;
 }
 

@@ -1,7 +1,9 @@
 /** `muster-agent status`: from the file that the agent keeps, and from the disk when it is dead. Exit 0 when all is well, else 1. */
 import { Convergence } from "@muster/protocol";
 import { Instant } from "@muster/protocol/names";
+import { timeText } from "@muster/protocol/time";
 import { z } from "zod";
+import { answers } from "../alone.ts";
 import { placesOf, readConfig } from "../config.ts";
 import { heldWhy, holdsInForce, readLocalHolds } from "../holds.ts";
 import { Ledger } from "../ledger.ts";
@@ -24,7 +26,8 @@ export async function status(given: Given): Promise<number> {
   const config = readConfig(given.config_file);
   const places = placesOf(config, given.config_file);
   const kept = (await readKept(places.status, StatusFile))?.value ?? null;
-  const alive = kept !== null && isAlive(kept.pid);
+  // The number alone may by now be that of another program, the socket that of an agent that has not written yet.
+  const alive = kept !== null && isAlive(kept.pid) && (await answers(places.alone));
   const { state } = await Ledger.open(places.ledger, places.manifests);
   const holds = holdsInForce(await readLocalHolds(places.holds), state.switches, Date.now());
   const open = (await new Records(places.records).list()).filter(({ phase }) => phase === "record");
@@ -37,15 +40,14 @@ export async function status(given: Given): Promise<number> {
   ];
   if (!alive && state.in_force !== null)
     lines.push(`generation   ${state.in_force.generation}, signed by ${state.in_force.by}`);
-  if (alive) {
+  if (kept !== null) {
     const { convergence } = kept;
-    for (const trouble of convergence.troubles) lines.push(`failed       ${trouble.ref}: ${trouble.what}`);
-    for (const drift of convergence.drift)
-      lines.push(`drift        ${drift.ref} ${drift.what}: ${drift.action}`);
-    if (convergence.undo_at !== null)
-      lines.push(
-        `unconfirmed  taken back at ${new Date(convergence.undo_at).toISOString()} unless it stays good`,
-      );
+    const when = alive ? "" : "when it ran: ";
+    for (const { ref, what } of convergence.troubles) lines.push(`failed       ${when}${ref}: ${what}`);
+    for (const { ref, what, action } of convergence.drift)
+      lines.push(`drift        ${when}${ref} ${what}: ${action}`);
+    if (alive && convergence.undo_at !== null)
+      lines.push(`unconfirmed  taken back at ${timeText(convergence.undo_at)} unless it stays good`);
   }
   for (const hold of holds)
     lines.push(`hold         ${hold.ref ?? "the whole host"} ${heldWhy([hold], hold.ref ?? "")}`);

@@ -28,10 +28,7 @@ export function windowText(duration_ms: number): string {
     : durationText(duration_ms);
 }
 
-/** `2026-11-21 03:12 UTC`. */
-export function timeText(at_ms: number): string {
-  return `${new Date(at_ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
-}
+export { timeText } from "@muster/protocol/time";
 
 /** `182,301`. */
 export function numberText(value: number): string {
