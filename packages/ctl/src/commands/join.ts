@@ -1,5 +1,6 @@
 /** `ctl join`: one string a machine, signed by the person. It names no secret but works once, for a short time, from the networks given. */
 import { randomBytes } from "node:crypto";
+import { resolve } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { type JoinClaims, writeJoinString } from "@muster/protocol/join";
 import { GroupName, HostName } from "@muster/protocol/names";
@@ -56,7 +57,7 @@ ctl join --count 20 --group probe --for 2h`,
 
     context.output.note(`${session.fleet} · ${session.person}`);
     if (options.out !== undefined) {
-      await writeText(options.out, strings.map((row) => `${row.join}\n`).join(""));
+      await writeText(resolve(context.cwd, options.out), strings.map((row) => `${row.join}\n`).join(""));
       context.output.line(
         `${options.out}  ${countText(strings.length, "join string")}, good until ${timeText(not_after)}`,
       );

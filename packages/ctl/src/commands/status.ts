@@ -1,7 +1,7 @@
 /** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
-import { storedLast } from "../apply/signed.ts";
+import { type Host, storedLast } from "../apply/signed.ts";
 import { select, selectHosts } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
@@ -82,8 +82,8 @@ async function look(
     const id = ids.get(name);
     return id === undefined ? [] : [{ name, id }];
   });
-  const [signed, asked] = await Promise.all([
-    signedGenerations(session, connection, targets),
+  const [{ signed, unknown }, asked] = await Promise.all([
+    signedGenerations(session, connection.bus, targets),
     "silence" in known
       ? callMany(
           connection,
@@ -110,28 +110,36 @@ async function look(
     );
     return asked?.failed.has(id) ? { ...itself, silent: false, heard_at: now_ms } : itself;
   });
+  if (unknown !== null) notes.push(`what is signed and not yet taken is not known here: ${unknown}`);
   const undeclared = declared === null ? [] : names.filter((name) => !declared.hosts.has(name));
   if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
   return { hosts, now_ms, controller: "silence" in known ? "no controller answers" : null, notes };
 }
 
-/** The newest generation signed for each; nothing for those who may not read it, and in large fleets. */
-async function signedGenerations(
-  session: Session,
-  connection: Connection,
-  hosts: readonly { name: string; id: string }[],
-): Promise<Map<string, number>> {
-  if (session.rank === "viewer" || hosts.length > SIGNED_LIMIT) return new Map();
+/** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */
+type Signed = { readonly signed: ReadonlyMap<string, number>; readonly unknown: string | null };
+
+/** Not read for those who may not, and not in large fleets. A host may be behind unseen then, so it is always said why. */
+export async function signedGenerations(
+  session: Pick<Session, "rank" | "fleet" | "verifier">,
+  bus: Pick<Connection["bus"], "directGet">,
+  hosts: readonly Host[],
+): Promise<Signed> {
+  const none = (unknown: string | null): Signed => ({ signed: new Map(), unknown });
+  if (hosts.length === 0) return none(null);
+  if (session.rank === "viewer") return none("a viewer may not read it");
+  if (hosts.length > SIGNED_LIMIT)
+    return none(`read for ${SIGNED_LIMIT} hosts at most, these are ${hosts.length}: ctl status GROUP`);
   try {
-    const stored = await storedLast(connection.bus, session.fleet, hosts, session.verifier);
-    return new Map(
-      [...stored].flatMap(([name, found]) =>
-        // What is not believed is refused by the host too, and it says so.
-        found === null || found instanceof FleetError ? [] : [[name, found.manifest.generation]],
-      ),
-    );
+    const signed = new Map<string, number>();
+    const doubted: string[] = [];
+    for (const [name, found] of await storedLast(bus, session.fleet, hosts, session.verifier)) {
+      if (found instanceof FleetError) doubted.push(found.message);
+      else signed.set(name, found?.manifest.generation ?? 0);
+    }
+    return { signed, unknown: doubted.length === 0 ? null : listText(doubted, 3) };
   } catch (error) {
-    if (error instanceof FleetError) return new Map();
+    if (error instanceof FleetError) return none(error.message);
     throw error;
   }
 }

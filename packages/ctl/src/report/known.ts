@@ -18,7 +18,7 @@ export type Known = {
   readonly health: Health | null;
   readonly certificates: readonly { readonly name: string; readonly not_after: number }[];
   readonly agent_version: string | null;
-  /** The newest generation signed for it, where that could be read. */
+  /** The newest generation signed for it, 0 while there is none; null where that could not be read. */
   readonly signed_generation: number | null;
 };
 

@@ -60,7 +60,6 @@ function wordOf(known: Known, convergence: Convergence): { word: string; tint: T
   const also = more.length > 0 ? `, ${more.join(", ")}` : "";
   switch (convergence.state) {
     case "converged":
-      if (convergence.troubles.length > 0) return { word: `converged in part${also}`, tint: "red" };
       if (isBehind(known, convergence)) return { word: `pending${also}`, tint: "amber" };
       return { word: `converged${also}`, tint: also === "" ? "green" : "amber" };
     case "watched":
@@ -167,6 +166,7 @@ export function statusJson(row: HostStatus): object {
     since: known.convergence?.since ?? null,
     generation: known.convergence?.generation ?? null,
     content_hash: known.convergence?.content_hash ?? null,
+    signed_generation: known.signed_generation,
     detail: known.convergence?.detail ?? "",
     error: known.convergence?.error ?? null,
     sessions,

@@ -191,7 +191,18 @@ suite(
       assert.match((await ground.run("plan")).err, /vera is logged in as viewer/);
       const status = await ground.run("status --json");
       assert.is(status.code, 0, status.out + status.err);
+      const signed = (out: string) =>
+        JSON.parse(out).hosts.map((each: { signed_generation: number | null }) => each.signed_generation);
+      assert.equal([...new Set(signed(status.out))], [null]);
+      const unknown = /what is signed and not yet taken is not known here: /;
+      assert.match((await ground.run("status")).err, new RegExp(`${unknown.source}a viewer may not read it`));
       await ground.logIn("alice", "operator");
+      const own = await ground.run("status --json");
+      assert.ok(
+        signed(own.out).some((generation: number) => generation > 0),
+        own.out,
+      );
+      assert.not.match((await ground.run("status")).err, unknown);
       await ground.write("resources/core.yml", "file:\n  /etc/x: { contents: y }\n");
       const ran = await ground.run("apply -y");
       assert.is(ran.code, 2);

@@ -1,11 +1,12 @@
 /** `ctl join` before anything is signed: what is typed wrong, and names that the folder does not have. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { pick } from "../../../../packages/ctl/src/commands/enrol.ts";
 import { announcedNetworks, fleetOfFolder } from "../../../../packages/ctl/src/fleet/folder.ts";
 import { temporaryDirectory } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
+import { startGround, writeSmallFolder } from "../ground.ts";
 import { ctl } from "../terminal.ts";
 
 suite("ctl join: what is typed", (test) => {
@@ -55,6 +56,24 @@ suite("ctl join: what is typed", (test) => {
     assert.is(await fleetOfFolder(join(cwd, "host_vars")), "lab");
     assert.is(await fleetOfFolder("/"), null);
     assert.equal((await announcedNetworks(cwd)).sort(), ["192.0.2.0/24", "2001:db8:5000::/36"]);
+  });
+});
+
+suite("ctl join: where it writes", (test) => {
+  test("a relative --out lies where the person is, 0600", async () => {
+    const life = new AbortController();
+    const ground = await startGround([], life.signal, { controller: false });
+    try {
+      await writeSmallFolder(ground);
+      const ran = await ground.run("join ixp1 --out ixp1.join");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      const file = join(ground.folder, "ixp1.join");
+      assert.match(await readFile(file, "utf8"), /^\S+\n$/);
+      assert.is((await stat(file)).mode & 0o777, 0o600);
+    } finally {
+      life.abort();
+      await ground.stop();
+    }
   });
 });
 
