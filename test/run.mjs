@@ -1,7 +1,7 @@
 /**
  * The test command (`npm test`): installs when node_modules is behind the lock file, builds the programs, then runs
  * every unit test file and after them the stories in test/e2e on real servers, one process per file.
- * Needs nothing but Node. Its last line is "N passed, N failed[, N skipped]"; exit 1 when anything failed or nothing ran.
+ * Needs nothing but Node. Its last lines are the time of all and "N passed, N failed[, N skipped]"; exit 1 when anything failed or nothing ran.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -175,10 +175,11 @@ async function main(args) {
   return undefined;
 }
 
-/** The last lines: every skip with its reason, what did not run, the counts. Gives the exit code. */
+/** The last lines: every skip with its reason, what did not run, the time since the start, the counts. Gives the exit code. */
 function close() {
   for (const skip of total.skips) say(`skipped  ${skip}`);
   const ran = total.passed + total.failed > 0;
+  say(`all of it took ${(performance.now() / 1000).toFixed(1)} s`);
   if (!ran) say("nothing ran");
   const skipped = total.skips.length > 0 ? `, ${total.skips.length} skipped` : "";
   say(`${total.passed} passed, ${total.failed} failed${skipped}`);

@@ -147,9 +147,9 @@ suite(
       assert.match(all.output, /e2e\/story\.test\.ts {2}1 passed[\s\S]*the lab is down/);
     });
 
-    test("prints each skip's reason, ends with the counts, exits 1", () => {
+    test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
-      assert.match(all.output, /\n11 passed, 19 failed, 1 skipped\n$/);
+      assert.match(all.output, /\nall of it took [\d.]+ s\n11 passed, 19 failed, 1 skipped\n$/);
       assert.is(all.code, 1);
     });
 
