@@ -73,6 +73,17 @@ export class PeopleCa {
     return new PeopleCa(certificate.toString("pem"), pair, subject);
   }
 
+  /** A certificate (base64 DER) whose subject is empty. */
+  async nameless(): Promise<string> {
+    const pair = await makePair();
+    const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+      serialNumber: "01",
+      keys: pair.keys,
+      signingAlgorithm: ED25519,
+    });
+    return Buffer.from(certificate.rawData).toString("base64");
+  }
+
   /** A signer of that name and OU; `from_ms` and `to_ms` are relative to now. */
   async person(name: string, ou: string, span: { from_ms?: number; to_ms?: number } = {}): Promise<Person> {
     const pair = await makePair();

@@ -109,7 +109,7 @@ function spansOf(
       "BAD_CERTIFICATE",
       `the bus JWT is for ${jwt.name ?? "?"}, not for ${host} and its key`,
     );
-  const service = new X509Certificate(credentials.service_certificate);
+  const service = serviceCertificate(credentials.service_certificate);
   if (!service.checkPrivateKey(identity.tls_key))
     throw new FleetError("BAD_CERTIFICATE", "the service certificate is for another key");
   const ssh = readSshCertificate(credentials.ssh_certificate);
@@ -127,4 +127,12 @@ function spansOf(
     service: { from: Date.parse(service.validFrom), to: Date.parse(service.validTo) },
     ssh: { from: ssh.not_before_ms, to: ssh.not_after_ms },
   };
+}
+
+function serviceCertificate(pem: string): X509Certificate {
+  try {
+    return new X509Certificate(pem);
+  } catch (cause) {
+    throw new FleetError("BAD_CERTIFICATE", "the service certificate cannot be read", { cause });
+  }
 }

@@ -3,6 +3,7 @@
  * is refused is told once, and the last good one stays.
  */
 import {
+  CHALLENGED_WINDOW_MS,
   type Envelope,
   type OpenedManifest,
   openManifest,
@@ -45,6 +46,17 @@ export class Intake {
     return turn;
   }
 
+  /** What a signer writes as the time is only his word: a thief dates back to before the revocation, a wrong clock blocks the years to come. */
+  #judgeTime({ principal, signed_at_ms }: OpenedManifest, verifier: Verifier): void {
+    const now_ms = this.#door.now();
+    if (verifier.voided(principal, now_ms)) throw new FleetError("VOIDED", principal.name);
+    if (signed_at_ms > now_ms + CHALLENGED_WINDOW_MS)
+      throw new FleetError(
+        "CLOCK_SKEW",
+        `signed at ${new Date(signed_at_ms).toISOString()}, which is still to come`,
+      );
+  }
+
   async #take(envelope: Envelope): Promise<void> {
     const { ledger } = this.#door;
     const verifier = this.#door.verifier();
@@ -52,6 +64,7 @@ export class Intake {
     if (verifier === null || target === null) return;
     try {
       const opened = openManifest(envelope, target, verifier);
+      this.#judgeTime(opened, verifier);
       const { accepted, refused, resources } = ledger.state;
       if (!takes(opened, { accepted, refused, managed: Object.keys(resources) })) return;
       this.#door.judge(opened);

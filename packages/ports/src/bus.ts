@@ -52,7 +52,7 @@ export type BusEvent =
 export interface Bus extends BusRequests, BusStored {
   /** Sends and forgets. `BUS_UNREACHABLE` without a connection, `TOO_LARGE`; a refused subject is an event `denied`. */
   publish(subject: string, body: Uint8Array, headers?: Readonly<Record<string, string>>): void;
-  /** Answers a request; false when the message asked for no answer. */
+  /** Answers a request; false when the message asked for no answer, or for one on a subject that is no inbox. */
   respond(message: BusMessage, body: Uint8Array, headers?: Readonly<Record<string, string>>): boolean;
   /** Holds over reconnects until the returned function ends it. A handler's error is an event, not an end. */
   subscribe(subject: string, options: SubscribeOptions, handler: Handler): () => void;
@@ -84,6 +84,12 @@ export async function connectBus(options: BusOptions, signal: AbortSignal): Prom
   return busOf(state);
 }
 
+/**
+ * Where answers may go. The broker does not hold the reply subject of a request against anybody's permissions: without this whoever may ask us
+ * could have us write wherever we may. `_R_.` is the broker's own stand-in for an inbox of another account.
+ */
+const INBOX = /^(_INBOX_[^.]+|_R_)\./;
+
 function busOf(state: BusState): Bus {
   const publish: Bus["publish"] = (subject, body, headers) =>
     state.send(plainSubject(subject), body, headers);
@@ -93,7 +99,7 @@ function busOf(state: BusState): Bus {
   return {
     publish,
     respond(message, body, headers) {
-      if (message.reply === undefined) return false;
+      if (message.reply === undefined || !INBOX.test(message.reply)) return false;
       publish(message.reply, body, headers);
       return true;
     },

@@ -47,7 +47,10 @@ const OU_RANK: Record<string, { rank: Rank; kit: boolean; mount: keyof Issuers }
 };
 
 function subjectField(certificate: X509Certificate, field: string): string {
-  const lines = certificate.subject.split("\n").filter((line) => line.startsWith(`${field}=`));
+  // An empty subject is undefined here, whatever the types say.
+  const lines = ((certificate.subject as string | undefined) ?? "")
+    .split("\n")
+    .filter((line) => line.startsWith(`${field}=`));
   const [line] = lines;
   if (line === undefined || lines.length > 1) {
     throw new FleetError("BAD_CERTIFICATE", `its subject must hold ${field} exactly once`);
@@ -79,7 +82,7 @@ export class CertificateReader {
   read(der: string, at_ms: number): { principal: Principal; key: X509Certificate["publicKey"] } {
     let entry = this.#seen.get(der);
     if (entry === undefined) {
-      entry = this.#check(der);
+      entry = this.#checked(der);
       if (this.#seen.size >= 1_000) this.#seen.clear();
       this.#seen.set(der, entry);
     }
@@ -94,9 +97,20 @@ export class CertificateReader {
     return entry;
   }
 
+  /** The library throws of itself at odd keys and names; whoever sent them must not be able to end the program. */
+  #checked(der: string): ReturnType<CertificateReader["read"]> {
+    try {
+      return this.#check(der);
+    } catch (cause) {
+      if (cause instanceof FleetError) throw cause;
+      throw new FleetError("BAD_CERTIFICATE", "it cannot be read", { cause });
+    }
+  }
+
   #check(der: string): { principal: Principal; key: X509Certificate["publicKey"] } {
     const certificate = reader(`-----BEGIN CERTIFICATE-----\n${der}\n-----END CERTIFICATE-----`);
-    const rank = OU_RANK[subjectField(certificate, "OU")];
+    const unit = subjectField(certificate, "OU");
+    const rank = Object.hasOwn(OU_RANK, unit) ? OU_RANK[unit] : undefined;
     if (rank === undefined) throw new FleetError("BAD_CERTIFICATE", "its OU is not a rank");
     const issuer = this.#issuers[rank.mount]
       .map(reader)

@@ -3,9 +3,9 @@
  * A user of a scoped signing key carries only key, name and expiry; its permissions are the scope's template in the account.
  * Source: ADR-14 of github.com/nats-io/nats-architecture-and-design and the claim types of github.com/nats-io/jwt v2.
  */
-import { createHash, verify } from "node:crypto";
+import { createHash, type KeyObject, verify } from "node:crypto";
 import { z } from "zod";
-import { FleetError, parse } from "./errors.ts";
+import { FleetError, parseJson } from "./errors.ts";
 import { base32, decodePublic, type Nkey, publicKeyObject, signEd25519 } from "./nkey.ts";
 
 /** Signs raw bytes with Ed25519; `issuer` is the public nkey that belongs to it. */
@@ -144,6 +144,14 @@ export function sentinelJwt(
   return encode({ name: "sentinel", sub: user.key, nats }, signer, now_ms);
 }
 
+function issuerKey(issuer: string): KeyObject {
+  try {
+    return publicKeyObject(decodePublic(issuer.startsWith("O") ? "operator" : "account", issuer));
+  } catch (cause) {
+    throw new FleetError("INVALID", "NATS JWT: its issuer is no nkey", { cause });
+  }
+}
+
 const Claims = z.object({
   sub: z.string(),
   iss: z.string(),
@@ -163,9 +171,8 @@ export function readJwt(token: string, issuer?: string): Claims {
   if (head !== HEADER || body === undefined || signature === undefined || rest.length > 0) {
     throw new FleetError("INVALID", "not a NATS JWT");
   }
-  const claims = parse(Claims, JSON.parse(Buffer.from(body, "base64url").toString()), "NATS JWT");
-  const kind = claims.iss.startsWith("O") ? "operator" : "account";
-  const key = publicKeyObject(decodePublic(kind, claims.iss));
+  const claims = parseJson(Claims, Buffer.from(body, "base64url"), "NATS JWT");
+  const key = issuerKey(claims.iss);
   const good = verify(null, Buffer.from(`${head}.${body}`), key, Buffer.from(signature, "base64url"));
   if (!good || (issuer !== undefined && issuer !== claims.iss))
     throw new FleetError("BAD_SIGNATURE", "NATS JWT");

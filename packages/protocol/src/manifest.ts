@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { contentHash } from "./canonical.ts";
+import type { Principal } from "./certificate.ts";
 import { type Envelope, open, type Verifier } from "./envelope.ts";
 import { FleetError, parseJson } from "./errors.ts";
 import { FleetName, GroupName, HostId, HostName, Instant, RandomId, ResourceRef, Sha256 } from "./names.ts";
@@ -72,6 +73,7 @@ export const hashOfContent = (content: ManifestContent) => contentHash(content);
 
 export type OpenedManifest = {
   readonly manifest: Manifest;
+  readonly principal: Principal;
   readonly by: string;
   readonly kit: boolean;
   readonly signed_at_ms: number;
@@ -100,6 +102,7 @@ export function openManifest(
   if (twice !== undefined) throw new FleetError("INVALID", `manifest: ${twice} stands in it twice`);
   return {
     manifest,
+    principal: opened.principal,
     by: opened.principal.name,
     kit: opened.principal.kit,
     signed_at_ms: opened.signed_at_ms,

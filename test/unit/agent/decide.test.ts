@@ -113,6 +113,14 @@ const opened = (
 ): OpenedManifest => {
   const body = content(count);
   return {
+    principal: {
+      rank: "operator",
+      name: "alice",
+      fingerprint: "0".repeat(64),
+      kit: false,
+      not_before_ms: 0,
+      not_after_ms: 0,
+    },
     by: "alice",
     kit: false,
     signed_at_ms: generation * 1_000,

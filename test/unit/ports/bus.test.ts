@@ -64,6 +64,20 @@ suite("bus port", (test) => {
     await server.stop();
   });
 
+  test("answers go to inboxes alone, whatever subject a request names for them", async () => {
+    const heard: string[] = [];
+    const end = other.subscribe("records.>", {}, (message) => void heard.push(message.subject));
+    await other.roundTrip();
+    const request = { subject: "rpc.me", body: bytes(""), headers: {} };
+    assert.not(bus.respond({ ...request, reply: "records.generation" }, bytes("{}")));
+    assert.not(bus.respond({ ...request, reply: "_INBOX" }, bytes("{}")));
+    assert.ok(bus.respond({ ...request, reply: "_INBOX_UABC.1" }, bytes("{}")));
+    await bus.roundTrip();
+    await other.roundTrip();
+    end();
+    assert.equal(heard, []);
+  });
+
   test("publishes and subscribes, with headers and bytes", async () => {
     const got: string[] = [];
     const end = other.subscribe("event.*.x", {}, (message) => {

@@ -162,6 +162,18 @@ suite("envelope", (test) => {
     );
   });
 
+  test("a certificate with an empty or odd subject is refused and nothing else", async () => {
+    const { certificate } = await operators.person("alice", "constructor");
+    const empty = await PeopleCa.make("x").then((ca) => ca.nameless());
+    for (const bad of [certificate, empty, "AAAA"]) {
+      const sealed = seal(SUBJECT, BODY, { certificate: bad, key: alice.key }, now_ms);
+      assert.is(
+        code(() => open(SUBJECT, sealed, verifier, "viewer")),
+        "BAD_CERTIFICATE",
+      );
+    }
+  });
+
   test("a revoked signer is refused", async () => {
     const mallory = await operators.person("mallory", "admin");
     assert.is(
