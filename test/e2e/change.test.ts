@@ -105,6 +105,68 @@ suite(
       await fleet.reset();
     });
 
+    test("rolled back: the content before, and held there until the folder differs from what was taken back", async () => {
+      const RESOLVER = "/etc/netinfo/resolv.conf";
+      const ixp1 = fleet.on("ixp1");
+      const before = await ixp1.sh(`stat -c '%a %U %G' ${RESOLVER}; cat ${RESOLVER}`);
+      fleet.edit("group_vars/ixp.yml", () => 'nameserver: "2001:db8:5000:10::56"\n');
+      await fleet.ctl(["apply", "-y", "-m", "a resolver that fails"], { expect: 0 });
+      assert.match(await ixp1.read(RESOLVER), /::56/);
+
+      const back = await fleet.ctl(["rollback", "ixp1", "-y"], { expect: 0 });
+      assert.match(back.stdout, /^ixp1 {2}back to generation \d+ by alice/m);
+      assert.is(await ixp1.sh(`stat -c '%a %U %G' ${RESOLVER}; cat ${RESOLVER}`), before);
+      const held = await fleet.ctl(["plan"], { expect: 0 });
+      assert.match(
+        held.stdout,
+        /held {5}file\/\/etc\/netinfo\/resolv\.conf: rolled back; held until the folder differs from what failed/,
+      );
+      await fleet.ctl(["apply", "-y"], { expect: 0 });
+      assert.not.match(await ixp1.read(RESOLVER), /::56/, "an apply does not bring it again");
+
+      fleet.edit("group_vars/ixp.yml", () => null);
+      const agreed = await fleet.ctl(["plan"], { expect: 0 });
+      assert.match(agreed.stdout, /folder and servers agree/);
+      assert.not.match(agreed.stdout, /held/);
+      fleet.edit("group_vars/ixp.yml", () => 'nameserver: "2001:db8:5000:10::57"\n');
+      await fleet.ctl(["apply", "-y"], { expect: 0 });
+      assert.match(await ixp1.read(RESOLVER), /::57/);
+      await fleet.reset();
+    });
+
+    test("a file with a check of its own: refused in the program's words and nothing is touched; a good one is told to the service", async () => {
+      const SSHD = "/etc/ssh/sshd_config.d/60-local.conf";
+      const ixp1 = fleet.on("ixp1");
+      const content = (text: string) =>
+        fleet.edit("resources/routers.yml", (yaml) =>
+          yaml.replace(/content: "PermitRootLogin .*"/, `content: "PermitRootLogin ${text}"`),
+        );
+      const before = await ixp1.sh(`ls -A /etc/ssh/sshd_config.d; stat -c '%i %Y' ${SSHD}; cat ${SSHD}`);
+      const sshd =
+        "systemctl show ssh --property=MainPID --value; journalctl -u ssh -o cat | grep -c '^Reloaded '";
+      const [pid, reloads] = (await ixp1.sh(sshd)).split("\n");
+
+      content("perhaps\\n");
+      const refused = await fleet.ctl(["apply", "ixp1", "-y"], { expect: 1 });
+      assert.match(refused.stdout, /60-local\.conf line 1: unsupported option "perhaps"/);
+      assert.is(await ixp1.sh(`ls -A /etc/ssh/sshd_config.d; stat -c '%i %Y' ${SSHD}; cat ${SSHD}`), before);
+      assert.equal((await ixp1.sh(sshd)).split("\n").slice(0, 2), [pid, reloads], "sshd was left alone");
+      const told = await fleet.ctl(["status"], { expect: 1 });
+      assert.match(
+        told.stdout,
+        /^ixp1 {2}file\/\/etc\/ssh\/sshd_config\.d\/60-local\.conf FAILED .*perhaps/m,
+      );
+
+      assert.match(await ixp1.sh("sshd -T"), /^x11forwarding yes$/m);
+      content("prohibit-password\\nX11Forwarding no\\n");
+      await fleet.ctl(["apply", "ixp1", "-y"], { expect: 0 });
+      assert.match(await ixp1.sh("sshd -T"), /^x11forwarding no$/m);
+      const [same, more] = (await ixp1.sh(sshd)).split("\n");
+      assert.is(same, pid, "reloaded, not restarted");
+      assert.is(Number(more), Number(reloads) + 1);
+      await fleet.reset();
+    });
+
     test(
       `${FILES} files on all hosts, from Enter to reported: at most ${APPLY_LIMIT_MS} ms`,
       async () => {
