@@ -8,7 +8,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { refOf, splitRef } from "@muster/protocol/resources/index";
 import { recent } from "./decide.ts";
 import { applyGuarded, type GuardedDoor, type GuardedOutcome } from "./guarded.ts";
-import type { Entry, Ledger, LedgerState } from "./ledger.ts";
+import type { Entry, Ledger, LedgerChange, LedgerState } from "./ledger.ts";
 import type { Ports } from "./ports/index.ts";
 import { kindOf } from "./resources/index.ts";
 import { observe, type Round } from "./round.ts";
@@ -40,8 +40,10 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
   const { steps, reactions } = round.planned;
   const making = steps.filter((step) => step.args.makes === true).map((step) => step.ref);
   if (making.length > 0 || reactions.length > 0 || ledger.state.making.length > 0) {
-    const noted = [...new Set([...ledger.state.making, ...making])];
-    await ledger.update({ making: noted, owed: [...reactions] });
+    await ledger.update((state) => ({
+      making: [...new Set([...state.making, ...making])],
+      owed: [...reactions],
+    }));
   }
   const failed = new Map<string, Failure>();
   const undone: Applied["undone"][number][] = [];
@@ -94,7 +96,8 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
     }
   }
   const readings = await readBack(round, touched, failed, ports, signal);
-  await note(round, { touched, failed, undone, readings }, options);
+  const outcome = { touched, failed, undone, readings };
+  await ledger.update((state) => noted(state, round, outcome, options));
   return {
     done: [...touched].filter((ref) => !failed.has(ref)),
     failures: [...failed.values()],
@@ -154,20 +157,16 @@ async function readBack(
   return hashes;
 }
 
-/** Writes what came of it into the ledger, once, and only when something is new. */
-async function note(
-  round: Round,
-  outcome: {
-    touched: ReadonlySet<string>;
-    failed: ReadonlyMap<string, Failure>;
-    undone: Applied["undone"];
-    readings: ReadonlyMap<string, string>;
-  },
-  options: ApplyOptions,
-): Promise<void> {
-  const { ledger, ports } = options;
-  const { state } = ledger;
-  const now_ms = ports.now();
+type Outcome = {
+  readonly touched: ReadonlySet<string>;
+  readonly failed: ReadonlyMap<string, Failure>;
+  readonly undone: Applied["undone"];
+  readonly readings: ReadonlyMap<string, string>;
+};
+
+/** What came of it, for the ledger in this state; empty when nothing is new. */
+function noted(state: LedgerState, round: Round, outcome: Outcome, options: ApplyOptions): LedgerChange {
+  const now_ms = options.ports.now();
   const resources: Record<string, Entry> = { ...state.resources };
   const undone = { ...state.undone };
   let changed = state.making.length > 0 || state.owed.length > 0;
@@ -213,14 +212,14 @@ async function note(
     changed = true;
   }
   const bird = [...outcome.touched].some((ref) => ref.startsWith("bird/"));
-  if (!changed && !bird) return;
-  await ledger.update({
+  if (!changed && !bird) return {};
+  return {
     resources,
     undone,
     making: [],
     owed: owedStill(round, outcome.failed),
     ...(bird ? { bird_changed_at: now_ms } : {}),
-  });
+  };
 }
 
 /** A reaction whose step failed is owed until it works. */

@@ -5,7 +5,7 @@ import type { Manifest, OpenedManifest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { type Drift, planIndex } from "@muster/protocol/plan";
 import { KINDS, type OnDrift, type Resource } from "@muster/protocol/resources/index";
-import type { Accepted, Entry, UndoneSpec } from "./ledger.ts";
+import type { Accepted, Entry, LedgerChange, LedgerState, UndoneSpec } from "./ledger.ts";
 
 /** Smaller than half and at least this many gone: somebody made a mistake. */
 const MASS_REMOVAL_FROM = 5;
@@ -77,6 +77,25 @@ export function admits(manifest: Manifest, plan: Parameters<typeof planIndex>[0]
     "CONFLICT",
     `the host changed since the plan was made: it would now take ${plan.steps.length} steps; plan again`,
   );
+}
+
+/**
+ * What a judgement of the newest accepted generation changes: it comes into force, or goes back to the one in force. Null when another one
+ * was accepted while it was judged: that one is judged next, and this judgement says nothing of it.
+ */
+export function admission(
+  state: Pick<LedgerState, "accepted" | "in_force" | "refused">,
+  judged: Accepted,
+  verdict: "good" | "refused",
+): LedgerChange | null {
+  const { accepted, in_force } = state;
+  if (accepted === null) return null;
+  const { generation, content_hash } = accepted;
+  if (generation !== judged.generation || content_hash !== judged.content_hash) return null;
+  if (verdict === "refused")
+    return { accepted: in_force, refused: [...state.refused.slice(-15), { generation, content_hash }] };
+  const admitted = { ...accepted, admitted: true };
+  return { accepted: admitted, in_force: admitted, returned_to: null };
 }
 
 /** Everything that the decision about one resource may know. */

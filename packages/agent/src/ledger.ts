@@ -7,10 +7,10 @@ import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Manifest, StoredEnvelope, ThrownSwitch } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
-import { Instant, ResourceRef, Sha256 } from "@muster/protocol/names";
+import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { Resource } from "@muster/protocol/resources/index";
 import { z } from "zod";
-import { readKept, writeKept } from "./store.ts";
+import { isMissing, readKept, writeKept } from "./store.ts";
 
 /** One resource that Muster has applied here. */
 export const Entry = z.object({
@@ -35,6 +35,8 @@ export const UndoneSpec = z.object({
   at: Instant,
   /** Taken back because the agent died in the middle: that alone is tried once more. */
   crashed: z.boolean(),
+  /** The unconfirmed change it was noted for, when recovery did it: that one is not counted twice. */
+  record: RandomId.optional(),
 });
 export type UndoneSpec = z.infer<typeof UndoneSpec>;
 
@@ -73,6 +75,8 @@ const State = z.object({
 });
 export type LedgerState = z.infer<typeof State>;
 
+export type LedgerChange = Partial<Omit<LedgerState, "v">>;
+
 const Held = z.object({ envelope: StoredEnvelope, accepted: Accepted });
 
 const EMPTY: LedgerState = {
@@ -99,6 +103,7 @@ export class Ledger {
   readonly #directory: string;
   #state: LedgerState;
   #manifests = new Map<string, Manifest>();
+  #queue: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, directory: string, state: LedgerState, damaged: string | null) {
     this.#file = file;
@@ -126,19 +131,22 @@ export class Ledger {
     return this.#state;
   }
 
-  /** Changes and keeps; resolves when it is on disk. */
-  async update(change: Partial<Omit<LedgerState, "v">>): Promise<void> {
-    const next = { ...this.#state, ...change };
-    await writeKept(this.#file, next);
-    this.#state = next;
+  /**
+   * Changes and keeps, one writer at a time; resolves when it is on disk. What depends on the state is computed in a callback: it gets the
+   * state that its change goes on top of. An empty change writes nothing; what the callback throws changes nothing.
+   */
+  update(change: LedgerChange | ((state: LedgerState) => LedgerChange)): Promise<void> {
+    return this.#turn(() => this.#write(typeof change === "function" ? change(this.#state) : change));
   }
 
   /** Keeps a manifest as the newest accepted one: its own file first, then the ledger that names it. */
-  async accept(manifest: Manifest, envelope: StoredEnvelope, accepted: Accepted): Promise<void> {
-    await writeKept(this.#manifestFile(accepted), { envelope, accepted });
-    this.#manifests.set(key(accepted), manifest);
-    await this.update({ accepted });
-    await this.#prune();
+  accept(manifest: Manifest, envelope: StoredEnvelope, accepted: Accepted): Promise<void> {
+    return this.#turn(async () => {
+      await writeKept(this.#manifestFile(accepted), { envelope, accepted });
+      this.#manifests.set(key(accepted), manifest);
+      await this.#write({ accepted });
+      await this.#prune();
+    });
   }
 
   /** Reads a manifest that was accepted here. It was proved then, and outlives its signer's certificate. Errors: NOT_FOUND, ALTERED. */
@@ -164,9 +172,23 @@ export class Ledger {
     return null;
   }
 
+  #turn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    // Who asked hears of it; the next one goes on from what is kept.
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #write(change: LedgerChange): Promise<void> {
+    if (Object.keys(change).length === 0) return;
+    const next = { ...this.#state, ...change };
+    await writeKept(this.#file, next);
+    this.#state = next;
+  }
+
   async #kept(): Promise<Accepted[]> {
     const found: Accepted[] = [];
-    for (const name of await readdir(this.#directory).catch(() => [] as string[])) {
+    for (const name of await this.#names()) {
       const match = /^(\d+)-([0-9a-f]{64})\.json$/.exec(name);
       if (match === null) continue;
       const [, generation = "", content_hash = ""] = match;
@@ -180,6 +202,16 @@ export class Ledger {
       });
     }
     return found.sort((a, b) => b.generation - a.generation);
+  }
+
+  async #names(): Promise<string[]> {
+    try {
+      return await readdir(this.#directory);
+    } catch (cause) {
+      if (isMissing(cause)) return [];
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new FleetError("FAILED", `${this.#directory}: ${why}`, { cause });
+    }
   }
 
   async #prune(): Promise<void> {

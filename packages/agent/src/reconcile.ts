@@ -7,7 +7,7 @@ import type { Convergence, Manifest, Plan } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
-import { admits, overwriteLeft } from "./decide.ts";
+import { admission, admits, overwriteLeft } from "./decide.ts";
 import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
 import { type Hold, holdsInForce, readLocalHolds, shownHolds, untilHoldEnds } from "./holds.ts";
@@ -140,8 +140,8 @@ export class Reconciler {
 
   /** Before a new generation comes into force: is its plan the one that was shown, and can it be had here at all? */
   async #admit(accepted: Accepted, signal: AbortSignal): Promise<void> {
-    const { ledger, events } = this.#door;
-    const manifest = await ledger.manifest(accepted);
+    const { events } = this.#door;
+    const manifest = await this.#door.ledger.manifest(accepted);
     const round = await this.#look(manifest.content, manifest.intent.overwrite, signal);
     try {
       admits(manifest, round.plan);
@@ -149,16 +149,11 @@ export class Reconciler {
       if (wrong !== undefined) throw new FleetError(wrong.error.code, `${wrong.ref}: ${wrong.error.detail}`);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
-      const refused = [
-        ...ledger.state.refused.slice(-15),
-        { generation: accepted.generation, content_hash: accepted.content_hash },
-      ];
-      await ledger.update({ accepted: ledger.state.in_force, refused });
+      if (!(await this.#conclude(accepted, "refused"))) return;
       this.refuse(new FleetError(error.code, `generation ${accepted.generation}: ${error.detail}`));
       return;
     }
-    const admitted = { ...accepted, admitted: true };
-    await ledger.update({ accepted: admitted, in_force: admitted, returned_to: null });
+    if (!(await this.#conclude(accepted, "good"))) return;
     this.#refusal = null;
     if (accepted.kit) {
       events.tell({
@@ -168,6 +163,18 @@ export class Reconciler {
         by: accepted.by,
       });
     }
+  }
+
+  /** Keeps the verdict; false when a newer one was accepted meanwhile, which the next round judges. */
+  async #conclude(judged: Accepted, verdict: "good" | "refused"): Promise<boolean> {
+    let still = false;
+    await this.#door.ledger.update((state) => {
+      const change = admission(state, judged, verdict);
+      still = change !== null;
+      return change ?? {};
+    });
+    if (!still) this.bell.ring();
+    return still;
   }
 
   async #apply(

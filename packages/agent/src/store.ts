@@ -91,8 +91,11 @@ async function textOf(path: string): Promise<string | null> {
   }
 }
 
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+export const isMissing = (error: unknown): boolean => hasCode(error, "ENOENT");
+
+/** Whether it is the system's error of that name, such as `ENOTEMPTY`. */
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
 }
 
 function ignoreMissing(error: unknown): void {

@@ -1,5 +1,12 @@
 /** The decisions of the agent's loop: what is taken, what is put back, what is left. */
-import { admits, CORRECTIONS_WINDOW_MS, decide, type Situation, takes } from "@muster/agent/decide";
+import {
+  admission,
+  admits,
+  CORRECTIONS_WINDOW_MS,
+  decide,
+  type Situation,
+  takes,
+} from "@muster/agent/decide";
 import type { Accepted, Entry } from "@muster/agent/ledger";
 import {
   hashOfContent,
@@ -206,5 +213,35 @@ suite("decide: a manifest", (test) => {
       code(() => admits(opened(1, 1, { plan_index: "0".repeat(64) }).manifest, plan)),
       "CONFLICT",
     );
+  });
+});
+
+suite("admission", (test) => {
+  const accepted = (generation: number, content_hash = "a"): Accepted => ({
+    generation,
+    content_hash,
+    signed_at: 1,
+    by: "alice",
+    kit: false,
+    admitted: false,
+  });
+  const in_force = { ...accepted(3), admitted: true };
+
+  test("what was judged good comes into force, and the way back ends", () => {
+    const change = admission({ accepted: accepted(4), in_force, refused: [] }, accepted(4), "good");
+    const admitted = { ...accepted(4), admitted: true };
+    assert.equal(change, { accepted: admitted, in_force: admitted, returned_to: null });
+  });
+
+  test("what was refused is remembered, and the one in force stays", () => {
+    const change = admission({ accepted: accepted(4), in_force, refused: [] }, accepted(4), "refused");
+    assert.equal(change, { accepted: in_force, refused: [{ generation: 4, content_hash: "a" }] });
+  });
+
+  test("a newer one that was accepted meanwhile is not touched by a verdict on the one before", () => {
+    for (const verdict of ["good", "refused"] as const) {
+      for (const newer of [accepted(5), accepted(4, "b"), null])
+        assert.is(admission({ accepted: newer, in_force, refused: [] }, accepted(4), verdict), null);
+    }
   });
 });

@@ -112,4 +112,41 @@ suite("ledger", (test) => {
     assert.is((await ledger.byContent(manifestOf(17).content_hash))?.generation, 17);
     assert.is(await ledger.byContent(manifestOf(2).content_hash), null);
   });
+
+  test("writers at once: none loses another's change, and each computes on top of the one before", async () => {
+    const ledger = await reopen();
+    const at = Array.from({ length: 20 }, (_, n) => n);
+    await Promise.all([
+      ledger.update({ returned_to: "0".repeat(64) }),
+      ...at.map((n) => ledger.update(({ making }) => ({ making: [...making, `file//etc/${n}`] }))),
+      accept(ledger, 3),
+      ledger.update({ bird_changed_at: 7 }),
+    ]);
+    const { state } = await reopen();
+    assert.equal(
+      state.making,
+      at.map((n) => `file//etc/${n}`),
+    );
+    assert.is(state.returned_to, "0".repeat(64));
+    assert.is(state.bird_changed_at, 7);
+    assert.is(state.accepted?.generation, 3);
+  });
+
+  test("a change that cannot be computed changes nothing, and the next one goes on", async () => {
+    const ledger = await reopen();
+    const failed = ledger.update(() => {
+      throw new FleetError("TOO_LARGE", "no");
+    });
+    const next = ledger.update({ bird_changed_at: 7 });
+    assert.is(await failed.catch((error) => error.code), "TOO_LARGE");
+    await next;
+    assert.is((await reopen()).state.bird_changed_at, 7);
+  });
+
+  test("a place of manifests that cannot be listed is an error, not an empty one", async () => {
+    const ledger = await reopen();
+    writeFileSync(join(place.path, "manifests"), "no directory");
+    const said = await ledger.byContent("0".repeat(64)).catch((error) => error);
+    assert.is(said instanceof FleetError && said.code, "FAILED");
+  });
 });

@@ -25,7 +25,11 @@ export const returnTo =
         throw new FleetError("NOT_FOUND", "that content is not kept here any more");
     }
     const returned_to = request.content_hash === content_hash ? null : request.content_hash;
-    await ledger.update({ returned_to });
+    await ledger.update((state) => {
+      if (state.in_force?.generation !== in_force.generation)
+        throw new FleetError("CONFLICT", `generation ${in_force.generation} is not in force any more`);
+      return { returned_to };
+    });
     reconciler.bell.ring();
     return { generation: in_force.generation, content_hash: request.content_hash };
   };

@@ -32,11 +32,6 @@ export const throwSwitch =
         `${request.name} for at most ${Math.round(longest_ms / 3_600_000)} h`,
       );
     const now_ms = ports.now();
-    const others = ledger.state.switches.filter(
-      (each) =>
-        (each.name !== request.name || each.resource !== request.resource) &&
-        (each.until === null || each.until > now_ms),
-    );
     const thrown: ThrownSwitch = {
       name: request.name,
       on: true,
@@ -46,9 +41,17 @@ export const throwSwitch =
       at: now_ms,
       until: request.for_ms === null ? null : now_ms + request.for_ms,
     };
-    const switches = request.on ? [...others, thrown] : others;
-    if (switches.length > LIMIT) throw new FleetError("TOO_LARGE", `${LIMIT} switches are thrown already`);
-    await ledger.update({ switches });
+    let switches: ThrownSwitch[] = [];
+    await ledger.update((state) => {
+      const others = state.switches.filter(
+        (each) =>
+          (each.name !== request.name || each.resource !== request.resource) &&
+          (each.until === null || each.until > now_ms),
+      );
+      switches = request.on ? [...others, thrown] : others;
+      if (switches.length > LIMIT) throw new FleetError("TOO_LARGE", `${LIMIT} switches are thrown already`);
+      return { switches };
+    });
     reconciler.bell.ring();
     return { thrown: switches };
   };
