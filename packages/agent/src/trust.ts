@@ -24,6 +24,7 @@ export class Trust {
   #bundle: TrustBundle | null = null;
   #verifier: Verifier | null = null;
   readonly #listeners = new Set<() => void>();
+  #queue: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, log: Log) {
     this.#file = file;
@@ -57,28 +58,35 @@ export class Trust {
   }
 
   /** Takes a first bundle that fits the anchor and the CA that TLS showed. Errors: WRONG_ANCHOR and as `openFirstBundle`. */
-  async first(envelope: Envelope, anchor: string, tls_ca: string): Promise<TrustBundle> {
-    const bundle = openFirstBundle(envelope, anchor, tls_ca);
-    if (
-      this.#bundle !== null &&
-      this.#bundle.fleet === bundle.fleet &&
-      this.#bundle.version >= bundle.version
-    )
-      return this.#bundle;
-    await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
-    this.#hold(bundle);
-    return bundle;
+  first(envelope: Envelope, anchor: string, tls_ca: string): Promise<TrustBundle> {
+    return this.#turn(async () => {
+      const bundle = openFirstBundle(envelope, anchor, tls_ca);
+      const held = this.#bundle;
+      if (held !== null && held.fleet === bundle.fleet && held.version >= bundle.version) return held;
+      await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
+      this.#hold(bundle);
+      return bundle;
+    });
   }
 
   /** Takes a newer bundle; false when it is not newer. Errors: as `openNextBundle`; NOT_FOUND while none is held. */
-  async next(envelope: Envelope): Promise<boolean> {
-    if (this.#bundle === null) throw new FleetError("NOT_FOUND", "no trust bundle is held yet");
-    const bundle = openNextBundle(envelope, this.#bundle);
-    if (bundle === null) return false;
-    await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
-    this.#hold(bundle);
-    this.#log.info({ version: bundle.version }, "a newer trust bundle is held");
-    return true;
+  next(envelope: Envelope): Promise<boolean> {
+    return this.#turn(async () => {
+      if (this.#bundle === null) throw new FleetError("NOT_FOUND", "no trust bundle is held yet");
+      const bundle = openNextBundle(envelope, this.#bundle);
+      if (bundle === null) return false;
+      await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
+      this.#hold(bundle);
+      this.#log.info({ version: bundle.version }, "a newer trust bundle is held");
+      return true;
+    });
+  }
+
+  /** One at a time, each judged under the bundle that is held when its turn comes: a stored and a live message can cross. */
+  #turn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(work);
+    this.#queue = turn.catch(() => undefined);
+    return turn;
   }
 
   #hold(bundle: TrustBundle): void {
