@@ -7,12 +7,12 @@
  *         │               │ (it cannot be confirmed)
  *         └───────────────┴─► undoing.json ─► undone.json ──► (the agent tells of it, directory removed)
  */
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { z } from "zod";
-import { isMissing, readKept, syncDirectory, writeSynced } from "./store.ts";
+import { hasCode, isMissing, readKept, syncDirectory, writeSynced } from "./store.ts";
 
 export const UndoRecord = z.object({
   v: z.literal(1),
@@ -76,15 +76,21 @@ export class Records {
 
   /** In which phase it is; null when there is no such record (any more). */
   async phase(id: string): Promise<Phase | null> {
-    for (const phase of ["undone", "undoing", "confirming", "record"] as const) {
+    return (await this.#look(id)) ?? (await this.#look(id));
+  }
+
+  /** Looks in the direction in which others move it, so that it cannot slip through between two looks; the furthest counts. */
+  async #look(id: string): Promise<Phase | null> {
+    let found: Phase | null = null;
+    for (const phase of ["record", "confirming", "undoing", "undone"] as const) {
       try {
         await stat(this.#file(id, phase));
-        return phase;
+        found = phase;
       } catch (error) {
         if (!isMissing(error)) throw error;
       }
     }
-    return null;
+    return found;
   }
 
   /** Reads the record in a phase before `undone`. Errors: NOT_FOUND, FAILED. */
@@ -110,7 +116,7 @@ export class Records {
     await rm(this.#at(id), { recursive: true, force: true });
   }
 
-  /** Every record with its phase; directories without one (a crash before `put`) are removed: nothing was changed yet. */
+  /** Every record with its phase; empty directories (a crash before `put`) are removed. One with files and no phase is left alone: its maker may be at it. */
   async list(): Promise<{ id: string; phase: Phase }[]> {
     let names: string[];
     try {
@@ -122,10 +128,18 @@ export class Records {
     const found: { id: string; phase: Phase }[] = [];
     for (const id of names.filter((name) => RandomId.safeParse(name).success)) {
       const phase = await this.phase(id);
-      if (phase === null) await this.remove(id);
+      if (phase === null) await this.#removeEmpty(id);
       else found.push({ id, phase });
     }
     return found;
+  }
+
+  async #removeEmpty(id: string): Promise<void> {
+    try {
+      await rmdir(this.#at(id));
+    } catch (error) {
+      if (!isMissing(error) && !hasCode(error, "ENOTEMPTY")) throw error;
+    }
   }
 
   #at(id: string): string {

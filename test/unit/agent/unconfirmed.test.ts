@@ -1,5 +1,5 @@
 /** Records of unconfirmed changes: one of many claims them, and a crash at any point leaves something that can be ended. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Records, type UndoRecord } from "@muster/agent/unconfirmed";
 import { randomId } from "@muster/ports/dispatch";
@@ -55,5 +55,41 @@ suite("unconfirmed", (test) => {
   test("a directory without a record was never armed, and goes", async () => {
     mkdirSync(join(place.path, "unconfirmed", randomId()), { recursive: true });
     assert.equal(await records.list(), []);
+  });
+
+  test("a directory with files and no phase is left to its maker", async () => {
+    const id = randomId();
+    const kept = join(await records.begin(id), "kept.conf");
+    writeFileSync(kept, "x");
+    assert.equal(await records.list(), []);
+    assert.ok(existsSync(kept));
+  });
+
+  test("one that is claimed while others look is never missed, nor removed", async () => {
+    for (let round = 0; round < 150; round++) {
+      const id = randomId();
+      await records.begin(id);
+      await records.put(recordOf(id));
+      const [claimed, ...seen] = await Promise.all([
+        records.claim(id, "undoing"),
+        ...Array.from({ length: 8 }, () => records.phase(id)),
+        records.list().then((list) => list[0]?.phase ?? null),
+      ]);
+      assert.ok(claimed);
+      assert.not(seen.includes(null), `round ${round}: ${seen.join()}`);
+      assert.is(await records.phase(id), "undoing");
+      await records.remove(id);
+    }
+  });
+
+  test("one whose undo was done when its process died is undone, not begun anew", async () => {
+    const id = randomId();
+    await records.begin(id);
+    await records.put(recordOf(id));
+    await records.claim(id, "undoing");
+    const record = await records.read(id, "undoing");
+    await records.finishUndo({ record, at: 5, why: "imports fell", error: null });
+    writeFileSync(join(place.path, "unconfirmed", id, "undoing.json"), JSON.stringify(record));
+    assert.is(await records.phase(id), "undone");
   });
 });
