@@ -13,7 +13,7 @@ import { lost, type ProbeOptions, type ProbeResults, probe } from "./probes.ts";
 import { kindOf } from "./resources/index.ts";
 import type { Guarded } from "./resources/kind.ts";
 import type { Records, UndoRecord } from "./unconfirmed.ts";
-import { undoConfirming, undoRecord } from "./undo.ts";
+import { takeBack, undoConfirming, undoRecord } from "./undo.ts";
 import { pause } from "./wait.ts";
 
 /** The timer's margin over our own window: it is the net below us, not a second judge. */
@@ -104,12 +104,12 @@ export async function applyGuarded(
   const undo = async (why: string, take = undoRecord): Promise<GuardedOutcome> => {
     // The signal of a stopping agent must not stop the undo.
     const unhurried = AbortSignal.timeout(120_000);
-    const undone = await take(door.records, id, why, ports, unhurried);
-    const known = undone ?? (await awaitOther(door.records, id, signal));
+    const known = await takeBack(door, () => take(door.records, id, why, ports, unhurried), id, signal);
     const took_ms = ports.now() - began_ms;
-    await door.disarm(id, unhurried);
-    await door.records.remove(id);
-    const error = known?.error ?? null;
+    const error =
+      known === null
+        ? "another hand has it and is not done; the next start of the agent ends it"
+        : known.error;
     const back = error === null ? await untilBack(guard, snapshot, ports, signal) : null;
     door.unconfirmed(ref, null, []);
     const words = undoneWords(guard.thing, known?.why ?? why, error, back);
@@ -220,14 +220,4 @@ async function failuresNow(
     if (!(error instanceof FleetError)) throw error;
     return [error.message];
   }
-}
-
-/** The timer or a person claimed it first: waits for what they say. */
-async function awaitOther(records: Records, id: string, signal: AbortSignal) {
-  for (let waited_ms = 0; waited_ms < 60_000; waited_ms += 250) {
-    if ((await records.phase(id)) === "undone") return records.readUndone(id);
-    await pause(250, signal);
-    if (signal.aborted) return null;
-  }
-  return null;
 }

@@ -42,16 +42,23 @@ export async function recover(
   }
 }
 
-/** A change that was taken back because the agent died is tried once more; a second death, or anything else, is the change's own fault. */
+/**
+ * A change that was taken back because the agent died is tried once more; a second death, or anything else, is the change's own fault. The
+ * same record comes again when the agent died before it was removed: that is one death, told twice rather than not at all.
+ */
 async function note(undone: Undone, ledger: Ledger, events: Events): Promise<void> {
   const { record, error, at } = undone;
   const why = undoneWords(guardOf(splitRef(record.ref)).thing, undone.why, error, null);
-  const before = ledger.state.undone[record.ref];
-  if (record.spec_hash !== null) {
-    const again = before?.spec_hash === record.spec_hash && before.crashed;
-    const crashed = undone.why === CRASHED && !again;
-    const entry = { spec_hash: record.spec_hash, why: why.slice(0, 2_000), at, crashed };
-    await ledger.update({ undone: { ...ledger.state.undone, [record.ref]: entry } });
+  const { spec_hash } = record;
+  if (spec_hash !== null) {
+    await ledger.update((state) => {
+      const before = state.undone[record.ref];
+      if (before?.record === record.id) return {};
+      const again = before?.spec_hash === spec_hash && before.crashed;
+      const crashed = undone.why === CRASHED && !again;
+      const entry = { spec_hash, why: why.slice(0, 2_000), at, crashed, record: record.id };
+      return { undone: { ...state.undone, [record.ref]: entry } };
+    });
   }
   events.tell({
     at,

@@ -10,6 +10,8 @@ import type { Records, Undone } from "./unconfirmed.ts";
 import { pause } from "./wait.ts";
 
 const OTHERS_LIMIT_MS = 30_000;
+const OTHERS_WORD_LIMIT_MS = 60_000;
+const DISARM_LIMIT_MS = 60_000;
 
 /**
  * Claims a record and takes the change back. Null when somebody else has claimed it (or it was confirmed).
@@ -77,6 +79,46 @@ export async function undoAll(
     if ((await records.phase(id)) === "undone") undone.push(await records.readUndone(id));
   }
   return undone;
+}
+
+/**
+ * Takes a change back (`take`), or hears it from who claimed it first (the timer, a person), then disarms and removes the record. Null when
+ * they are still at it after `limit_ms`: the record stays then, for recovery. Errors: CANCELLED, likewise, when the agent is stopped meanwhile.
+ */
+export async function takeBack(
+  door: {
+    readonly records: Records;
+    disarm(id: string, signal: AbortSignal): Promise<void>;
+  },
+  take: () => Promise<Undone | null>,
+  id: string,
+  signal: AbortSignal,
+  limit_ms = OTHERS_WORD_LIMIT_MS,
+): Promise<Undone | null> {
+  const { records } = door;
+  const undone = (await take()) ?? (await othersWord(records, id, limit_ms, signal));
+  if (undone === null) {
+    if (signal.aborted)
+      throw new FleetError("CANCELLED", "the agent is stopped while another hand takes the change back");
+    return null;
+  }
+  // The signal of a stopping agent must not keep the timer armed.
+  await door.disarm(id, AbortSignal.timeout(DISARM_LIMIT_MS));
+  await records.remove(id);
+  return undone;
+}
+
+async function othersWord(
+  records: Records,
+  id: string,
+  limit_ms: number,
+  signal: AbortSignal,
+): Promise<Undone | null> {
+  for (let waited_ms = 0; ; waited_ms += 250) {
+    if ((await records.phase(id)) === "undone") return records.readUndone(id);
+    if (signal.aborted || waited_ms >= limit_ms) return null;
+    await pause(250, signal);
+  }
 }
 
 /** Whether the process that claimed it finishes by itself; one that died never does. */
