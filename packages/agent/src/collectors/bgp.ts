@@ -39,7 +39,8 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   let published_at = Number.NEGATIVE_INFINITY;
 
   const declaredNow = async (spec: Bird | null): Promise<readonly DeclaredSession[]> => {
-    const text = spec?.config ?? (await ports.files.read(BOOT_FILE, CONFIG_BYTES))?.toString("utf8") ?? "";
+    const text =
+      spec?.config ?? (await ports.files.read(BOOT_FILE, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
     if (parsed === null || parsed.text !== text) parsed = { text, sessions: sessionsOf(text) };
     return parsed.sessions;
   };

@@ -35,8 +35,11 @@ export type Attributes = { readonly owner: string; readonly group: string; reado
 export type Files = {
   /** Facts without following a link; null when there is nothing. */
   facts(path: string): Promise<FileFacts | null>;
-  /** The bytes of a regular file; null when there is nothing. Errors: TOO_LARGE above `limit_bytes`, FAILED with path and reason. */
-  read(path: string, limit_bytes: number): Promise<Buffer | null>;
+  /**
+   * The bytes of a regular file; null when there is nothing. A link in the last part of the path is refused, unless `links` says that it is
+   * followed. Errors: TOO_LARGE above `limit_bytes`, FAILED with path and reason.
+   */
+  read(path: string, limit_bytes: number, links?: "follow"): Promise<Buffer | null>;
   /**
    * Writes beside the target, sets owner and mode, syncs, calls `before` with the new file's real path, renames. The directory must be
    * there; a target that is a link or anything but a file is refused. What `before` throws leaves everything as it was.
@@ -179,7 +182,8 @@ export function createFiles(prefix: string): Files {
           changed_ms: Math.round(found.mtimeMs),
         };
       }),
-    read: (path, limit_bytes) => gated(() => told(path, () => readBounded(real(path), path, limit_bytes))),
+    read: (path, limit_bytes, links) =>
+      gated(() => told(path, () => readBounded(real(path), path, limit_bytes, links === "follow"))),
     async replace(path, content, attributes, before) {
       // Two writers of one path would share the candidate's name.
       const earlier = turns.get(path) ?? Promise.resolve();
@@ -274,13 +278,20 @@ export function createFiles(prefix: string): Files {
   };
 }
 
-async function readBounded(real: string, path: string, limit_bytes: number): Promise<Buffer | null> {
+async function readBounded(
+  real: string,
+  path: string,
+  limit_bytes: number,
+  follow: boolean,
+): Promise<Buffer | null> {
   let handle: FileHandle;
   try {
     // Without O_NONBLOCK a fifo would hang the agent.
-    handle = await open(real, O_RDONLY | O_NONBLOCK);
+    handle = await open(real, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
   } catch (error) {
     if (isMissing(error)) return null;
+    if (!follow && codeOf(error) === "ELOOP")
+      throw new FleetError("FAILED", `${path} is a link, and no file is read through one`, { cause: error });
     throw error;
   }
   try {

@@ -118,7 +118,7 @@ async function readText(path: string, files: Files): Promise<string | null> {
   const facts = await files.facts(path);
   if (facts === null || facts.type === "directory" || facts.type === "other") return null;
   if (facts.size_bytes > CONFIG_BYTES) return null;
-  return (await files.read(path, INCLUDED_BYTES))?.toString("utf8") ?? null;
+  return (await files.read(path, INCLUDED_BYTES, "follow"))?.toString("utf8") ?? null;
 }
 
 const absolute = (path: string) => (path.startsWith("/") ? path : `${BIRD_DIRECTORY}/${path}`);

@@ -80,7 +80,7 @@ export const file: ResourceKind<"file", ObservedFile> = {
     if (observed.facts === null) return { steps: [] };
     if (!made) return { left: `${resource.name} was there before Muster wrote it` };
     if (observed.facts.type !== "file") return { left: `${resource.name} is now a ${observed.facts.type}` };
-    const diff = contentChange(observed, "", observed.facts.mode, resource.name).diff;
+    const diff = contentChange(observed, "", attributesOf(resource.spec).mode, resource.name).diff;
     const step: Step = {
       ref: `file/${resource.name}`,
       action: "remove",
@@ -147,7 +147,7 @@ function reactionsOf(resource: Declared<"file">): Reaction[] {
   return [{ verb, service: target.slice("service/".length), because: `file/${resource.name}` }];
 }
 
-/** What only its owner may read before or after is not shown. */
+/** What not everybody may read, before or after, is not shown: plans and events are read by many. */
 function contentChange(
   observed: ObservedFile,
   content: string,
@@ -155,9 +155,9 @@ function contentChange(
   name: string,
 ): { why: string; diff: string } {
   const short = name.slice(name.lastIndexOf("/") + 1);
-  const closed = (bits: string) => (Number.parseInt(bits, 8) & 0o077) === 0;
+  const closed = (bits: string) => (Number.parseInt(bits, 8) & 0o004) === 0;
   if (closed(mode) || (observed.facts !== null && closed(observed.facts.mode)))
-    return { why: `${short} differs (not shown: only its owner may read it)`, diff: "" };
+    return { why: `${short} differs (not shown: not everybody may read it)`, diff: "" };
   if (observed.facts !== null && observed.content === null)
     return {
       why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`,

@@ -166,4 +166,13 @@ suite("files port", (test) => {
     assert.ok((await after(() => rmSync(at("srv/watched"), { recursive: true }))).length > 0);
     assert.equal(failed, []);
   });
+
+  test("reads through a link only when asked", async () => {
+    writeFileSync(at("srv/behind"), "s");
+    symlinkSync("behind", at("srv/to-behind"));
+    const { code, message } = await refusal(files.read("/srv/to-behind", 100));
+    assert.is(code, "FAILED");
+    assert.match(message, /\/srv\/to-behind is a link/);
+    assert.is((await files.read("/srv/to-behind", 100, "follow"))?.toString(), "s");
+  });
 });
