@@ -5,6 +5,7 @@
  */
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
+import { birdOn } from "./bird.ts";
 import { type Fleet, measured, openFleet, SESSIONS_MS } from "./kit.ts";
 
 const TOLD_MS = 5_000;
@@ -20,7 +21,7 @@ suite(
     test.after(async () => {
       await fleet.on("upstream").sh("systemctl start bird");
       await fleet.on("ixp1").sh("systemctl start bird");
-      await fleet.converged();
+      await fleet.reset();
     });
 
     test("BIRD of a host stops: an event and a red line within 5 s; green when it is back", async () => {
@@ -92,7 +93,7 @@ suite(
         value,
         /^bird {3}\w+, (Received: Administrative shutdown|Socket: Connection refused|BGP Error: .*)$/m,
       );
-      assert.match(value, /^path .*neighbour answers in [\d.]+ ms, port 179 refused/m);
+      assert.match(value, /^path .*neighbour answers in (less than )?[\d.]+ ms, port 179 refused/m);
       const told = await fleet.event(
         (event) => event.host === "ixp1" && event.session === "upstream" && event.severity === "error",
         since_ms,
@@ -111,6 +112,51 @@ suite(
 
       await fleet.on("upstream").sh("systemctl start bird");
       await fleet.converged();
+    });
+
+    test("what the folder expects of a session: too few routes and a day that is over are red, without a change of BIRD", async () => {
+      const EXPECT = "resources/ixp1.yml";
+      const ixp1 = birdOn(fleet, "ixp1");
+      const before = await ixp1.seen();
+      const apply = async () => {
+        const planned = (await fleet.ctl(["plan", "ixp1", "--json"])).json();
+        assert.is(planned.plans[0].plan.guard, null, "no BIRD is configured: nothing to guard");
+        const applied = await fleet.ctl(["apply", "ixp1", "-y"], { expect: 0 });
+        assert.ok(applied.ms < 5_000, `no window is waited for: ${applied.ms} ms`);
+      };
+      const red = async (session: string, status: RegExp) => {
+        const { ms } = await fleet.until(
+          `${session} is red`,
+          async () => {
+            const answer = await fleet.ctl(["status"]);
+            return answer.code === 1 && status.test(answer.stdout);
+          },
+          TOLD_MS,
+        );
+        measured(`${session} against another expectation, applied to red`, `${ms.toFixed(0)} ms`);
+        const down = await fleet.ctl(["bgp", "--down", "--json"], { expect: 1 });
+        const names = down
+          .json()
+          .sessions.map((row: { host: string; name: string }) => `${row.host} ${row.name}`);
+        assert.equal(names, [`ixp1 ${session}`]);
+      };
+      const green = () =>
+        fleet.until("green again", async () => (await fleet.ctl(["status"])).code === 0, TOLD_MS);
+
+      fleet.edit(EXPECT, (text) => text.replace("import_min: 3", "import_min: 11"));
+      await apply();
+      await red("upstream", /^ixp1 {2}upstream TOO FEW ROUTES.*imported 10, at least 11 expected/m);
+      fleet.edit(EXPECT, (text) => text.replace("import_min: 11", "import_min: 3"));
+      await apply();
+      await green();
+
+      fleet.edit(EXPECT, (text) => text.replace("2036-12-31", "2020-01-31"));
+      await apply();
+      await red("locix_rs1", /^ixp1 {2}locix_rs1 OVERDUE.*should have been up by 2020-01-31/m);
+      fleet.edit(EXPECT, (text) => text.replace("2020-01-31", "2036-12-31"));
+      await apply();
+      await green();
+      assert.equal(await ixp1.seen(), before);
     });
   },
   { limit_ms: 150_000 },
