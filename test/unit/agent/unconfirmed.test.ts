@@ -1,5 +1,6 @@
 /** Records of unconfirmed changes: one of many claims them, and a crash at any point leaves something that can be ended. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Records, type UndoRecord } from "@muster/agent/unconfirmed";
 import { randomId } from "@muster/ports/dispatch";
@@ -70,12 +71,12 @@ suite("unconfirmed", (test) => {
       const id = randomId();
       await records.begin(id);
       await records.put(recordOf(id));
-      const [claimed, ...seen] = await Promise.all([
-        records.claim(id, "undoing"),
-        ...Array.from({ length: 8 }, () => records.phase(id)),
-        records.list().then((list) => list[0]?.phase ?? null),
-      ]);
-      assert.ok(claimed);
+      const looks = Array.from({ length: 8 }, () => records.phase(id));
+      const listed = records.list();
+      // The claim comes at another point of the others' looks each time.
+      for (let later = 0; later < round % 6; later++) await stat(place.path);
+      assert.ok(await records.claim(id, "undoing"));
+      const seen = [...(await Promise.all(looks)), (await listed)[0]?.phase ?? null];
       assert.not(seen.includes(null), `round ${round}: ${seen.join()}`);
       assert.is(await records.phase(id), "undoing");
       await records.remove(id);
