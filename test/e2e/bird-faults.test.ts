@@ -109,6 +109,53 @@ suite(
     );
 
     test(
+      "the host's line to the broker is cut, and a person there takes it back: done at once, told once the line is whole",
+      async () => {
+        const since_ms = Date.now();
+        const core1 = birdOn(fleet, "core1");
+        const before = await core1.seen();
+        remark("somebody will take this back");
+        const applying = apply("core1", 60);
+        await unconfirmed("core1");
+        const hub = await fleet.on("hub").facts();
+        await fleet.on("core1").cut({ from: [hub.ipv6, ...(hub.ipv4 === undefined ? [] : [hub.ipv4])] });
+        try {
+          const begun_ms = performance.now();
+          assert.match(
+            await fleet.on("core1").sh("muster-agent undo"),
+            /^bird\/main: taken back, it is as before$/m,
+          );
+          measured("muster-agent undo without a line", `${Math.round(performance.now() - begun_ms)} ms`);
+          assert.is(await core1.timer(), null);
+          await fleet.until(
+            "nothing is left of it",
+            async () => (await core1.seen()).leftovers === "",
+            10_000,
+          );
+          assert.equal(await core1.seen(), before);
+          // The agent, still without a line, does not try it again.
+          await sleep(5_000);
+          assert.equal(await core1.seen(), before);
+        } finally {
+          await fleet.on("core1").mend();
+        }
+        await guarded(
+          "core1",
+          /was undone.*taken back on the host by root.*bird\.conf is as before/,
+          since_ms,
+        );
+        const applied = await applying;
+        assert.is.not(applied.code, 0, applied.stdout);
+        assert.match(
+          (await fleet.ctl(["status"], { expect: 1 })).stdout,
+          /^core1 {2}bird\/main UNDONE .*taken back on the host by root/m,
+        );
+        assert.equal(await core1.seen(), before);
+      },
+      { limit_ms: 120_000 },
+    );
+
+    test(
       "the server reboots over it: undone before BIRD starts, and told; a session that flapped is not held against the change",
       async () => {
         const since_ms = Date.now();
