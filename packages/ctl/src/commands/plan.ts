@@ -41,9 +41,9 @@ ctl plan ixp --only bird/main  one resource on a group`,
     ).finally(() => progress.done());
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
     const exit = planExit(planned, scope, wanted.named);
-    const agree =
-      exit === 0 && !planned.some(isEdited) && scope.targets.length > 0 && scope.pending.length === 0;
-    if (agree) output.line("folder and servers agree");
+    const held = planned.some(({ target }) => target.desired.held_back.length > 0);
+    const same = exit === 0 && scope.targets.length > 0 && scope.pending.length === 0;
+    if (same && !held && !planned.some(isEdited)) output.line("folder and servers agree");
     output.json(plansJson(planned, scope));
     return exit;
   },
