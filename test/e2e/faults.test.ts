@@ -1,4 +1,4 @@
-// limit: 300 s
+// limit: 360 s
 /**
  * What breaks in the night: an agent killed in the middle of its work, a controller killed in the middle of a rollout or gone, a broker that is down,
  * hosts that lose power, the hub rebooted. Everything comes back by itself, nothing happens twice or half, and `ctl status` tells the truth in every
@@ -20,7 +20,7 @@ import {
 const MANY = 200;
 const FILE_BYTES = 2_000;
 const MARK = "/etc/netinfo/mark";
-const BROKER_DOWN_MS = 30_000;
+const BROKER_DOWN_MS = 60_000;
 const CONTROLLER_DOWN_MS = 28_000;
 
 type Row = { host: string; state: string; colour: string; generation: number | null };
@@ -263,7 +263,7 @@ suite(
     );
 
     test(
-      "the broker is down: ctl says so (5), hosts keep their state, late events arrive, all returns",
+      "the broker is down for a minute: ctl says so (5), hosts keep their state, late events arrive, all returns",
       async () => {
         await fleet.on("hub").sh("systemctl stop nats-server");
         const down_ms = Date.now();
