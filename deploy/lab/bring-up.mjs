@@ -147,7 +147,7 @@ async function firstApply({ operator, progress }) {
   const { hosts } = await ctlJson(operator, ["status"], { good: [0, 1, 3, 4] });
   const watched = hosts.filter((/** @type {{ state: string }} */ host) => host.state === "watched");
   if (watched.length === 0) return false;
-  await progress.step("first apply", { usually_s: 10 }, () =>
+  await progress.step("first apply", { usually_s: 33 }, () =>
     mustCtl(operator, ["apply", "-y", "-m", "first light"]),
   );
   return true;
