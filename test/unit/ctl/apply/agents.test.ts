@@ -52,6 +52,8 @@ suite(
             (row: { record: unknown }) => row.record !== null,
           ),
         );
+        // A record stands there before its agent listens.
+        await until("an answer of each", async () => (await ground.run("rpc ping")).code === 0);
       },
       { limit_ms: 40_000 },
     );

@@ -41,7 +41,7 @@ suite("render and explain", (test) => {
     assert.is(ran.code, 0, ran.err);
     assert.match(
       ran.out,
-      /mode +"0640" +resources\/core\.yml:\d+:\d+\n +"0644" +resources\/routers\.yml:\d+:\d+ {2}replaced/,
+      /mode +"0444" +resources\/core\.yml:\d+:\d+\n +"0644" +resources\/routers\.yml:\d+:\d+ {2}replaced/,
     );
     assert.match(ran.out, /after {2}directory\/\/etc\/netinfo/);
     const wrong = await run("explain core1 file//etc/mot");
