@@ -2,7 +2,7 @@
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { type Log, openLog } from "@muster/ports/log";
-import { Bird, COMMAND_WINDOW_MS, RPC, subjects } from "@muster/protocol";
+import { Bird, RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { holdAlone } from "./alone.ts";
 import { type Armer, createArmer } from "./arm.ts";
@@ -244,8 +244,6 @@ export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
           agent_version: AGENT_VERSION,
           os,
         }),
-        // A signer's clock may be a minute ahead: what was carried out before a restart must not be taken again after it.
-        signed_from_ms: ports.now() + COMMAND_WINDOW_MS,
         routes: [
           { pattern: `rpc.${identity.id}.*`, logical: (method) => subjects.rpc(identity.id, method) },
           { pattern: "rpc.all.*", logical: (method) => subjects.rpcAll(method) },
