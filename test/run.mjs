@@ -112,7 +112,10 @@ async function prepareMachine(stage) {
   try {
     const progress = (await import(lab("progress.mjs"))).createProgress({ stream: stdout });
     if (stage === "e2e") await (await import(lab("fleet.mjs"))).prepare(progress);
-    else await (await import(lab("tools.mjs"))).ensureTools(progress);
+    else {
+      await (await import(lab("programs.mjs"))).ensurePrograms(progress);
+      await (await import(lab("tools.mjs"))).ensureTools(progress);
+    }
   } catch (error) {
     fail(`the servers of the ${stage} tests: ${error.message}`);
   }

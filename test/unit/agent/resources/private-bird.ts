@@ -1,6 +1,6 @@
 /**
  * Real BIRDs of a test: the managed one below a file-system prefix, and neighbours that announce routes to it over loopback addresses.
- * Needs `bird` on PATH (package bird2); no root.
+ * `bird` is put in place by deploy/lab/programs.mjs; no root.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";

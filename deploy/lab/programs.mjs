@@ -1,0 +1,27 @@
+/**
+ * What the unit tests run on this machine itself, beside the lab's own tools: a real BIRD, ssh-keygen, openssl. What is missing is installed in
+ * one go. A BIRD that came with it is stopped at once: this machine did not ask for a routing daemon.
+ */
+import { existsSync } from "node:fs";
+import { must, which } from "./command.mjs";
+import { installPackages } from "./packages.mjs";
+
+const SYSTEM = ["/usr/sbin", "/usr/local/sbin"];
+/** Program → Debian package. */
+const PACKAGES = { bird: "bird2", "ssh-keygen": "openssh-client", openssl: "openssl" };
+
+/**
+ * Makes sure that they are there. Errors: SetupError that names what to install.
+ * @param {import("./progress.mjs").Progress} progress
+ */
+export async function ensurePrograms(progress) {
+  const missing = Object.entries(PACKAGES).filter(([program]) => which(program, SYSTEM) === undefined);
+  if (missing.length === 0) return;
+  await installPackages(
+    missing.map(([, name]) => name),
+    "real programs that the unit tests run",
+    progress,
+  );
+  if (missing.some(([program]) => program === "bird") && existsSync("/run/systemd/system"))
+    await must("systemctl", ["disable", "--now", "bird.service"]);
+}
