@@ -1,7 +1,8 @@
 /**
  * Runs rollouts while this controller leads: wakes `advance` at every word of a host, publishes what it orders, keeps the state in bucket
  * `rollouts`. The revision is the lock: who loses a compare-and-set has lost the rollout. A manifest goes out exactly as its operator
- * signed it, after its signature was checked once more; publishing it twice is harmless, so the state is stored after.
+ * signed it, after its signature was checked once more, and only once the state that says so is stored: who lost the rollout publishes nothing
+ * of it any more, and what a controller stored and did not publish before it died goes out from the next one, since twice is harmless.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
@@ -33,6 +34,8 @@ type Running = {
   readonly life: AbortController;
   readonly unpublishable: Map<string, string>;
   state: RolloutState;
+  /** Hosts whose manifests go out once the state is stored. */
+  due: string[];
   notes: Advance["notes"][number][];
   revision: number;
   dirty: boolean;
@@ -111,6 +114,7 @@ export class RolloutEngine {
       state,
       life: new AbortController(),
       unpublishable: new Map(),
+      due: [],
       notes: [],
       revision: entry.revision,
       dirty: false,
@@ -145,7 +149,7 @@ export class RolloutEngine {
     const next = advance(rollout.state, rollout.release, fact, this.#ports.now());
     const changed = next.state !== rollout.state;
     rollout.state = next.state;
-    for (const host of next.publish) void this.#publish(rollout, host);
+    rollout.due.push(...next.publish);
     rollout.notes.push(...next.notes);
     clearTimeout(rollout.timer);
     if (next.wake_at !== null) {
@@ -200,9 +204,11 @@ export class RolloutEngine {
       rollout.dirty = false;
       const bytes = Buffer.from(JSON.stringify(rollout.state));
       try {
-        const notes = [...rollout.notes];
+        const [due, notes] = [[...rollout.due], [...rollout.notes]];
         rollout.revision = await this.#ports.bus.kv("rollouts").update(id, bytes, rollout.revision);
+        rollout.due.splice(0, due.length);
         rollout.notes.splice(0, notes.length);
+        for (const host of due) void this.#publish(rollout, host);
         // Told when it is stored: who then asks is told the same.
         for (const note of notes)
           this.#ports.emit({ host: "_", kind: "rollout", by: rollout.state.by, rollout: id, ...note });
