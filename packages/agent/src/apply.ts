@@ -71,7 +71,14 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
     try {
       if (watch !== undefined && guard !== undefined && resource !== null) {
         const outcome = await applyGuarded(
-          { ref, resource, declared, steps: group.steps, generation: options.generation },
+          {
+            ref,
+            resource,
+            declared,
+            steps: group.steps,
+            generation: options.generation,
+            watches: watch.watches,
+          },
           options.within_ms ?? watch.window_ms,
           options.guarded,
           ports,

@@ -19,6 +19,8 @@ import { pause } from "./wait.ts";
 /** The timer's margin over our own window: it is the net below us, not a second judge. */
 const TIMER_MARGIN_MS = 5_000;
 const CHECK_PERIOD_MS = 1_000;
+/** Where nothing but the probes is watched, as before the first session: they show at once what a change cuts. */
+const UNWATCHED_SETTLE_MS = 2_000;
 /** How long after an undo we look whether all works again, so that the person hears it in the same breath. */
 const BACK_LIMIT_MS = 15_000;
 const BACK_PERIOD_MS = 250;
@@ -43,6 +45,8 @@ export type GuardedChange = {
   readonly declared: boolean;
   readonly steps: readonly Step[];
   readonly generation: number;
+  /** What the guard watches beside the probes. */
+  readonly watches: readonly string[];
 };
 
 export type GuardedOutcome =
@@ -124,8 +128,9 @@ export async function applyGuarded(
     return outcome;
   }
   door.unconfirmed(ref, undo_at, []);
+  const unwatched_ms = change.watches.length === 0 ? UNWATCHED_SETTLE_MS : window_ms;
   // In the shortest window it must be good from the second look on.
-  const settle_ms = Math.min(door.settle_ms, window_ms - CHECK_PERIOD_MS);
+  const settle_ms = Math.min(door.settle_ms, unwatched_ms, window_ms - CHECK_PERIOD_MS);
   let good_since: number | null = null;
   let failures: readonly string[] = ["it was never seen good"];
   let last_bad: readonly string[] = [];
