@@ -1,13 +1,25 @@
 /** The table of resource kinds: one that the protocol has and this lacks is a compile error. */
 import type { Kind } from "@muster/protocol";
 import { bird } from "./bird.ts";
+import { container } from "./container.ts";
 import { directory } from "./directory.ts";
 import { file } from "./file.ts";
 import type { ResourceKind } from "./kind.ts";
+import { network } from "./network.ts";
 import { service } from "./service.ts";
 import { sysctl } from "./sysctl.ts";
+import { volume } from "./volume.ts";
 
-export const RESOURCE_KINDS = { directory, file, service, sysctl, bird } satisfies {
+export const RESOURCE_KINDS = {
+  directory,
+  file,
+  service,
+  sysctl,
+  network,
+  volume,
+  container,
+  bird,
+} satisfies {
   [K in Kind]: ResourceKind<K, unknown>;
 };
 

@@ -119,8 +119,26 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
  * steps then run with services before the files that they run from. Within a kind it is the manifest's order backwards.
  */
 function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
-  const judged = { bird: 0, file: 1, sysctl: 1, service: 2, directory: 3 } as const;
-  const done = { bird: 0, service: 1, file: 2, sysctl: 2, directory: 3 } as const;
+  const judged = {
+    bird: 0,
+    container: 0,
+    network: 1,
+    volume: 1,
+    file: 1,
+    sysctl: 1,
+    service: 2,
+    directory: 3,
+  } as const;
+  const done = {
+    bird: 0,
+    container: 0,
+    network: 1,
+    volume: 1,
+    service: 1,
+    file: 2,
+    sysctl: 2,
+    directory: 3,
+  } as const;
   const depth = ({ resource }: PlanEntry) =>
     resource.kind === "directory" ? resource.name.split("/").length : 0;
   return [...removed]

@@ -1,6 +1,7 @@
 /**
  * The order of a host's resources: what one needs comes before it. Needs are those written down, and those that follow from use: a
- * parent directory before what is in it, a file before the service that it reloads, the service `bird` before `bird/main`.
+ * parent directory before what is in it, a file before the service that it reloads, the service `bird` before `bird/main`, networks and volumes
+ * before the containers on them.
  */
 import type { Resource } from "@muster/protocol/resources/index";
 import { type Place, suggest } from "./problem.ts";
@@ -77,10 +78,24 @@ function implied(resource: Resource, known: ReadonlyMap<string, unknown>): strin
       if (known.has(parent)) needs.push(parent);
     }
   }
+  if (resource.kind === "container") {
+    const used = [
+      "service/docker",
+      ...Object.keys(resource.spec.networks).map((name) => `network/${name}`),
+      ...resource.spec.volumes.map((mount) => mount.split(":")[0] ?? "").flatMap(mountNeeds),
+    ];
+    needs.push(...used.filter((ref) => known.has(ref)));
+  }
+  if ((resource.kind === "network" || resource.kind === "volume") && known.has("service/docker"))
+    needs.push("service/docker");
   // BIRD checks its configuration over the daemon's own socket.
   if (resource.kind === "bird" && known.has("service/bird")) needs.push("service/bird");
   return needs;
 }
+
+/** What a mount's source may stand for: a volume by its name, a path of the host otherwise. */
+const mountNeeds = (source: string) =>
+  source.startsWith("/") ? [`directory/${source}`, `file/${source}`] : [`volume/${source}`];
 
 function reaches(edges: ReadonlyMap<string, ReadonlySet<string>>, from: string, to: string): boolean {
   const seen = new Set<string>();

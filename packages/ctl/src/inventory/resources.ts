@@ -36,10 +36,7 @@ export type ResourceFiles = ReadonlyMap<
 const LATER = [
   "package",
   "wireguard",
-  "network",
-  "volume",
   "certificate",
-  "container",
   "timer",
   "user",
   "firewall",

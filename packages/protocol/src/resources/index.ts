@@ -5,11 +5,14 @@ import { z } from "zod";
 import { FleetError, parse } from "../errors.ts";
 import { ResourceRef } from "../names.ts";
 import { Bird } from "./bird.ts";
+import { Container } from "./container.ts";
 import { Directory } from "./directory.ts";
 import { File } from "./file.ts";
+import { Network } from "./network.ts";
 import { AbsolutePath } from "./path.ts";
 import { Service } from "./service.ts";
 import { Sysctl } from "./sysctl.ts";
+import { Volume } from "./volume.ts";
 
 /** What the kind does with a hand edit when the resource does not say: put it back, or show it and leave it (`ux` §4). */
 export type OnDrift = "correct" | "report" | "ask";
@@ -43,6 +46,12 @@ const SysctlKey = z
   .string()
   .max(200)
   .regex(/^[a-z0-9_-]+(\.[A-Za-z0-9_/@-]+)+$/, "must be a key such as net.ipv6.conf.all.forwarding");
+const DockerName = z
+  .string()
+  .regex(
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/,
+    "must be 1 to 63 of letters, digits, _ . - and begin with a letter or digit",
+  );
 const Main = z.literal("main", "must be main: a host has one BIRD");
 
 export const KINDS = {
@@ -50,6 +59,9 @@ export const KINDS = {
   file: kind(File, AbsolutePath, "correct", false),
   service: kind(Service, UnitName, "correct", false),
   sysctl: kind(Sysctl, SysctlKey, "correct", false),
+  network: kind(Network, DockerName, "correct", false),
+  volume: kind(Volume, DockerName, "report", false),
+  container: kind(Container, DockerName, "correct", false),
   bird: kind(Bird, Main, "report", true),
 } as const;
 
@@ -109,4 +121,4 @@ export function splitRef(ref: ResourceRef): { kind: Kind; name: string } {
   return { kind: found, name: ref.slice(slash + 1) };
 }
 
-export { Bird, Directory, File, Service, Sysctl };
+export { Bird, Container, Directory, File, Network, Service, Sysctl, Volume };

@@ -21,6 +21,7 @@ import { type FakeSystemctl, fakeSystemctl } from "../ports/fake-systemctl.ts";
 import { config, hostPrefix, type Prefix, portsBelow, startBird, until } from "./private-bird.ts";
 
 const FRESH: PlanContext = { applied: null, made: false, coming: new Set(), going: new Set() };
+const DOCKER_KINDS: readonly Kind[] = ["network", "volume", "container"];
 const resource = (kind: Kind, name: string, spec: object): Resource =>
   ResourceSchema.parse({ kind, name, spec, needs: [] });
 
@@ -43,6 +44,12 @@ suite(
       }),
       service: resource("service", "caddy", {}),
       sysctl: resource("sysctl", "net.ipv6.conf.all.forwarding", { value: "1" }),
+      network: resource("network", "made", { subnets: ["10.77.1.0/24"] }),
+      volume: resource("volume", "made", {}),
+      container: resource("container", "made", {
+        image: "lab/busybox:1",
+        pin: { id: `sha256:${"0".repeat(64)}` },
+      }),
       bird: resource("bird", "main", { config: "" }),
     };
 
@@ -103,7 +110,13 @@ suite(
       assert.equal(Object.keys(samples).sort(), Object.keys(RESOURCE_KINDS).sort());
     });
 
-    for (const name of Object.keys(RESOURCE_KINDS) as Kind[]) {
+    test("without Docker its kinds wait, and say so", async () => {
+      for (const name of DOCKER_KINDS)
+        assert.match((await planFor(samples[name])).unsupported ?? "", /Docker/);
+    });
+
+    const kinds = Object.keys(RESOURCE_KINDS) as Kind[];
+    for (const name of kinds.filter((each) => !DOCKER_KINDS.includes(each))) {
       test(`${name}: observe changes nothing, plan is pure and its steps are of the protocol`, async () => {
         const sample = samples[name];
         const kind = kindOf(sample);
