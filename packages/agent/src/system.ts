@@ -2,7 +2,7 @@
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { type Log, openLog } from "@muster/ports/log";
-import { Bird, RPC, subjects } from "@muster/protocol";
+import { RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { holdAlone } from "./alone.ts";
 import { type Armer, createArmer } from "./arm.ts";
@@ -73,8 +73,12 @@ export function buildBase(config: AgentConfig, config_file: string, signal: Abor
   };
 }
 
-/** Runs the agent until the signal aborts. Errors: FAILED, INVALID when its own keys cannot be read; a mistake in the program. */
-export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
+/**
+ * Runs the agent until the signal aborts. `firstEnrolled` is told when a host that nothing was ever applied to has got its credentials, and may
+ * abort the signal to begin anew.
+ * Errors: FAILED, INVALID when its own keys cannot be read; a mistake in the program.
+ */
+export async function runAgent(base: Base, firstEnrolled: () => void, signal: AbortSignal): Promise<void> {
   const { config, places, ports, records, armer, log } = base;
   await holdAlone(places.alone, signal);
   const standing = new Standing(AGENT_VERSION, ports.now);
@@ -169,9 +173,8 @@ export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
 
   const health = createHealth(ports);
   const bgp = createBgp(ports, () => {
-    const entry = ledger.state.resources["bird/main"];
-    const spec = Bird.safeParse(entry?.resource.kind === "bird" ? entry.resource.spec : null);
-    return spec.success ? spec.data : null;
+    const resource = ledger.state.resources["bird/main"]?.resource;
+    return resource?.kind === "bird" ? resource.spec : null;
   });
   const reenrol = new Bell();
   const enrolment = {
@@ -213,6 +216,8 @@ export async function runAgent(base: Base, signal: AbortSignal): Promise<void> {
         severity: "info",
         what: `enrolled as ${credentials.kept?.host ?? "?"}`,
       });
+      if (ledger.state.accepted === null) firstEnrolled();
+      if (signal.aborted) return;
     }
     const host = credentials.kept?.host ?? "";
     standing.set({ enrolment: null, host });

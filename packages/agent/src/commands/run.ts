@@ -1,5 +1,6 @@
 /** `muster-agent run`: the daemon, until SIGTERM or SIGINT. */
 import { setMaxListeners } from "node:events";
+import { beginAnew, canBeginAnew } from "../anew.ts";
 import { readConfig } from "../config.ts";
 import { buildBase, runAgent } from "../system.ts";
 import type { Given } from "./arguments.ts";
@@ -9,10 +10,21 @@ export async function run(given: Given): Promise<number> {
   const life = new AbortController();
   // Every loop and port hangs on this one signal.
   setMaxListeners(0, life.signal);
-  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => life.abort());
+  let stopped = false;
+  for (const name of ["SIGTERM", "SIGINT"] as const)
+    process.once(name, () => {
+      stopped = true;
+      life.abort();
+    });
+  let enrolled = false;
   const base = buildBase(config, given.config_file, life.signal);
   base.log.info({ config: given.config_file }, "muster-agent starts");
-  await runAgent(base, life.signal);
+  const firstEnrolled = () => {
+    enrolled = canBeginAnew();
+    if (enrolled) life.abort();
+  };
+  await runAgent(base, firstEnrolled, life.signal);
+  if (enrolled && !stopped) beginAnew();
   base.log.info({}, "muster-agent has ended");
   return 0;
 }
