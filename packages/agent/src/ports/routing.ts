@@ -49,6 +49,11 @@ export type Routing = {
   undo(signal: AbortSignal): Promise<void>;
   /** Every session as BIRD tells it now, with its flaps, not yet judged (verdict `unknown`, nothing expected). Errors: BIRD_UNREACHABLE. */
   sessions(signal: AbortSignal): Promise<BgpSample>;
+  /**
+   * BIRD's short table, a line a protocol with state and since: a session that goes, comes or is another one changes it, counters do not.
+   * Errors: BIRD_UNREACHABLE.
+   */
+  table(signal: AbortSignal): Promise<string>;
   /** Of each prefix whether it is exported to the session; null = BIRD could not tell. */
   exported(
     session: string,
@@ -219,6 +224,10 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
         daemon,
         sessions: seen.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
       };
+    },
+    async table(caller) {
+      const { lines } = requireAccepted(await ask("show protocols", caller), "show protocols");
+      return lines.map(({ text }) => text).join("\n");
     },
     async exported(session, prefixes, caller) {
       const found: Record<string, boolean | null> = {};
