@@ -1,13 +1,12 @@
 /**
- * Bundles the programs into dist/: the agent and the controller as one CommonJS file each, ctl as ES modules split at
- * its dynamic imports. Plain JavaScript, so that it runs with nothing but esbuild installed.
- *
- * Why ctl is split: measured on Node 20 with commander, yaml, zod, nats and x509 in the graph, a light command starts
- * 13 ms above an empty Node when split and 40 ms above it as one file, and a heavy command takes the same either way.
+ * Bundles the programs into dist/, each as one CommonJS file: only such a file can be run from V8's compiled form, which is what makes ctl start
+ * fast (`packages/ctl/src/program/compiled.ts`). Modules behind a dynamic import still run when they are first asked for. Plain JavaScript, so that it runs with
+ * nothing but esbuild installed.
  *
  *   node scripts/build.mjs [agent|controller|ctl …]     default: all whose entry file exists
  */
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -42,13 +41,8 @@ const shared = {
   sourcemap: "external",
   define: { __VERSION__: JSON.stringify(version) },
   logLevel: "warning",
-  metafile: true,
   plugins: [one_language],
 };
-
-/** Libraries in CommonJS call `require` for Node's own modules; an ES module has none unless it makes one. */
-const require_banner =
-  "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);";
 
 const programs = {
   agent: { entry: "packages/agent/src/main.ts", out: { format: "cjs", outfile: "dist/agent.cjs" } },
@@ -59,34 +53,38 @@ const programs = {
   ctl: {
     entry: "packages/ctl/src/main.ts",
     out: {
-      format: "esm",
-      splitting: true,
-      // A CommonJS library behind a dynamic import would be a chunk with a default export and no names (@peculiar/x509).
+      format: "cjs",
+      outfile: "dist/ctl/main.cjs",
       mainFields: ["module", "main"],
-      outdir: "dist/ctl",
-      outExtension: { ".js": ".mjs" },
-      banner: { js: require_banner },
+      // Left as it is, it would need a loader that a compiled script has not got.
+      supported: { "dynamic-import": false },
     },
+    launcher: { entry: "packages/ctl/src/launch.ts", outfile: "dist/ctl/ctl.cjs" },
   },
 };
 
-/** Split chunks carry a hash in their name: those of earlier builds would pile up. */
-function removeStale(outdir, outputs) {
-  for (const file of readdirSync(join(root, outdir))) {
-    if (!(`${outdir}/${file}` in outputs)) rmSync(join(root, outdir, file));
-  }
+/** What starts a program that lies beside it knows it by its content. */
+function launcherOptions({ entry, outfile }, program) {
+  const name = createHash("sha256")
+    .update(readFileSync(join(root, program)))
+    .digest("hex")
+    .slice(0, 16);
+  return {
+    ...shared,
+    format: "cjs",
+    outfile,
+    entryPoints: [entry],
+    define: { ...shared.define, __PROGRAM__: JSON.stringify(name) },
+  };
 }
 
 /** Builds one program; gives a line to print, or undefined when its entry file does not exist. */
 async function bundle(name) {
-  const { entry, out } = programs[name];
+  const { entry, out, launcher } = programs[name];
   if (!existsSync(join(root, entry))) return undefined;
-  const { metafile } = await build({ ...shared, ...out, entryPoints: [entry] });
-  if (out.outdir) removeStale(out.outdir, metafile.outputs);
-  const files = Object.keys(metafile.outputs).filter((file) => !file.endsWith(".map"));
-  const size_bytes = files.reduce((sum, file) => sum + statSync(join(root, file)).size, 0);
-  const where = out.outfile ?? `${out.outdir}/ (${files.length} files)`;
-  return `${where}  ${Math.ceil(size_bytes / 1024)} KiB`;
+  await build({ ...shared, ...out, entryPoints: [entry] });
+  if (launcher) await build(launcherOptions(launcher, out.outfile));
+  return `${out.outfile}  ${Math.ceil(statSync(join(root, out.outfile)).size / 1024)} KiB`;
 }
 
 async function main(names) {

@@ -24,7 +24,7 @@ const LIMIT_MS = 180_000;
  * @param {{ input?: string, timeout_ms?: number, env?: NodeJS.ProcessEnv, signal?: AbortSignal }} [options]
  */
 export function ctl({ root, folder, home }, args, { timeout_ms = LIMIT_MS, env = {}, ...options } = {}) {
-  return run(process.execPath, [join(root, "dist", "ctl", "main.mjs"), ...args], {
+  return run(process.execPath, [join(root, "dist", "ctl", "ctl.cjs"), ...args], {
     ...options,
     timeout_ms,
     cwd: folder,

@@ -46,7 +46,7 @@ async function up(progress) {
       ? `\nThe demo fleet is up (${took}): a hub with nats-server, Vault and a controller, three servers, one upstream.\n\n`
       : `\nThe demo fleet is up already; nothing was changed (${took}).\n\n`,
   );
-  const status = spawnSync(process.execPath, [join(root, "dist", "ctl", "main.mjs"), "status"], {
+  const status = spawnSync(process.execPath, [join(root, "dist", "ctl", "ctl.cjs"), "status"], {
     cwd: operator.folder,
     stdio: "inherit",
   });

@@ -23,7 +23,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-process.exitCode = await run(
+run(
   {
     argv: process.argv.slice(2),
     env: process.env,
@@ -32,4 +32,13 @@ process.exitCode = await run(
     terminal: { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr },
   },
   stop.signal,
+).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    // A mistake in the program: loud.
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(70);
+  },
 );
