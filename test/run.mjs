@@ -20,10 +20,13 @@ const usage = `usage: npm test -- [unit] [e2e] [part of a path …] [--verbose]
   --verbose                      shows the output of every file, not only of failed ones
 `;
 
-/** `limit_ms` holds for a file, `stage_limit_ms` for all of them together. */
+/**
+ * `limit_ms` holds for a file, `stage_limit_ms` for all of them together. A lane of stories has servers of its own: stories mostly wait, so two of
+ * them side by side take little more than half the time.
+ */
 const stages = [
-  { name: "unit", processes: 2, limit_ms: 60_000, stage_limit_ms: 900_000 },
-  { name: "e2e", processes: 1, limit_ms: 300_000, stage_limit_ms: 3_600_000 },
+  { name: "unit", lanes: 2, limit_ms: 60_000, stage_limit_ms: 900_000 },
+  { name: "e2e", lanes: 2, limit_ms: 300_000, stage_limit_ms: 3_600_000 },
 ];
 const BUILD_LIMIT_MS = 60_000;
 const LAB_UP_LIMIT_MS = 300_000;
@@ -31,8 +34,8 @@ const LAB_DOWN_LIMIT_MS = 60_000;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const total = { passed: 0, failed: 0, skips: [] };
-/** Set while the servers of the stories run: what takes them down. */
-let labDown;
+/** While the servers of a lane of stories run: what takes them down. */
+const labs = new Map();
 
 function say(text) {
   stdout.write(`${text}\n`);
@@ -67,11 +70,15 @@ async function within(limit_ms, what, promise) {
   }
 }
 
-/** Runs the files of one stage, `stage.processes` at a time, and adds to the total as they end. */
+const lanesOf = (stage, files) =>
+  Array.from({ length: Math.min(stage.lanes, files.length) }, (_, at) => String(at + 1));
+
+/** Runs the files of one stage, one in each lane at a time, and adds to the total as they end. */
 async function runStage(stage, files, verbose) {
   const until_ms = performance.now() + stage.stage_limit_ms;
   const queue = [...files];
-  const worker = async () => {
+  const worker = async (lane) => {
+    const env = { ...process.env, MUSTER_TEST_LANE: lane };
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const left_ms = until_ms - performance.now();
       if (left_ms <= 0) {
@@ -80,12 +87,12 @@ async function runStage(stage, files, verbose) {
         );
         continue;
       }
-      if (stage.processes === 1) say(`  …     ${file}`);
+      if (stage.name === "e2e") say(`  …     ${file}`);
       const limit_ms = Math.min(left_ms, limitOf(readFileSync(join(root, file), "utf8"), stage.limit_ms));
-      report(file, await runTest(root, file, { limit_ms, env: process.env, verbose }), verbose);
+      report(file, await runTest(root, file, { limit_ms, env, verbose }), verbose);
     }
   };
-  await Promise.all(Array.from({ length: stage.processes }, worker));
+  await Promise.all(lanesOf(stage, files).map(worker));
 }
 
 function report(file, result, verbose) {
@@ -121,18 +128,21 @@ async function prepareMachine(stage) {
   }
 }
 
-async function labUp() {
+async function labsUp(lanes) {
   if (!existsSync(join(root, "test/e2e/setup.ts"))) return;
   say("  …     test/e2e/setup.ts: the servers come up");
   const { up, down } = await import(pathToFileURL(await bundleTest(root, "test/e2e/setup.ts")).href);
-  labDown = down;
-  await within(LAB_UP_LIMIT_MS, "test/e2e/setup.ts up()", up());
+  const bringUp = (lane) => {
+    labs.set(lane, () => down(lane));
+    return within(LAB_UP_LIMIT_MS, `test/e2e/setup.ts up(${lane})`, up(lane));
+  };
+  await Promise.all(lanes.map(bringUp));
 }
 
-async function takeLabDown() {
-  const down = labDown;
-  labDown = undefined;
-  if (down) await within(LAB_DOWN_LIMIT_MS, "test/e2e/setup.ts down()", down());
+async function takeLabsDown() {
+  const downs = [...labs.values()];
+  labs.clear();
+  await within(LAB_DOWN_LIMIT_MS, "test/e2e/setup.ts down()", Promise.all(downs.map((down) => down())));
 }
 
 async function main(args) {
@@ -168,12 +178,12 @@ async function main(args) {
       continue;
     }
     try {
-      await labUp();
+      await labsUp(lanesOf(stage, files));
       await runStage(stage, files, verbose);
     } catch (error) {
       fail(`test/e2e/setup.ts: ${error.stack}`);
     }
-    await takeLabDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
+    await takeLabsDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
   }
   return undefined;
 }
@@ -194,7 +204,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
     killAll();
     const end = () => process.exit(close());
     fail(`stopped by ${signal}`);
-    takeLabDown().then(end, end);
+    takeLabsDown().then(end, end);
   });
 }
 

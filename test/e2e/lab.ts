@@ -56,8 +56,11 @@ export async function openLab(): Promise<Lab> {
   return Object.assign({}, ...parts) as Lab;
 }
 
-/** The lab of this clone's tests: two clones on one machine do not meet. */
-export const TEST_LAB = `test-${createHash("sha256").update(ROOT).digest("hex").slice(0, 6)}`;
+/** A lab of this clone's tests: two clones on one machine do not meet, and neither do the stories that run side by side. */
+export const testLab = (lane: string) =>
+  `test-${createHash("sha256").update(ROOT).digest("hex").slice(0, 6)}-${lane}`;
+/** The one that this story runs in: the runner says which. */
+export const TEST_LAB = testLab(process.env.MUSTER_TEST_LANE ?? "1");
 
 /** Who the tests are: with a home and a fleet folder of their own, so that neither the person's own nor the example is touched. */
 export function testOperator(state: State): Operator {

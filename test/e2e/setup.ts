@@ -1,20 +1,21 @@
 /**
- * The servers of the stories: the demo's fleet by the demo's own code, in a lab of its own that leaves the demo alone. `test/run.mjs` calls `up` before
- * the first story and `down` after the last. With MUSTER_TEST_LAB=keep the lab stays for the next run, which then takes seconds.
+ * The servers of the stories: the demo's fleet by the demo's own code, in labs of their own that leave the demo alone. `test/run.mjs` calls `up` for each
+ * lane of stories before its first and `down` after its last. With MUSTER_TEST_LAB=keep the lab stays for the next run, which then takes seconds.
  */
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { openLab, ROOT, TEST_LAB, testOperator } from "./lab.ts";
+import { openLab, ROOT, testLab, testOperator } from "./lab.ts";
 
 const KEEP = process.env.MUSTER_TEST_LAB === "keep";
 
 /** Brings the fleet up, converged on the example folder. */
-export async function up(): Promise<void> {
+export async function up(lane = "1"): Promise<void> {
+  const name = testLab(lane);
   const lab = await openLab();
-  const state = lab.openState(TEST_LAB);
+  const state = lab.openState(name);
   const operator = testOperator(state);
   // What a killed run left is not to be trusted.
-  if (!KEEP) await remove(TEST_LAB);
+  if (!KEEP) await remove(name);
   await removeOrphans();
   if (!existsSync(operator.folder)) {
     cpSync(join(ROOT, "inventory"), operator.folder, {
@@ -24,13 +25,13 @@ export async function up(): Promise<void> {
   }
   writeFileSync(ownerNote(operator.folder), ROOT);
   const begun_ms = performance.now();
-  await lab.bringUp({ lab: TEST_LAB, operator, progress: lab.createProgress() });
-  process.stdout.write(`  lab ${TEST_LAB} up in ${((performance.now() - begun_ms) / 1000).toFixed(1)} s\n`);
+  await lab.bringUp({ lab: name, operator, progress: lab.createProgress() });
+  process.stdout.write(`  lab ${name} up in ${((performance.now() - begun_ms) / 1000).toFixed(1)} s\n`);
 }
 
 /** Removes the lab with everything in it. */
-export async function down(): Promise<void> {
-  if (!KEEP) await remove(TEST_LAB);
+export async function down(lane = "1"): Promise<void> {
+  if (!KEEP) await remove(testLab(lane));
 }
 
 async function remove(name: string): Promise<void> {
@@ -43,7 +44,7 @@ async function remove(name: string): Promise<void> {
 /** Labs of clones that were deleted while theirs was up: nobody else would ever remove them. */
 async function removeOrphans(): Promise<void> {
   const lab = await openLab();
-  for (const name of (await lab.listLabs()).filter((each) => /^test-[0-9a-f]{6}$/.test(each))) {
+  for (const name of (await lab.listLabs()).filter((each) => /^test-[0-9a-f]{6}(-\d)?$/.test(each))) {
     const note = ownerNote(testOperator(lab.openState(name)).folder);
     if (existsSync(note) && !existsSync(readFileSync(note, "utf8"))) await remove(name);
   }
