@@ -123,7 +123,20 @@ suite(
       assert.is(await fleet.on("core1").read(FILE), "by alice\n");
     });
 
-    test("unsealed: log-in and all else are normal again", async () => {
+    test("with Vault gone altogether the kit does the same", async () => {
+      await fleet.on("hub").sh("systemctl stop vault");
+      const password = fleet.state.path("alice-password");
+      const login = await fleet.ctl(["login", "alice", "--password-file", password], { expect: 5 });
+      assert.match(login.stderr, /Vault cannot be reached/);
+      fleet.edit("resources/core1.yml", () => `file:\n  ${FILE}: { content: "by the kit again\\n" }\n`);
+      assert.is((await withKit(["plan", "core1"])).code, 3);
+      const applied = await withKit(["apply", "core1", "-y", "-m", "without Vault"]);
+      assert.is(applied.code, 0, applied.stdout + applied.stderr);
+      assert.is(await fleet.on("core1").read(FILE), "by the kit again\n");
+    });
+
+    test("Vault is back and open: log-in and all else are normal again", async () => {
+      await fleet.on("hub").sh("systemctl start vault");
       await unseal();
       await fleet.ctl(["login", "alice", "--password-file", fleet.state.path("alice-password")], {
         expect: 0,
