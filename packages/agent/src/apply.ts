@@ -2,7 +2,7 @@
  * Applies a round's plan, step by step in its order, and reads back. It makes no choice but one: what failed blocks its own later steps and
  * those that need it, and everything else goes on. Guarded resources go through `guarded.ts`.
  */
-import type { Resource, Step } from "@muster/protocol";
+import type { Kind, Resource, Step } from "@muster/protocol";
 import { contentHash } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { refOf, splitRef } from "@muster/protocol/resources/index";
@@ -55,16 +55,39 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
     failed.set(ref, { ref, code: error.code, what: error.message });
   };
 
-  for (const group of grouped(steps)) {
+  const blocked = ({ ref }: StepGroup): boolean => {
+    if (failed.has(ref)) return true;
+    const blocker = resources.get(ref)?.needs.find((need) => failed.has(need));
+    if (blocker === undefined) return false;
+    failed.set(ref, { ref, code: "FAILED", what: `needs ${blocker}, which failed` });
+    return true;
+  };
+
+  const pending = grouped(steps);
+  for (let group = pending.shift(); group !== undefined; group = pending.shift()) {
     const { ref } = group;
     const resource = resources.get(ref) ?? null;
-    if (failed.has(ref)) continue;
-    const blocker = resource?.needs.find((need) => failed.has(need));
-    if (blocker !== undefined) {
-      failed.set(ref, { ref, code: "FAILED", what: `needs ${blocker}, which failed` });
+    if (blocked(group)) continue;
+    touched.add(ref);
+    const together = kindOf(splitRef(ref)).applyTogether;
+    if (together !== undefined) {
+      const groups = [
+        group,
+        ...takeReady(pending, splitRef(ref).kind, resources).filter((each) => !blocked(each)),
+      ];
+      for (const each of groups) touched.add(each.ref);
+      try {
+        const errors = await together(
+          groups.flatMap((each) => each.steps),
+          ports,
+          signal,
+        );
+        for (const [failed_ref, error] of errors) fail(failed_ref, error);
+      } catch (error) {
+        for (const each of groups) fail(each.ref, error);
+      }
       continue;
     }
-    touched.add(ref);
     const watch = round.guards.get(ref);
     const { guard } = kindOf(splitRef(ref));
     const declared = round.content.resources.some((each) => refOf(each) === ref);
@@ -113,9 +136,22 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
   };
 }
 
+type StepGroup = { readonly ref: string; readonly steps: Step[] };
+
+/** Takes out of what is still to be done the groups of that kind that need nothing of the rest. */
+function takeReady(pending: StepGroup[], kind: Kind, resources: ReadonlyMap<string, Resource>): StepGroup[] {
+  const open = new Set(pending.map(({ ref }) => ref));
+  const ready = pending.filter(
+    ({ ref }) =>
+      splitRef(ref).kind === kind && !(resources.get(ref)?.needs ?? []).some((need) => open.has(need)),
+  );
+  for (const each of ready) pending.splice(pending.indexOf(each), 1);
+  return ready;
+}
+
 /** Consecutive steps of one resource belong together. */
-function grouped(steps: readonly Step[]): { ref: string; steps: Step[] }[] {
-  const groups: { ref: string; steps: Step[] }[] = [];
+function grouped(steps: readonly Step[]): StepGroup[] {
+  const groups: StepGroup[] = [];
   for (const step of steps) {
     const last = groups.at(-1);
     if (last?.ref === step.ref) last.steps.push(step);

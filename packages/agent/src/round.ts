@@ -180,8 +180,13 @@ export async function observe(
   ports: Ports,
   signal: AbortSignal,
 ): Promise<PlanEntry["observed"]> {
+  const kind = kindOf(resource);
+  if (ports.confined !== null && kind.host_wide === true)
+    return {
+      error: new FleetError("UNSUPPORTED", `a ${resource.kind} needs the whole machine: ${ports.confined}`),
+    };
   try {
-    return { value: await kindOf(resource).observe(resource, ports, signal) };
+    return { value: await kind.observe(resource, ports, signal) };
   } catch (error) {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
     return { error };

@@ -19,7 +19,15 @@ import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
-import { createFiles, createRouting, createRun, createSystemd, type Ports } from "./ports/index.ts";
+import {
+  createFiles,
+  createPackages,
+  createRouting,
+  createRun,
+  createSystemd,
+  createUsers,
+  type Ports,
+} from "./ports/index.ts";
 import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
@@ -40,13 +48,22 @@ export function buildPorts(config: AgentConfig, signal: AbortSignal): Ports {
   const run = createRun();
   const files = createFiles(config.prefix);
   const marker = config.prefix === "" ? {} : { marker: files.real("/run/systemd/system") };
+  const systemd = createSystemd(run, marker);
   return {
     files,
     run,
-    systemd: createSystemd(run, marker),
+    systemd,
     routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
+    packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
+    users: createUsers(files, run),
+    confined: confinedBy(config),
     now: Date.now,
   };
+}
+
+function confinedBy({ prefix }: AgentConfig): string | null {
+  if (prefix !== "") return `this agent manages ${prefix} only, not the machine`;
+  return process.getuid?.() === 0 ? null : "this agent does not run as root";
 }
 
 export type Base = {

@@ -42,13 +42,15 @@ export type Files = {
   read(path: string, limit_bytes: number, links?: "follow"): Promise<Buffer | null>;
   /**
    * Writes beside the target, sets owner and mode, syncs, calls `before` with the new file's real path, renames. The directory must be
-   * there; a target that is a link or anything but a file is refused. What `before` throws leaves everything as it was.
+   * there; a target that is a link or anything but a file is refused. What `before` throws leaves everything as it was. `held`: the directory
+   * itself must be no link, and is held open meanwhile, so that whoever owns its parent cannot put a link in its place.
    */
   replace(
     path: string,
     content: Uint8Array,
     attributes: Attributes,
     before?: (candidate: string) => Promise<void>,
+    directory?: "held",
   ): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Errors: FAILED when an agent without root would have to give a file to somebody else. */
@@ -119,13 +121,24 @@ export function createFiles(prefix: string): Files {
     await handle.chmod(Number.parseInt(attributes.mode, 8));
   };
 
+  const writeHeld = async (path: string, content: Uint8Array, attributes: Attributes): Promise<void> => {
+    const handle = await open(dirname(real(path)), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      await writeBeside(path, `/proc/self/fd/${handle.fd}`, content, attributes, undefined);
+    } finally {
+      await handle.close();
+    }
+  };
+
   const writeBeside = async (
     path: string,
+    directory: string,
     content: Uint8Array,
     attributes: Attributes,
     before: ((candidate: string) => Promise<void>) | undefined,
   ): Promise<void> => {
-    const found = await statOrNull(real(path));
+    const target = `${directory}/${basename(path)}`;
+    const found = await statOrNull(target);
     if (found !== null && !found.isFile()) {
       const what = found.isSymbolicLink()
         ? "a link"
@@ -137,7 +150,6 @@ export function createFiles(prefix: string): Files {
         `${path} is ${what}: remove it by hand before a file can take its place`,
       );
     }
-    const directory = dirname(real(path));
     // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
     const candidate = `${directory}/.muster-${sha256(basename(path)).slice(0, 12)}.new`;
     await unlinkIfThere(candidate);
@@ -151,7 +163,7 @@ export function createFiles(prefix: string): Files {
         await handle.close();
       }
       await before?.(candidate);
-      await rename(candidate, real(path));
+      await rename(candidate, target);
     } catch (error) {
       await unlinkIfThere(candidate);
       if (codeOf(error) === "ENOENT")
@@ -184,10 +196,16 @@ export function createFiles(prefix: string): Files {
       }),
     read: (path, limit_bytes, links) =>
       gated(() => told(path, () => readBounded(real(path), path, limit_bytes, links === "follow"))),
-    async replace(path, content, attributes, before) {
+    async replace(path, content, attributes, before, directory) {
       // Two writers of one path would share the candidate's name.
       const earlier = turns.get(path) ?? Promise.resolve();
-      const turn = earlier.then(() => told(path, () => writeBeside(path, content, attributes, before)));
+      const turn = earlier.then(() =>
+        told(path, () =>
+          directory === "held"
+            ? writeHeld(path, content, attributes)
+            : writeBeside(path, dirname(real(path)), content, attributes, before),
+        ),
+      );
       // The caller has the error; the next in line only needs to know that the turn is over.
       const over = turn.catch(() => undefined);
       turns.set(path, over);

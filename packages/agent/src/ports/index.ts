@@ -3,19 +3,27 @@
  * which knows the file-system prefix, so that an agent without root can live below one.
  */
 import type { Files } from "./files.ts";
+import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
 import type { Run } from "./run.ts";
 import type { Systemd } from "./systemd.ts";
+import type { Users } from "./users.ts";
 
 export type Ports = {
   readonly files: Files;
   readonly run: Run;
   readonly systemd: Systemd;
   readonly routing: Routing;
+  readonly packages: Packages;
+  readonly users: Users;
+  /** Why this agent must keep its hands off what the whole machine shares (kernel, units, packages, accounts); null when they are its own. */
+  readonly confined: string | null;
   readonly now: () => number;
 };
 
 export { createFiles, type Files } from "./files.ts";
+export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";
 export { createRun, type Run } from "./run.ts";
 export { createSystemd, type Systemd } from "./systemd.ts";
+export { createUsers, type Users } from "./users.ts";

@@ -2,7 +2,8 @@
  * systemd by its own programs: units, transient timers, and our own readiness. Questions that come within a few milliseconds are one
  * `systemctl show`, so that a round over a hundred services starts one process.
  */
-import { stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
+import { uptime } from "node:os";
 import { FleetError } from "@muster/protocol/errors";
 import type { Run } from "./run.ts";
 
@@ -22,6 +23,20 @@ export type UnitFacts = {
   readonly active_since_ms: number | null;
   /** Why it failed, in systemd's word: exit-code, timeout, oom-kill, …; success otherwise. */
   readonly result: string;
+  /** Of a timer: when it last began a run and when it will; null when there is none, or the unit is no timer. */
+  readonly last_run_ms: number | null;
+  readonly next_run_ms: number | null;
+};
+
+/** A program in a unit of its own. */
+export type Task = {
+  /** The unit's name; while one of that name runs, another is refused. */
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+  readonly limit_ms: number;
+  /** File on the host that gets what it prints; made anew. */
+  readonly log: string;
 };
 
 export type UnitVerb = "start" | "stop" | "reload" | "restart" | "enable" | "disable";
@@ -40,6 +55,11 @@ export type Systemd = {
    * One that is armed already under that name is replaced.
    */
   arm(name: string, after_ms: number, command: readonly string[], signal: AbortSignal): Promise<void>;
+  /**
+   * Runs a program outside of this process' unit and waits for its end: it has the host's limits instead of the agent's, and goes on when the
+   * agent ends. Gives its exit code. Errors: CONFLICT while one of that name runs, COMMAND_FAILED when it could not be started.
+   */
+  task(task: Task, signal: AbortSignal): Promise<number>;
   /** Stops the timer of that name; none there is fine. */
   disarm(name: string, signal: AbortSignal): Promise<void>;
   /** sd_notify(3) through systemd-notify; does nothing outside a notify unit. */
@@ -66,6 +86,9 @@ const PROPERTIES = [
   "FragmentPath",
   "ActiveEnterTimestamp",
   "Result",
+  "LastTriggerUSec",
+  "NextElapseUSecRealtime",
+  "NextElapseUSecMonotonic",
 ] as const;
 const NOT_THERE: UnitFacts = {
   loaded: false,
@@ -78,6 +101,8 @@ const NOT_THERE: UnitFacts = {
   fragment: null,
   active_since_ms: null,
   result: "success",
+  last_run_ms: null,
+  next_run_ms: null,
 };
 
 type Asked = {
@@ -175,6 +200,7 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
           `systemd-run ${name}: ${result.stderr.trim().slice(0, 1_000)}`,
         );
     },
+    task: (task, signal) => runTask(run, task, signal),
     disarm,
     async notify({ ready, status, watchdog }) {
       if (environment.NOTIFY_SOCKET === undefined) return;
@@ -194,6 +220,32 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
         throw new FleetError("COMMAND_FAILED", `systemd-notify: ${result.stderr.trim().slice(0, 500)}`);
     },
   };
+}
+
+/** Beyond the task's own limit, by which systemd ends it. */
+const TASK_SPARE_MS = 30_000;
+
+async function runTask(run: Run, task: Task, signal: AbortSignal): Promise<number> {
+  const { name, command, environment, limit_ms, log } = task;
+  // systemd appends; `truncate:` is not there before 248.
+  await rm(log, { force: true });
+  const args = [
+    `--unit=${name}`,
+    ...["--wait", "--collect", "--quiet", "--no-ask-password", "--service-type=exec"],
+    `--property=RuntimeMaxSec=${Math.ceil(limit_ms / 1_000)}`,
+    `--property=StandardOutput=append:${log}`,
+    `--property=StandardError=append:${log}`,
+    ...Object.entries(environment).map(([key, value]) => `--setenv=${key}=${value}`),
+    "--",
+    ...command,
+  ];
+  const result = await run("systemd-run", args, { timeout_ms: limit_ms + TASK_SPARE_MS }, signal);
+  const words = result.stderr.trim().slice(0, 1_000);
+  if (/already (loaded|exists)/.test(words))
+    throw new FleetError("CONFLICT", `${name}, which was begun before, still runs`);
+  if (/^Failed to start/m.test(words))
+    throw new FleetError("COMMAND_FAILED", `systemd-run ${name}: ${words}`);
+  return result.code;
 }
 
 /** `name` with its type: a name without a known type is a service. */
@@ -257,6 +309,8 @@ function unitFacts(block: string): UnitFacts {
     fragment: field("FragmentPath") === "" ? null : field("FragmentPath"),
     active_since_ms: timestamp(field("ActiveEnterTimestamp")),
     result: field("Result") === "" ? "success" : field("Result"),
+    last_run_ms: timestamp(field("LastTriggerUSec")),
+    next_run_ms: timestamp(field("NextElapseUSecRealtime")) ?? sinceBoot(field("NextElapseUSecMonotonic")),
   };
 }
 
@@ -270,4 +324,24 @@ function activeState(text: string): UnitFacts["active"] {
 function timestamp(text: string): number | null {
   const match = /^\w+ (\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) UTC$/.exec(text);
   return match === null ? null : Date.parse(`${match[1]}T${match[2]}Z`);
+}
+
+const SPANS_MS: Readonly<Record<string, number>> = {
+  us: 0.001,
+  ms: 1,
+  s: 1_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+  month: 2_629_800_000,
+  y: 31_557_600_000,
+};
+
+/** `1h 2min 3.5s` after the boot, as an instant. */
+function sinceBoot(text: string): number | null {
+  const parts = [...text.matchAll(/([\d.]+)(us|ms|s|min|h|d|w|month|y)\b/g)];
+  if (parts.length === 0) return null;
+  const span_ms = parts.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (SPANS_MS[unit] ?? 0), 0);
+  return Math.round(Date.now() - uptime() * 1_000 + span_ms);
 }

@@ -3,6 +3,7 @@ import { FleetError } from "@muster/protocol/errors";
 import type { ResourceKind } from "./kind.ts";
 
 export const container: ResourceKind<"container", null> = {
+  host_wide: true,
   observe: () => Promise.resolve(null),
   plan: () => ({ steps: [], notes: [], unsupported: "this agent does not drive Docker yet" }),
   removal: () => ({ left: "this agent does not drive Docker yet" }),

@@ -6,8 +6,11 @@ import { directory } from "./directory.ts";
 import { file } from "./file.ts";
 import type { ResourceKind } from "./kind.ts";
 import { network } from "./network.ts";
+import { packageKind } from "./package.ts";
 import { service } from "./service.ts";
 import { sysctl } from "./sysctl.ts";
+import { timer } from "./timer.ts";
+import { user } from "./user.ts";
 import { volume } from "./volume.ts";
 
 export const RESOURCE_KINDS = {
@@ -18,6 +21,9 @@ export const RESOURCE_KINDS = {
   network,
   volume,
   container,
+  package: packageKind,
+  timer,
+  user,
   bird,
 } satisfies {
   [K in Kind]: ResourceKind<K, unknown>;

@@ -13,7 +13,7 @@
  * - a kind that can cut the host off also has `guard`: see `Guarded`.
  */
 import type { Kind, Resource, ResourceRef, Spec, Step } from "@muster/protocol";
-import type { ErrorReply } from "@muster/protocol/errors";
+import type { ErrorReply, FleetError } from "@muster/protocol/errors";
 import type { Ports } from "../ports/index.ts";
 
 /** A resource of one kind, as it stands in the manifest. */
@@ -25,7 +25,7 @@ export type PlanContext = {
   readonly applied: unknown;
   /** Muster made it: it was not there before the first step that has `args.makes === true`. */
   readonly made: boolean;
-  /** Paths that steps before this one write, and paths that removals before this one take away. */
+  /** Paths that steps before this one write, packages (`package/NAME`) that they install, and paths that removals before this one take away. */
   readonly coming: ReadonlySet<string>;
   readonly going: ReadonlySet<string>;
 };
@@ -75,6 +75,17 @@ export type ResourceKind<K extends Kind, O> = {
   removal(resource: Declared<K>, observed: O, context: PlanContext): RemovalPlan;
   /** Does one step of this kind. */
   apply(step: Step, ports: Ports, signal: AbortSignal, context: ApplyContext<K>): Promise<void>;
+  /**
+   * Does steps of several resources of this kind at once, for what is dear to begin (apt): called instead of `apply`, with all that need nothing
+   * that is still to be done. Gives what failed, by reference. Errors: FleetErrors that befell all of it.
+   */
+  applyTogether?(
+    steps: readonly Step[],
+    ports: Ports,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<ResourceRef, FleetError>>;
+  /** It changes what the whole machine shares: an agent that is confined to a part of it reports it as unsupported. */
+  readonly host_wide?: true;
   /** The managed part of what was observed, for telling a hand edit from what Muster left: hashed, never shown. */
   managed(observed: O): unknown;
   /** Who changed it by hand, as far as that can be told. */

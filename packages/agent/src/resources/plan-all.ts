@@ -111,6 +111,8 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
   draft.steps.push(...plan.steps);
   for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: draft.steps.length });
   if (isPath(resource) && plan.steps.length > 0) draft.coming.add(resource.name);
+  if (resource.kind === "package" && plan.steps.some(({ action }) => action === "install"))
+    draft.coming.add(ref);
   return true;
 }
 
@@ -127,7 +129,10 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
     file: 1,
     sysctl: 1,
     service: 2,
+    timer: 2,
     directory: 3,
+    user: 4,
+    package: 4,
   } as const;
   const done = {
     bird: 0,
@@ -135,9 +140,12 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
     network: 1,
     volume: 1,
     service: 1,
+    timer: 1,
     file: 2,
     sysctl: 2,
     directory: 3,
+    user: 4,
+    package: 4,
   } as const;
   const depth = ({ resource }: PlanEntry) =>
     resource.kind === "directory" ? resource.name.split("/").length : 0;

@@ -26,7 +26,12 @@ const UNIT_DIRECTORIES = [
 /** systemd keeps a link here for each unit that runs: made when it starts, removed when it stops. Seen so without asking it all the time. */
 const INVOCATIONS = "/run/systemd/units";
 
+/** Whether a step before installs a package. */
+export const packageComes = (coming: ReadonlySet<string>) =>
+  [...coming].some((each) => each.startsWith("package/"));
+
 export const service: ResourceKind<"service", ObservedService> = {
+  host_wide: true,
   async observe(resource, { systemd }, signal) {
     if (protectedUnit(resource.name))
       throw new FleetError("PROTECTED_PATH", `${resource.name} is a unit of the agent itself`);
@@ -76,7 +81,10 @@ function planService(
   const { name, spec } = resource;
   const unsupported = (why: string): KindPlan => ({ steps: [], notes: [], unsupported: why });
   if (!systemd) return unsupported("this host does not run systemd");
-  const will_come = UNIT_DIRECTORIES.some((directory) => coming.has(`${directory}/${unitName(name)}`));
+  // Which units a package brings is known once it is there.
+  const will_come =
+    UNIT_DIRECTORIES.some((directory) => coming.has(`${directory}/${unitName(name)}`)) ||
+    packageComes(coming);
   if (unit === null && !will_come) {
     // What is not there does not run and is not started at boot.
     if (spec.state === "stopped" && !spec.enabled) return { steps: [], notes: [] };

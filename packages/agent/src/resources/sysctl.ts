@@ -18,6 +18,7 @@ const VALUE_BYTES = 64 * 1024;
 const FILE_ATTRIBUTES = { owner: "root", group: "root", mode: "0644" } as const;
 
 export const sysctl: ResourceKind<"sysctl", ObservedSysctl> = {
+  host_wide: true,
   async observe(resource, { files }) {
     const kept = sysctlFile(resource.name);
     const facts = await files.facts(kept);

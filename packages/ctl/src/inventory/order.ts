@@ -1,7 +1,8 @@
 /**
  * The order of a host's resources: what one needs comes before it. Needs are those written down, and those that follow from use: a
  * parent directory before what is in it, a file before the service that it reloads, the service `bird` before `bird/main`, networks and volumes
- * before the containers on them.
+ * before the containers on them, a user before what is its own. Packages come first, as far as they need nothing themselves: they bring the
+ * directories, units and groups for the rest.
  */
 import type { Resource } from "@muster/protocol/resources/index";
 import { type Place, suggest } from "./problem.ts";
@@ -59,6 +60,7 @@ export function orderResources(items: readonly Unordered[]): { resources: Resour
     state.set(ref, "done");
     sorted.push({ ...item.resource, needs });
   };
+  for (const [ref, { resource }] of byRef) if (resource.kind === "package") visit(ref);
   for (const ref of byRef.keys()) visit(ref);
   return { resources: sorted, faults };
 }
@@ -88,6 +90,7 @@ function implied(resource: Resource, known: ReadonlyMap<string, unknown>): strin
   }
   if ((resource.kind === "network" || resource.kind === "volume") && known.has("service/docker"))
     needs.push("service/docker");
+  for (const account of accountsOf(resource)) if (known.has(`user/${account}`)) needs.push(`user/${account}`);
   // BIRD checks its configuration over the daemon's own socket.
   if (resource.kind === "bird" && known.has("service/bird")) needs.push("service/bird");
   return needs;
@@ -96,6 +99,12 @@ function implied(resource: Resource, known: ReadonlyMap<string, unknown>): strin
 /** What a mount's source may stand for: a volume by its name, a path of the host otherwise. */
 const mountNeeds = (source: string) =>
   source.startsWith("/") ? [`directory/${source}`, `file/${source}`] : [`volume/${source}`];
+
+function accountsOf(resource: Resource): string[] {
+  if (resource.kind === "file" || resource.kind === "directory")
+    return [...new Set([resource.spec.owner, resource.spec.group])];
+  return resource.kind === "timer" ? [resource.spec.user] : [];
+}
 
 function reaches(edges: ReadonlyMap<string, ReadonlySet<string>>, from: string, to: string): boolean {
   const seen = new Set<string>();

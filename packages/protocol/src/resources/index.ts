@@ -9,9 +9,12 @@ import { Container } from "./container.ts";
 import { Directory } from "./directory.ts";
 import { File } from "./file.ts";
 import { Network } from "./network.ts";
+import { Package } from "./package.ts";
 import { AbsolutePath } from "./path.ts";
 import { Service } from "./service.ts";
 import { Sysctl } from "./sysctl.ts";
+import { Timer } from "./timer.ts";
+import { User } from "./user.ts";
 import { Volume } from "./volume.ts";
 
 /** What the kind does with a hand edit when the resource does not say: put it back, or show it and leave it (`ux` §4). */
@@ -52,6 +55,19 @@ const DockerName = z
     /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/,
     "must be 1 to 63 of letters, digits, _ . - and begin with a letter or digit",
   );
+const PackageName = z
+  .string()
+  .max(128)
+  .regex(/^[a-z0-9][a-z0-9+.-]+$/, "must be the name of a Debian package");
+const TimerName = z
+  .string()
+  .max(128)
+  .regex(/^[A-Za-z0-9_-][A-Za-z0-9_.-]*$/, "must be a unit's name without .timer")
+  .refine((name) => !/\.(timer|service)$/.test(name), "must be a unit's name without .timer");
+const UserName = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a log-in name")
+  .refine((name) => name !== "root", "must not be root: Muster does not manage it");
 const Main = z.literal("main", "must be main: a host has one BIRD");
 
 export const KINDS = {
@@ -62,6 +78,9 @@ export const KINDS = {
   network: kind(Network, DockerName, "correct", false),
   volume: kind(Volume, DockerName, "report", false),
   container: kind(Container, DockerName, "correct", false),
+  package: kind(Package, PackageName, "report", false),
+  timer: kind(Timer, TimerName, "correct", false),
+  user: kind(User, UserName, "correct", false),
   bird: kind(Bird, Main, "report", true),
 } as const;
 
@@ -121,4 +140,4 @@ export function splitRef(ref: ResourceRef): { kind: Kind; name: string } {
   return { kind: found, name: ref.slice(slash + 1) };
 }
 
-export { Bird, Container, Directory, File, Network, Service, Sysctl, Volume };
+export { Bird, Container, Directory, File, Network, Package, Service, Sysctl, Timer, User, Volume };

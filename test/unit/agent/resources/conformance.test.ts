@@ -15,6 +15,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { Step as StepSchema } from "@muster/protocol/plan";
 import { Resource as ResourceSchema } from "@muster/protocol/resources/index";
 import * as assert from "uvu/assert";
+import { addToRepository } from "../../../kit/apt.ts";
 import { type Child, freePort } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
 import { type FakeSystemctl, fakeSystemctl } from "../ports/fake-systemctl.ts";
@@ -50,8 +51,16 @@ suite(
         image: "lab/busybox:1",
         pin: { id: `sha256:${"0".repeat(64)}` },
       }),
+      package: resource("package", "tiny", { version: "1.0", hold: true }),
+      timer: resource("timer", "nightly", { every: "6h", command: "echo 100% $HOME" }),
+      user: resource("user", "alice", {
+        groups: ["bird"],
+        authorized_keys: ['restrict,command="/bin/true" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 alice@laptop'],
+      }),
       bird: resource("bird", "main", { config: "" }),
     };
+    /** Kinds whose programs insist on root, below a prefix too. */
+    const root_only: readonly Kind[] = process.getuid?.() === 0 ? [] : ["package", "user"];
 
     const planFor = async (sample: Resource, context = FRESH) => {
       const kind = kindOf(sample);
@@ -88,6 +97,18 @@ suite(
         reload: true,
         fragment: "/lib/systemd/system/caddy.service",
       });
+      for (const unit of ["nightly.timer", "nightly.service"])
+        systemctl.units.set(unit, {
+          active: "inactive",
+          file_state: "disabled",
+          reload: false,
+          fragment: `/etc/systemd/system/${unit}`,
+        });
+      addToRepository(join(prefix.path, "srv/repository"), [{ name: "tiny", version: "1.0" }]);
+      writeFileSync(
+        join(prefix.path, "etc/apt/sources.list"),
+        `deb [trusted=yes] file:${prefix.path}/srv/repository ./\n`,
+      );
       const real = portsBelow(prefix.path, signal);
       execFileSync("mkdir", ["-p", join(prefix.path, "run/systemd/system")]);
       ports = {
@@ -115,8 +136,9 @@ suite(
         assert.match((await planFor(samples[name])).unsupported ?? "", /Docker/);
     });
 
+    for (const name of root_only) test.skip(name, "useradd and dpkg want root");
     const kinds = Object.keys(RESOURCE_KINDS) as Kind[];
-    for (const name of kinds.filter((each) => !DOCKER_KINDS.includes(each))) {
+    for (const name of kinds.filter((each) => !DOCKER_KINDS.includes(each) && !root_only.includes(each))) {
       test(`${name}: observe changes nothing, plan is pure and its steps are of the protocol`, async () => {
         const sample = samples[name];
         const kind = kindOf(sample);
@@ -188,9 +210,9 @@ suite(
         const kind = kindOf(sample);
         const observed = await kind.observe(sample, ports, signal);
         const made = kind.removal(sample, observed, { ...FRESH, made: true });
-        const kept = name === "bird" || name === "service";
+        const kept = name === "bird" || name === "service" || name === "package";
         assert.is("left" in made, kept);
-        if (name === "file" || name === "directory")
+        if (["file", "directory", "timer", "user"].includes(name))
           assert.ok("left" in kind.removal(sample, observed, FRESH));
         if (!("steps" in made)) return;
         await applyAll(made.steps, null);

@@ -6,7 +6,15 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createFiles, createRouting, createRun, createSystemd, type Ports } from "@muster/agent/ports/index";
+import {
+  createFiles,
+  createPackages,
+  createRouting,
+  createRun,
+  createSystemd,
+  createUsers,
+  type Ports,
+} from "@muster/agent/ports/index";
 import { type Child, startChild, temporaryDirectory } from "../../../kit/child.ts";
 
 export const BINARY = "/usr/sbin/bird";
@@ -18,19 +26,65 @@ export type Prefix = { readonly path: string; release(): Promise<void> };
 export async function hostPrefix(): Promise<Prefix> {
   const directory = await temporaryDirectory("host");
   const { uid, gid } = userInfo();
-  for (const below of ["etc/bird", "etc/sysctl.d", "run", "proc/sys/net/ipv6/conf/all", "srv"])
+  const directories = [
+    "etc/bird",
+    "etc/sysctl.d",
+    "etc/systemd/system",
+    "run",
+    "proc/sys/net/ipv6/conf/all",
+    "srv",
+  ];
+  for (const below of [...directories, ...APT_DIRECTORIES])
     mkdirSync(join(directory.path, below), { recursive: true });
   writeFileSync(join(directory.path, "etc/passwd"), `root:x:${uid}:${gid}::/root:/bin/sh\n`);
   writeFileSync(join(directory.path, "etc/group"), `root:x:${gid}:\nbird:x:${gid}:\n`);
+  writeFileSync(join(directory.path, "etc/shadow"), "root:*:20000:0:99999:7:::\n");
+  writeFileSync(join(directory.path, "var/lib/dpkg/status"), "");
   writeFileSync(join(directory.path, "proc/sys/net/ipv6/conf/all/forwarding"), "0\n");
   return directory;
 }
 
+const APT_DIRECTORIES = [
+  ...[
+    "etc/apt/apt.conf.d",
+    "etc/apt/preferences.d",
+    "var/lib/apt/lists/partial",
+    "var/cache/apt/archives/partial",
+  ],
+  ...["var/lib/dpkg/info", "var/lib/dpkg/updates", "var/log/apt"],
+];
+
+/** apt and dpkg of this machine, with everything that they read and write below the prefix. */
+const aptOptions = (prefix: string) => [
+  `Dir=${prefix}`,
+  `Dir::State::status=${prefix}/var/lib/dpkg/status`,
+  "Dir::Bin::dpkg=/usr/bin/dpkg",
+  ...["Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=", "Dir::Log=var/log/apt"],
+  `DPkg::Options::=--root=${prefix}`,
+  ...["DPkg::Options::=--force-not-root", "APT::Sandbox::User=root"],
+];
+
 export function portsBelow(prefix: string, signal: AbortSignal): Ports {
   const run = createRun();
+  const files = createFiles(prefix);
   return {
-    files: createFiles(prefix),
+    files,
     run,
+    packages: createPackages({
+      files,
+      run,
+      // There is no systemd below a prefix that could have a unit.
+      async task({ command: [program = "", ...args], environment, limit_ms, log }, life) {
+        const assignments = Object.entries(environment).map(([key, value]) => `${key}=${value}`);
+        const result = await run("env", [...assignments, program, ...args], { timeout_ms: limit_ms }, life);
+        writeFileSync(log, result.stdout + result.stderr);
+        return result.code;
+      },
+      now: Date.now,
+      apt_options: aptOptions(prefix),
+    }),
+    users: createUsers(files, run),
+    confined: null,
     systemd: createSystemd(run, { marker: join(prefix, "run/systemd/system") }),
     routing: createRouting(
       { socketPath: join(prefix, "run/bird.ctl"), binary: BINARY, run, own_change_ms: 2_000 },
