@@ -14,6 +14,16 @@ const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 const head = 'import { suite } from "../kit/suite.ts";\nimport * as assert from "uvu/assert";\n';
 
+/** Waits for the other lane's: both run at once. */
+const story = `${head}import { existsSync, writeFileSync } from "node:fs";
+  const lane = process.env.MUSTER_TEST_LANE;
+  suite("story", (test) => { test("has its lab, and the other lane runs too", async () => {
+    assert.is(process.env["LAB" + lane], "is up");
+    console.log("\\n#measured lane " + lane);
+    writeFileSync("lane-" + lane, "");
+    while (!existsSync("lane-" + (lane === "1" ? "2" : "1"))) await new Promise((resolve) => setTimeout(resolve, 20));
+  }); });`;
+
 const files: Record<string, string> = {
   "unit/right.test.ts": `${head}suite("right", (test) => {
     test("passes", () => assert.ok(import.meta.url.endsWith("/test/unit/right.test.ts")));
@@ -53,9 +63,10 @@ const files: Record<string, string> = {
   "unit/syntax.test.ts": 'import { nothing } from "./nowhere.ts";\nnothing();',
   "unit/orphan.test.ts": `${head}import { spawn } from "node:child_process";
   suite("orphan", (test) => { test("leaves", () => { spawn("sleep", ["100"], { stdio: "ignore" }).unref(); }); });`,
-  "e2e/setup.ts": `export async function up() { process.env.LAB = "is up"; setInterval(() => {}, 1000); }
-    export async function down() { console.log("the lab is down"); }`,
-  "e2e/story.test.ts": `${head}suite("story", (test) => { test("has its lab", () => assert.is(process.env.LAB, "is up")); });`,
+  "e2e/setup.ts": `export async function up(lane) { process.env["LAB" + lane] = "is up"; setInterval(() => {}, 1000); }
+    export async function down(lane) { console.log("the lab of lane " + lane + " is down"); }`,
+  "e2e/story.test.ts": story,
+  "e2e/other.test.ts": story,
 };
 
 /** What each wrong file's report has to hold. */
@@ -87,6 +98,7 @@ const expected: Record<string, { counts: string; says: string[] }> = {
 const lab: Record<string, string> = {
   "fleet.mjs": "export const prepare = async () => {};",
   "progress.mjs": "export const createProgress = () => ({});",
+  "programs.mjs": "export const ensurePrograms = async () => {};",
   "tools.mjs": "export const ensureTools = async () => {};",
 };
 
@@ -142,14 +154,20 @@ suite(
       assert.match(reportOf("unit/right"), /^ {2}ok +\S+ {2}2 passed, 1 skipped {2}[\d.]+ s\n$/);
     });
 
-    test("runs the stories between up and down", () => {
-      assert.match(reportOf("e2e/story"), "1 passed");
-      assert.match(all.output, /e2e\/story\.test\.ts {2}1 passed[\s\S]*the lab is down/);
+    test("runs the stories between up and down, two at a time, each with a lab of its own", () => {
+      for (const file of ["e2e/story", "e2e/other"]) assert.match(reportOf(file), "1 passed");
+      const lanes = [...all.output.matchAll(/measured {2}lane (\d)/g)].map((match) => match[1]);
+      assert.equal([...new Set(lanes)].sort(), ["1", "2"]);
+      for (const lane of ["1", "2"])
+        assert.match(
+          all.output,
+          new RegExp(`story\\.test\\.ts {2}1 passed[\\s\\S]*the lab of lane ${lane} is down`),
+        );
     });
 
     test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
-      assert.match(all.output, /\nall of it took [\d.]+ s\n11 passed, 19 failed, 1 skipped\n$/);
+      assert.match(all.output, /\nall of it took [\d.]+ s\n12 passed, 19 failed, 1 skipped\n$/);
       assert.is(all.code, 1);
     });
 
