@@ -52,15 +52,15 @@ suite(
       const planned = await fleet.ctl(["plan"], { expect: 2 });
       const said = planned.stdout + planned.stderr;
       for (const [what, words] of Object.entries({
-        "unknown field": /^ *resources\/routers\.yml:18:\d+: unknown key `ownr` .*did you mean `owner`\?/m,
+        "unknown field": /^ *resources\/routers\.yml:19:\d+: unknown key `ownr` .*did you mean `owner`\?/m,
         "wrong type":
-          /^ *resources\/routers\.yml:7:20: `enabled` of service\/bird is the text "often": expected boolean/m,
+          /^ *resources\/routers\.yml:8:20: `enabled` of service\/bird is the text "often": expected boolean/m,
         "bare mode":
-          /^ *resources\/routers\.yml:20:\d+: `mode` .*`0644`.*\n.*write mode: "0644" with the quotes/m,
+          /^ *resources\/routers\.yml:21:\d+: `mode` .*`0644`.*\n.*write mode: "0644" with the quotes/m,
         duplicate:
-          /^ *resources\/routers\.yml:22:3: `\/etc\/netinfo\/README` stands here a second time; the first is at line 21/m,
+          /^ *resources\/routers\.yml:23:3: `\/etc\/netinfo\/README` stands here a second time; the first is at line 22/m,
         cycle:
-          /^ *resources\/routers\.yml:2[34]:\d+: resources need each other in a circle: file\/\/etc\/netinfo\/o\w+ → /m,
+          /^ *resources\/routers\.yml:2[45]:\d+: resources need each other in a circle: file\/\/etc\/netinfo\/o\w+ → /m,
         "unknown group": /resources\/exchange\.yml:1:1: no group or host `exchange` in hosts\.yml/,
         "undefined name": /^ *templates\/motd\.j2:3:\d+: .*`?sight`?.*(undefined|not defined)/m,
         secret:

@@ -17,12 +17,17 @@ export const AgentConfig = z.strictObject({
   prefix: Path.or(z.literal("")).default("").describe("File system below which all other paths here lie."),
   state_directory: Path.default("/var/lib/muster-agent").describe("Keys, ledger, records."),
   runtime_directory: Path.default("/run/muster-agent").describe("Status for local commands."),
-  join_file: Path.default("/etc/muster/join"),
-  fleet_file: Path.default("/etc/muster/fleet"),
+  join_file: Path.default("/etc/muster/join").describe("The join string, one line."),
+  fleet_file: Path.default("/etc/muster/fleet").describe(
+    "The fleet string of a machine that waits for approval.",
+  ),
   name: HostName.optional().describe("Asked for at enrolment; default: the machine's own name."),
-  bird_socket: Path.default("/run/bird/bird.ctl"),
+  bird_socket: Path.default("/run/bird/bird.ctl").describe("BIRD's control socket."),
   ssh_port: z.int().min(1).max(65_535).default(22).describe("Watched while a change is unconfirmed."),
-  log_level: z.enum(["trace", "debug", "info", "warn", "error"]).default("info"),
+  log_level: z
+    .enum(["trace", "debug", "info", "warn", "error"])
+    .default("info")
+    .describe("Least level that is logged."),
   ssh_certificate: z
     .boolean()
     .optional()

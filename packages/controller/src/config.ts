@@ -14,15 +14,21 @@ export const ControllerConfig = z.strictObject({
   broker_ca: Path.describe("The root that brokers show in TLS; the anchor is its hash."),
   anchor: z
     .string()
-    .regex(/^([A-Z2-7]{4}-){7}[A-Z2-7]{4}$/, "must be eight groups of four letters and digits"),
-  account: z.string().regex(/^A[A-Z2-7]{55}$/, "must be the public key of account FLEET"),
-  vault: z.strictObject({
-    addresses: z.array(z.url()).min(1).max(16),
-    ca: Path,
-    role_id: Path,
-    secret_id: Path.describe("Mode 0600: the only secret on this machine's disk."),
-  }),
-  log_level: z.enum(LOG_LEVELS).default("info"),
+    .regex(/^([A-Z2-7]{4}-){7}[A-Z2-7]{4}$/, "must be eight groups of four letters and digits")
+    .describe("Hash over broker CA, operators' CA and admin keys."),
+  account: z
+    .string()
+    .regex(/^A[A-Z2-7]{55}$/, "must be the public key of account FLEET")
+    .describe("Public key of account FLEET."),
+  vault: z
+    .strictObject({
+      addresses: z.array(z.url()).min(1).max(16).describe("Tried in this order."),
+      ca: Path.describe("The root that Vault shows in TLS."),
+      role_id: Path.describe("File with the AppRole's role id."),
+      secret_id: Path.describe("Mode 0600: the only secret on this machine's disk."),
+    })
+    .describe("Where certificates and keys come from."),
+  log_level: z.enum(LOG_LEVELS).default("info").describe("Least level that is logged."),
 });
 export type ControllerConfig = z.infer<typeof ControllerConfig>;
 

@@ -27,8 +27,8 @@ export type Envelope = { readonly headers: Readonly<Record<string, string>>; rea
 
 /** An envelope as JSON, for disk and for messages that carry envelopes. */
 export const StoredEnvelope = z.strictObject({
-  headers: z.record(z.string().max(64), z.string().max(8_192)),
-  body: z.base64(),
+  headers: z.record(z.string().max(64), z.string().max(8_192)).describe("Signer, signature, time and nonce."),
+  body: z.base64().describe("The signed bytes, in base64."),
 });
 export type StoredEnvelope = z.infer<typeof StoredEnvelope>;
 

@@ -18,15 +18,21 @@ export const EVENT_KINDS = [
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
-export const FleetEvent = z.object({
-  at: Instant,
-  kind: z.enum(EVENT_KINDS),
-  severity: z.enum(["info", "warning", "error"]),
-  what: z.string().max(4_000).describe("The whole sentence, as ctl prints it behind the host's name."),
-  ref: ResourceRef.optional(),
-  session: z.string().optional(),
-  rollout: RandomId.optional(),
-  by: z.string().optional().describe("The person whose order it was."),
-  diff: z.string().max(65_536).optional(),
-});
+export const FleetEvent = z
+  .object({
+    at: Instant,
+    kind: z.enum(EVENT_KINDS).describe("What it is about."),
+    severity: z.enum(["info", "warning", "error"]).describe("How much it matters."),
+    what: z.string().max(4_000).describe("The whole sentence, as ctl prints it behind the host's name."),
+    ref: ResourceRef.optional(),
+    session: z.string().optional().describe("The BGP session that it is about."),
+    rollout: RandomId.optional().describe("The rollout that it is about."),
+    by: z.string().optional().describe("The person whose order it was."),
+    diff: z
+      .string()
+      .max(65_536)
+      .optional()
+      .describe("Unified difference of a text; secrets never stand in it."),
+  })
+  .describe("A change that happened: a sentence for people, fields for programs.");
 export type FleetEvent = z.infer<typeof FleetEvent>;

@@ -20,9 +20,9 @@ export const ManifestContent = z.strictObject({
     .array(GroupName)
     .max(256)
     .describe("For `rpc.all`: the agent judges a request's filter by these."),
-  labels: z.record(z.string().max(63), z.string().max(255)),
+  labels: z.record(z.string().max(63), z.string().max(255)).describe("Variables to select by."),
   resources: z.array(Resource).max(5_000).describe("In dependency order."),
-  switches: z.array(SwitchDeclaration).max(16),
+  switches: z.array(SwitchDeclaration).max(16).describe("What may be changed without a new manifest."),
 });
 export type ManifestContent = z.infer<typeof ManifestContent>;
 

@@ -7,63 +7,71 @@ import { BgpSample, Convergence, Health } from "./telemetry/index.ts";
 export const HostRecord = z.object({
   name: HostName,
   id: HostId,
-  ssh_public_key: z.string(),
-  curve: z.string(),
+  ssh_public_key: z.string().describe("Its ssh host key."),
+  curve: z.string().describe("Its public curve key, to which secrets are sealed."),
   groups: z
     .array(z.string())
     .describe("As the join string or the approval said; the manifest decides later."),
-  enrolled_at: Instant,
+  enrolled_at: Instant.describe("When it joined, in milliseconds since 1970 UTC."),
   enrolled_by: z.string().describe("Who made the join string, or approved."),
-  recoveries: z.int(),
-  state: z.enum(["enrolled", "retired"]),
+  recoveries: z.int().describe("How often it came back through its bound key."),
+  state: z.enum(["enrolled", "retired"]).describe("Whether it belongs to the fleet."),
   certificates: z
     .object({ user_jwt: Instant, service: Instant, ssh: Instant })
     .describe("When each issued one ends."),
-  os: z.string(),
-  agent_version: z.string(),
+  os: z.string().describe("Its system, as it said at enrolment."),
+  agent_version: z.string().describe("Version of its agent at enrolment."),
 });
 export type HostRecord = z.infer<typeof HostRecord>;
 
 /** A host as `ctl.hosts` tells it. */
 export const HostView = z.object({
-  record: HostRecord,
+  record: HostRecord.describe("Who it is."),
   heard_at: Instant.nullable().describe("When its last telemetry came; null = never."),
-  silent: z.boolean(),
-  convergence: Convergence.nullable(),
-  bgp: BgpSample.nullable(),
-  health: Health.nullable(),
+  silent: z.boolean().describe("No word for longer than it should take."),
+  convergence: Convergence.nullable().describe("Its last sample; null = none."),
+  bgp: BgpSample.nullable().describe("Its last sample; null = none."),
+  health: Health.nullable().describe("Its last sample; null = none."),
 });
 export type HostView = z.infer<typeof HostView>;
 
 export const HostRollout = z.object({
-  state: z.enum(["waiting", "published", "converged", "failed", "silent", "returned"]),
+  state: z
+    .enum(["waiting", "published", "converged", "failed", "silent", "returned"])
+    .describe("How far it is."),
   at: Instant,
-  detail: z.string(),
+  detail: z.string().describe("For the operator; empty when all is well."),
 });
 export type HostRollout = z.infer<typeof HostRollout>;
 
 /** A rollout's state machine, kept in bucket `rollouts` under its id; its revision is the lock. */
 export const Rollout = z.object({
-  id: z.string(),
-  generation: z.int(),
-  by: z.string(),
-  message: z.string(),
+  id: z.string().describe("Id of the rollout."),
+  generation: z.int().describe("What it brings."),
+  by: z.string().describe("Who signed it."),
+  message: z.string().describe("Why, in the person's words."),
   started_at: Instant,
-  ended_at: Instant.nullable(),
-  state: z.enum(["running", "done", "failed", "aborted"]),
+  ended_at: Instant.nullable().describe("Null while it goes on."),
+  state: z.enum(["running", "done", "failed", "aborted"]).describe("How it stands."),
   wave: z.int().describe("Index of the current wave."),
-  waves: z.array(z.array(z.string())),
-  hosts: z.record(z.string(), HostRollout),
-  detail: z.string(),
+  waves: z.array(z.array(z.string())).describe("Names of hosts, first wave first."),
+  hosts: z.record(z.string(), HostRollout).describe("By name."),
+  detail: z.string().describe("Why it stopped; empty when all is well."),
 });
 export type Rollout = z.infer<typeof Rollout>;
 
 /** A machine that asked without a join string. */
 export const WaitingEnrolment = z.object({
-  fingerprint: z.string(),
+  fingerprint: z.string().describe("What people compare with the machine's own console."),
   name: HostName,
   id: HostId,
-  facts: z.object({ hostname: z.string(), os: z.string(), addresses: z.array(z.string()) }),
+  facts: z
+    .object({
+      hostname: z.string().describe("The machine's own name."),
+      os: z.string().describe("Its system."),
+      addresses: z.array(z.string()).describe("Its addresses, as it says."),
+    })
+    .describe("What it says of itself, unproved."),
   from: z.string().describe("Its address as the broker saw it."),
   asked_at: Instant,
 });

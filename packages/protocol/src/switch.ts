@@ -6,7 +6,7 @@ import { z } from "zod";
 import { Instant, ResourceRef } from "./names.ts";
 
 export const SwitchDeclaration = z.strictObject({
-  name: z.enum(["drain", "hold"]),
+  name: z.enum(["drain", "hold"]).describe("Which switch."),
   by: z.enum(["controller", "operator", "admin"]).describe("The least authority that may throw it."),
   longest_ms: z.int().min(0).describe("0 = without end."),
 });
@@ -19,12 +19,12 @@ export const DEFAULT_SWITCHES: SwitchDeclaration[] = [
 ];
 
 export const ThrownSwitch = z.strictObject({
-  name: z.enum(["drain", "hold"]),
-  on: z.boolean(),
+  name: z.enum(["drain", "hold"]).describe("Which switch."),
+  on: z.boolean().describe("Thrown, or taken back."),
   resource: ResourceRef.optional().describe("For a hold of one resource; without it the whole host."),
-  why: z.string().max(500),
-  by: z.string().max(64),
+  why: z.string().max(500).describe("The reason given."),
+  by: z.string().max(64).describe("Who threw it."),
   at: Instant,
-  until: Instant.nullable(),
+  until: Instant.nullable().describe("When it ends by itself; null = not."),
 });
 export type ThrownSwitch = z.infer<typeof ThrownSwitch>;

@@ -10,6 +10,7 @@ import {
   type Resource,
 } from "@muster/protocol/resources/index";
 import type { HostFaults } from "./faults.ts";
+import { CommonFields, FORMS } from "./forms.ts";
 import {
   Float,
   fileSource,
@@ -50,7 +51,8 @@ export class Templates {
   }
 }
 
-const FILE_FORMS = ["content", "template", "source"];
+/** How the text of a file may be given. */
+const FILE_FORMS = FORMS.file?.one_of ?? [];
 
 /** Renders the resources of one host. */
 export class HostRenderer {
@@ -94,14 +96,14 @@ export class HostRenderer {
     if (kind === "file" && !this.oneForm(declared, fault)) failed.add("content");
     const made = new Map<string, unknown>();
     for (const [key, entry] of entries) {
-      if (key === "needs" || key === "on_drift" || key === "absent") continue;
+      if (Object.hasOwn(CommonFields.shape, key)) continue;
       const field = kind === "file" && FILE_FORMS.includes(key) ? "content" : key;
       const value = attempt(field, () => this.field(kind, key, entry, fault));
       if (value !== undefined) made.set(field, value);
     }
     // fromEntries keeps a key such as __proto__ as a plain field, for the schema to refuse.
     const spec: Record<string, unknown> = Object.fromEntries(made);
-    const extra = kind === "file" ? ["template", "source"] : [];
+    const extra = Object.keys(FORMS[kind]?.fields ?? {});
     const checked = checkSpec(kind, what, spec, declared.fields, declared.at, extra, failed);
     for (const each of checked.faults) fault(each.at, each.message, each.hint);
     if (failed.size > 0 || checked.faults.length > 0) return null;

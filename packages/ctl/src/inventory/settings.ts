@@ -1,5 +1,6 @@
 /** muster.yml: the fleet's name, which variables are labels to select by, and how rollouts go. Strict. */
 import { FleetName } from "@muster/protocol/names";
+import { MusterFile } from "./forms.ts";
 import { type Place, type Problems, suggest } from "./problem.ts";
 import { type Entry, nodeText, type YamlNode } from "./yaml.ts";
 
@@ -22,7 +23,7 @@ const LABEL = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 /** Reads the tree of muster.yml. What is wrong is added to `problems`; the settings are then not to be used. */
 export function readSettings(tree: YamlNode | null, problems: Problems): Settings {
   const start: Place = { file: "muster.yml", line: 1, column: 1 };
-  const top = mapOf(tree, start, ["fleet", "labels", "rollout"], "muster.yml", problems);
+  const top = mapOf(tree, start, Object.keys(MusterFile.shape), "muster.yml", problems);
   const fleet = top.get("fleet");
   const node = fleet?.value;
   const name = node?.t === "scalar" && typeof node.value === "string" ? node.value : "";
@@ -40,7 +41,13 @@ export function readSettings(tree: YamlNode | null, problems: Problems): Setting
   const inner =
     rollout === undefined
       ? new Map<string, Entry>()
-      : mapOf(rollout.value, rollout.at, ["waves", "never_together"], "`rollout`", problems);
+      : mapOf(
+          rollout.value,
+          rollout.at,
+          Object.keys(MusterFile.shape.rollout.unwrap().shape),
+          "`rollout`",
+          problems,
+        );
   const never_together = list(inner.get("never_together"), "never_together", problems);
   const known = labels.map((label) => label.name);
   for (const label of never_together)

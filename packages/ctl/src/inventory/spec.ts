@@ -1,5 +1,6 @@
 /** A spec against the schema of its kind: what the schema says, in the words and at the places of the file. */
 import { KINDS, type Kind } from "@muster/protocol/resources/index";
+import { CommonFields } from "./forms.ts";
 import { type Place, suggest } from "./problem.ts";
 import { type Entry, type MapNode, nodeText, type YamlNode } from "./yaml.ts";
 
@@ -67,12 +68,12 @@ export function checkSpec(
   const result = schema.safeParse(spec);
   if (result.success) return { spec: result.data, faults: [] };
   const faults: SpecFault[] = [];
-  const common = ["needs", "on_drift", "absent", ...extra];
+  const common = [...Object.keys(CommonFields.shape), ...extra];
   for (const issue of result.error.issues) {
     if (failed.has(String(issue.path[0]))) continue;
     const { node, keyAt, depth } = nodeAt(fields, issue.path);
     const name = issue.path.map(String).join(".");
-    const known = [...keysAt(schema, issue.path), ...(issue.path.length === 0 ? common : [])];
+    const known = [...new Set([...keysAt(schema, issue.path), ...(issue.path.length === 0 ? common : [])])];
     const unknown = issue.code === "unrecognized_keys" ? issue.keys : unknownKeys(issue.code, node, known);
     for (const key of unknown) {
       const place = node.t === "map" ? (node.entries.get(key)?.at ?? keyAt) : keyAt;

@@ -12,118 +12,159 @@ import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 
 const none = z.strictObject({});
 
+const After = HostName.nullable().describe("The last name of the page before; null for the first.");
+const Next = HostName.nullable().describe("Give it as `after` for the next page; null = no more.");
+const Ordered = RandomId.describe("Id of the rollout.");
+const Fingerprint = z.string().max(64).describe("As `ctl enrol` shows it, and the machine itself.");
+const Limit = z.int().min(1).max(500).describe("The most hosts on a page.");
+
 export const CONTROL = {
-  /** Every host with its last samples, paged by name. */
   hosts: method({
+    what: "Every host with its last samples, paged by name.",
     authority: "viewer",
     for_ci: true,
     timeout_ms: 5_000,
-    request: z.strictObject({ after: HostName.nullable(), limit: z.int().min(1).max(500) }),
-    reply: z.object({ hosts: z.array(HostView), next: HostName.nullable(), now: Instant }),
+    request: z.strictObject({ after: After, limit: Limit }),
+    reply: z.object({
+      hosts: z.array(HostView).describe("Ordered by name."),
+      next: Next,
+      now: Instant.describe("The controller's clock, against which silence is judged."),
+    }),
   }),
-  /** Last values of one kind, paged by host. */
   last: method({
+    what: "Last values of one kind, paged by host.",
     authority: "viewer",
     timeout_ms: 5_000,
     request: z.strictObject({
-      kind: z.enum(TELEMETRY_KINDS),
-      after: HostName.nullable(),
-      limit: z.int().min(1).max(500),
+      kind: z.enum(TELEMETRY_KINDS).describe("Which telemetry."),
+      after: After,
+      limit: Limit,
     }),
     reply: z.object({
-      values: z.array(z.object({ host: z.string(), id: z.string(), heard_at: Instant, sample: z.json() })),
-      next: HostName.nullable(),
+      values: z
+        .array(
+          z.object({
+            host: HostName,
+            id: HostId,
+            heard_at: Instant,
+            sample: z.json().describe("By the schema of its kind."),
+          }),
+        )
+        .describe("Ordered by name."),
+      next: Next,
     }),
   }),
-  /** Events that are kept, newest last. */
   events: method({
+    what: "Events that are kept, newest last.",
     authority: "viewer",
     timeout_ms: 5_000,
     request: z.strictObject({
-      since: Instant.nullable(),
-      host: HostName.optional(),
-      kind: z.enum(EVENT_KINDS).optional(),
-      limit: z.int().min(1).max(1_000),
+      since: Instant.nullable().describe("Not older than this; null = all that are kept."),
+      host: HostName.optional().describe("About this host only."),
+      kind: z.enum(EVENT_KINDS).optional().describe("Of this kind only."),
+      limit: z.int().min(1).max(1_000).describe("The newest so many."),
     }),
-    reply: z.object({ events: z.array(z.object({ host: z.string(), id: z.string(), event: FleetEvent })) }),
+    reply: z.object({
+      events: z
+        .array(
+          z.object({
+            host: z.string().describe("Whom it is about; `_` = the fleet."),
+            id: z.string().describe("Who told it."),
+            event: FleetEvent.describe("The event itself."),
+          }),
+        )
+        .describe("Newest last."),
+    }),
   }),
-  /** The newest release, for its signature to be checked by who asks. */
   head: method({
+    what: "The newest release, for its signature to be checked by who asks.",
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
     request: none,
     reply: z.object({
-      generation: z.int(),
-      rollout: RandomId.nullable(),
-      release: StoredEnvelope.nullable(),
+      generation: z.int().describe("The highest that was ordered; 0 = none yet."),
+      rollout: RandomId.nullable().describe("The newest; null = none yet."),
+      release: StoredEnvelope.nullable().describe("What a person signed for it."),
     }),
   }),
-  /** Hands over one signed manifest of a rollout that is not yet ordered. */
   stage: method({
+    what: "Hands over one signed manifest of a rollout that is not yet ordered.",
     authority: "operator",
     for_ci: true,
     timeout_ms: 10_000,
-    request: z.strictObject({ rollout: RandomId, id: HostId, manifest: StoredEnvelope }),
+    request: z.strictObject({
+      rollout: Ordered,
+      id: HostId,
+      manifest: StoredEnvelope.describe("The host's manifest, signed."),
+    }),
     reply: z.object({ staged: z.literal(true) }),
   }),
-  /** Orders a rollout: every manifest that the release names must be staged and fit. CONFLICT when the generation was taken. */
   apply: method({
+    what: "Orders a rollout: every manifest that the release names must be staged and fit. CONFLICT when the generation was taken.",
     authority: "operator",
     for_ci: true,
     timeout_ms: 10_000,
-    request: z.strictObject({ rollout: RandomId, release: StoredEnvelope }),
-    reply: z.object({ rollout: RandomId, generation: z.int() }),
+    request: z.strictObject({
+      rollout: Ordered,
+      release: StoredEnvelope.describe("The release over all manifests, signed."),
+    }),
+    reply: z.object({ rollout: Ordered, generation: z.int().describe("What it brings.") }),
   }),
   rollout: method({
+    what: "How a rollout stands.",
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
     request: z.strictObject({ rollout: RandomId.nullable().describe("Null = the newest.") }),
-    reply: z.object({ rollout: Rollout.nullable() }),
+    reply: z.object({ rollout: Rollout.nullable().describe("Null when there is none.") }),
   }),
   abort: method({
+    what: "Stops a rollout: no further wave goes out.",
     authority: "operator",
     timeout_ms: 5_000,
-    request: z.strictObject({ rollout: RandomId }),
-    reply: z.object({ rollout: Rollout }),
+    request: z.strictObject({ rollout: Ordered }),
+    reply: z.object({ rollout: Rollout.describe("As it stands now.") }),
   }),
   enrolments: method({
+    what: "Machines that wait for approval.",
     authority: "operator",
     timeout_ms: 5_000,
     request: none,
-    reply: z.object({ waiting: z.array(WaitingEnrolment) }),
+    reply: z.object({ waiting: z.array(WaitingEnrolment).describe("Oldest first.") }),
   }),
   approve: method({
+    what: "Lets a waiting machine in, under this name.",
     authority: "operator",
     timeout_ms: 10_000,
     request: z.strictObject({
-      fingerprint: z.string().max(64),
+      fingerprint: Fingerprint,
       name: HostName,
-      groups: z.array(GroupName).max(32),
+      groups: z.array(GroupName).max(32).describe("What it may be until its first manifest."),
     }),
     reply: z.object({ name: HostName, id: HostId }),
   }),
   reject: method({
+    what: "Turns a waiting machine away.",
     authority: "operator",
     timeout_ms: 5_000,
-    request: z.strictObject({ fingerprint: z.string().max(64) }),
+    request: z.strictObject({ fingerprint: Fingerprint }),
     reply: z.object({ rejected: z.literal(true) }),
   }),
-  /** One host's record, by name. */
   host: method({
+    what: "One host's record, by name.",
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
     request: z.strictObject({ name: HostName }),
-    reply: z.object({ record: HostRecord.nullable() }),
+    reply: z.object({ record: HostRecord.nullable().describe("Null when there is no such host.") }),
   }),
-  /** A newer trust bundle, signed by an admin; it is checked and then stored for everybody. */
   trust: method({
+    what: "A newer trust bundle, signed by an admin; it is checked and then stored for everybody.",
     authority: "admin",
     timeout_ms: 5_000,
-    request: z.strictObject({ bundle: StoredEnvelope }),
-    reply: z.object({ version: z.int() }),
+    request: z.strictObject({ bundle: StoredEnvelope.describe("The new bundle, signed by an admin.") }),
+    reply: z.object({ version: z.int().describe("Of the bundle that holds now.") }),
   }),
 } as const;
 

@@ -19,14 +19,18 @@ export const Expectation = z.strictObject({
 });
 export type Expectation = z.infer<typeof Expectation>;
 
-export const Bird = z.strictObject({
-  config: z
-    .string()
-    .max(768 * 1024)
-    .describe("The text of /etc/bird/bird.conf. In the folder, the name of a template."),
-  expect: z
-    .record(z.string().max(64), Expectation)
-    .default({})
-    .describe("What is known of a session beyond that it should be up."),
-});
+export const Bird = z
+  .strictObject({
+    config: z
+      .string()
+      .max(768 * 1024)
+      .describe("The text of /etc/bird/bird.conf. In the folder, the name of a template."),
+    expect: z
+      .record(z.string().max(64), Expectation)
+      .default({})
+      .describe("What is known of a session beyond that it should be up."),
+  })
+  .describe(
+    "The whole configuration of the routing daemon: checked by the host's own BIRD, loaded under a timer, kept when the sessions that were up are up after it. Every `protocol bgp` in it is expected up.",
+  );
 export type Bird = z.infer<typeof Bird>;

@@ -32,10 +32,14 @@ export const ContainerFile = z.union([
       .refine(
         (text) => Buffer.byteLength(text) <= INLINE_CONTENT_BYTES,
         `must be at most ${INLINE_CONTENT_BYTES} bytes; larger ones go by their hash`,
-      ),
+      )
+      .describe("The whole text."),
     mode: Mode.default("0644"),
   }),
-  z.strictObject({ blob: BlobRef, mode: Mode.default("0644") }),
+  z.strictObject({
+    blob: BlobRef.describe("A content that travels on its own, by its hash."),
+    mode: Mode.default("0644"),
+  }),
 ]);
 export type ContainerFile = z.infer<typeof ContainerFile>;
 
@@ -58,18 +62,23 @@ export type OnChange = z.infer<typeof OnChange>;
 const Web = z
   .string()
   .max(1_024)
-  .regex(/^:\d{1,5}\/[\x21-\x7e]*$/, "must be a port and a path of the container, such as :9090/-/ready");
+  .regex(/^:\d{1,5}\/[\x21-\x7e]*$/, "must be a port and a path of the container, such as :9090/-/ready")
+  .describe("Port and path that must answer with 2xx.");
+const Within = Duration.default("60s").describe("How long it may take; then the old one comes back.");
 
 /** Exactly one way. Asked over the container's own address. */
 export const Ready = z.union(
   [
-    z.strictObject({ http: Web, within: Duration.default("60s") }),
-    z.strictObject({ https: Web, within: Duration.default("60s") }),
+    z.strictObject({ http: Web, within: Within }),
+    z.strictObject({ https: Web, within: Within }),
     z.strictObject({
-      tcp: z.string().regex(/^:\d{1,5}$/, "must be a port of the container, such as :5432"),
-      within: Duration.default("60s"),
+      tcp: z
+        .string()
+        .regex(/^:\d{1,5}$/, "must be a port of the container, such as :5432")
+        .describe("Port that must take a connection."),
+      within: Within,
     }),
-    z.strictObject({ command: Command, within: Duration.default("60s") }),
+    z.strictObject({ command: Command.describe("Run in the container; must end with 0."), within: Within }),
   ],
   "expected one of { http: :9090/-/ready }, { https: :3000/health }, { tcp: :5432 }, { command: [pg_isready] }",
 );
@@ -77,7 +86,7 @@ export type Ready = z.infer<typeof Ready>;
 
 /** As in a Compose file. */
 export const Healthcheck = z.union([
-  z.strictObject({ disable: z.literal(true) }),
+  z.strictObject({ disable: z.literal(true).describe("No check, also when the image has one.") }),
   z.strictObject({
     test: z
       .union([
@@ -88,15 +97,15 @@ export const Healthcheck = z.union([
           .transform((line): ["CMD-SHELL", ...string[]] => ["CMD-SHELL", line]),
       ])
       .describe('["CMD", program, argument …], ["CMD-SHELL", line], or a line.'),
-    interval: Duration.default("30s"),
-    timeout: Duration.default("30s"),
-    start_period: Duration.default("0s"),
-    retries: z.int().min(1).max(100).default(3),
+    interval: Duration.default("30s").describe("Between two checks."),
+    timeout: Duration.default("30s").describe("How long one may take."),
+    start_period: Duration.default("0s").describe("Failures do not count so long after the start."),
+    retries: z.int().min(1).max(100).default(3).describe("Failures in a row that make it unhealthy."),
   }),
 ]);
 export type Healthcheck = z.infer<typeof Healthcheck>;
 
 export const ContainerLog = z.strictObject({
   max_size: Size.default("10m").describe("Of one log file on the host, compressed or not."),
-  max_files: z.int().min(1).max(100).default(3),
+  max_files: z.int().min(1).max(100).default(3).describe("How many of them are kept."),
 });

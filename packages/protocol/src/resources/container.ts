@@ -52,7 +52,13 @@ const Plain = Text.refine(
   (text) => !text.startsWith("vault:"),
   "references to Vault cannot be used yet: leave it out until secrets are there",
 );
-const Limit = z.union([z.int().min(-1), z.strictObject({ soft: z.int().min(-1), hard: z.int().min(-1) })]);
+const Limit = z.union([
+  z.int().min(-1),
+  z.strictObject({
+    soft: z.int().min(-1).describe("What holds until the process raises it."),
+    hard: z.int().min(-1).describe("How far it may be raised."),
+  }),
+]);
 const Capability = z
   .string()
   .regex(/^(?:ALL|(?:CAP_)?[A-Z][A-Z_]{2,31})$/, "must be a capability such as NET_ADMIN");
@@ -80,15 +86,19 @@ export const Container = z
     pin: ImagePin.describe("Muster's own. From images.lock; moved by `ctl image update` alone."),
     command: Command.optional().describe("Instead of the image's."),
     entrypoint: Command.optional().describe("Instead of the image's."),
-    working_dir: AbsolutePath.optional(),
+    working_dir: AbsolutePath.optional().describe("Instead of the image's."),
     user: z.string().max(128).optional().describe("User, or user:group, by name or number."),
-    group_add: z.array(Text).max(64).default([]),
-    hostname: z.string().max(253).optional(),
+    group_add: z
+      .array(Text)
+      .max(64)
+      .default([])
+      .describe("Further groups of its processes, by name or number."),
+    hostname: z.string().max(253).optional().describe("Its name for itself; by default a part of its id."),
     environment: z
       .record(z.string().regex(/^[^=\s\p{Cc}]+$/u, "must be a variable's name"), Plain)
       .default({})
       .describe("Read by everybody who may inspect the container: no secret belongs here."),
-    labels: Labels.default({}),
+    labels: Labels.default({}).describe("For other programs."),
     networks: z
       .record(z.string().max(255), Attachment)
       .default({})
@@ -103,9 +113,18 @@ export const Container = z
     dns: z
       .array(z.union([z.ipv4(), z.ipv6()]))
       .max(8)
-      .default([]),
-    volumes: z.array(VolumeMount).max(128).default([]),
-    tmpfs: z.array(z.string().max(300).regex(/^\//, "must be /path or /path:options")).max(32).default([]),
+      .default([])
+      .describe("Resolvers instead of the host's."),
+    volumes: z
+      .array(VolumeMount)
+      .max(128)
+      .default([])
+      .describe("`volume:/in/container` or `/on/host:/in/container`, with `:ro` for read-only."),
+    tmpfs: z
+      .array(z.string().max(300).regex(/^\//, "must be /path or /path:options"))
+      .max(32)
+      .default([])
+      .describe("Directories in memory."),
     files: z
       .record(AbsolutePath, z.record(InnerPath, ContainerFile))
       .default({})
@@ -123,26 +142,46 @@ export const Container = z
         /^(?:no|always|unless-stopped|on-failure(?::\d{1,5})?)$/,
         "must be no, always, unless-stopped or on-failure[:n]",
       )
-      .default("unless-stopped"),
-    stop_signal: z.string().max(16).optional(),
+      .default("unless-stopped")
+      .describe("What Docker does when it ends: no, always, unless-stopped, on-failure[:n]."),
+    stop_signal: z
+      .string()
+      .max(16)
+      .optional()
+      .describe("What asks it to end; by default the image's, else SIGTERM."),
     stop_grace_period: Duration.default("10s").describe("Then it is killed."),
     init: z.boolean().default(false).describe("A small init as the main process."),
-    mem_limit: Size.optional(),
-    cpus: z.number().min(0.01).max(1_024).optional(),
+    mem_limit: Size.optional().describe("Most memory, then it is killed."),
+    cpus: z.number().min(0.01).max(1_024).optional().describe("Most processor time, in cores."),
     pids_limit: z.int().min(1).default(4_096).describe("Muster's own default: a fork bomb stays inside."),
-    ulimits: z.record(z.string().regex(/^[a-z]+$/), Limit).default({}),
-    shm_size: Size.optional(),
-    sysctls: z.record(z.string().max(200), Text).default({}),
-    cap_add: z.array(Capability).max(64).default([]),
-    cap_drop: z.array(Capability).max(64).default([]),
+    ulimits: z
+      .record(z.string().regex(/^[a-z]+$/), Limit)
+      .default({})
+      .describe("Limits of its processes by name, such as nofile."),
+    shm_size: Size.optional().describe("Size of /dev/shm."),
+    sysctls: z
+      .record(z.string().max(200), Text)
+      .default({})
+      .describe("Kernel parameters of its own namespaces."),
+    cap_add: z.array(Capability).max(64).default([]).describe("Capabilities beside Docker's usual ones."),
+    cap_drop: z
+      .array(Capability)
+      .max(64)
+      .default([])
+      .describe("Capabilities that it does not get; ALL for all."),
     devices: z
       .array(z.string().max(300).regex(/^\//, "must be /dev/x or /dev/x:/dev/y:rwm"))
       .max(64)
-      .default([]),
-    security_opt: z.array(z.string().max(300)).max(16).default([]),
-    privileged: z.boolean().default(false),
+      .default([])
+      .describe("Devices of the host."),
+    security_opt: z
+      .array(z.string().max(300))
+      .max(16)
+      .default([])
+      .describe("Docker's security options, as they are."),
+    privileged: z.boolean().default(false).describe("All rights on the host: root in it is root outside."),
     read_only: z.boolean().default(false).describe("Its own root file system."),
-    pid: z.enum(["host"]).optional(),
+    pid: z.enum(["host"]).optional().describe("host: sees the host's processes."),
     log: ContainerLog.prefault({}).describe(
       "Muster's own, instead of Compose's `logging`: the log on the host is always bounded.",
     ),
@@ -169,7 +208,10 @@ export const Container = z
     if (twice !== undefined) fault("volumes", `${twice} is mounted twice`);
     if (spec.ready !== undefined && !("command" in spec.ready) && !own && spec.network_mode === undefined)
       fault("ready", "asks over a network, and the container has none");
-  });
+  })
+  .describe(
+    "One Docker container; the keys are those of a service in a Compose file. The one that is replaced is kept until the new one answers.",
+  );
 export type Container = z.infer<typeof Container>;
 
 /** The public-network rule, for a whole host. Names of containers whose ports no public network publishes, each with the networks it has. */

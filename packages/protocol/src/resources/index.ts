@@ -90,7 +90,9 @@ export const KIND_NAMES = Object.keys(KINDS) as Kind[];
 /** The spec of a kind. */
 export type Spec<K extends Kind> = z.output<(typeof KINDS)[K]["spec"]>;
 
-export const OnDriftSchema = z.enum(["correct", "report", "ask"]);
+export const OnDriftSchema = z
+  .enum(["correct", "report", "ask"])
+  .describe("What a hand edit meets: it is put back, shown, or asked about.");
 
 /** One managed thing on a host, as it stands in a manifest. */
 export type Resource = {
@@ -98,10 +100,10 @@ export type Resource = {
 }[Kind];
 
 const Shape = z.strictObject({
-  kind: z.enum(KIND_NAMES as [Kind, ...Kind[]]),
-  name: z.string().max(255),
-  spec: z.unknown(),
-  needs: z.array(ResourceRef).max(256),
+  kind: z.enum(KIND_NAMES as [Kind, ...Kind[]]).describe("What it is."),
+  name: z.string().max(255).describe("Its name; its form is the kind's."),
+  spec: z.unknown().describe("By the schema of its kind."),
+  needs: z.array(ResourceRef).max(256).describe("What comes before it."),
   on_drift: OnDriftSchema.optional(),
 });
 

@@ -12,7 +12,8 @@ export const AbsolutePath = z
 /** Permission bits as a quoted string. */
 export const Mode = z
   .string()
-  .regex(/^0[0-7]{3}$|^[0-7]{4}$/, 'must be a quoted string of octal digits such as "0644"');
+  .regex(/^0[0-7]{3}$|^[0-7]{4}$/, 'must be a quoted string of octal digits such as "0644"')
+  .describe("Permission bits, a quoted string.");
 
 /** A user or group by name. */
 export const Account = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a user or group name");

@@ -4,6 +4,7 @@ import { Health } from "../telemetry/health.ts";
 import { method } from "./method.ts";
 
 export const health = method({
+  what: "How the server is, sampled now.",
   authority: "viewer",
   timeout_ms: 10_000,
   request: z.strictObject({}),

@@ -4,6 +4,8 @@ import type { Authority } from "../certificate.ts";
 import { ErrorReply } from "../errors.ts";
 
 export type Method<Q extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
+  /** One sentence for the reference and `ctl docs`. */
+  readonly what: string;
   readonly request: Q;
   readonly reply: R;
   readonly authority: Authority;
@@ -13,6 +15,7 @@ export type Method<Q extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodT
 };
 
 export const method = <Q extends z.ZodType, R extends z.ZodType>(row: {
+  what: string;
   request: Q;
   reply: R;
   authority: Authority;

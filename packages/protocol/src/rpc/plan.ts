@@ -6,9 +6,13 @@ import { Plan } from "../plan.ts";
 import { method } from "./method.ts";
 
 export const plan = method({
+  what: "What would be done for this content, against what is there now. Changes nothing.",
   authority: "operator",
   for_ci: true,
   timeout_ms: 20_000,
-  request: z.strictObject({ content: ManifestContent, overwrite: z.array(ResourceRef).max(256) }),
+  request: z.strictObject({
+    content: ManifestContent.describe("What the host should become."),
+    overwrite: z.array(ResourceRef).max(256).describe("Hand edits that may be overwritten."),
+  }),
   reply: Plan,
 });

@@ -4,8 +4,15 @@ import { RandomId, Sha256 } from "../names.ts";
 import { method } from "./method.ts";
 
 export const returnTo = method({
+  what: "Go back to the content that the release in force names.",
   authority: "controller",
   timeout_ms: 5_000,
-  request: z.strictObject({ release: RandomId, content_hash: Sha256 }),
-  reply: z.object({ generation: z.int(), content_hash: Sha256 }),
+  request: z.strictObject({
+    release: RandomId.describe("The rollout that is taken back."),
+    content_hash: Sha256,
+  }),
+  reply: z.object({
+    generation: z.int().describe("It stays; only the content goes back."),
+    content_hash: Sha256,
+  }),
 });

@@ -6,6 +6,7 @@ import { Convergence } from "../telemetry/convergence.ts";
 import { method } from "./method.ts";
 
 export const status = method({
+  what: "Where the host stands now, asked of itself.",
   authority: "viewer",
   for_ci: true,
   timeout_ms: 5_000,
@@ -13,8 +14,8 @@ export const status = method({
   reply: z.object({
     host: HostName,
     groups: z.array(z.string()).describe("By its signed manifest; empty while only watched."),
-    labels: z.record(z.string(), z.string()),
-    convergence: Convergence,
+    labels: z.record(z.string(), z.string()).describe("By its signed manifest."),
+    convergence: Convergence.describe("Where it stands with its desired state."),
     bgp: BgpSample.nullable().describe("The last sample; null while there is none."),
   }),
 });

@@ -114,10 +114,10 @@ export const BgpChannel = z.object({
   next_hop: z.string().nullable().describe("Next hop announced on this channel."),
   counters: z
     .object({
-      import_updates: BgpCounters.nullable(),
-      import_withdraws: BgpCounters.nullable(),
-      export_updates: BgpCounters.nullable(),
-      export_withdraws: BgpCounters.nullable(),
+      import_updates: BgpCounters.nullable().describe("Routes that the peer sent."),
+      import_withdraws: BgpCounters.nullable().describe("Routes that the peer took back."),
+      export_updates: BgpCounters.nullable().describe("Routes that were sent."),
+      export_withdraws: BgpCounters.nullable().describe("Routes that were taken back from the peer."),
     })
     .nullable()
     .describe("Route change counters since the session came up; null while the channel is down."),
@@ -207,12 +207,16 @@ export const BgpDaemon = z.object({
 });
 export type BgpDaemon = z.infer<typeof BgpDaemon>;
 
-export const BgpSample = z.object({
-  at: z.string().describe("When it was taken: ISO 8601 instant in UTC."),
-  daemon: BgpDaemon.describe("The routing daemon."),
-  sessions: z
-    .array(BgpSession)
-    .max(10_000)
-    .describe("Sessions seen, and those that should be there and are not."),
-});
+export const BgpSample = z
+  .object({
+    at: z.string().describe("When it was taken: ISO 8601 instant in UTC."),
+    daemon: BgpDaemon.describe("The routing daemon."),
+    sessions: z
+      .array(BgpSession)
+      .max(10_000)
+      .describe("Sessions seen, and those that should be there and are not."),
+  })
+  .describe(
+    "Every BGP session, declared or seen, judged: one that should be there and is not stands in it as `missing`.",
+  );
 export type BgpSample = z.infer<typeof BgpSample>;

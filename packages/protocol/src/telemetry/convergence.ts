@@ -21,43 +21,58 @@ export const ConvergenceState = z.enum([
 ]);
 export type ConvergenceState = z.infer<typeof ConvergenceState>;
 
-export const ExpiringCertificate = z.object({ name: z.enum(["bus", "service", "ssh"]), not_after: Instant });
+export const ExpiringCertificate = z.object({
+  name: z.enum(["bus", "service", "ssh"]).describe("Which one."),
+  not_after: Instant,
+});
 export type ExpiringCertificate = z.infer<typeof ExpiringCertificate>;
 
-export const Convergence = z.object({
-  at: Instant,
-  state: ConvergenceState,
-  since: Instant,
-  generation: z.int().nullable().describe("The newest accepted; null while only watched."),
-  content_hash: Sha256.nullable(),
-  release: z.string().nullable(),
-  detail: z
-    .string()
-    .max(4_000)
-    .describe("For the operator: what, in the daemon's own words. Empty when all is well."),
-  error: z.string().nullable().describe("Code of the closed table."),
-  resources: z.object({
-    total: z.int(),
-    ok: z.int(),
-    managed: z.record(z.string(), z.int()).describe("Count by kind."),
-  }),
-  troubles: z
-    .array(z.object({ ref: ResourceRef, what: z.string().max(2_000), since: Instant }))
-    .max(200)
-    .describe("Resources that failed or stopped."),
-  drift: z.array(Drift).max(200),
-  held: z.array(
-    z.object({
-      ref: ResourceRef.nullable().describe("Null = the whole host."),
-      why: z.string(),
-      by: z.string(),
-      until: Instant.nullable(),
-    }),
-  ),
-  undo_at: Instant.nullable().describe("When an unconfirmed change is taken back."),
-  certificates: z.array(ExpiringCertificate),
-  clock_skew_ms: z.int().nullable(),
-  agent_version: z.string(),
-  last_apply_ms: z.int().nullable().describe("How long the last apply took on the host."),
-});
+export const Convergence = z
+  .object({
+    at: Instant,
+    state: ConvergenceState.describe("Where the host stands; `ctl status` says it in words."),
+    since: Instant.describe("Since when, in milliseconds since 1970 UTC."),
+    generation: z.int().nullable().describe("The newest accepted; null while only watched."),
+    content_hash: Sha256.nullable().describe("Of the content accepted last; null while only watched."),
+    release: z.string().nullable().describe("Id of the rollout that brought it."),
+    detail: z
+      .string()
+      .max(4_000)
+      .describe("For the operator: what, in the daemon's own words. Empty when all is well."),
+    error: z.string().nullable().describe("Code of the closed table."),
+    resources: z
+      .object({
+        total: z.int().describe("Declared."),
+        ok: z.int().describe("As declared."),
+        managed: z.record(z.string(), z.int()).describe("Count by kind."),
+      })
+      .describe("How many resources."),
+    troubles: z
+      .array(
+        z.object({
+          ref: ResourceRef,
+          what: z.string().max(2_000).describe("What is wrong, in the daemon's own words."),
+          since: Instant,
+        }),
+      )
+      .max(200)
+      .describe("Resources that failed or stopped."),
+    drift: z.array(Drift).max(200).describe("What differs without a new manifest."),
+    held: z
+      .array(
+        z.object({
+          ref: ResourceRef.nullable().describe("Null = the whole host."),
+          why: z.string().describe("The reason given."),
+          by: z.string().describe("Who holds it."),
+          until: Instant.nullable().describe("When it ends by itself; null = not."),
+        }),
+      )
+      .describe("What is left alone on request."),
+    undo_at: Instant.nullable().describe("When an unconfirmed change is taken back."),
+    certificates: z.array(ExpiringCertificate).describe("When the host's credentials end."),
+    clock_skew_ms: z.int().nullable().describe("Its clock against the broker's; null = not measured."),
+    agent_version: z.string().describe("Version of the agent."),
+    last_apply_ms: z.int().nullable().describe("How long the last apply took on the host."),
+  })
+  .describe("Where the host stands with its desired state. Sent on every change besides.");
 export type Convergence = z.infer<typeof Convergence>;
