@@ -126,7 +126,7 @@ suite("manifest", (test) => {
 
   test("kind and name come apart at the first slash", () => {
     assert.equal(splitRef("file//etc/motd"), { kind: "file", name: "/etc/motd" });
-    assert.throws(() => splitRef("volume/x"), /not a kind/);
+    assert.throws(() => splitRef("nothing/x"), /not a kind/);
   });
 
   test("a plan's index is made of what would be done, not of how it is told", () => {
