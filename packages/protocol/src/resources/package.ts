@@ -22,5 +22,8 @@ export const Package = z
   .refine(
     ({ state, version, hold }) => state === "present" || (version === undefined && hold === undefined),
     "a package with state: absent has no version and no hold",
+  )
+  .describe(
+    "A Debian package, by apt. The name is the package's. One that is no longer declared is kept; `state: absent` removes it.",
   );
 export type Package = z.infer<typeof Package>;

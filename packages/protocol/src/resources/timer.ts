@@ -46,5 +46,6 @@ export const Timer = z
   .refine(({ exec }) => exec === undefined || exec[0]?.startsWith("/") === true, {
     message: "begins with the path of a program such as /usr/bin/restic",
     path: ["exec"],
-  });
+  })
+  .describe("A command that systemd runs again and again. The name becomes NAME.timer and NAME.service.");
 export type Timer = z.infer<typeof Timer>;
