@@ -118,11 +118,9 @@ async function prepareMachine(stage) {
   if (!existsSync(join(root, "deploy/lab"))) return;
   try {
     const progress = (await import(lab("progress.mjs"))).createProgress({ stream: stdout });
+    await (await import(lab("programs.mjs"))).ensurePrograms(progress);
     if (stage === "e2e") await (await import(lab("fleet.mjs"))).prepare(progress);
-    else {
-      await (await import(lab("programs.mjs"))).ensurePrograms(progress);
-      await (await import(lab("tools.mjs"))).ensureTools(progress);
-    }
+    else await (await import(lab("tools.mjs"))).ensureTools(progress);
   } catch (error) {
     fail(`the servers of the ${stage} tests: ${error.message}`);
   }

@@ -1,5 +1,5 @@
 /**
- * What the unit tests run on this machine itself, beside the lab's own tools: a real BIRD, ssh-keygen, openssl. What is missing is installed in
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, ssh-keygen, openssl, and the library that gives one process another time. What is missing is installed in
  * one go. A BIRD that came with it is stopped at once: this machine did not ask for a routing daemon.
  */
 import { existsSync } from "node:fs";
@@ -8,7 +8,7 @@ import { installPackages } from "./packages.mjs";
 
 const SYSTEM = ["/usr/sbin", "/usr/local/sbin"];
 /** Program → Debian package. */
-const PACKAGES = { bird: "bird2", "ssh-keygen": "openssh-client", openssl: "openssl" };
+const PACKAGES = { bird: "bird2", "ssh-keygen": "openssh-client", openssl: "openssl", faketime: "faketime" };
 
 /**
  * Makes sure that they are there. Errors: SetupError that names what to install.
@@ -19,7 +19,7 @@ export async function ensurePrograms(progress) {
   if (missing.length === 0) return;
   await installPackages(
     missing.map(([, name]) => name),
-    "real programs that the unit tests run",
+    "real programs that the tests run",
     progress,
   );
   if (missing.some(([program]) => program === "bird") && existsSync("/run/systemd/system"))

@@ -140,7 +140,6 @@ export async function makeHost(
     held: [],
     undo_at: null,
     certificates: [],
-    clock_skew_ms: 0,
     agent_version: "0.1.0",
     last_apply_ms: null,
   };

@@ -42,7 +42,6 @@ export class Standing {
         held: [],
         undo_at: null,
         certificates: [],
-        clock_skew_ms: null,
         agent_version,
         last_apply_ms: null,
       },

@@ -29,6 +29,13 @@ export const HostView = z.object({
   record: HostRecord.describe("Who it is."),
   heard_at: Instant.nullable().describe("When its last telemetry came; null = never."),
   silent: z.boolean().describe("No word for longer than it should take."),
+  clock_skew_ms: z
+    .int()
+    .nullable()
+    .optional()
+    .describe(
+      "By how much the host's clock is ahead of the controller's, as its last sample showed when it came; null = nothing came yet.",
+    ),
   convergence: Convergence.nullable().describe("Its last sample; null = none."),
   bgp: BgpSample.nullable().describe("Its last sample; null = none."),
   health: Health.nullable().describe("Its last sample; null = none."),

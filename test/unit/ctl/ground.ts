@@ -172,7 +172,6 @@ async function playHost(
     held: [],
     undo_at: null,
     certificates: [{ name: "bus", not_after: Date.now() + 6 * 86_400_000 + 3_600_000 }],
-    clock_skew_ms: 0,
     agent_version: "0.1.0",
     last_apply_ms: null,
   };

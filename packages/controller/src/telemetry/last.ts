@@ -97,10 +97,16 @@ export class LastValues {
       record,
       heard_at: this.heardAt(host),
       silent: this.isSilent(host, now_ms),
+      clock_skew_ms: this.#skewOf(host),
       convergence: value("convergence") as HostView["convergence"],
       bgp: value("bgp") as HostView["bgp"],
       health: value("health") as HostView["health"],
     };
+  }
+
+  #skewOf(host: string): number | null {
+    const sample = this.sample(host, "convergence");
+    return sample === undefined ? null : (sample.value as Convergence).at - sample.heard_at;
   }
 
   /** What a machine that was replaced had said no longer counts. */

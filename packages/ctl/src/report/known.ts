@@ -13,6 +13,8 @@ export type Known = {
   readonly enrolled: boolean;
   readonly heard_at: number | null;
   readonly silent: boolean;
+  /** By how much its clock is ahead of ours: the instants in its samples are by its own. */
+  readonly clock_skew_ms: number;
   readonly convergence: Convergence | null;
   readonly bgp: BgpSample | null;
   readonly health: Health | null;
@@ -46,6 +48,7 @@ export function knownOf(
     enrolled: true,
     heard_at: view.heard_at,
     silent: view.silent,
+    clock_skew_ms: view.clock_skew_ms ?? 0,
     convergence,
     bgp: view.bgp,
     health: view.health,
@@ -64,6 +67,7 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     enrolled: false,
     heard_at: null,
     silent: false,
+    clock_skew_ms: 0,
     convergence: null,
     bgp: null,
     health: null,
@@ -86,6 +90,7 @@ export function knownByItself(
     enrolled: true,
     heard_at: reply === null ? null : now_ms,
     silent: reply === null,
+    clock_skew_ms: reply === null ? 0 : reply.convergence.at - now_ms,
     convergence: reply?.convergence ?? null,
     bgp: reply?.bgp ?? null,
     certificates: reply?.convergence.certificates ?? [],

@@ -26,7 +26,11 @@ export type HostStatus = {
 
 export function statusOf(known: Known, now_ms: number): HostStatus {
   const { name, convergence } = known;
-  const base = { known, sessions: sessionsOf(known, now_ms), soonest: soonestOf(known) };
+  const base = {
+    known,
+    sessions: sessionsOf(known, now_ms + known.clock_skew_ms),
+    soonest: soonestOf(known),
+  };
   if (!known.enrolled) {
     const trouble: Trouble = {
       tint: "amber",

@@ -20,9 +20,11 @@ const SKEW_LIMIT_MS = 5_000;
 
 /** Of a host that is enrolled and heard. */
 export function troublesOf(known: Known, convergence: Convergence, now_ms: number): Trouble[] {
+  // By the host's own clock, where its samples tell instants.
+  const there_ms = now_ms + known.clock_skew_ms;
   return [
-    ...convergenceTroubles(known, convergence, now_ms),
-    ...bgpTroubles(known, now_ms),
+    ...convergenceTroubles(known, convergence, there_ms),
+    ...bgpTroubles(known, there_ms),
     ...hostTroubles(known, now_ms),
   ];
 }
@@ -113,8 +115,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
 }
 
 function hostTroubles(known: Known, now_ms: number): Trouble[] {
-  const { name, health, convergence } = known;
-  const skew_ms = convergence?.clock_skew_ms ?? 0;
+  const { name, health, clock_skew_ms: skew_ms } = known;
   return [
     ...known.certificates.flatMap(({ name: which, not_after }): Trouble[] => {
       const left_ms = not_after - now_ms;

@@ -70,7 +70,6 @@ export const Convergence = z
       .describe("What is left alone on request."),
     undo_at: Instant.nullable().describe("When an unconfirmed change is taken back."),
     certificates: z.array(ExpiringCertificate).describe("When the host's credentials end."),
-    clock_skew_ms: z.int().nullable().describe("Its clock against the broker's; null = not measured."),
     agent_version: z.string().describe("Version of the agent."),
     last_apply_ms: z.int().nullable().describe("How long the last apply took on the host."),
   })

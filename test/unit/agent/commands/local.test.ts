@@ -27,7 +27,6 @@ const CONVERGENCE: Convergence = {
   held: [],
   undo_at: Date.parse("2026-11-21T11:13:20Z"),
   certificates: [],
-  clock_skew_ms: 0,
   agent_version: "0.1.0",
   last_apply_ms: null,
 };

@@ -182,7 +182,6 @@ export const CONVERGENCE: Convergence = {
   held: [],
   undo_at: null,
   certificates: [],
-  clock_skew_ms: 3,
   agent_version: "0.1.0",
   last_apply_ms: 120,
 };

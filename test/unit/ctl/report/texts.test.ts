@@ -182,7 +182,7 @@ suite("texts", (test) => {
           { name: "ssh", not_after: NOW - HOUR },
         ],
       }),
-      known("core3", { said: { clock_skew_ms: -61_000 } }),
+      known("core3", { clock_skew_ms: -61_000 }),
       notEnrolled("probe1", ["probe"]),
     ].map((each) => statusOf(each, NOW));
     await golden("status", [...tableLines(rows, statusColumns(NOW, COLOUR)), ...troubleLines(rows, COLOUR)]);
