@@ -11,6 +11,7 @@ import {
   type BgpSample,
   type Convergence,
   createNkey,
+  type Facts,
   FleetError,
   hashOfContent,
   type Manifest,
@@ -42,6 +43,8 @@ export type PlayedHost = TestHost & {
   at_manifest: ((manifest: Manifest, host: PlayedHost) => void) | null;
   bgp: BgpSample;
   path: PathProbe | null;
+  /** Null = it refuses to tell. */
+  facts: Facts | null;
   manifests: Manifest[];
   now: Convergence;
 };
@@ -56,7 +59,13 @@ export type Ground = {
   write(file: string, text: string): Promise<void>;
   run(
     words: string,
-    options?: { answers?: readonly string[]; signal?: AbortSignal; cwd?: string },
+    options?: {
+      answers?: readonly string[];
+      signal?: AbortSignal;
+      cwd?: string;
+      /** Words with blanks in them. */
+      more?: readonly string[];
+    },
   ): Promise<Ran>;
   /** Logs in as that rank; the ground begins with operator alice. */
   logIn(person: string, rank: "viewer" | "operator" | "admin" | "ci"): Promise<void>;
@@ -139,7 +148,8 @@ export async function startGround(
     alice,
     write,
     logIn,
-    run: (words, options = {}) => ctl(words.split(" "), { home, cwd: folder, ...options }),
+    run: (words, { more = [], ...options } = {}) =>
+      ctl([...words.split(" "), ...more], { home, cwd: folder, ...options }),
     async stop() {
       await controller.stop();
       await fleet.stop();
@@ -194,6 +204,7 @@ async function playHost(
     at_manifest: null,
     bgp: EMPTY_BGP,
     path: null,
+    facts: null,
     manifests: [],
     now: said,
     say(change: Partial<Convergence> = {}) {
@@ -230,7 +241,8 @@ async function playHost(
       handlers: {
         ping: () => ({ host: name, at: Date.now(), version: "0.1.0", protocol: 1 }),
         facts: () => {
-          throw new FleetError("UNSUPPORTED", "not played");
+          if (played.facts === null) throw new FleetError("UNSUPPORTED", "not played");
+          return played.facts;
         },
         health: () => {
           throw new FleetError("UNSUPPORTED", "not played");

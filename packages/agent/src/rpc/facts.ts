@@ -2,13 +2,13 @@
 import { readFile } from "node:fs/promises";
 import { arch, cpus, hostname, networkInterfaces, release, totalmem, uptime } from "node:os";
 import type { Call } from "@muster/ports/dispatch";
-import type { RpcReply } from "@muster/protocol";
+import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { RpcDoor } from "./door.ts";
 
 export const facts =
   (door: RpcDoor) =>
-  async (_: unknown, call: Call): Promise<RpcReply<"facts">> => {
+  async ({ brief }: RpcRequest<"facts">, call: Call): Promise<RpcReply<"facts">> => {
     const { ports, ledger } = door;
     const { in_force } = ledger.state;
     const content = in_force === null ? null : (await ledger.manifest(in_force)).content;
@@ -17,7 +17,7 @@ export const facts =
       os: door.os,
       kernel: release(),
       arch: arch(),
-      virtual: await virtual(),
+      virtual: brief === true ? null : await virtual(),
       cpu: cpus()[0]?.model ?? "",
       cores: cpus().length,
       memory_bytes: totalmem(),

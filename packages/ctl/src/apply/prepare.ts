@@ -9,10 +9,11 @@ import { hostFingerprint } from "@muster/protocol/names";
 import type { HostView } from "@muster/protocol/record";
 import { checkPins, type Pins, savePins } from "../fleet/pins.ts";
 import { type CompiledHost, compileFleet, type Fleet } from "../inventory/fleet.ts";
-import { selectHosts } from "../inventory/selectors.ts";
+import { needsOf } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
-import { type FolderHere, viewsOrSilence } from "../roster/roster.ts";
+import { pick, tellUnknown } from "../roster/facts.ts";
+import { type FolderHere, idsOf, viewsOrSilence } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
 import { onlyOf, type Scope, scopeOf } from "./scope.ts";
 import { type Host, headGeneration, lastSigned, type Stored, storedLast } from "./signed.ts";
@@ -39,7 +40,7 @@ export type Ground = {
   readonly controller: FleetError | null;
 };
 
-/** Loads and compiles. Errors: INVENTORY with every mistake, USAGE for an unknown name. */
+/** Loads and compiles. Errors: INVENTORY with every mistake, USAGE for an unknown name. The hosts are asked when the selector names a fact. */
 export async function loadWanted(
   context: Context,
   session: Session,
@@ -54,11 +55,20 @@ export async function loadWanted(
       "USAGE",
       `this folder is of ${fleet.name}, and you are logged in to ${session.fleet}`,
     );
-  const not = context.global.not === undefined ? [] : [context.global.not];
   const typed = selector ?? "all";
-  const selected = selectHosts([...fleet.hosts.values()], [...fleet.inventory.groups.keys()], typed, not);
-  const terms = typed.split(",").map((term) => term.trim());
-  return { fleet, compiled, selected, named: new Set(terms.filter((term) => fleet.hosts.has(term))) };
+  const picked = await pick(
+    context,
+    {
+      hosts: [...fleet.hosts.values()],
+      groups: [...fleet.inventory.groups.keys()],
+      connection: () => session.connect(),
+      ids: async () => idsOf(await viewsOrSilence(await session.connect()), folder.pins),
+    },
+    typed,
+  );
+  tellUnknown(context, picked);
+  const named = needsOf([typed]).names.filter((name) => fleet.hosts.has(name));
+  return { fleet, compiled, selected: picked.names, named: new Set(named) };
 }
 
 /**

@@ -2,10 +2,10 @@
 
 import { hostFingerprint } from "@muster/protocol/names";
 import type { HostRecord } from "@muster/protocol/record";
-import { select, selectHosts } from "../inventory/selectors.ts";
 import type { Column } from "../output/table.ts";
 import { listText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
+import { pick, tellUnknown } from "../roster/facts.ts";
 import { folderHere, groupsOf, hostViews, selectable } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 
@@ -54,11 +54,16 @@ ctl hosts -o wide        with the keys`,
       .map(selectable);
     const all = [...in_folder, ...strangers];
     const groups = [...new Set([...(declared?.inventory.groups.keys() ?? []), ...groupsOf(views)])];
-    const not = context.global.not === undefined ? [] : [context.global.not];
-    const names =
-      all.length === 0
-        ? select(all, groups, "all", not).hosts
-        : selectHosts(all, groups, args[0] ?? "all", not);
+    const choice = {
+      hosts: all,
+      groups,
+      connection: () => session.connect(),
+      ids: async () => new Map([...views].map(([name, view]) => [name, view.record.id])),
+    };
+    const picked =
+      all.length === 0 ? { names: [], unknown: [] } : await pick(context, choice, args[0] ?? "all");
+    tellUnknown(context, picked);
+    const { names } = picked;
     const rows = names.map((name): Row => {
       const record = views.get(name)?.record ?? null;
       return {

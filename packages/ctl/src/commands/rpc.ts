@@ -14,7 +14,8 @@ export const rpc = defineCommand({
   },
   example: `ctl rpc ping                            who is there; exit 4 names the silent
 ctl rpc bgp ixp1 --args '{"session":"upstream"}' --json
-ctl rpc reconcile ixp                   look again now`,
+ctl rpc reconcile ixp                   look again now
+ctl rpc ping "routers and not (site=ams or fact.bird>=2.16)"`,
   async run(context, { args, options }) {
     const { output } = context;
     const method = methodOf(args[0] ?? "");

@@ -2,12 +2,12 @@
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import { type Host, storedLast } from "../apply/signed.ts";
-import { select, selectHosts } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { type Known, knownByItself, knownOf, notEnrolled } from "../report/known.ts";
 import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
+import { pick } from "../roster/facts.ts";
 import { folderHere, groupsOf, selectable, viewsOrSilence } from "../roster/roster.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
 
@@ -58,7 +58,6 @@ async function look(
   connection: Connection,
   selector: string,
 ): Promise<Found> {
-  const not = context.global.not === undefined ? [] : [context.global.not];
   const [folder, known] = await Promise.all([folderHere(context), viewsOrSilence(connection)]);
   const loaded = folder === null ? null : await folder.load();
   const declared = loaded?.fleet ?? null;
@@ -72,12 +71,16 @@ async function look(
     .map(selectable);
   const groups = [...new Set([...(declared?.inventory.groups.keys() ?? []), ...groupsOf(views)])];
   const all = [...folder_hosts, ...strangers];
-  const names =
-    all.length === 0 ? select(all, groups, selector, not).hosts : selectHosts(all, groups, selector, not);
-  const groups_of = new Map(folder_hosts.map((host) => [host.name, host.groups]));
-
   const ids = new Map<string, string>([...views].map(([name, view]) => [name, view.record.id]));
   if ("silence" in known) for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
+  const choice = { hosts: all, groups, connection: async () => connection, ids: async () => ids };
+  const picked = all.length === 0 ? { names: [], unknown: [] } : await pick(context, choice, selector);
+  // A host that does not tell its facts may be the very one that is looked for.
+  const names = [...picked.names, ...picked.unknown];
+  if (picked.unknown.length > 0)
+    notes.push(`shown because they do not tell their facts: ${listText(picked.unknown)}`);
+  const groups_of = new Map(folder_hosts.map((host) => [host.name, host.groups]));
+
   const targets = names.flatMap((name) => {
     const id = ids.get(name);
     return id === undefined ? [] : [{ name, id }];

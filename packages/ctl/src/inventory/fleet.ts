@@ -12,7 +12,7 @@ import { orderResources, type Unordered } from "./order.ts";
 import { type Problem, Problems, problemText } from "./problem.ts";
 import { HostRenderer, Templates } from "./render.ts";
 import { type Declared, declaredFor, type ResourceFiles, readResourceFiles } from "./resources.ts";
-import { type Selectable, select } from "./selectors.ts";
+import { needsOf, type Selectable, select } from "./selectors.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { HostVariables, layeredVariables, readVariableFiles } from "./variables.ts";
 import { readYaml, type YamlNode } from "./yaml.ts";
@@ -188,7 +188,10 @@ function checkWaves(
   problems: Problems,
 ): void {
   for (const { name, at } of settings.waves) {
-    const { fault } = select([...hosts.values()], [...inventory.groups.keys()], name);
+    const { fault } =
+      needsOf([name]).facts.length > 0
+        ? { fault: `${name}: a wave cannot go by facts, which change by themselves` }
+        : select([...hosts.values()], [...inventory.groups.keys()], name);
     if (fault !== null) problems.add(at, `\`waves\`: ${fault}`);
   }
 }

@@ -1,6 +1,16 @@
-/** Selectors → host names: `ixp1`, a group, `'ixp*'`, `site=ams`, comma = or, `--not SELECTOR`, `all`. Pure. */
+/**
+ * Selectors → host names. One grammar wherever hosts are chosen:
+ *
+ *   ixp1  ixp  'ixp*'  all                  a host, a group, a pattern of host names, every host
+ *   site=ams  site!=ams  exchange='*'       a label; the value may be a pattern
+ *   fact.os='Debian 12*'  fact.bird<2.16    a fact; < <= > >= compare versions and numbers piece by piece
+ *   a, b   a or b   a and b   not a   ( )   `not` binds closest, then `and`; comma and `or` are the same
+ *
+ * What is not known of a host (a fact that it did not tell) makes it neither fit nor not fit: it is named in `unknown`. Pure.
+ */
 import { FleetError } from "@muster/protocol/errors";
 import { suggest } from "./problem.ts";
+import { FACT, type Node, type Pair, parseSelector, SelectorFault, type Word } from "./selector-parser.ts";
 
 /** What selectors choose from. */
 export interface Selectable {
@@ -8,53 +18,37 @@ export interface Selectable {
   /** All groups it is in, `all` left out. */
   readonly groups: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** Every value of each fact, none for one that the host does not have; left out where they are not known. */
+  readonly facts?: Facts;
 }
+export type Facts = Readonly<Record<string, readonly string[]>>;
 
 export interface Selection {
   /** Names of hosts, in the order of hosts.yml. */
   readonly hosts: string[];
+  /** Hosts of which it cannot be said, since their facts are not known. */
+  readonly unknown: string[];
   /** What is wrong with the selector, in words; then `hosts` is empty. */
   readonly fault: string | null;
 }
 
-function glob(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
-}
-
-function one(term: string, hosts: readonly Selectable[], groups: readonly string[]): Selectable[] | string {
-  if (term === "all") return [...hosts];
-  const equals = term.indexOf("=");
-  if (equals > 0) {
-    const [label, value] = [term.slice(0, equals), term.slice(equals + 1)];
-    const found = hosts.filter((host) => host.labels[label] === value);
-    if (found.length > 0) return found;
-    const labels = [...new Set(hosts.flatMap((host) => Object.keys(host.labels)))];
-    if (!labels.includes(label))
-      return `no label \`${label}\`${suggest(label, labels) || `; labels: ${labels.join(", ") || "none (see muster.yml)"}`}`;
-    const values = [...new Set(hosts.flatMap((host) => host.labels[label] ?? []))];
-    return `no host has ${label}=${value}${suggest(value, values) || `; values: ${values.join(", ")}`}`;
-  }
-  if (/[*?]/.test(term)) {
-    const pattern = glob(term);
-    const found = hosts.filter((host) => pattern.test(host.name));
-    return found.length > 0 ? found : `no host matches \`${term}\``;
-  }
-  const host = hosts.find((each) => each.name === term);
-  if (host !== undefined) return [host];
-  if (groups.includes(term)) return hosts.filter((each) => each.groups.includes(term));
-  return `no host or group \`${term}\`${suggest(term, [...hosts.map((each) => each.name), ...groups, "all"])}`;
-}
-
-function terms(selector: string): string[] {
-  return selector
-    .split(",")
-    .map((term) => term.trim())
-    .filter((term) => term !== "");
-}
+/** Facts by their names, as `fact.NAME`. */
+export const FACT_NAMES = [
+  "os",
+  "kernel",
+  "arch",
+  "virtual",
+  "cpu",
+  "cores",
+  "memory_bytes",
+  "bird",
+  "agent_version",
+  "hostname",
+  "address",
+] as const;
 
 /**
- * The hosts that `selector` names, without those that `not` names. A group without hosts gives no hosts and no fault.
+ * The hosts that `selector` names, without those that one of `not` names. A group without hosts gives no hosts and no fault.
  *
  * @param groups all groups of the inventory, since a group may have no hosts
  */
@@ -64,26 +58,25 @@ export function select(
   selector: string,
   not: readonly string[] = [],
 ): Selection {
-  const chosen = new Set<string>();
-  const wanted = terms(selector);
-  if (wanted.length === 0) return { hosts: [], fault: "the selector is empty; `all` means every host" };
-  for (const [list, keep] of [
-    [wanted, true],
-    [not.flatMap(terms), false],
-  ] as const)
-    for (const term of list) {
-      const found = one(term, hosts, groups);
-      if (typeof found === "string") return { hosts: [], fault: found };
-      for (const host of found) {
-        if (keep) chosen.add(host.name);
-        else chosen.delete(host.name);
-      }
-    }
-  return { hosts: hosts.map((host) => host.name).filter((name) => chosen.has(name)), fault: null };
+  try {
+    const wanted = parseSelector(selector);
+    const unwanted = not.map(parseSelector);
+    for (const node of [wanted, ...unwanted]) check(node, hosts, groups);
+    const whole: Node = { t: "and", of: [wanted, ...unwanted.map((of): Node => ({ t: "not", of }))] };
+    const judged = hosts.map((host) => [host.name, fits(whole, host)] as const);
+    return {
+      hosts: judged.filter(([, fit]) => fit === true).map(([name]) => name),
+      unknown: judged.filter(([, fit]) => fit === undefined).map(([name]) => name),
+      fault: null,
+    };
+  } catch (error) {
+    if (!(error instanceof SelectorFault)) throw error;
+    return { hosts: [], unknown: [], fault: error.message };
+  }
 }
 
 /**
- * As `select`, for commands.
+ * As `select`, for commands that know all there is to know.
  *
  * @throws FleetError USAGE with a suggestion, for a name that is not there
  */
@@ -93,7 +86,145 @@ export function selectHosts(
   selector: string,
   not: readonly string[] = [],
 ): string[] {
-  const { hosts: names, fault } = select(hosts, groups, selector, not);
+  const { hosts: names, unknown, fault } = select(hosts, groups, selector, not);
   if (fault !== null) throw new FleetError("USAGE", fault);
+  if (unknown.length > 0)
+    throw new FleetError(
+      "USAGE",
+      "this command asks no host, so it cannot choose by facts; name hosts, groups or labels",
+    );
   return names;
+}
+
+/** What has to be known before a selector can be judged, and the names that it holds. Of one with a mistake: nothing. */
+export function needsOf(selectors: readonly string[]): {
+  readonly labels: boolean;
+  readonly facts: readonly string[];
+  readonly names: readonly string[];
+} {
+  const found = selectors.flatMap((selector) => {
+    try {
+      return leaves(parseSelector(selector));
+    } catch (error) {
+      if (error instanceof SelectorFault) return [];
+      throw error;
+    }
+  });
+  const pairs = found.filter((leaf) => leaf.t === "pair");
+  const facts = pairs.filter(({ key }) => key.startsWith(FACT)).map(({ key }) => key.slice(FACT.length));
+  return {
+    labels: pairs.length > facts.length,
+    facts,
+    names: found.filter((leaf) => leaf.t === "word").map(({ word }) => word),
+  };
+}
+
+function leaves(node: Node): (Word | Pair)[] {
+  if (node.t === "word" || node.t === "pair") return [node];
+  return node.t === "not" ? leaves(node.of) : node.of.flatMap(leaves);
+}
+
+const isPattern = (text: string): boolean => /[*?]/.test(text);
+
+function glob(pattern: string): RegExp {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
+}
+
+const like = (value: string, wanted: string): boolean =>
+  isPattern(wanted) ? glob(wanted).test(value) : value === wanted;
+
+/** Whether a host fits; undefined = its facts would have to be known. */
+function fits(node: Node, host: Selectable): boolean | undefined {
+  switch (node.t) {
+    case "not": {
+      const inner = fits(node.of, host);
+      return inner === undefined ? undefined : !inner;
+    }
+    case "and":
+    case "or": {
+      const decides = node.t === "or";
+      const each = node.of.map((of) => fits(of, host));
+      if (each.includes(decides)) return decides;
+      return each.includes(undefined) ? undefined : !decides;
+    }
+    case "word":
+      if (node.word === "all" && !node.quoted) return true;
+      return isPattern(node.word)
+        ? like(host.name, node.word)
+        : host.name === node.word || host.groups.includes(node.word);
+    case "pair":
+      return fitsPair(node, host);
+  }
+}
+
+function fitsPair({ key, operator, value }: Pair, host: Selectable): boolean | undefined {
+  if (!key.startsWith(FACT)) {
+    const label = host.labels[key];
+    return (label !== undefined && like(label, value)) === (operator === "=");
+  }
+  const values = host.facts?.[key.slice(FACT.length)];
+  if (values === undefined) return undefined;
+  if (operator === "=") return values.some((each) => like(each, value));
+  if (operator === "!=") return !values.some((each) => like(each, value));
+  return values.some((each) => {
+    const order = compare(each, value);
+    return order === 0 ? operator.includes("=") : order < 0 === operator.startsWith("<");
+  });
+}
+
+/** As people order versions: digits as numbers, the rest as text; a missing piece comes first (2.0 before 2.0.12). */
+function compare(a: string, b: string): number {
+  const [left, right] = [pieces(a), pieces(b)];
+  for (let at = 0; at < Math.max(left.length, right.length); at++) {
+    const [one, other] = [left[at], right[at]];
+    if (one === other) continue;
+    if (one === undefined) return -1;
+    if (other === undefined) return 1;
+    const numbers = Number(one) - Number(other);
+    if (!Number.isNaN(numbers) && numbers !== 0) return numbers;
+    if (Number.isNaN(numbers)) return one < other ? -1 : 1;
+  }
+  return 0;
+}
+
+const pieces = (text: string): string[] => text.match(/\d+|[^\d.]+/g) ?? [];
+
+/** Throws where a word, label, value or fact is one that nobody has: that is a slip of the hand far more often than a wish. */
+function check(node: Node, hosts: readonly Selectable[], groups: readonly string[]): void {
+  const all = leaves(node);
+  for (const leaf of all) {
+    const fault = leaf.t === "word" ? wordFault(leaf, hosts, groups) : pairFault(leaf, hosts);
+    if (fault !== null) throw new SelectorFault(fault, all.length === 1 ? null : leaf.at);
+  }
+}
+
+function wordFault(
+  { word, quoted }: Word,
+  hosts: readonly Selectable[],
+  groups: readonly string[],
+): string | null {
+  if (word === "all" && !quoted) return null;
+  if (isPattern(word))
+    return hosts.some(({ name }) => like(name, word)) ? null : `no host matches \`${word}\``;
+  if (groups.includes(word) || hosts.some(({ name }) => name === word)) return null;
+  return `no host or group \`${word}\`${suggest(word, [...hosts.map((each) => each.name), ...groups, "all"])}`;
+}
+
+function pairFault({ key, operator, value }: Pair, hosts: readonly Selectable[]): string | null {
+  if (key.startsWith(FACT)) {
+    const name = key.slice(FACT.length);
+    if ((FACT_NAMES as readonly string[]).includes(name)) return null;
+    return `no fact \`${name}\`${suggest(name, FACT_NAMES) || `; facts: ${FACT_NAMES.join(", ")}`}`;
+  }
+  if (operator !== "=" && operator !== "!=")
+    return `labels are text: \`${key}\` takes = and !=; \`${operator}\` is for facts, such as fact.${key}${operator}${value}`;
+  const values = [...new Set(hosts.flatMap((host) => host.labels[key] ?? []))];
+  if (values.some((each) => like(each, value))) return null;
+  if (values.length > 0)
+    return `no host has ${key}=${value}${suggest(value, values) || `; values: ${values.join(", ")}`}`;
+  const labels = [...new Set(hosts.flatMap((host) => Object.keys(host.labels)))];
+  if ((FACT_NAMES as readonly string[]).includes(key))
+    return `no label \`${key}\`; a fact is written fact.${key}${operator}${value}`;
+  return `no label \`${key}\`${suggest(key, labels) || `; labels: ${labels.join(", ") || "none (see muster.yml)"}`}`;
 }

@@ -51,7 +51,7 @@ function sorted<M extends RpcMethod>(
 ): Asked<M> {
   const answered: { name: string; reply: RpcReply<M> }[] = [];
   const failed: { name: string; error: FleetError }[] = [];
-  const silent: string[] = [];
+  const silent: string[] = [...chosen.unknown];
   for (const { name, id } of chosen.hosts) {
     const reply = results.answered.get(id);
     const error = results.failed.get(id);

@@ -11,9 +11,10 @@ import { fleetOfFolder } from "../fleet/folder.ts";
 import { loadPins, type Pins } from "../fleet/pins.ts";
 import type { LoadedFleet } from "../inventory/fleet.ts";
 import { findFleetFolder } from "../inventory/folder.ts";
-import { type Selectable, selectHosts } from "../inventory/selectors.ts";
+import { needsOf, type Selectable } from "../inventory/selectors.ts";
 import type { Context } from "../program/context.ts";
 import type { Connection } from "../session/session.ts";
+import { type Picked, pick } from "./facts.ts";
 
 /** Records with their last samples are some ten kilobytes a host, and a message holds a megabyte. */
 const PAGE = 50;
@@ -120,6 +121,8 @@ export type Chosen = {
   readonly hosts: readonly { readonly name: string; readonly id: string }[];
   /** Chosen by the folder and enrolled nowhere. */
   readonly not_enrolled: readonly string[];
+  /** Whether they are meant cannot be said: they do not tell their facts. */
+  readonly unknown: readonly string[];
 };
 
 /**
@@ -139,23 +142,47 @@ export async function chooseHosts(
     if (selector === "all" && not.length === 0 && folder.pins.size > 0)
       return everyHost(await connection(), folder.pins);
   }
-  const declared = folder === null ? null : await folder.declared(/=/.test([selector, ...not].join(",")));
-  const names = declared === null ? null : selectHosts(declared.hosts, declared.groups, selector, not);
-  if (folder !== null && names?.every((name) => folder.pins.has(name)))
-    return { hosts: withIds(names, folder.pins), not_enrolled: [] };
-  const known = await viewsOrSilence(await connection());
-  if ("silence" in known) {
-    if (names === null || folder === null) throw known.silence;
-    return {
-      hosts: withIds(names, folder.pins),
-      not_enrolled: names.filter((name) => !folder.pins.has(name)),
-    };
+  let known: ReturnType<typeof viewsOrSilence> | undefined;
+  const views = async () => {
+    known ??= viewsOrSilence(await connection());
+    return known;
+  };
+  const ids = async () => idsOf(await views(), folder?.pins ?? new Map());
+  if (folder !== null) {
+    const declared = await folder.declared(needsOf([selector, ...not]).labels);
+    const everyone = declared.hosts.every(({ name }) => folder.pins.has(name));
+    const picked = await pick(
+      context,
+      { ...declared, connection, ids: async () => (everyone ? folder.pins : ids()) },
+      selector,
+    );
+    const enrolled = picked.names.every((name) => folder.pins.has(name)) ? folder.pins : await ids();
+    return chosenOf(picked, enrolled);
   }
+  const there = await views();
+  if ("silence" in there) throw there.silence;
+  const hosts = [...there.views.values()].map(selectable);
+  return chosenOf(
+    await pick(context, { hosts, groups: groupsOf(there.views), connection, ids }, selector),
+    await ids(),
+  );
+}
+
+const chosenOf = (picked: Picked, ids: ReadonlyMap<string, string>): Chosen => ({
+  hosts: withIds(picked.names, ids),
+  not_enrolled: picked.names.filter((name) => !ids.has(name)),
+  unknown: picked.unknown,
+});
+
+/** A pinned id stands; the rest is as the controllers say, when one answers. */
+export function idsOf(
+  known: Awaited<ReturnType<typeof viewsOrSilence>>,
+  pins: Pins,
+): ReadonlyMap<string, string> {
+  if ("silence" in known) return pins;
   const ids = new Map([...known.views].map(([name, view]) => [name, view.record.id]));
-  for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
-  const chosen =
-    names ?? selectHosts([...known.views.values()].map(selectable), groupsOf(known.views), selector, not);
-  return { hosts: withIds(chosen, ids), not_enrolled: chosen.filter((name) => !ids.has(name)) };
+  for (const [name, id] of pins) ids.set(name, id);
+  return ids;
 }
 
 /** `all` is who is enrolled, and needs no look into the folder; without a controller, who is pinned. */
@@ -165,14 +192,14 @@ async function everyHost(connection: Connection, pins: Pins): Promise<Chosen> {
     "silence" in known
       ? pins
       : new Map([...known.views].map(([name, view]) => [name, pins.get(name) ?? view.record.id]));
-  return { hosts: withIds([...ids.keys()].sort(), ids), not_enrolled: [] };
+  return { hosts: withIds([...ids.keys()].sort(), ids), not_enrolled: [], unknown: [] };
 }
 
 /** A selector that names pinned hosts one by one needs nothing else; any other is judged by the folder. */
 function byPins(pins: Pins, selector: string, not: readonly string[]): Chosen | null {
   const terms = selector.split(",").map((term) => term.trim());
   if (not.length > 0 || !terms.every((term) => pins.has(term))) return null;
-  return { hosts: withIds([...new Set(terms)], pins), not_enrolled: [] };
+  return { hosts: withIds([...new Set(terms)], pins), not_enrolled: [], unknown: [] };
 }
 
 const withIds = (names: readonly string[], ids: ReadonlyMap<string, string>) =>

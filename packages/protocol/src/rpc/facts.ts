@@ -31,6 +31,8 @@ export const facts = method({
   what: "What the server is, read anew.",
   authority: "viewer",
   timeout_ms: 10_000,
-  request: z.strictObject({}),
+  request: z.strictObject({
+    brief: z.boolean().optional().describe("Without what is dear to find out: `virtual` is null then."),
+  }),
   reply: Facts,
 });

@@ -1,6 +1,6 @@
 /** Commands that ask hosts: selection by every way there is, who was silent, exit codes, JSON. Hosts are played. */
 
-import { subjects } from "@muster/protocol";
+import { type Facts, subjects } from "@muster/protocol";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
@@ -82,6 +82,46 @@ suite(
     test("a host of the folder that is not enrolled is said to be so", async () => {
       const ran = await ground.run("rpc ping probe");
       assert.match(ran.out, /not enrolled {2}probe1 {6}ctl join probe1/);
+    });
+
+    test("facts are asked of the hosts, and one that does not tell is named, not left out", async () => {
+      const [core1, ixp1] = [ground.hosts.core1, ground.hosts.ixp1];
+      assert.ok(core1 && ixp1);
+      const facts = (os: string, bird: string): Facts => ({
+        hostname: "h",
+        os,
+        kernel: "6.1.0",
+        arch: "x64",
+        virtual: null,
+        cpu: "cpu",
+        cores: 2,
+        memory_bytes: 1,
+        boot_at: 0,
+        addresses: [],
+        bird,
+        agent_version: "0.1.0",
+        groups: [],
+        labels: {},
+      });
+      core1.facts = facts("Debian GNU/Linux 12 (bookworm)", "2.0.12");
+      ixp1.facts = facts("Debian GNU/Linux 13 (trixie)", "2.16.1");
+      assert.equal(await names("rpc ping fact.os=Debian-12"), []);
+      const chosen = (...words: string[]) => ground.run("rpc", { more: words });
+      const answered = async (selector: string) =>
+        Object.keys(JSON.parse((await chosen("ping", selector, "--json")).out).answered).sort();
+      assert.equal(await answered("fact.os='Debian 12*'"), ["core1"]);
+      assert.equal(await answered("routers and not fact.bird<2.16"), ["ixp1"]);
+      assert.match((await ground.run("status fact.bird=2.0.12")).out, /^core1 /m);
+      assert.not.match((await ground.run("status fact.bird=2.0.12")).out, /^ixp1 /m);
+      const plan = await ground.run("plan fact.bird=2.0.12");
+      assert.match(plan.out, /^core1 /m);
+      assert.match(plan.err, /do not tell their facts: probe1/);
+      ixp1.facts = null;
+      const partly = await chosen("ping", "ixp and fact.bird=*");
+      assert.is(partly.code, 5);
+      assert.match(partly.out, /SILENT {2}ixp1/);
+      assert.is((await ground.run("render fact.bird=2")).code, 2);
+      core1.facts = null;
     });
 
     test("bad words are usage, and a refusal is told by host", async () => {

@@ -1,0 +1,176 @@
+/** The text of a selector → its tree. The grammar stands in `selectors.ts`. Pure. */
+
+export const FACT = "fact.";
+
+/** Longest first, so that `<=` is not read as `<`. */
+export const OPERATORS = ["!=", "<=", ">=", "=", "<", ">"] as const;
+export type Operator = (typeof OPERATORS)[number];
+
+/** `at` is the column, from 1. */
+export type Word = {
+  readonly t: "word";
+  readonly word: string;
+  readonly quoted: boolean;
+  readonly at: number;
+};
+export type Pair = {
+  readonly t: "pair";
+  readonly key: string;
+  readonly operator: Operator;
+  readonly value: string;
+  readonly at: number;
+};
+export type Node =
+  | Word
+  | Pair
+  | { readonly t: "not"; readonly of: Node }
+  | { readonly t: "and" | "or"; readonly of: readonly Node[] };
+
+/** A mistake in a selector, told with its column unless the selector is but one word. */
+export class SelectorFault extends Error {
+  constructor(message: string, at: number | null) {
+    super(at === null ? message : `column ${at} of the selector: ${message}`);
+  }
+}
+
+/** Deeper than a person nests. */
+const MAX_DEPTH = 50;
+const MAX_LENGTH = 4_096;
+
+type Token = {
+  readonly t: "word" | "quoted" | "operator" | "," | "(" | ")" | "end";
+  readonly text: string;
+  readonly at: number;
+};
+
+const WORD = /[^\s,()'"=<>!]+|!(?!=)/y;
+
+function tokensOf(text: string): Token[] {
+  const tokens: Token[] = [];
+  let at = 0;
+  const add = (t: Token["t"], from: string, length: number): void => {
+    tokens.push({ t, text: from, at: at + 1 });
+    at += length;
+  };
+  while (at < text.length) {
+    const letter = text[at] ?? "";
+    const operator = OPERATORS.find((each) => text.startsWith(each, at));
+    WORD.lastIndex = at;
+    const word = WORD.exec(text)?.[0];
+    if (/\s/.test(letter)) at += 1;
+    else if (letter === "," || letter === "(" || letter === ")") add(letter, letter, 1);
+    else if (letter === "'" || letter === '"') {
+      const end = text.indexOf(letter, at + 1);
+      if (end < 0) throw new SelectorFault(`this ${letter} is not closed`, at + 1);
+      add("quoted", text.slice(at + 1, end), end + 1 - at);
+    } else if (operator !== undefined) add("operator", operator, operator.length);
+    else if (word !== undefined) add("word", word, word.length);
+    else throw new SelectorFault(`\`${letter}\` means nothing here`, at + 1);
+  }
+  add("end", "", 0);
+  return tokens;
+}
+
+const KEYWORDS = ["and", "or", "not"];
+const isWord = (token: Token, word: string): boolean => token.t === "word" && token.text === word;
+
+/** Errors: SelectorFault with the column and what would be right. */
+export function parseSelector(text: string): Node {
+  if (text.length > MAX_LENGTH)
+    throw new SelectorFault(`the selector has ${text.length} letters; the limit is ${MAX_LENGTH}`, null);
+  // Commas with nothing between them come from lists that programs put together.
+  const tokens = tokensOf(text);
+  const end: Token = { t: "end", text: "", at: text.length + 1 };
+  let next = 0;
+  const peek = (): Token => tokens[next] ?? end;
+  const skipCommas = (): boolean => {
+    const from = next;
+    while (peek().t === ",") next += 1;
+    return next > from;
+  };
+
+  const either = (depth: number): Node => {
+    if (depth > MAX_DEPTH) throw new SelectorFault("nested too deeply", peek().at);
+    skipCommas();
+    const of = [both(depth)];
+    for (;;) {
+      if (isWord(peek(), "or")) next += 1;
+      else if (!skipCommas()) break;
+      else if (peek().t === "end" || peek().t === ")") break;
+      of.push(both(depth));
+    }
+    return of.length === 1 ? (of[0] as Node) : { t: "or", of };
+  };
+  const both = (depth: number): Node => {
+    const of = [negated(depth)];
+    while (isWord(peek(), "and")) {
+      next += 1;
+      of.push(negated(depth));
+    }
+    return of.length === 1 ? (of[0] as Node) : { t: "and", of };
+  };
+  const negated = (depth: number): Node => {
+    if (!isWord(peek(), "not")) return term(depth);
+    next += 1;
+    if (depth > MAX_DEPTH) throw new SelectorFault("nested too deeply", peek().at);
+    return { t: "not", of: negated(depth + 1) };
+  };
+  const term = (depth: number): Node => {
+    const token = peek();
+    if (token.t === "(") {
+      next += 1;
+      const inner = either(depth + 1);
+      const close = peek();
+      if (close.t !== ")")
+        throw new SelectorFault(
+          `expected ${close.t === "end" ? "" : "`and`, `or`, a comma or "}the ) of column ${token.at}, found ${told(close)}`,
+          close.at,
+        );
+      next += 1;
+      return inner;
+    }
+    if (token.t !== "quoted" && (token.t !== "word" || KEYWORDS.includes(token.text)))
+      throw new SelectorFault(
+        `expected a host, group, pattern, label=value or fact.name=value, found ${told(token)}`,
+        token.at,
+      );
+    next += 1;
+    const operator = peek();
+    if (operator.t !== "operator")
+      return { t: "word", word: token.text, quoted: token.t === "quoted", at: token.at };
+    next += 1;
+    return {
+      t: "pair",
+      key: token.text,
+      operator: operator.text as Operator,
+      value: value(operator),
+      at: token.at,
+    };
+  };
+  /** One in quotes, or words up to the next operator: `fact.os=Debian 12*` needs no quotes inside the shell's. */
+  const value = (operator: Token): string => {
+    const first = peek();
+    if (first.t === "quoted") {
+      next += 1;
+      return first.text;
+    }
+    let [from, to] = [first.at - 1, first.at - 1];
+    while (peek().t === "word" && !KEYWORDS.includes(peek().text)) {
+      to = peek().at - 1 + peek().text.length;
+      next += 1;
+    }
+    if (to === from)
+      throw new SelectorFault(`expected a value after ${operator.text}, found ${told(first)}`, first.at);
+    return text.slice(from, to);
+  };
+
+  if (tokens.every(({ t }) => t === "," || t === "end"))
+    throw new SelectorFault("the selector is empty; `all` means every host", null);
+  const node = either(0);
+  const rest = peek();
+  if (rest.t !== "end")
+    throw new SelectorFault(`expected \`and\`, \`or\` or a comma, found ${told(rest)}`, rest.at);
+  return node;
+}
+
+const told = (token: Token): string => (token.t === "end" ? "the end" : `\`${token.text}\``);
