@@ -2,18 +2,17 @@
  * The lab's Vault from nothing to open: TLS of its own CA, storage on disk, initialised and unsealed. The root token is kept
  * in the lab's state; the unseal key lies on the hub (0600), whose unit opens Vault again at every start.
  */
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { must } from "./command.mjs";
 import { SetupError } from "./errors.mjs";
 import { emptyVault, openVault, startService, vaultStatus } from "./hub.mjs";
 
-const CONFIG = fileURLToPath(new URL("../vault/vault.hcl", import.meta.url));
 const TLS = fileURLToPath(new URL("vault-tls.ts", import.meta.url));
 
 /** Files of the lab's state. */
 export const ROOT_TOKEN = "vault-root-token";
 export const VAULT_CA = "vault-ca.pem";
+const TLS_FILE = "vault-tls-and-config.json";
 /** What `ctl init` writes when the fleet is made. */
 const FLEET_STATE = "fleet/fleet.json";
 
@@ -28,7 +27,7 @@ export async function startVault(hub, state) {
   const tls = await certificate(["hub", "localhost", hub.ipv4, hub.ipv6, "127.0.0.1", "::1"], state);
   const { changed } = await startService(hub, "vault", {
     files: {
-      "vault.hcl": readFileSync(CONFIG, "utf8").replaceAll("@NAME@", "hub"),
+      "vault.hcl": tls.config,
       "ca.crt": tls.ca,
       "tls.crt": tls.certificate,
       "tls.key": tls.key,
@@ -55,16 +54,16 @@ export function vaultAddresses(hub) {
 /**
  * @param {string[]} names
  * @param {import("./state.mjs").State} state
- * @returns {Promise<{ ca: string, certificate: string, key: string }>}
+ * @returns {Promise<{ ca: string, certificate: string, key: string, config: string }>}
  */
 async function certificate(names, state) {
-  const kept = state.read("vault-tls.json");
+  const kept = state.read(TLS_FILE);
   if (kept !== undefined) return JSON.parse(kept);
   const { stdout } = await must(process.execPath, ["--import", "tsx", TLS, ...names], {
     cwd: fileURLToPath(new URL("../..", import.meta.url)),
   });
   const made = JSON.parse(stdout);
   state.write(VAULT_CA, made.ca.trim());
-  state.write("vault-tls.json", stdout);
+  state.write(TLS_FILE, stdout);
   return made;
 }

@@ -1,9 +1,10 @@
 /**
- * The lab's Vault gets its TLS from a CA of its own: `node --import tsx deploy/lab/vault-tls.ts NAME…` prints
- * `{ ca, certificate, key }` (PEM) as JSON. The CA's key is thrown away: nothing else is ever signed with it.
+ * The lab's Vault gets its TLS from a CA of its own, and the configuration that `ctl init` writes: `node --import tsx deploy/lab/vault-tls.ts NAME…`
+ * prints `{ ca, certificate, key, config }` (PEM and HCL) as JSON. The CA's key is thrown away: nothing else is ever signed with it.
  */
 import { isIP } from "node:net";
 import { issue, makeCa } from "@muster/ports/csr";
+import { vaultConfig } from "../../packages/ctl/src/server/vault-config.ts";
 
 const LIFE_MS = 3650 * 86_400_000;
 
@@ -17,5 +18,10 @@ const issued = await issue(ca, {
   not_after,
 });
 process.stdout.write(
-  JSON.stringify({ ca: ca.certificate_pem, certificate: issued.certificate_pem, key: issued.private_pem }),
+  JSON.stringify({
+    ca: ca.certificate_pem,
+    certificate: issued.certificate_pem,
+    key: issued.private_pem,
+    config: vaultConfig(names[0] ?? "localhost"),
+  }),
 );

@@ -6,6 +6,10 @@ type Entry = { readonly summary: string; load(): Promise<Command> };
 /** In the order in which the help shows them. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   init: { summary: "make a fleet, or finish making it", load: async () => (await import("./init.ts")).init },
+  unseal: {
+    summary: "open the fleet's own Vault with the recovery kit",
+    load: async () => (await import("./unseal.ts")).unseal,
+  },
   login: { summary: "log in for eight hours", load: async () => (await import("./login.ts")).login },
   logout: { summary: "end the log-in", load: async () => (await import("./logout.ts")).logout },
   whoami: {

@@ -1,17 +1,16 @@
 /** `ctl join`: one string a machine, signed by the person. It names no secret but works once, for a short time, from the networks given. */
-import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
-import { type JoinClaims, writeJoinString } from "@muster/protocol/join";
 import { GroupName, HostName } from "@muster/protocol/names";
 import { z } from "zod";
 import { writeText } from "../fleet/disk.ts";
 import { checkHosts } from "../fleet/folder.ts";
 import { checkedNetwork } from "../fleet/networks.ts";
+import { joinString } from "../join/claims.ts";
 import { countText, durationText, readDuration, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { readWord } from "../program/word.ts";
-import { openSession, type Session } from "../session/session.ts";
+import { openSession } from "../session/session.ts";
 
 const DEFAULT_LIFE = "15m";
 const LIFE_LIMIT_MS = 7 * 86_400_000;
@@ -91,23 +90,4 @@ function readCount(text: string | undefined, names: readonly string[], groups: r
   if (groups.length === 0)
     throw new FleetError("USAGE", "--count needs --group: it says what the machines will be");
   return count;
-}
-
-function joinString(
-  session: Session,
-  what: { name: string | null; groups: readonly string[]; networks: readonly string[]; not_after: number },
-  now_ms: number,
-): string {
-  const claims: JoinClaims = {
-    v: 1,
-    fleet: session.fleet,
-    anchor: session.profile.anchor,
-    brokers: [...session.profile.brokers],
-    id: randomBytes(16).toString("hex"),
-    ...(what.name === null ? {} : { name: what.name }),
-    groups: [...what.groups],
-    networks: [...what.networks],
-    not_after: what.not_after,
-  };
-  return writeJoinString(claims, session.signer, now_ms);
 }

@@ -24,22 +24,26 @@ const TIMEOUT_MS = 10_000;
 const EMPTY = new Uint8Array();
 
 /**
+ * @param servers where the broker is reached from here
  * Errors: BUS_UNREACHABLE when no broker runs there, NOT_LOGGED_IN when it runs with another fleet's configuration.
  */
 export async function setUpBroker(
   made: MadeFleet,
+  servers: readonly string[],
   vault: Vault,
   now: () => number,
   changes: Changes,
   signal: AbortSignal,
 ): Promise<void> {
-  const system = await connectAs(made, vault, "sys-admin", made.accounts.system, now(), signal);
+  const as = (role: TransitKey, account: string) =>
+    connectAs({ ...made, addresses: [...servers] }, vault, role, account, now(), signal);
+  const system = await as("sys-admin", made.accounts.system);
   try {
     await pushAccounts(system, made, changes);
   } finally {
     await system.close();
   }
-  const setup = await connectAs(made, vault, "fleet-setup", made.accounts.fleet, now(), signal);
+  const setup = await as("fleet-setup", made.accounts.fleet);
   try {
     for (const spec of STREAMS) await ensureStream(setup, streamConfig(spec, 1), changes);
     await publishTrust(setup, made.bundle, changes);

@@ -11,6 +11,8 @@ export function fleetFiles(
   made: {
     /** null: the ones on disk stay. */
     readonly certificate: { readonly chain_pem: string; readonly key_pem: string } | null;
+    /** Where the controller finds the broker. */
+    readonly brokers: readonly string[];
     readonly vault: { readonly addresses: readonly string[]; readonly ca_pem: string };
     readonly controller: { readonly role_id: string; readonly secret_id: string };
   },
@@ -20,7 +22,7 @@ export function fleetFiles(
   const port = Number(/:(\d+)$/.exec(state.addresses[0] ?? "")?.[1] ?? 4222);
   const controller = {
     fleet: state.fleet,
-    brokers: state.addresses,
+    brokers: made.brokers,
     broker_ca: `${CONTROLLER_DIRECTORY}/broker-ca.pem`,
     anchor: state.anchor,
     account: accounts.fleet,

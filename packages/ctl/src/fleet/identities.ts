@@ -16,8 +16,8 @@ const YEAR_MS = 365 * 86_400_000;
 const BROKER_CA_LIFE_MS = 20 * YEAR_MS;
 export const BROKER_CERTIFICATE_LIFE_MS = YEAR_MS;
 
-/** All of the kit but the profile, which follows from it. */
-export type Identities = Omit<Kit, "profile">;
+/** All of the kit but the profile, which follows from it, and the keys of Vault. */
+export type Identities = Omit<Kit, "profile" | "vault_keys">;
 
 /** Makes all keys. The broker's CA commits to the operators' CA and the admin key, so the former has to be there. */
 export async function makeIdentities(

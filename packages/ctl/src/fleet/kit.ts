@@ -27,6 +27,11 @@ export const Kit = z.strictObject({
   broker_ca: KeyPair,
   admin_key: z.string().describe("Ed25519, PEM: signs trust bundles."),
   authority: KeyPair.describe("Certificate with OU=kit of the operators' CA."),
+  vault_keys: z
+    .array(z.string().max(256))
+    .max(16)
+    .optional()
+    .describe("What opens the fleet's own Vault; absent for a Vault that is somebody else's."),
   profile: Profile,
 });
 export type Kit = z.infer<typeof Kit>;
@@ -76,11 +81,16 @@ const headOf = (file: Omit<z.infer<typeof KitFile>, "tag" | "data">) =>
     }),
   );
 
+/** The passphrase itself, when it is long enough. Errors: USAGE. */
+export function checkPassphrase(passphrase: string): string {
+  if ([...passphrase].length < PASSPHRASE_MIN)
+    throw new FleetError("USAGE", `the recovery kit's passphrase needs ${PASSPHRASE_MIN} characters or more`);
+  return passphrase;
+}
+
 /** The text of the kit's file. USAGE for a passphrase under 12 characters. */
 export async function sealKit(kit: Kit, passphrase: string): Promise<string> {
-  if ([...passphrase].length < PASSPHRASE_MIN) {
-    throw new FleetError("USAGE", `the recovery kit's passphrase needs ${PASSPHRASE_MIN} characters or more`);
-  }
+  checkPassphrase(passphrase);
   const head = {
     kind: "muster recovery kit",
     v: 1,

@@ -11,7 +11,7 @@ import { createNkey, encodePublic, nkeyFromSeed } from "@muster/protocol/nkey";
 import { SENTINEL_PERMISSIONS } from "@muster/protocol/subjects";
 import { anchorOf } from "@muster/protocol/trust";
 import { FLEET_RECORD } from "../session/login.ts";
-import type { Profile } from "../session/profile.ts";
+import { loadProfile, type Profile, saveProfile } from "../session/profile.ts";
 import { accountSpecs, signAccount } from "./accounts.ts";
 import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
 import { controllerLogin } from "./controller-login.ts";
@@ -26,26 +26,33 @@ import {
   type Identities,
   makeIdentities,
 } from "./identities.ts";
-import { type Kit, openKit, sealKit } from "./kit.ts";
+import type { KitFile } from "./kit-file.ts";
 import { loadState, type MadeFleet, stateFile } from "./state.ts";
 import { type Changes, setUpVault, type VaultMade } from "./vault-setup.ts";
 
 /** The broker's certificate is made anew when it has less left than this. */
 const RENEW_BEFORE_MS = 60 * 86_400_000;
+const LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"];
+/** How what runs beside the broker reaches it, whatever names and firewalls say. */
+export const LOCAL_BROKER = "localhost:4222";
 
 export type Order = {
   readonly fleet: string;
   /** With ports, IPv6 in brackets. */
   readonly addresses: readonly string[];
+  /** Broker and controller run on this machine: they meet at `localhost`, which the broker's certificate then names too. */
+  readonly here: boolean;
   readonly vault: Vault;
   /** `https://host:port`, the first is asked first. */
   readonly vault_addresses: readonly string[];
+  /** Where the controller finds it. */
+  readonly controller_vault: readonly string[];
   readonly vault_ca: string;
+  /** What opens the fleet's own Vault, for a new kit; undefined where Vault is somebody else's. */
+  readonly vault_keys: readonly string[] | undefined;
   readonly admin: string;
   readonly out: string;
-  readonly kit_file: string;
-  /** Asked for only when it is needed; `first` when a new kit is sealed. */
-  passphrase(first: boolean): Promise<string>;
+  readonly kit: KitFile;
   readonly controller_networks: readonly string[];
   readonly audit_file: string;
   now(): number;
@@ -69,8 +76,9 @@ export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
   const { state, certificate } = await papers(order, before, vault_made, keys, changes);
   const profile = profileOf(state, order.admin);
   if (keys.made !== null) {
-    await writeText(order.kit_file, await sealKit({ ...keys.made, profile }, await order.passphrase(true)));
-    changes.made.push(`recovery kit ${basename(order.kit_file)}`);
+    const vault_keys = order.vault_keys === undefined ? {} : { vault_keys: [...order.vault_keys] };
+    await order.kit.write({ ...keys.made, ...vault_keys, profile });
+    changes.made.push(`recovery kit ${basename(order.kit.path)}`);
   }
   const { operator, system, fleet, enrol } = state.accounts;
   await ensureDocument(
@@ -83,7 +91,8 @@ export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
   const login = await controllerLogin(order.vault, (await readText(secret_file))?.trim() ?? null, changes);
   const files = fleetFiles(state, {
     certificate,
-    vault: { addresses: order.vault_addresses, ca_pem: order.vault_ca },
+    brokers: order.here ? [LOCAL_BROKER] : order.addresses,
+    vault: { addresses: order.controller_vault, ca_pem: order.vault_ca },
     controller: login,
   });
   for (const [name, text] of Object.entries(files)) {
@@ -106,24 +115,11 @@ type Keys = {
 };
 
 async function fleetKeys(order: Order, before: MadeFleet | null, vault_made: VaultMade): Promise<Keys> {
-  const kit_text = await readText(order.kit_file);
-  let opened: Promise<Kit> | undefined;
-  const open = (): Promise<Identities> => {
-    if (kit_text === null) {
-      throw new FleetError(
-        "USAGE",
-        `the fleet's keys are needed again, and ${order.kit_file} is not there: give the recovery kit with --kit-file`,
-      );
-    }
-    opened ??= order.passphrase(false).then(async (passphrase) => {
-      const kit = await openKit(kit_text, passphrase);
-      if (kit.fleet !== order.fleet)
-        throw new FleetError("CONFLICT", `${order.kit_file} is the kit of ${kit.fleet}`);
-      return kit;
-    });
-    return opened.then(({ profile, ...identities }) => identities);
+  const open = async (): Promise<Identities> => {
+    const { profile, vault_keys, ...identities } = await order.kit.open();
+    return identities;
   };
-  if (before !== null || kit_text !== null) return { made: null, open };
+  if (before !== null || (await order.kit.exists())) return { made: null, open };
   const made = await makeIdentities(order.fleet, order.vault, vault_made.ca.operators, order.now());
   return { made, open: () => Promise.resolve(made) };
 }
@@ -166,8 +162,8 @@ async function papers(
   const certified = before !== null && before.addresses.join() === order.addresses.join();
   const fresh = certified && before.broker_certificate_ends - now_ms > RENEW_BEFORE_MS;
   const on_disk = (await readText(join(order.out, "nats", "tls.key"))) !== null;
-  const certificate =
-    fresh && on_disk ? null : await brokerCertificate(await keys.open(), order.addresses, now_ms);
+  const names = order.here ? [...order.addresses, ...LOCAL_NAMES] : order.addresses;
+  const certificate = fresh && on_disk ? null : await brokerCertificate(await keys.open(), names, now_ms);
   const state: MadeFleet = {
     ...base,
     addresses: [...order.addresses],
@@ -209,7 +205,7 @@ async function beginning(order: Order, vault_made: VaultMade, identities: Identi
     ),
     account_jwts: {},
     bundle: { headers: {}, body: "" },
-    kit_file: order.kit_file,
+    kit_file: order.kit.path,
   };
 }
 
@@ -223,4 +219,11 @@ function profileOf(state: MadeFleet, admin: string): Profile {
     bundle: readBundle(state.bundle),
     person: admin,
   };
+}
+
+/** What this machine knows of the fleet, unless it knows newer. */
+export async function keepProfile(home: string, profile: Profile): Promise<void> {
+  const known = await loadProfile(home, profile.fleet);
+  if (known?.anchor !== profile.anchor || known.bundle.version < profile.bundle.version)
+    await saveProfile(home, profile);
 }

@@ -6,7 +6,8 @@ import type { Colour } from "./colour.ts";
 const NEXT: Partial<Record<ErrorCode, string>> = {
   NOT_LOGGED_IN: "ctl login",
   BUS_UNREACHABLE: "is nats-server running there, and is 4222/tcp open from here?",
-  VAULT_SEALED: "vault operator unseal, or go on without it: --kit FILE",
+  VAULT_SEALED:
+    "ctl unseal --kit FILE (your own Vault: vault operator unseal), or go on without it: --kit FILE",
   VAULT_UNREACHABLE: "is Vault running there? Without it: --kit FILE",
   NO_RESPONDER: "is muster-controller running? systemctl status muster-controller",
   CLOCK_SKEW: "set the clock: timedatectl",

@@ -183,9 +183,17 @@ suite(
         );
       assert.is(other.code, 2, other.err);
       assert.match(other.err, /fleet/);
-      const missing = await ctl(["init", "lab", "--out", made.out], { home: made.home });
+      const init = (...args: string[]) =>
+        ctl(["init", "lab", "--out", made.out, ...args], { home: made.home });
+      const unreached = await init();
+      assert.is(unreached.code, 2);
+      assert.match(unreached.err, /--address is missing/);
+      const missing = await init("--address", "192.0.2.1");
       assert.is(missing.code, 2);
       assert.match(missing.err, /--vault/);
+      const half = await init("--address", "192.0.2.1", "--vault", "https://192.0.2.1:8200");
+      assert.is(half.code, 2);
+      assert.match(half.err, /--vault needs --vault-ca too/);
     });
   },
   { limit_ms: 60_000 },

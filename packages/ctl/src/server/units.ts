@@ -1,0 +1,79 @@
+/** The fleet's own services on this machine, through systemctl: whether they are there, started, started anew, and what they say. */
+import { stat } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FleetError } from "@muster/protocol/errors";
+import { withNext } from "../output/error.ts";
+import { runProgram } from "./run.ts";
+
+export type UnitState = {
+  readonly installed: boolean;
+  readonly active: boolean;
+  /** What it says of itself (`systemctl status`, line Status). */
+  readonly says: string;
+  /** To the second; 0 when it does not run. */
+  readonly started_ms: number;
+};
+
+const POLL_MS = 200;
+
+export async function unitState(unit: string, signal: AbortSignal): Promise<UnitState> {
+  const fields = "LoadState,ActiveState,StatusText,ExecMainStartTimestamp";
+  const { stdout } = await runProgram("systemctl", ["show", unit, "--property", fields], {}, signal);
+  const value = (name: string) => new RegExp(`^${name}=(.*)$`, "m").exec(stdout)?.[1] ?? "";
+  const active = value("ActiveState") === "active";
+  // `Wed 2026-11-25 15:49:23 UTC`
+  const started = Date.parse(value("ExecMainStartTimestamp").replace(/^[A-Za-z]+ /, ""));
+  return {
+    installed: value("LoadState") === "loaded",
+    active,
+    says: value("StatusText"),
+    started_ms: active && Number.isFinite(started) ? started : 0,
+  };
+}
+
+/**
+ * Has a unit run with these files, now and after every boot: enabled, started, started anew when a file is newer than it. Resolves when it is active.
+ * @returns whether anything was done
+ * Errors: FAILED with the unit's last words when it is not active in time.
+ */
+export async function keepRunning(
+  unit: string,
+  files: readonly string[],
+  limit_ms: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const before = await unitState(unit, signal);
+  const enabled = await runProgram("systemctl", ["is-enabled", "--quiet", unit], {}, signal);
+  if (enabled.code !== 0) await mustRun(["enable", "--quiet", unit], signal);
+  const changes = await Promise.all(files.map((file) => stat(file)));
+  const newest_ms = Math.max(0, ...changes.map((file) => Math.floor(file.mtimeMs / 1_000) * 1_000));
+  if (before.active && newest_ms <= before.started_ms) return enabled.code !== 0;
+  await mustRun(["restart", "--no-block", unit], signal);
+  const deadline = performance.now() + limit_ms;
+  for (;;) {
+    await sleep(POLL_MS, undefined, { signal });
+    const now = await unitState(unit, signal);
+    if (now.active) return true;
+    if (performance.now() > deadline) throw await notUp(unit, now, limit_ms, signal);
+  }
+}
+
+async function mustRun(args: readonly string[], signal: AbortSignal): Promise<void> {
+  const { code, stderr } = await runProgram("systemctl", args, {}, signal);
+  if (code !== 0) throw new FleetError("FAILED", `systemctl ${args.join(" ")}: ${stderr.trim()}`);
+}
+
+async function notUp(
+  unit: string,
+  state: UnitState,
+  limit_ms: number,
+  signal: AbortSignal,
+): Promise<FleetError> {
+  const journal = ["--unit", unit, "--no-pager", "--output", "cat", "--lines", "6"];
+  const { stdout } = await runProgram("journalctl", journal, {}, signal);
+  const words = state.says === "" ? stdout.trim() : state.says;
+  return withNext(
+    new FleetError("FAILED", `${unit} does not run after ${limit_ms / 1_000} s:\n${words}`),
+    `systemctl status ${unit}, then the same ctl init line again: it goes on where it stopped`,
+  );
+}
