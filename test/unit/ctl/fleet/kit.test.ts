@@ -63,34 +63,42 @@ async function refusal(answer: Promise<unknown>): Promise<string> {
   );
 }
 
-suite("ctl: the recovery kit", (test) => {
-  test("opens with its passphrase however the letters were composed", async () => {
-    const text = await sealKit(kit, "Schl\u00fcssel am Haken");
-    assert.not.match(text, /secret|SA1|Haken/);
-    assert.equal(await openKit(text, "Schlu\u0308ssel am Haken"), kit);
-  });
+// Each opening is meant to be dear: half a second and 128 MiB on a free machine.
+suite(
+  "ctl: the recovery kit",
+  (test) => {
+    test("opens with its passphrase however the letters were composed", async () => {
+      const text = await sealKit(kit, "Schl\u00fcssel am Haken");
+      assert.not.match(text, /secret|SA1|Haken/);
+      assert.equal(await openKit(text, "Schlu\u0308ssel am Haken"), kit);
+    });
 
-  test("does not open with another, nor altered, nor as another fleet's", async () => {
-    const text = await sealKit(kit, "long enough, I think");
-    assert.match(await refusal(openKit(text, "long enough, I thing")), /does not open/);
-    const file = JSON.parse(text);
-    const flip = (value: string) => `${value.startsWith("A") ? "B" : "A"}${value.slice(1)}`;
-    for (const altered of [
-      { ...file, data: flip(file.data) },
-      { ...file, fleet: "other" },
-      { ...file, tag: flip(file.tag) },
-    ]) {
-      assert.match(await refusal(openKit(JSON.stringify(altered), "long enough, I think")), /does not open/);
-    }
-    const dear = { ...file, kdf: { ...file.kdf, n: 1 << 24 } };
-    assert.match(await refusal(openKit(JSON.stringify(dear), "long enough, I think")), /kdf.n/);
-    assert.match(await refusal(openKit("{}", "x")), /recovery kit/);
-  });
+    test("does not open with another, nor altered, nor as another fleet's", async () => {
+      const text = await sealKit(kit, "long enough, I think");
+      assert.match(await refusal(openKit(text, "long enough, I thing")), /does not open/);
+      const file = JSON.parse(text);
+      const flip = (value: string) => `${value.startsWith("A") ? "B" : "A"}${value.slice(1)}`;
+      for (const altered of [
+        { ...file, data: flip(file.data) },
+        { ...file, fleet: "other" },
+        { ...file, tag: flip(file.tag) },
+      ]) {
+        assert.match(
+          await refusal(openKit(JSON.stringify(altered), "long enough, I think")),
+          /does not open/,
+        );
+      }
+      const dear = { ...file, kdf: { ...file.kdf, n: 1 << 24 } };
+      assert.match(await refusal(openKit(JSON.stringify(dear), "long enough, I think")), /kdf.n/);
+      assert.match(await refusal(openKit("{}", "x")), /recovery kit/);
+    });
 
-  test("takes no short passphrase", async () => {
-    assert.match(await refusal(sealKit(kit, "short")), /12 characters/);
-  });
-});
+    test("takes no short passphrase", async () => {
+      assert.match(await refusal(sealKit(kit, "short")), /12 characters/);
+    });
+  },
+  { limit_ms: 40_000 },
+);
 
 suite("ctl: files and addresses", (test) => {
   test("writes for the person only, whole, and says whether anything changed", async () => {
