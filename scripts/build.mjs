@@ -3,17 +3,30 @@
  * fast (`packages/ctl/src/program/compiled.ts`). Modules behind a dynamic import still run when they are first asked for. Plain JavaScript, so that it runs with
  * nothing but esbuild installed.
  *
- *   node scripts/build.mjs [agent|controller|ctl …]     default: all whose entry file exists
+ *   node scripts/build.mjs [agent|controller|ctl …] [--out DIRECTORY] [--version VERSION]
+ *
+ * Default: all whose entry file exists, into dist/, with the version in package.json.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { values: given, positionals } = parseArgs({
+  args: argv.slice(2),
+  allowPositionals: true,
+  options: {
+    out: { type: "string", default: "dist" },
+    version: {
+      type: "string",
+      default: JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version,
+    },
+  },
+});
 
 /**
  * zod's main module names all its 50 languages, and `import { z }` keeps what it names: 300 KB of ctl's 600 KB of zod. English,
@@ -39,40 +52,42 @@ const shared = {
   // Identifiers are not minified: names are what a stack trace from the field has to offer. `keepNames` would add to that
   // only where two modules use one name, and it costs ctl 10 ms at every start.
   sourcemap: "external",
-  define: { __VERSION__: JSON.stringify(version) },
+  define: { __VERSION__: JSON.stringify(given.version) },
   logLevel: "warning",
   plugins: [one_language],
 };
 
 const programs = {
-  agent: { entry: "packages/agent/src/main.ts", out: { format: "cjs", outfile: "dist/agent.cjs" } },
+  agent: { entry: "packages/agent/src/main.ts", out: { format: "cjs", outfile: "agent.cjs" } },
   controller: {
     entry: "packages/controller/src/main.ts",
-    out: { format: "cjs", outfile: "dist/controller.cjs" },
+    out: { format: "cjs", outfile: "controller.cjs" },
   },
   ctl: {
     entry: "packages/ctl/src/main.ts",
     out: {
       format: "cjs",
-      outfile: "dist/ctl/main.cjs",
+      outfile: "ctl/main.cjs",
       mainFields: ["module", "main"],
       // Left as it is, it would need a loader that a compiled script has not got.
       supported: { "dynamic-import": false },
     },
-    launcher: { entry: "packages/ctl/src/launch.ts", outfile: "dist/ctl/ctl.cjs" },
+    launcher: { entry: "packages/ctl/src/launch.ts", outfile: "ctl/ctl.cjs" },
   },
 };
+
+const placeOf = (file) => resolve(root, given.out, file);
 
 /** What starts a program that lies beside it knows it by its content. */
 function launcherOptions({ entry, outfile }, program) {
   const name = createHash("sha256")
-    .update(readFileSync(join(root, program)))
+    .update(readFileSync(placeOf(program)))
     .digest("hex")
     .slice(0, 16);
   return {
     ...shared,
     format: "cjs",
-    outfile,
+    outfile: placeOf(outfile),
     entryPoints: [entry],
     define: { ...shared.define, __PROGRAM__: JSON.stringify(name) },
   };
@@ -82,9 +97,10 @@ function launcherOptions({ entry, outfile }, program) {
 async function bundle(name) {
   const { entry, out, launcher } = programs[name];
   if (!existsSync(join(root, entry))) return undefined;
-  await build({ ...shared, ...out, entryPoints: [entry] });
+  const outfile = placeOf(out.outfile);
+  await build({ ...shared, ...out, outfile, entryPoints: [entry] });
   if (launcher) await build(launcherOptions(launcher, out.outfile));
-  return `${out.outfile}  ${Math.ceil(statSync(join(root, out.outfile)).size / 1024)} KiB`;
+  return `${join(given.out, out.outfile)}  ${Math.ceil(statSync(outfile).size / 1024)} KiB`;
 }
 
 async function main(names) {
@@ -104,7 +120,7 @@ async function main(names) {
 }
 
 try {
-  process.exitCode = await main(argv.slice(2));
+  process.exitCode = await main(positionals);
 } catch (error) {
   // esbuild has printed what is wrong, with file and line, before it throws; anything else is shown whole.
   if (!Array.isArray(error?.errors)) stderr.write(`${error?.stack ?? error}\n`);

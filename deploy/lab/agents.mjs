@@ -1,40 +1,45 @@
 /**
  * The agent on the lab's managed servers: its program, its units and its join string, in place before the first boot, so that a
- * server enrols by itself when it boots. Later runs deliver a program that has changed.
+ * server enrols by itself when it boots. Later runs deliver a program that has changed. Node and program lie apart here, unlike in
+ * the package: a changed program is 2 MB then, and not 110 (`test/e2e/package.test.ts` runs the package).
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { agentUnits } from "../agent/units.mjs";
+import { AGENT_V8_FLAGS } from "../agent/v8-flags.mjs";
 import { copyIn, exec, mustExec } from "./servers.mjs";
 
-const SOURCE = fileURLToPath(new URL("../agent/", import.meta.url));
 const MARK = "/usr/lib/muster-agent/.delivered";
 const JOIN = "/etc/muster/join";
 
 /** Where Node lies for the agent: mounted, since it is large and the same for all. */
 export const AGENT_NODE = "/usr/lib/muster-agent/node";
 
+const LAUNCHER = `#!/bin/sh
+exec ${AGENT_NODE}/bin/node ${AGENT_V8_FLAGS.join(" ")} /usr/lib/muster-agent/agent.cjs "$@"
+`;
+
 /**
- * The agent as a package installs it, enabled at boot.
+ * The agent, enabled at boot.
  * @param {string} root of the clone, built
  * @returns {Record<string, import("./archive.mjs").Entry>}
  */
 export function agentFiles(root) {
   const program = join(root, "dist", "agent.cjs");
-  const units = readdirSync(SOURCE).filter((name) => /\.(service|timer|socket)$/.test(name));
+  const units = agentUnits();
   /** @type {Record<string, import("./archive.mjs").Entry>} */
   const files = {
     "/usr/lib/muster-agent/": {},
     "/usr/lib/muster-agent/agent.cjs": { from: program },
-    "/usr/bin/muster-agent": { from: join(SOURCE, "muster-agent"), mode: 0o755 },
+    "/usr/bin/muster-agent": { content: LAUNCHER, mode: 0o755 },
+    ...units,
   };
-  for (const unit of units) {
-    const text = readFileSync(join(SOURCE, unit), "utf8");
-    files[`/usr/lib/systemd/system/${unit}`] = { content: text };
-    for (const [, targets = ""] of text.matchAll(/^WantedBy=(.*)$/gm))
+  for (const [path, { from }] of Object.entries(units)) {
+    const unit = path.slice(path.lastIndexOf("/") + 1);
+    for (const [, targets = ""] of readFileSync(from, "utf8").matchAll(/^WantedBy=(.*)$/gm))
       for (const target of targets.split(/\s+/).filter(Boolean))
-        files[`/etc/systemd/system/${target}.wants/${unit}`] = { link: `/usr/lib/systemd/system/${unit}` };
+        files[`/etc/systemd/system/${target}.wants/${unit}`] = { link: path };
   }
   files[MARK] = { content: `${hashOf(files)}\n` };
   return files;

@@ -5,11 +5,9 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { serviceFiles } from "../systemd/files.mjs";
 import { SetupError } from "./errors.mjs";
 import { copyIn, exec, mustExec } from "./servers.mjs";
-
-const DEPLOY = fileURLToPath(new URL("..", import.meta.url));
 
 /** Where `ctl init` output goes, whose it is, which unit runs it, and the port that answers when it is up. */
 const SERVICES = {
@@ -29,19 +27,12 @@ const SERVICES = {
  */
 
 /**
- * What the hub has before its first boot: units, users, the script that opens Vault. Nothing is enabled yet.
+ * What the hub has before its first boot: what the package puts there, and its own way to start the controller. Nothing is enabled yet.
  * @returns {Record<string, import("./archive.mjs").Entry>}
  */
 export function hubFiles() {
-  const units = Object.values(SERVICES).map(({ unit }) => [
-    `/etc/systemd/system/${unit}`,
-    { from: join(DEPLOY, "systemd", unit) },
-  ]);
-  return {
-    ...Object.fromEntries(units),
-    "/usr/lib/sysusers.d/muster-hub.conf": { from: join(DEPLOY, "systemd", "muster-hub.sysusers") },
-    "/usr/lib/muster/vault-unseal": { from: join(DEPLOY, "vault", "unseal"), mode: 0o755 },
-  };
+  const content = '#!/bin/sh\nexec /usr/lib/muster/node/bin/node /usr/lib/muster/controller.cjs "$@"\n';
+  return { ...serviceFiles(), "/usr/bin/muster-controller": { content, mode: 0o755 } };
 }
 
 /**

@@ -2,7 +2,7 @@
  * Begins the program anew in its own process. What enrolment alone needs (certificate requests, the curve, the broker's check) takes 4 MiB that
  * V8 does not give back; a process that begins after it never has them. The process id stays, so that systemd sees one daemon.
  */
-import { isSea } from "node:sea";
+import { ownCommand } from "./own-command.ts";
 
 /** Not in the types of the Node that this is built with: process.execve came with Node 22.15 and 23.11. */
 type Execve = (file: string, args: readonly string[], env: NodeJS.ProcessEnv) => never;
@@ -13,7 +13,5 @@ export const canBeginAnew = (): boolean => execveOf() !== undefined;
 
 /** Does not return. All that must be kept is on disk by now. */
 export function beginAnew(): void {
-  // The single executable has no script, and its own name stands twice.
-  const words = process.argv.slice(isSea() ? 2 : 1);
-  execveOf()?.(process.execPath, [process.execPath, ...process.execArgv, ...words], process.env);
+  execveOf()?.(process.execPath, [...ownCommand(), ...process.argv.slice(2)], process.env);
 }

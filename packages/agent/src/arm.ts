@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
+import { ownCommand } from "./own-command.ts";
 import type { Systemd } from "./ports/index.ts";
 
 export type Armer = {
@@ -14,8 +15,7 @@ export type Armer = {
 
 /** The command that runs this program again, however it was started. */
 export function selfCommand(config_file: string, args: readonly string[]): string[] {
-  const [, script = ""] = process.argv;
-  return [process.execPath, ...process.execArgv, script, ...args, "--config", config_file];
+  return [...ownCommand(), ...args, "--config", config_file];
 }
 
 export function createArmer(systemd: Systemd, config_file: string, log: Log): Armer {
