@@ -19,6 +19,7 @@ type Parts = {
   startServer(lab: unknown, spec: object, engine: unknown): Promise<Server>;
   remove(server: Pick<Server, "container">): Promise<void>;
   agentFiles(root: string): object;
+  copyIn(server: Pick<Server, "container">, files: Record<string, { from: string }>): Promise<void>;
   AGENT_NODE: string;
 };
 
@@ -27,6 +28,8 @@ export type Machine = ServerHandle & {
   said(): Promise<string>;
   /** Writes the join string, as a person does. The agent looks every second. */
   join(text: string): Promise<void>;
+  /** Copies files of this machine there: path on the machine → path here. */
+  put(files: Readonly<Record<string, string>>): Promise<void>;
   /** Stops the agent and takes everything from the machine that it knows of itself: another machine, but for its address. */
   wipe(): Promise<void>;
   /** Address of this machine as the lab's servers reach it. */
@@ -42,8 +45,8 @@ async function parts(): Promise<Parts> {
   return Object.assign({}, ...loaded) as Parts;
 }
 
-/** Boots it; its agent runs and knows of no fleet. */
-export async function bootMachine(fleet: Fleet, name: string): Promise<Machine> {
+/** Boots it; its agent runs and knows of no fleet. `bare`: Debian, with nothing of Muster and no Node. */
+export async function bootMachine(fleet: Fleet, name: string, { bare = false } = {}): Promise<Machine> {
   const lab = await openLab();
   const own = await parts();
   const known = await lab.findServer(fleet.lab, name);
@@ -55,8 +58,8 @@ export async function bootMachine(fleet: Fleet, name: string): Promise<Machine> 
   const spec = {
     name,
     image,
-    binds: { [own.AGENT_NODE]: node.directory },
-    first_files: own.agentFiles(ROOT),
+    binds: bare ? {} : { [own.AGENT_NODE]: node.directory },
+    first_files: bare ? {} : own.agentFiles(ROOT),
   };
   const server = await own.startServer(network, spec, engine);
   const handle = fleet.on(name as ServerName);
@@ -68,6 +71,8 @@ export async function bootMachine(fleet: Fleet, name: string): Promise<Machine> 
       void (await handle.sh("umask 077; mkdir -p /etc/muster; cat >/etc/muster/join", {
         input: `${text}\n`,
       })),
+    put: (files) =>
+      own.copyIn(server, Object.fromEntries(Object.entries(files).map(([path, from]) => [path, { from }]))),
     wipe: async () =>
       void (await handle.sh(
         "systemctl stop muster-agent; rm -rf /var/lib/muster-agent /etc/muster/join /etc/muster/fleet; rm -f /etc/ssh/ssh_host_ed25519_key*",

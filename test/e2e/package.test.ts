@@ -1,0 +1,183 @@
+// limit: 300 s
+/**
+ * The Debian package on a bare server that never saw Node: installed by apt, enrolled by a join string in one file, converged, there again after a
+ * reboot, replaced by a newer one with nothing disturbed, and gone without a trace.
+ */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as assert from "uvu/assert";
+import { suite } from "../kit/suite.ts";
+import { type Fleet, measured, openFleet } from "./kit.ts";
+import { ROOT } from "./lab.ts";
+import { bootMachine, declareSpare, forgetHosts, type Machine } from "./machine.ts";
+
+const NAME = "edge1";
+const VERSIONS = { old: "0.1.0", new: "0.1.1" };
+const APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q";
+const SAYS_MS = 15_000;
+const CONVERGED_MS = 30_000;
+/** The agent at rest, without containers. */
+const REST_MIB = 70;
+
+suite(
+  "package",
+  (test) => {
+    let fleet: Fleet;
+    let machine: Machine;
+    const built = mkdtempSync(join(tmpdir(), "muster-packages-"));
+
+    const build = async (version: string): Promise<string> => {
+      const out = join(built, version);
+      const words = ["deploy/package/main.mjs", "muster-agent", "--fast", "--version", version, "--out", out];
+      await promisify(execFile)(process.execPath, words, { cwd: ROOT });
+      return join(out, "muster-agent.deb");
+    };
+    const says = (pattern: RegExp, limit_ms = SAYS_MS) =>
+      fleet.until(
+        `the machine says ${pattern}`,
+        async () => {
+          const said = await machine.said();
+          if (pattern.test(said)) return true;
+          throw new Error(said);
+        },
+        limit_ms,
+      );
+    const row = async () => (await fleet.status()).get(NAME);
+    const converged = () =>
+      fleet.until(
+        `${NAME} is converged`,
+        async () => {
+          const seen = await row();
+          if (seen?.state === "converged" && seen.colour === "green") return seen;
+          throw new Error(JSON.stringify(seen));
+        },
+        CONVERGED_MS,
+      );
+    const keyOf = async () => {
+      const hosts = (await fleet.ctl(["hosts", "--json"])).json() as {
+        name: string;
+        record: { id: string };
+      }[];
+      return hosts.find((host) => host.name === NAME)?.record.id;
+    };
+
+    test.before(
+      async () => {
+        fleet = await openFleet();
+        await forgetHosts(fleet, [NAME]);
+        await fleet.reset();
+        declareSpare(fleet, [NAME]);
+        fleet.edit(
+          "resources/spare.yml",
+          () => `file: { /etc/motd: { content: "kept by Muster\\n" } }\nservice: { ssh: {} }\n`,
+        );
+        const [, , bare] = await Promise.all([
+          build(VERSIONS.old),
+          build(VERSIONS.new),
+          bootMachine(fleet, NAME, { bare: true }),
+        ]);
+        machine = bare;
+        await machine.put({
+          "/root/old/muster-agent.deb": join(built, VERSIONS.old, "muster-agent.deb"),
+          "/root/new/muster-agent.deb": join(built, VERSIONS.new, "muster-agent.deb"),
+        });
+      },
+      { limit_ms: 200_000 },
+    );
+    test.after(
+      async () => {
+        rmSync(built, { recursive: true, force: true });
+        await machine.remove();
+        await forgetHosts(fleet, [NAME]);
+        await fleet.reset();
+      },
+      { limit_ms: 200_000 },
+    );
+
+    test("apt installs it on a server without Node, and it waits for a join string", async () => {
+      assert.is((await machine.exec(["sh", "-c", "command -v node"])).code, 127);
+      const begun_ms = performance.now();
+      await machine.sh(`cd /root/old && ${APT} install ./muster-agent.deb`);
+      measured("apt install", `${Math.round(performance.now() - begun_ms)} ms`);
+      await says(/^waiting for a join string/);
+      assert.is((await machine.sh("muster-agent version")).trim(), VERSIONS.old);
+      assert.match(await machine.sh("dpkg --verify muster-agent && echo whole"), /^whole$/m);
+    });
+
+    test("a join string in one file enrols it, and it converges", async () => {
+      const { strings } = (await fleet.ctl(["join", NAME, "--json"], { expect: 0 })).json();
+      const begun_ms = performance.now();
+      await machine.join(strings[0].join);
+      await says(new RegExp(`^enrolled as ${NAME}, watched`));
+      measured("a join string to enrolled", `${Math.round(performance.now() - begun_ms)} ms`);
+      await fleet.ctl(["apply", NAME, "-y", "-m", "a server of the package"], { expect: 0 });
+      await converged();
+      assert.is(await machine.read("/etc/motd"), "kept by Muster\n");
+    });
+
+    test("it is there again after a reboot, and small", async () => {
+      await machine.restart();
+      await says(new RegExp(`^enrolled as ${NAME}, generation \\d+ converged$`), 30_000);
+      await converged();
+      await machine.sh("echo by hand >/etc/motd");
+      await fleet.until(
+        "the hand edit is put back",
+        async () => (await machine.read("/etc/motd")) === "kept by Muster\n",
+        SAYS_MS,
+      );
+      const status = await machine.sh(
+        "cat /proc/$(systemctl show muster-agent --property=MainPID --value)/status",
+      );
+      const rest_mib = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+      measured("agent of the package, resident", `${rest_mib.toFixed(1)} MiB`);
+      assert.ok(rest_mib <= REST_MIB, `${rest_mib} MiB`);
+    });
+
+    test("a newer package takes over in place: same key, nothing else restarts", async () => {
+      const others =
+        "systemctl show ssh bird --property=Id,MainPID,NRestarts; sha256sum /var/lib/muster-agent/keys.json";
+      const [key, before, since_ms] = [await keyOf(), await machine.sh(others), Date.now()];
+      await machine.sh(`cd /root/new && ${APT} install ./muster-agent.deb`);
+      assert.is((await machine.sh("muster-agent version")).trim(), VERSIONS.new);
+      await fleet.until(
+        "the new agent answers",
+        async () => {
+          const { answered } = (await fleet.ctl(["rpc", "ping", NAME, "--json"])).json();
+          return answered[NAME]?.version === VERSIONS.new;
+        },
+        SAYS_MS,
+      );
+      await converged();
+      assert.is(await keyOf(), key);
+      assert.is(await machine.sh(others), before);
+      const kept = (
+        await fleet.ctl(["events", "--json", "--since", "10m", "--last", "500"], { expect: 0 })
+      ).json() as { at: number; host: string; kind: string; what: string }[];
+      const since = kept.filter(({ at, host }) => host === NAME && at >= since_ms);
+      assert.equal(
+        since.filter(({ kind }) => kind === "enrolment").map(({ what }) => what),
+        [],
+      );
+    });
+
+    test("purged it leaves nothing, and sshd starts without the host certificate", async () => {
+      assert.match(await machine.sh("sshd -T | grep -i ^hostcertificate"), /cert\.pub/);
+      await machine.sh(`${APT} purge muster-agent`);
+      assert.is((await machine.exec(["sh", "-c", "pgrep -af '[m]uster'"])).stdout, "");
+      const left = await machine.sh(
+        "find / -xdev \\( -path /proc -o -path /root \\) -prune -o -iname '*muster*' -print; find /run -iname '*muster*'",
+      );
+      assert.is(left, "");
+      assert.is(await machine.sh("systemctl list-units --all --plain --no-legend '*muster*'"), "");
+      assert.not.match(await machine.sh("dpkg --list"), /muster/);
+      await machine.sh("sshd -t && systemctl restart ssh && systemctl is-active ssh");
+      assert.not.match(await machine.sh("sshd -T"), /hostcertificate \S+cert/i);
+      // What it kept on the server is the server's.
+      assert.is(await machine.read("/etc/motd"), "kept by Muster\n");
+    });
+  },
+  { limit_ms: 60_000 },
+);
