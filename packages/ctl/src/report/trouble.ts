@@ -156,13 +156,16 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
       ? [
           {
             tint: "amber",
-            what: `its clock is ${durationText(Math.abs(skew_ms))} ${skew_ms > 0 ? "ahead" : "behind"}`,
+            what: `its clock is ${durationText(shownSkew(Math.abs(skew_ms)))} ${skew_ms > 0 ? "ahead" : "behind"}`,
             next: "on the host: timedatectl",
           } as const,
         ]
       : []),
   ];
 }
+
+/** What a sample takes on its way is in it: nothing to tell minutes and seconds by. */
+const shownSkew = (skew_ms: number) => (skew_ms < 120_000 ? skew_ms : Math.round(skew_ms / 10_000) * 10_000);
 
 /** `03:12` on the same day, else with the date; UTC. */
 export function clockText(at_ms: number, now_ms: number): string {
