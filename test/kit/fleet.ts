@@ -281,7 +281,7 @@ async function makeStream(bus: Bus, spec: StreamSpec): Promise<void> {
     subjects: spec.subjects,
     retention: "limits",
     storage: "file",
-    discard: "old",
+    discard: spec.discard ?? "old",
     num_replicas: 1,
     max_msgs_per_subject: spec.max_msgs_per_subject,
     // The real sizes are reserved at once, and no test needs them.
@@ -289,7 +289,7 @@ async function makeStream(bus: Bus, spec: StreamSpec): Promise<void> {
     max_age: spec.max_age_ms * 1_000_000,
     allow_direct: true,
     ...(spec.republish === undefined ? {} : { republish: spec.republish }),
-    ...(spec.per_message_ttl === undefined ? {} : { allow_msg_ttl: true }),
+    ...(spec.per_message_ttl || spec.message_ttl ? { allow_msg_ttl: true } : {}),
   };
   const answer = await bus.request(
     `$JS.API.STREAM.CREATE.${spec.name}`,

@@ -59,6 +59,7 @@ export type Places = {
   readonly trust: string;
   readonly ledger: string;
   readonly manifests: string;
+  readonly contents: string;
   readonly holds: string;
   readonly records: string;
   readonly events: string;
@@ -82,6 +83,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     trust: at("trust.json"),
     ledger: at("ledger.json"),
     manifests: at("manifests"),
+    contents: at("contents"),
     holds: at("holds.json"),
     records: at("unconfirmed"),
     events: at("events.jsonl"),

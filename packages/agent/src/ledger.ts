@@ -150,7 +150,7 @@ export class Ledger {
   }
 
   /** Reads a manifest that was accepted here. It was proved then, and outlives its signer's certificate. Errors: NOT_FOUND, ALTERED. */
-  async manifest(accepted: Accepted): Promise<Manifest> {
+  async manifest(accepted: Accepted, remember = true): Promise<Manifest> {
     const known = this.#manifests.get(key(accepted));
     if (known !== undefined) return known;
     const kept = await readKept(this.#manifestFile(accepted), Held);
@@ -160,13 +160,13 @@ export class Ledger {
     const manifest = parseJson(Manifest, body, `generation ${accepted.generation}`);
     if (manifest.content_hash !== accepted.content_hash || manifest.generation !== accepted.generation)
       throw new FleetError("ALTERED", `generation ${accepted.generation}`);
-    this.#manifests.set(key(accepted), manifest);
+    if (remember) this.#manifests.set(key(accepted), manifest);
     return manifest;
   }
 
   /** The newest kept manifest with that content; null when it is not kept. */
   async byContent(content_hash: string): Promise<Manifest | null> {
-    for (const accepted of await this.#kept()) {
+    for (const accepted of await this.kept()) {
       if (accepted.content_hash === content_hash) return this.manifest(accepted);
     }
     return null;
@@ -186,7 +186,8 @@ export class Ledger {
     this.#state = next;
   }
 
-  async #kept(): Promise<Accepted[]> {
+  /** The manifests that are kept, newest first; of what was noted with them only generation and content. */
+  async kept(): Promise<Accepted[]> {
     const found: Accepted[] = [];
     for (const name of await this.#names()) {
       const match = /^(\d+)-([0-9a-f]{64})\.json$/.exec(name);
@@ -217,7 +218,7 @@ export class Ledger {
   async #prune(): Promise<void> {
     const { accepted, in_force, returned_to } = this.#state;
     const needed = new Set([accepted, in_force].flatMap((each) => (each === null ? [] : [key(each)])));
-    const kept = await this.#kept();
+    const kept = await this.kept();
     const old = kept.slice(MANIFESTS_KEPT).filter((each) => {
       return !needed.has(key(each)) && each.content_hash !== returned_to;
     });

@@ -7,11 +7,13 @@ import type { Convergence, Manifest, Plan } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
+import { fetchAll, forgetOthers, missingHere } from "./contents.ts";
 import { admission, admits, overwriteLeft } from "./decide.ts";
 import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
 import { type Hold, holdsInForce, readLocalHolds, shownHolds, untilHoldEnds } from "./holds.ts";
 import type { Accepted, Ledger } from "./ledger.ts";
+import type { ChunkSource } from "./ports/blobs.ts";
 import type { Ports } from "./ports/index.ts";
 import { kindOf } from "./resources/index.ts";
 import { look, type Round } from "./round.ts";
@@ -28,6 +30,8 @@ export type ReconcileDoor = {
   readonly holds_file: string;
   readonly observe_period_ms: number;
   readonly log: Log;
+  /** Where file contents are fetched from. */
+  readonly chunk: ChunkSource;
   /** In words, what is watched beside the kind's own while a change is unconfirmed. */
   watched(): readonly string[];
 };
@@ -37,6 +41,10 @@ export class Reconciler {
   readonly #door: ReconcileDoor;
   #watching: { key: string; stop: AbortController } | null = null;
   #refusal: FleetError | null = null;
+  /** What the newest generation waits for before it can come into force. */
+  #unfetched: Partial<Convergence> | null = null;
+  /** Whether manifests came or went since contents were last sorted out. */
+  #sorted = false;
   #told = new Map<string, string>();
   #troubled = new Map<string, number>();
   /** In force at the last look: what they kept is due when they end. */
@@ -49,6 +57,7 @@ export class Reconciler {
   /** A manifest was refused before it got into the ledger: shown until a newer one is accepted. */
   refuse(error: FleetError | null): void {
     this.#refusal = error;
+    this.#unfetched = null;
     if (error !== null) {
       this.#door.events.tell({ kind: "refusal", severity: "error", what: `refused: ${error.message}` });
       this.#door.standing.converge(
@@ -103,14 +112,21 @@ export class Reconciler {
     if (accepted !== null && !accepted.admitted) await this.#admit(accepted, signal);
     const current = ledger.state.in_force;
     const holds = shownHolds(await this.#holds());
+    if (!this.#sorted) await forgetOthers(ledger, this.#door.ports.blobs);
+    this.#sorted = true;
     if (current === null) {
       const state = this.#refusal === null ? "watched" : "refused";
-      standing.converge({ state, generation: null, held: holds });
+      standing.converge({ state, generation: null, ...this.#unfetched, held: holds });
       return;
     }
     const manifest = await ledger.manifest(current);
     const { content, returned } = await this.#content(manifest);
     this.#watch(content, signal);
+    await this.#fetch(content, signal).catch((error: unknown) => {
+      if (!(error instanceof FleetError)) throw error;
+      // Only a resource that needs it now fails over it, and says so.
+      this.#door.log.warn({ err: error }, "content that is in force is not here");
+    });
     const overwrite = overwriteLeft(manifest, ledger.state);
     const round = await this.#look(content, overwrite, signal);
     const applied = await this.#apply(round, manifest, overwrite, signal);
@@ -153,6 +169,7 @@ export class Reconciler {
       this.refuse(new FleetError(error.code, `generation ${accepted.generation}: ${error.detail}`));
       return;
     }
+    if (!(await this.#fetchFor(manifest, signal))) return;
     if (!(await this.#conclude(accepted, "good"))) return;
     this.#refusal = null;
     if (accepted.kit) {
@@ -165,6 +182,41 @@ export class Reconciler {
     }
   }
 
+  /** Has every content that the manifest needs on this host; false when it must wait for one, and the next round tries again. */
+  async #fetchFor(manifest: Manifest, signal: AbortSignal): Promise<boolean> {
+    const { generation, content_hash, release } = manifest;
+    const ours = { generation, content_hash, release: release.id };
+    try {
+      await this.#fetch(manifest.content, signal, (count) =>
+        this.#door.standing.converge({
+          ...ours,
+          state: "applying",
+          detail: `fetching ${count} files`,
+          error: null,
+        }),
+      );
+      this.#unfetched = null;
+      return true;
+    } catch (error) {
+      if (!(error instanceof FleetError) || signal.aborted) throw error;
+      const detail = `generation ${generation} waits: ${error.message}`;
+      this.#unfetched = { ...ours, state: "failed", detail, error: error.code };
+      return false;
+    }
+  }
+
+  async #fetch(
+    content: ManifestContent,
+    signal: AbortSignal,
+    begin?: (count: number) => void,
+  ): Promise<void> {
+    const { blobs } = this.#door.ports;
+    const missing = await missingHere(content, blobs);
+    if (missing.length === 0) return;
+    begin?.(missing.length);
+    await fetchAll(missing, blobs, this.#door.chunk, signal);
+  }
+
   /** Keeps the verdict; false when a newer one was accepted meanwhile, which the next round judges. */
   async #conclude(judged: Accepted, verdict: "good" | "refused"): Promise<boolean> {
     let still = false;
@@ -174,6 +226,7 @@ export class Reconciler {
       return change ?? {};
     });
     if (!still) this.bell.ring();
+    this.#sorted = false;
     return still;
   }
 
@@ -204,6 +257,7 @@ export class Reconciler {
 
   #overlay(summary: Partial<Convergence>): Partial<Convergence> {
     const refusal = this.#refusal;
+    if (this.#unfetched !== null) return { ...summary, ...this.#unfetched };
     return refusal === null
       ? summary
       : { ...summary, state: "refused", detail: refusal.message, error: refusal.code };

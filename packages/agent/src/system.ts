@@ -20,6 +20,7 @@ import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
 import {
+  createBlobs,
   createFiles,
   createPackages,
   createRouting,
@@ -41,16 +42,19 @@ import { AGENT_VERSION } from "./version.ts";
 import { Bell, pause } from "./wait.ts";
 
 const WATCHDOG_PERIOD_MS = 30_000;
+/** Half a megabyte over a line of 128 kbit/s. */
+const CHUNK_LIMIT_MS = 30_000;
 const BIRD_PROGRAM = "/usr/sbin/bird";
 
 /** The ports of this host, below the configured prefix. */
-export function buildPorts(config: AgentConfig, signal: AbortSignal): Ports {
+export function buildPorts(config: AgentConfig, contents: string, signal: AbortSignal): Ports {
   const run = createRun();
   const files = createFiles(config.prefix);
   const marker = config.prefix === "" ? {} : { marker: files.real("/run/systemd/system") };
   const systemd = createSystemd(run, marker);
   return {
     files,
+    blobs: createBlobs(contents),
     run,
     systemd,
     routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
@@ -79,7 +83,7 @@ export type Base = {
 export function buildBase(config: AgentConfig, config_file: string, signal: AbortSignal): Base {
   const log = openLog({ name: "muster-agent", level: config.log_level });
   const places = placesOf(config, config_file);
-  const ports = buildPorts(config, signal);
+  const ports = buildPorts(config, places.contents, signal);
   return {
     config,
     places,
@@ -140,6 +144,12 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     holds_file: places.holds,
     observe_period_ms: config.observe_period_ms,
     log,
+    async chunk(sha256, n) {
+      if (connected === null) throw new FleetError("BUS_UNREACHABLE", "not connected yet");
+      const limits = { timeout_ms: CHUNK_LIMIT_MS };
+      const subject = subjects.blob(identity.id, sha256, n);
+      return (await connected.bus.directGet("BLOB", subject, limits))?.body ?? null;
+    },
     watched: () => ["ssh", "the default route", ...(connected === null ? [] : ["a new bus connection"])],
     guarded: {
       records,

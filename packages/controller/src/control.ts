@@ -3,6 +3,7 @@ import type { Bus } from "@muster/ports/bus";
 import type { Call, Handlers } from "@muster/ports/dispatch";
 import type { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import type { BlobStore } from "./blobs/store.ts";
 import { apply } from "./desired/apply.ts";
 import { headReply, readHead } from "./desired/head.ts";
 import type { Staging } from "./desired/stage.ts";
@@ -23,6 +24,7 @@ export type ControlPorts = {
   readonly trust: Trust;
   readonly records: HostRecords;
   readonly last: LastValues;
+  readonly blobs: BlobStore;
   readonly staging: Staging;
   readonly engine: RolloutEngine;
   readonly waiting: WaitingRoom;
@@ -38,6 +40,11 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
 
     head: () => headReply(bus),
+    blobs: async (request) => ({ missing: await ports.blobs.missing(request.blobs) }),
+    async blob({ blob, chunk, data }) {
+      await ports.blobs.take(blob, chunk, Buffer.from(data, "base64"));
+      return { stored: true };
+    },
     async stage({ rollout, id, manifest }) {
       await ports.staging.stage(rollout, id, manifest);
       return { staged: true };

@@ -11,6 +11,8 @@ import { transit } from "@muster/ports/transit";
 import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
 import { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { BlobStore } from "./blobs/store.ts";
+import { sweepBlobs } from "./blobs/sweep.ts";
 import { Identity } from "./certificates/identity.ts";
 import { type Issuer, vaultIssuer } from "./certificates/issuer.ts";
 import type { ControllerConfig } from "./config.ts";
@@ -107,7 +109,9 @@ async function run(
   const events = new Events(bus, identity.id, log, now);
   const waiting = new WaitingRoom(bus, now);
   const verifier = () => trust.verifier;
-  const staging = new Staging({ bus, fleet: config.fleet, records, verifier });
+  const enrolled = (id: string) => records.byName(records.nameOf(id) ?? "")?.state === "enrolled";
+  const blobs = new BlobStore({ bus, now, sweep: () => sweepBlobs({ bus, now, enrolled }) });
+  const staging = new Staging({ bus, fleet: config.fleet, records, blobs, verifier });
   const fact = (host: string) => {
     const { sample, changed_at } = last.convergence(host);
     return { heard_at: last.heardAt(host), changed_at, convergence: sample };
@@ -146,7 +150,7 @@ async function run(
       bus,
       table: CONTROL,
       handlers: controlHandlers({
-        ...{ bus, fleet: config.fleet, now, trust, records, last, staging, engine, waiting, events },
+        ...{ bus, fleet: config.fleet, now, trust, records, last, blobs, staging, engine, waiting, events },
       }),
       routes: [{ pattern: patterns.ctl, queue: CONTROLLER_QUEUE, logical: (method) => subjects.ctl(method) }],
       verifier: () => trust.verifierIfAny,

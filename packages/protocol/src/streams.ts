@@ -12,7 +12,12 @@ export type StreamSpec = {
   readonly max_bytes: number;
   readonly max_age_ms: number;
   readonly republish?: { readonly src: string; readonly dest: string };
+  /** A record: its messages may have a time to live, and what a key held before may go. */
   readonly per_message_ttl?: true;
+  /** Messages may have a time to live. */
+  readonly message_ttl?: true;
+  /** When it is full: `old` messages go (the default), or a `new` one is refused. */
+  readonly discard?: "old" | "new";
 };
 
 /** Buckets of the controllers' records: plain streams over `$KV.<bucket>.>`. */
@@ -23,6 +28,8 @@ export const BUCKETS = {
   joins: { history: 1, max_bytes: 64 * MIB },
   /** One state machine a rollout, key = rollout id. */
   rollouts: { history: 1, max_bytes: 64 * MIB },
+  /** Which blobs are stored whole, key = `<owner>.<sha256>`; see `blob.ts`. */
+  blobs: { history: 1, max_bytes: 64 * MIB },
   /** `generation`: the highest one allotted and its release; `leader`: the lease. */
   fleet: { history: 16, max_bytes: 16 * MIB },
 } as const;
@@ -67,7 +74,16 @@ export const STREAMS: readonly StreamSpec[] = [
     max_age_ms: 90 * DAY_MS,
   },
   { name: "AUDIT", subjects: ["audit.>"], max_msgs_per_subject: -1, max_bytes: 1024 * MIB, max_age_ms: 0 },
-  { name: "BLOB", subjects: ["blob.>"], max_msgs_per_subject: 1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  // What is in force must not go because something else came. A controller takes away what nobody needs: by an empty message that lapses.
+  {
+    name: "BLOB",
+    subjects: ["blob.>"],
+    max_msgs_per_subject: 1,
+    max_bytes: 1024 * MIB,
+    max_age_ms: 0,
+    discard: "new",
+    message_ttl: true,
+  },
   ...Object.entries(BUCKETS).map(([bucket, spec]) => ({
     name: `KV_${bucket}`,
     subjects: [`$KV.${bucket}.>`],
@@ -85,7 +101,7 @@ export function streamConfig(spec: StreamSpec, replicas: number): Record<string,
     subjects: spec.subjects,
     retention: "limits",
     storage: "file",
-    discard: "old",
+    discard: spec.discard ?? "old",
     num_replicas: replicas,
     max_msgs_per_subject: spec.max_msgs_per_subject,
     max_bytes: spec.max_bytes,
@@ -98,6 +114,7 @@ export function streamConfig(spec: StreamSpec, replicas: number): Record<string,
     deny_delete: true,
     deny_purge: true,
     ...(spec.republish && { republish: spec.republish }),
+    ...(spec.message_ttl && { allow_msg_ttl: true, subject_delete_marker_ttl: 0 }),
     ...(spec.per_message_ttl && {
       allow_msg_ttl: true,
       subject_delete_marker_ttl: 0,

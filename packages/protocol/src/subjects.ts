@@ -89,8 +89,10 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       `audit.${SELF}.>`,
       ...Object.keys(BUCKETS).map((bucket) => `$KV.${bucket}.>`),
       ...Object.keys(BUCKETS).map((bucket) => directGet(`KV_${bucket}`, ">")),
-      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT"].map((stream) => directGet(stream, ">")),
-      ...["TELEMETRY", "EVENT", "KV_hosts", "KV_joins", "KV_rollouts"].map(
+      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "BLOB"].map((stream) =>
+        directGet(stream, ">"),
+      ),
+      ...["DESIRED", "TELEMETRY", "EVENT", "KV_hosts", "KV_joins", "KV_rollouts", "KV_blobs"].map(
         (stream) => `$JS.API.DIRECT.GET.${stream}`,
       ),
     ],

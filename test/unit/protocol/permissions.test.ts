@@ -8,6 +8,7 @@ import type { Bus } from "@muster/ports/bus";
 import * as assert from "uvu/assert";
 import {
   CONTROL,
+  FLEET_BLOBS,
   PERMISSIONS,
   patterns,
   ROLES,
@@ -94,6 +95,8 @@ suite(
       subjects.trust(),
       subjects.liveTrust(),
       subjects.release("0".repeat(32)),
+      subjects.blob(one.id, "0".repeat(64), 0),
+      `$JS.API.DIRECT.GET.BLOB.${subjects.blob(FLEET_BLOBS, "0".repeat(64), 0)}`,
       "$KV.hosts.ixp1",
       "$KV.fleet.generation",
       "$SYS.REQ.CLAIMS.UPDATE",

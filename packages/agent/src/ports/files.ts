@@ -18,6 +18,7 @@ import { basename, dirname } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { createAccounts } from "./files-accounts.ts";
+import { createHashes } from "./files-hash.ts";
 import { watchPaths } from "./files-watch.ts";
 
 export type FileFacts = {
@@ -40,6 +41,8 @@ export type Files = {
    * followed. Errors: TOO_LARGE above `limit_bytes`, FAILED with path and reason.
    */
   read(path: string, limit_bytes: number, links?: "follow"): Promise<Buffer | null>;
+  /** SHA-256 of a regular file of any size, without holding it; null when there is nothing or it is more than `limit_bytes`. */
+  hash(path: string, limit_bytes: number): Promise<string | null>;
   /**
    * Writes beside the target, sets owner and mode, syncs, calls `before` with the new file's real path, renames. The directory must be
    * there; a target that is a link or anything but a file is refused. What `before` throws leaves everything as it was. `held`: the directory
@@ -47,7 +50,7 @@ export type Files = {
    */
   replace(
     path: string,
-    content: Uint8Array,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
     attributes: Attributes,
     before?: (candidate: string) => Promise<void>,
     directory?: "held",
@@ -89,6 +92,7 @@ export function createFiles(prefix: string): Files {
   const accounts = createAccounts(prefix);
   const real = (path: string) => prefix + path;
   const turns = new Map<string, Promise<unknown>>();
+  const hashes = createHashes();
   const gate = { open: 0, waiting: [] as (() => void)[] };
 
   const gated = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -121,7 +125,11 @@ export function createFiles(prefix: string): Files {
     await handle.chmod(Number.parseInt(attributes.mode, 8));
   };
 
-  const writeHeld = async (path: string, content: Uint8Array, attributes: Attributes): Promise<void> => {
+  const writeHeld = async (
+    path: string,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
+    attributes: Attributes,
+  ): Promise<void> => {
     const handle = await open(dirname(real(path)), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     try {
       await writeBeside(path, `/proc/self/fd/${handle.fd}`, content, attributes, undefined);
@@ -133,7 +141,7 @@ export function createFiles(prefix: string): Files {
   const writeBeside = async (
     path: string,
     directory: string,
-    content: Uint8Array,
+    content: Uint8Array | AsyncIterable<Uint8Array>,
     attributes: Attributes,
     before: ((candidate: string) => Promise<void>) | undefined,
   ): Promise<void> => {
@@ -156,7 +164,8 @@ export function createFiles(prefix: string): Files {
     try {
       const handle = await open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
       try {
-        await handle.writeFile(content);
+        if (content instanceof Uint8Array) await handle.writeFile(content);
+        else for await (const piece of content) await handle.writeFile(piece);
         await give(handle, path, attributes);
         await handle.sync();
       } finally {
@@ -196,6 +205,7 @@ export function createFiles(prefix: string): Files {
       }),
     read: (path, limit_bytes, links) =>
       gated(() => told(path, () => readBounded(real(path), path, limit_bytes, links === "follow"))),
+    hash: (path, limit_bytes) => gated(() => told(path, () => hashes.of(real(path), path, limit_bytes))),
     async replace(path, content, attributes, before, directory) {
       // Two writers of one path would share the candidate's name.
       const earlier = turns.get(path) ?? Promise.resolve();

@@ -2,6 +2,7 @@
  * The ports of an agent, as one object that `system.ts` builds: thin doors to the host without decisions. Every path goes through `files`,
  * which knows the file-system prefix, so that an agent without root can live below one.
  */
+import type { Blobs } from "./blobs.ts";
 import type { Files } from "./files.ts";
 import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
@@ -11,6 +12,7 @@ import type { Users } from "./users.ts";
 
 export type Ports = {
   readonly files: Files;
+  readonly blobs: Blobs;
   readonly run: Run;
   readonly systemd: Systemd;
   readonly routing: Routing;
@@ -21,6 +23,7 @@ export type Ports = {
   readonly now: () => number;
 };
 
+export { type Blobs, createBlobs } from "./blobs.ts";
 export { createFiles, type Files } from "./files.ts";
 export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";

@@ -1,5 +1,9 @@
-/** Kind `file`: content, owner and mode of one file. Checked by its own command first, replaced by rename, services told afterwards. */
+/**
+ * Kind `file`: content, owner and mode of one file. Checked by its own command first, replaced by rename, services told afterwards. Content over
+ * 16 KiB comes by its hash: planned by hash and size alone, so that a plan needs none of it, and shown as sizes instead of lines.
+ */
 import type { Step } from "@muster/protocol";
+import { BLOB_BYTES, type BlobRef } from "@muster/protocol/blob";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { INLINE_CONTENT_BYTES } from "@muster/protocol/resources/file";
@@ -12,9 +16,9 @@ import { refuseProtected } from "./protected.ts";
 
 export type ObservedFile = {
   readonly facts: FileFacts | null;
-  /** Null when there is none, it is no file, is no text, or is larger than any that Muster writes. */
+  /** Null when there is none, it is no file, is no text, or is larger than any that stands in a manifest. */
   readonly content: string | null;
-  /** Of the bytes; null as above, but for text. */
+  /** Of the bytes; null when there are none, or more than Muster writes. */
   readonly sha256: string | null;
 };
 
@@ -24,8 +28,9 @@ export const file: ResourceKind<"file", ObservedFile> = {
   async observe(resource, { files }) {
     await refuseProtected(resource.name, files);
     const facts = await files.facts(resource.name);
-    if (facts?.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES)
-      return { facts, content: null, sha256: null };
+    if (facts?.type !== "file") return { facts, content: null, sha256: null };
+    if (facts.size_bytes > INLINE_CONTENT_BYTES)
+      return { facts, content: null, sha256: await files.hash(resource.name, BLOB_BYTES) };
     const bytes = await files.read(resource.name, INLINE_CONTENT_BYTES * 2);
     // It went away between the two questions.
     if (bytes === null) return { facts: null, content: null, sha256: null };
@@ -36,7 +41,7 @@ export const file: ResourceKind<"file", ObservedFile> = {
     const { facts } = observed;
     const { spec, name } = resource;
     const wanted = attributesOf(spec);
-    const hash = sha256(spec.content);
+    const hash = hashOf(spec);
     const ref = `file/${name}`;
     if (facts !== null && facts.type !== "file") {
       const what = facts.type === "other" ? "no regular file" : `a ${facts.type}`;
@@ -58,7 +63,7 @@ export const file: ResourceKind<"file", ObservedFile> = {
       };
       return { steps: [step], notes: [], reactions: reactionsOf(resource) };
     }
-    const counts = contentChange(observed, spec.content, wanted.mode, name);
+    const counts = contentChange(observed, spec.content ?? spec.blob, wanted.mode, name);
     const validate = spec.validate === undefined ? {} : { validate: [...spec.validate] };
     const step: Step = {
       ref,
@@ -110,13 +115,14 @@ export const file: ResourceKind<"file", ObservedFile> = {
 async function write(
   step: Step,
   path: string,
-  { files, run }: Ports,
+  { files, run, blobs }: Ports,
   signal: AbortSignal,
   { resource }: ApplyContext<"file">,
 ): Promise<void> {
-  const content = contentOf(step, resource);
+  const wanted = contentOf(step, resource);
+  const content = typeof wanted === "string" ? Buffer.from(wanted) : blobs.read(wanted);
   const command = Array.isArray(step.args.validate) ? step.args.validate.map(String) : null;
-  await files.replace(path, Buffer.from(content), attributeArgs(step.args), async (candidate) => {
+  await files.replace(path, content, attributeArgs(step.args), async (candidate) => {
     if (command === null) return;
     const [program = "", ...args] = command.map((part) => part.replaceAll("%s", candidate));
     const result = await run(program, args, { timeout_ms: VALIDATE_LIMIT_MS }, signal);
@@ -129,13 +135,15 @@ async function write(
   });
 }
 
-/** The declared content, when it is the one that was planned. Errors: ALTERED. */
-export function contentOf(step: Step, resource: Declared<"file"> | null): string {
-  const content = resource?.spec.content;
-  if (content === undefined || sha256(content) !== step.args.content_sha256)
+/** The declared content, or its name, when it is the one that was planned. Errors: ALTERED. */
+export function contentOf(step: Step, resource: Declared<"file"> | null): string | BlobRef {
+  const content = resource?.spec.content ?? resource?.spec.blob;
+  if (content === undefined || resource === null || hashOf(resource.spec) !== step.args.content_sha256)
     throw new FleetError("ALTERED", `${step.ref}: its content is not the one that was planned`);
   return content;
 }
+
+const hashOf = ({ content, blob }: Declared<"file">["spec"]) => blob?.sha256 ?? sha256(content ?? "");
 
 function reactionsOf(resource: Declared<"file">): Reaction[] {
   const { on_change } = resource.spec;
@@ -150,7 +158,7 @@ function reactionsOf(resource: Declared<"file">): Reaction[] {
 /** What not everybody may read, before or after, is not shown: plans and events are read by many. */
 function contentChange(
   observed: ObservedFile,
-  content: string,
+  content: string | BlobRef | undefined,
   mode: string,
   name: string,
 ): { why: string; diff: string } {
@@ -163,6 +171,11 @@ function contentChange(
       why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`,
       diff: "",
     };
-  const diff = textDiff(observed.content ?? "", content);
+  if (typeof content === "object")
+    return {
+      why: `${short} differs (${observed.facts?.size_bytes ?? 0} bytes, now ${content.size_bytes})`,
+      diff: "",
+    };
+  const diff = textDiff(observed.content ?? "", content ?? "");
   return { why: diffCounts(short, diff), diff: diff.text };
 }

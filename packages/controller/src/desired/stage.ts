@@ -1,7 +1,9 @@
 /** `ctl.stage`: takes one signed manifest of a rollout that is not ordered yet, after checking it as the host will. */
 import type { Bus } from "@muster/ports/bus";
 import {
+  blobsOf,
   loadEnvelope,
+  type Manifest,
   openManifest,
   type StoredEnvelope,
   storeEnvelope,
@@ -9,6 +11,7 @@ import {
   type Verifier,
 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import type { BlobStore } from "../blobs/store.ts";
 import type { HostRecords } from "../records/hosts.ts";
 
 /** What was found in a staged manifest, so that `apply` need not open it again. */
@@ -19,6 +22,8 @@ export type Staged = {
   readonly return_to: string | null;
 };
 
+type Opened = { readonly staged: Staged; readonly manifest: Manifest };
+
 /** Of manifests that were staged here and not yet ordered. */
 const KNOWN = 20_000;
 
@@ -26,6 +31,7 @@ export type StagePorts = {
   readonly bus: Pick<Bus, "directGet" | "publishStored" | "kv">;
   readonly fleet: string;
   readonly records: HostRecords;
+  readonly blobs: Pick<BlobStore, "give">;
   verifier(): Verifier;
 };
 
@@ -38,13 +44,13 @@ export class Staging {
   }
 
   /**
-   * Stores a manifest as it was signed.
-   * Errors: as `openManifest`; WRONG_TARGET (another host's, or another rollout's), NOT_FOUND (no such host), CONFLICT (ordered already).
+   * Stores a manifest as it was signed, and for its host the blobs that it names.
+   * Errors: as `openManifest`; as `BlobStore.give`; WRONG_TARGET (another host's, or another rollout's), NOT_FOUND (no such host), CONFLICT (ordered already).
    */
   async stage(rollout: string, id: string, stored: StoredEnvelope): Promise<void> {
     const { bus, records } = this.#ports;
     const envelope = loadEnvelope(stored);
-    const staged = this.#open(rollout, id, envelope);
+    const { staged, manifest } = this.#open(rollout, id, envelope);
     const [record, ordered] = await Promise.all([
       records.byName(staged.host) ?? records.fetch(staged.host).then((kept) => kept?.record),
       bus.kv("rollouts").get(rollout),
@@ -53,6 +59,7 @@ export class Staging {
       throw new FleetError("NOT_FOUND", `${staged.host} is not enrolled`);
     if (record.id !== id) throw new FleetError("WRONG_TARGET", `${staged.host} is enrolled with another key`);
     if (ordered !== null) throw new FleetError("CONFLICT", `rollout ${rollout} is ordered already`);
+    await this.#ports.blobs.give(id, blobsOf(manifest.content.resources));
     await bus.publishStored(subjects.staged(rollout, id), envelope.body, {
       headers: storeEnvelope(envelope).headers,
     });
@@ -64,7 +71,7 @@ export class Staging {
     const known = this.#known.get(`${rollout}.${id}`);
     if (known !== undefined) return known;
     const message = await this.#ports.bus.directGet("RELEASE", subjects.staged(rollout, id));
-    return message === null ? null : this.#open(rollout, id, message);
+    return message === null ? null : this.#open(rollout, id, message).staged;
   }
 
   /** The rollout is ordered: what is known of its manifests is not needed any more. */
@@ -72,19 +79,15 @@ export class Staging {
     for (const key of this.#known.keys()) if (key.startsWith(`${rollout}.`)) this.#known.delete(key);
   }
 
-  #open(rollout: string, id: string, envelope: Parameters<typeof openManifest>[0]): Staged {
+  #open(rollout: string, id: string, envelope: Parameters<typeof openManifest>[0]): Opened {
     const { manifest } = openManifest(envelope, { fleet: this.#ports.fleet, id }, this.#ports.verifier());
     if (manifest.release.id !== rollout)
       throw new FleetError(
         "WRONG_TARGET",
         `the manifest of ${manifest.host} is for rollout ${manifest.release.id}`,
       );
-    return {
-      host: manifest.host,
-      generation: manifest.generation,
-      content_hash: manifest.content_hash,
-      return_to: manifest.release.return_to,
-    };
+    const { host, generation, content_hash } = manifest;
+    return { manifest, staged: { host, generation, content_hash, return_to: manifest.release.return_to } };
   }
 
   #remember(rollout: string, id: string, staged: Staged): void {

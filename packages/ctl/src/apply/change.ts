@@ -61,7 +61,7 @@ export async function change(
     if (!(await output.confirm(options.question(listText(going.map(({ target }) => target.name))))))
       return EXIT.failed;
     const signed = sign(context, session, wanted, ground.generation + 1, going, options, overwrite);
-    const result = await orderRelease(context, connection, ground, signed, last_try);
+    const result = await orderRelease(context, connection, ground, signed, wanted.fleet.contents, last_try);
     if (result === "again") {
       output.note(
         output.colour.amber("somebody was faster, or a host changed since it was planned: once more"),

@@ -17,6 +17,7 @@ export async function order(
   connection: Connection,
   ground: Ground,
   signed: SignedRelease,
+  contents: ReadonlyMap<string, Uint8Array>,
   last_try: boolean,
 ): Promise<Outcomes | "again" | number> {
   const { output } = context;
@@ -43,7 +44,7 @@ export async function order(
     },
   });
   try {
-    await handOver(connection, signed, (count) => progress.update(`handed over ${count} of ${names.length}`));
+    await handOver(connection, signed, contents, (what) => progress.update(what));
     ordered = true;
     const outcomes = await watch.ended();
     const overtaken = [...outcomes.hosts].filter(

@@ -1,4 +1,5 @@
 /** What the person signs: a manifest a host and one release over all of them. Pure but for the randomness in a signature's nonce. */
+import { type BlobRef, blobsOf } from "@muster/protocol/blob";
 import { type EnvelopeSigner, type StoredEnvelope, seal, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { MANIFEST_BYTES, type Manifest, type OpenedManifest } from "@muster/protocol/manifest";
@@ -37,6 +38,8 @@ export type Ordering = {
 
 export type SignedRelease = {
   readonly release: Release;
+  /** Contents that its manifests name, each once. */
+  readonly blobs: readonly BlobRef[];
   readonly envelope: StoredEnvelope;
   readonly manifests: readonly {
     readonly name: string;
@@ -111,7 +114,8 @@ export function signRelease(
   const envelope = storeEnvelope(
     seal(subjects.release(how.rollout), Buffer.from(JSON.stringify(release)), signer, at_ms),
   );
-  return { release, envelope, manifests };
+  const blobs = blobsOf(changes.flatMap(({ desired }) => desired.content.resources));
+  return { release, blobs, envelope, manifests };
 }
 
 /** A host takes nothing that was signed before what it holds: a clock that is a little behind a colleague's signs a moment after. */

@@ -5,7 +5,7 @@ import { compileFleet } from "../inventory/fleet.ts";
 import { selectHosts } from "../inventory/selectors.ts";
 import { countText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
-import { otherLines, renderedFiles } from "../report/rendered.ts";
+import { contentLine, otherLines, renderedFiles } from "../report/rendered.ts";
 import { requireFolder } from "../roster/roster.ts";
 
 export const render = defineCommand({
@@ -34,7 +34,7 @@ ctl render --out /tmp/rendered && diff -r /tmp/before /tmp/rendered`,
       ...host,
       resources: host.resources.filter((resource) => chosen(`${resource.kind}/${resource.name}`)),
     }));
-    const files = renderedFiles(compiled);
+    const files = renderedFiles(compiled, fleet.contents);
     output.json(compiled);
     if (options.out === undefined) {
       for (const host of compiled) {
@@ -44,7 +44,7 @@ ctl render --out /tmp/rendered && diff -r /tmp/before /tmp/rendered`,
               `# ${file.host} ${file.ref}${file.ref.startsWith("file/") ? "" : ` → ${file.path}`}`,
             ),
           );
-          output.line(file.content.replace(/\n$/, ""));
+          output.line(contentLine(file.content));
         }
         for (const line of otherLines(host)) output.line(`${output.colour.bold(`# ${host.host}`)} ${line}`);
       }
@@ -52,7 +52,7 @@ ctl render --out /tmp/rendered && diff -r /tmp/before /tmp/rendered`,
     }
     let written = 0;
     for (const file of files)
-      if (await writeChanged(join(options.out, file.host, file.path), file.content)) written += 1;
+      if (await writeChanged(join(options.out, file.host, file.path), file.content ?? "")) written += 1;
     for (const host of compiled)
       if (
         await writeChanged(join(options.out, `${host.host}.json`), `${JSON.stringify(host, undefined, 2)}\n`)

@@ -5,8 +5,12 @@ import { dirname } from "node:path";
 
 /** The text of a file, or null when there is none. Other errors of the file system as they come. */
 export async function readText(path: string): Promise<string | null> {
+  return (await readBytes(path))?.toString("utf8") ?? null;
+}
+
+async function readBytes(path: string): Promise<Buffer | null> {
   try {
-    return await readFile(path, "utf8");
+    return await readFile(path);
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
       return null;
@@ -15,7 +19,7 @@ export async function readText(path: string): Promise<string | null> {
 }
 
 /** Writes beside the file and renames, so that a crash leaves the old text or the new one. Directories are made as needed, 0700. */
-export async function writeText(path: string, text: string, mode = 0o600): Promise<void> {
+export async function writeText(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const beside = `${path}.${randomBytes(6).toString("hex")}`;
   try {
@@ -34,8 +38,9 @@ export async function writeText(path: string, text: string, mode = 0o600): Promi
 }
 
 /** As `writeText`; false when the file holds this text already. */
-export async function writeChanged(path: string, text: string, mode = 0o600): Promise<boolean> {
-  if ((await readText(path)) === text) return false;
+export async function writeChanged(path: string, text: string | Uint8Array, mode = 0o600): Promise<boolean> {
+  const before = await readBytes(path);
+  if (before !== null && Buffer.from(text).equals(before)) return false;
   await writeText(path, text, mode);
   return true;
 }

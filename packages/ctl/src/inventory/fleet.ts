@@ -3,17 +3,22 @@
  * at once; `compileFleet` gives the result, and refuses while there is one: half a desired state must never reach a server.
  */
 import { FleetError } from "@muster/protocol/errors";
+import type { ImagePin } from "@muster/protocol/resources/container";
 import type { Resource } from "@muster/protocol/resources/index";
+import { containerFaults } from "./containers.ts";
+import { Contents } from "./contents.ts";
 import { HostFaults } from "./faults.ts";
 import { type Folder, readFolder } from "./folder.ts";
 import { groupsOf, type Host, hostsOf, type Inventory, readHosts } from "./hosts.ts";
+import { IMAGES_FILE, type ImagePins, readImages, type UsedImage } from "./images.ts";
 import { type Dict, Float, str, TemplateEngine, TemplateError, type Value } from "./jinja.ts";
 import { orderResources, type Unordered } from "./order.ts";
 import { type Problem, Problems, problemText } from "./problem.ts";
-import { HostRenderer, Templates } from "./render.ts";
+import { HostRenderer } from "./render.ts";
 import { type Declared, declaredFor, type ResourceFiles, readResourceFiles } from "./resources.ts";
 import { needsOf, type Selectable, select } from "./selectors.ts";
 import { readSettings, type Settings } from "./settings.ts";
+import { Templates } from "./templates.ts";
 import { HostVariables, layeredVariables, readVariableFiles } from "./variables.ts";
 import { readYaml, type YamlNode } from "./yaml.ts";
 
@@ -43,6 +48,11 @@ export interface Fleet {
   readonly name: string;
   readonly settings: Settings;
   readonly inventory: Inventory;
+  /** Contents that stand in manifests by their hash only. */
+  readonly contents: ReadonlyMap<string, Uint8Array>;
+  /** Images that containers name by a tag, pinned or not. */
+  readonly images: ReadonlyMap<string, UsedImage>;
+  readonly pins: ImagePins;
   /** In the order of hosts.yml. */
   readonly hosts: ReadonlyMap<string, FleetHost>;
 }
@@ -66,7 +76,7 @@ export async function loadFleet(root: string): Promise<LoadedFleet> {
 export function buildFleet(folder: Folder, problems: Problems): LoadedFleet {
   const settings = readSettings(tree(folder, "muster.yml", "strict", problems), problems);
   const inventory = readHosts(hostsTree(folder, problems), problems);
-  const templates = new Templates(folder.files);
+  const templates = new Templates(folder.files, folder.bytes);
   const engine = new TemplateEngine((name) => templates.sources.get(name));
   const variableFiles = readVariableFiles(folder.files, inventory, problems);
   const resourceFiles = readResourceFiles(folder.files, inventory, problems);
@@ -74,15 +84,20 @@ export function buildFleet(folder: Folder, problems: Problems): LoadedFleet {
   const groups: Dict = new Map();
   for (const group of inventory.groups.keys())
     groups.set(group, Object.freeze(hostsOf(inventory, group)) as Value[]);
+  const lock = folder.files.get(IMAGES_FILE);
+  const pins = typeof lock === "string" ? readImages(lock, problems) : new Map<string, ImagePin>();
   const shared = { inventory, engine, groups, of: (name: string) => all.get(name) };
   for (const host of inventory.hosts.values())
     all.set(host.name, new HostVariables(host, layeredVariables(inventory, variableFiles, host), shared));
   const faults = new HostFaults();
+  const contents = new Contents();
+  const used = new Map<string, UsedImage>();
+  const rendering = { engine, templates, contents, images: pins, used, faults };
   const hosts = new Map<string, FleetHost>();
   for (const host of inventory.hosts.values()) {
     const variables = all.get(host.name);
     if (variables === undefined) throw new Error("every host has variables");
-    const renderer = new HostRenderer(variables, engine, templates, faults);
+    const renderer = new HostRenderer(variables, rendering);
     hosts.set(
       host.name,
       buildHost(host, variables, inventory, resourceFiles, settings, renderer, faults, problems),
@@ -90,7 +105,16 @@ export function buildFleet(folder: Folder, problems: Problems): LoadedFleet {
   }
   faults.report(problems);
   checkWaves(settings, hosts, inventory, problems);
-  const fleet: Fleet = { root: folder.root, name: settings.fleet, settings, inventory, hosts };
+  const fleet: Fleet = {
+    root: folder.root,
+    name: settings.fleet,
+    settings,
+    inventory,
+    contents: contents.bytes,
+    images: used,
+    pins,
+    hosts,
+  };
   return { fleet, problems: problems.list() };
 }
 
@@ -139,6 +163,8 @@ function buildHost(
     else items.push(item);
   }
   const { resources, faults: wrong } = orderResources(items);
+  for (const { at, message, hint, what } of containerFaults(resources, declared, whole))
+    faults.add(host.name, what, at, message, hint);
   // A need of something that failed to render is not missing: its own fault is listed.
   for (const { at, message } of wrong)
     if (whole || !message.includes("does not have")) faults.add(host.name, "order", at, message);

@@ -4,14 +4,20 @@
  */
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve, sep } from "node:path";
+import { BLOB_BYTES } from "@muster/protocol/blob";
 import { FleetError } from "@muster/protocol/errors";
 import type { Problems } from "./problem.ts";
 
+/** Of what is read as a file of the folder's own form. */
 export const MAX_FILE_BYTES = 1 << 20;
+/** Of all that is copied to servers. */
+const MAX_COPIED_BYTES = 512 << 20;
 export const MAX_FILES = 10_000;
 
 /** What belongs to a fleet folder; anything else beside it is not read. */
-const TOP = ["muster.yml", "hosts.yml", "hosts.yaml"];
+const TOP = ["muster.yml", "hosts.yml", "hosts.yaml", "images.lock"];
+/** What in these is no text, or larger, is sent by its hash. */
+const COPIED = /^(templates|files)\//;
 const FOLDERS = ["group_vars", "host_vars", "resources", "templates", "files"];
 
 export interface Folder {
@@ -19,6 +25,8 @@ export interface Folder {
   readonly root: string;
   /** Path below the root, with `/`, → text; null for a file that is not UTF-8 text. */
   readonly files: ReadonlyMap<string, string | null>;
+  /** What of templates/ and files/ is no text. */
+  readonly bytes: ReadonlyMap<string, Uint8Array>;
 }
 
 /**
@@ -66,11 +74,18 @@ export async function readFolder(path: string, problems: Problems): Promise<Fold
   if (paths.length > MAX_FILES)
     problems.add({ file: "muster.yml", line: 1, column: 1 }, `the folder has over ${MAX_FILES} files`);
   const files = new Map<string, string | null>();
+  const bytes = new Map<string, Uint8Array>();
+  let left = MAX_COPIED_BYTES;
   for (const file of paths.slice(0, MAX_FILES)) {
-    const text = await read(root, file, problems);
-    if (text !== undefined) files.set(file, text);
+    const limit = COPIED.test(file) ? Math.min(BLOB_BYTES, left) : MAX_FILE_BYTES;
+    const content = await read(root, file, limit, problems);
+    if (content === undefined) continue;
+    if (COPIED.test(file)) left -= content.length;
+    const text = textOf(content);
+    files.set(file, text);
+    if (text === null && COPIED.test(file)) bytes.set(file, content);
   }
-  return { root, files };
+  return { root, files, bytes };
 }
 
 async function list(root: string, folder: string, paths: string[]): Promise<void> {
@@ -90,7 +105,13 @@ async function list(root: string, folder: string, paths: string[]): Promise<void
   }
 }
 
-async function read(root: string, file: string, problems: Problems): Promise<string | null | undefined> {
+/** The bytes; undefined with the problem noted. */
+async function read(
+  root: string,
+  file: string,
+  limit_bytes: number,
+  problems: Problems,
+): Promise<Buffer | undefined> {
   const at = { file, line: 1, column: 1 };
   const real = await realpath(join(root, file)).catch((error: unknown) => {
     if (missing(error)) return null;
@@ -105,12 +126,21 @@ async function read(root: string, file: string, problems: Problems): Promise<str
     problems.add(at, "this is not a plain file");
     return undefined;
   }
-  if (info.size > MAX_FILE_BYTES) {
-    problems.add(at, `the file has ${info.size} bytes; the limit is ${MAX_FILE_BYTES}`);
+  if (info.size > limit_bytes) {
+    const over_all = COPIED.test(file) && info.size <= BLOB_BYTES;
+    const what = over_all
+      ? `templates/ and files/ have more than ${MAX_COPIED_BYTES} bytes`
+      : `the file has ${info.size} bytes; the limit is ${limit_bytes}`;
+    problems.add(at, what);
     return undefined;
   }
+  return readFile(real);
+}
+
+/** Null for what is not UTF-8. */
+function textOf(bytes: Uint8Array): string | null {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(real));
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     if (error instanceof TypeError) return null;
     throw error;

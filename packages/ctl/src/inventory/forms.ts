@@ -54,6 +54,7 @@ const TemplateName = z.string().max(255);
 
 export const FORMS: { readonly [K in Kind]?: Form } = {
   file: {
+    without: ["blob"],
     fields: {
       template: TemplateName.describe("Name of a template below templates/, rendered for the host."),
       source: z.string().max(255).describe("Name of a file below files/, copied as it is."),

@@ -2,6 +2,7 @@
  * A declared resource of one host → the resource as it goes into the manifest: templates rendered, the folder's short forms written
  * out, the spec checked. Template whitespace is as Ansible's `template` module has it; see the header of `jinja.ts`.
  */
+import type { ImagePin } from "@muster/protocol/resources/container";
 import {
   KINDS,
   type Kind,
@@ -9,18 +10,18 @@ import {
   OnDriftSchema,
   type Resource,
 } from "@muster/protocol/resources/index";
+import type { Contents, Placed } from "./contents.ts";
 import type { HostFaults } from "./faults.ts";
 import { CommonFields, FORMS } from "./forms.ts";
+import { declaredImage, type ImagePins, type UsedImage, unpinned } from "./images.ts";
 import {
   Float,
-  fileSource,
   isTemplate,
   LazyDict,
   Reference,
   type Rendered,
   referenceMessage,
   type TemplateEngine,
-  type TemplateSource,
   typeName,
   Undefined,
   type Value,
@@ -29,50 +30,51 @@ import type { Unordered } from "./order.ts";
 import { type Place, suggest } from "./problem.ts";
 import type { Declared } from "./resources.ts";
 import { checkSpec } from "./spec.ts";
+import { modeOf, type Templates } from "./templates.ts";
 import { type HostVariables, REFERENCE } from "./variables.ts";
 import { type Entry, type MapNode, nodeText, type ScalarNode, type YamlNode } from "./yaml.ts";
 
 /** Thrown when a resource cannot be rendered; the fault is noted already. */
 class Refused extends Error {}
 
-/** The files of templates/ and files/ by their names below it. */
-export class Templates {
-  readonly sources = new Map<string, TemplateSource>();
-  readonly copies = new Map<string, string | null>();
-  readonly binary = new Set<string>();
-
-  constructor(files: ReadonlyMap<string, string | null>) {
-    for (const [file, text] of files) {
-      const name = file.slice(file.indexOf("/") + 1);
-      if (file.startsWith("files/")) this.copies.set(name, text);
-      else if (file.startsWith("templates/") && text !== null) this.sources.set(name, fileSource(file, text));
-      else if (file.startsWith("templates/")) this.binary.add(name);
-    }
-  }
-}
+/** What all hosts are rendered from, and into. */
+export type Shared = {
+  readonly engine: TemplateEngine;
+  readonly templates: Templates;
+  readonly contents: Contents;
+  readonly images: ImagePins;
+  /** Every image that is named, for `ctl image update`. */
+  readonly used: Map<string, UsedImage>;
+  readonly faults: HostFaults;
+};
 
 /** How the text of a file may be given. */
 const FILE_FORMS = FORMS.file?.one_of ?? [];
+/** Instead of the fields of a manifest that no person writes. */
+const OWN_HINT: Readonly<Record<string, string>> = {
+  blob: "source: FILE, below files/",
+  pin: "image: NAME:TAG, and `ctl image update`",
+};
 
 /** Renders the resources of one host. */
 export class HostRenderer {
   private readonly variables: HostVariables;
+  private readonly shared: Shared;
   private readonly engine: TemplateEngine;
   private readonly templates: Templates;
-  private readonly faults: HostFaults;
 
-  constructor(variables: HostVariables, engine: TemplateEngine, templates: Templates, faults: HostFaults) {
+  constructor(variables: HostVariables, shared: Shared) {
     this.variables = variables;
-    this.engine = engine;
-    this.templates = templates;
-    this.faults = faults;
+    this.shared = shared;
+    this.engine = shared.engine;
+    this.templates = shared.templates;
   }
 
   /** The resource, or null with its faults noted. */
   render(declared: Declared): Unordered | null {
     const what = `${declared.kind}/${declared.name}`;
     const fault = (at: Place, message: string, hint?: string) =>
-      this.faults.add(this.variables.host, what, at, message, hint);
+      this.shared.faults.add(this.variables.host, what, at, message, hint);
     const kind = declared.kind as Kind;
     /** Fields without a value because of a fault; the others still run, so that all faults of a resource show at once. */
     const failed = new Set<string>();
@@ -95,12 +97,25 @@ export class HostRenderer {
     const on_drift = attempt("on_drift", () => this.onDrift(entries.get("on_drift")?.value, fault));
     if (kind === "file" && !this.oneForm(declared, fault)) failed.add("content");
     const made = new Map<string, unknown>();
+    const own = FORMS[kind]?.without ?? [];
     for (const [key, entry] of entries) {
       if (Object.hasOwn(CommonFields.shape, key)) continue;
       const field = kind === "file" && FILE_FORMS.includes(key) ? "content" : key;
-      const value = attempt(field, () => this.field(kind, key, entry, fault));
-      if (value !== undefined) made.set(field, value);
+      const value = attempt(field, () => {
+        if (own.includes(key)) refuse(fault, entry.at, `\`${key}\` is written by ctl`, OWN_HINT[key]);
+        return this.field(kind, key, entry, fault);
+      });
+      if (value === undefined) continue;
+      if (kind === "file" && field === "content") {
+        const placed = attempt(field, () => this.placed(value as string | Uint8Array, entry.at, fault));
+        for (const [name, part] of Object.entries(placed ?? {})) made.set(name, part);
+      } else made.set(field, value);
     }
+    if (kind === "container" && typeof made.get("image") === "string") {
+      const at = entries.get("image")?.value.at ?? declared.at;
+      const image = attempt("pin", () => this.image(String(made.get("image")), declared.name, at, fault));
+      for (const [name, part] of Object.entries(image ?? {})) made.set(name, part);
+    } else if (kind === "container") failed.add("pin");
     // fromEntries keeps a key such as __proto__ as a plain field, for the schema to refuse.
     const spec: Record<string, unknown> = Object.fromEntries(made);
     const extra = Object.keys(FORMS[kind]?.fields ?? {});
@@ -123,6 +138,7 @@ export class HostRenderer {
     if (kind === "file" && FILE_FORMS.includes(key)) return this.content(key, value, fault);
     if (kind === "file" && key === "validate") return this.command(value, fault);
     if (kind === "bird" && key === "config") return this.template(value, fault);
+    if (kind === "container" && key === "files") return this.folders(value, fault);
     if (kind === "sysctl" && key === "value") return this.sysctl(value, fault);
     return this.plain(value, fault);
   }
@@ -159,7 +175,64 @@ export class HostRenderer {
     return false;
   }
 
-  private content(form: string, node: YamlNode, fault: Fault): string {
+  /** How a content stands in the manifest. */
+  private placed(content: string | Uint8Array, at: Place, fault: Fault): Exclude<Placed, { fault: string }> {
+    const placed = this.shared.contents.place(content);
+    return "fault" in placed ? refuse(fault, at, `the file ${placed.fault}`) : placed;
+  }
+
+  /** The image and what the lock says that it is. */
+  private image(text: string, container: string, at: Place, fault: Fault): { image: string; pin: ImagePin } {
+    const { used, images } = this.shared;
+    const { image, pin } = declaredImage(text);
+    if (pin !== null) return { image, pin };
+    const known = used.get(image) ?? { image, at, containers: new Set(), hosts: new Set() };
+    used.set(image, known);
+    known.containers.add(container);
+    known.hosts.add(this.variables.host);
+    const locked = images.get(image);
+    if (locked !== undefined) return { image, pin: locked };
+    const { message, hint } = unpinned(image, images);
+    return refuse(fault, at, message, hint);
+  }
+
+  /** Directory in the container → folder of templates, written out as directory → path below it → file. */
+  private folders(node: YamlNode, fault: Fault): Record<string, Record<string, unknown>> {
+    const hint = "files: { /etc/prometheus: prometheus/ }, where templates/prometheus/ is a folder";
+    if (node.t !== "map")
+      refuse(fault, node.at, `\`files\` maps directories to folders, found ${nodeText(node)}`, hint);
+    return Object.fromEntries(
+      [...node.entries].map(([directory, { value }]) => {
+        if (value.t !== "scalar" || typeof value.value !== "string")
+          refuse(fault, value.at, `expected a folder below templates/, found ${nodeText(value)}`, hint);
+        return [directory, this.folder(String(this.plain(value, fault)), value.at, fault)];
+      }),
+    );
+  }
+
+  private folder(path: string, at: Place, fault: Fault): Record<string, unknown> {
+    const found = this.templates.folder(path);
+    if (found.length === 0)
+      refuse(
+        fault,
+        at,
+        `no folder templates/${path.replace(/\/+$/, "")}/ with files in it${suggest(path, this.templates.folders())}`,
+      );
+    const twice = found.find(({ name }, index) => found.findIndex((each) => each.name === name) !== index);
+    if (twice !== undefined)
+      refuse(fault, at, `templates/${path}: ${twice.name} is there with .j2 and without`);
+    return Object.fromEntries(
+      found.map(({ name, from }) => {
+        const content =
+          "copy" in from
+            ? from.copy
+            : this.rendered(this.engine.render(from.template, this.variables), fault);
+        return [name, { ...this.placed(content, at, fault), mode: modeOf(name) }];
+      }),
+    );
+  }
+
+  private content(form: string, node: YamlNode, fault: Fault): string | Uint8Array {
     if (form === "template") return this.template(node, fault);
     if (form === "content") {
       const text = this.text(node, "content", fault);
@@ -169,7 +242,6 @@ export class HostRenderer {
     }
     const name = String(this.plain(this.text(node, "source", fault), fault));
     const copy = this.templates.copies.get(name);
-    if (copy === null) refuse(fault, node.at, `files/${name} is not UTF-8 text; only text can be sent`);
     if (copy === undefined) {
       const hint = this.templates.sources.has(name)
         ? `templates/${name} is a template: write template: ${name}`
@@ -183,7 +255,7 @@ export class HostRenderer {
     const name = String(this.plain(this.text(node, "the name of a template", fault), fault));
     const source = this.templates.sources.get(name);
     if (source !== undefined) return this.rendered(this.engine.render(source, this.variables), fault);
-    if (this.templates.binary.has(name)) refuse(fault, node.at, `templates/${name} is not UTF-8 text`);
+    if (this.templates.raw.has(name)) refuse(fault, node.at, `templates/${name} is not UTF-8 text`);
     const hint = name.includes("\n") ? "put the text into a file below templates/ and name that" : undefined;
     return refuse(
       fault,

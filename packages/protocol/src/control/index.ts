@@ -3,9 +3,10 @@
  * How an apply goes: `head` → sign → `stage` each manifest → `apply` the release (compare-and-set of the generation) → watch telemetry or `rollout`.
  */
 import { z } from "zod";
+import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
-import { GroupName, HostId, HostName, Instant, RandomId } from "../names.ts";
+import { GroupName, HostId, HostName, Instant, RandomId, Sha256 } from "../names.ts";
 import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
 import { method } from "../rpc/method.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
@@ -89,16 +90,39 @@ export const CONTROL = {
     }),
   }),
   stage: method({
-    what: "Hands over one signed manifest of a rollout that is not yet ordered.",
+    what: "Hands over one signed manifest of a rollout that is not yet ordered. The contents that it names are stored for its host with it.",
     authority: "operator",
     for_ci: true,
-    timeout_ms: 10_000,
+    timeout_ms: 60_000,
     request: z.strictObject({
       rollout: Ordered,
       id: HostId,
       manifest: StoredEnvelope.describe("The host's manifest, signed."),
     }),
     reply: z.object({ staged: z.literal(true) }),
+  }),
+  blobs: method({
+    what: "Which of these contents the fleet's store does not hold whole: they are handed over with `blob`, and then asked for once more, which proves them.",
+    authority: "operator",
+    for_ci: true,
+    timeout_ms: 60_000,
+    request: z.strictObject({ blobs: z.array(BlobRef).max(1_000).describe("Contents by their hash.") }),
+    reply: z.object({ missing: z.array(Sha256).describe("Those that are to be handed over.") }),
+  }),
+  blob: method({
+    what: "Hands over one chunk of a content.",
+    authority: "operator",
+    for_ci: true,
+    timeout_ms: 30_000,
+    request: z.strictObject({
+      blob: BlobRef.describe("The whole that it is a part of."),
+      chunk: z.int().min(0).describe("Counted from 0; each but the last has 512 KiB."),
+      data: z
+        .base64()
+        .max(Math.ceil(BLOB_CHUNK_BYTES / 3) * 4)
+        .describe("Its bytes, base64."),
+    }),
+    reply: z.object({ stored: z.literal(true) }),
   }),
   apply: method({
     what: "Orders a rollout: every manifest that the release names must be staged and fit. CONFLICT when the generation was taken.",

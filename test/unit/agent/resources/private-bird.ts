@@ -7,6 +7,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  createBlobs,
   createFiles,
   createPackages,
   createRouting,
@@ -69,6 +70,7 @@ export function portsBelow(prefix: string, signal: AbortSignal): Ports {
   const files = createFiles(prefix);
   return {
     files,
+    blobs: createBlobs(join(prefix, "contents")),
     run,
     packages: createPackages({
       files,

@@ -1,5 +1,13 @@
 /** Whole fleet folders: the example that people copy, a broken one with every mistake, and Ansible's own reading of variables. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +22,7 @@ import {
 import { findFleetFolder } from "../../../../packages/ctl/src/inventory/folder.ts";
 import { Problems, problemText } from "../../../../packages/ctl/src/inventory/problem.ts";
 import type { YamlNode } from "../../../../packages/ctl/src/inventory/yaml.ts";
+import { sha256 } from "../../../../packages/protocol/src/canonical.ts";
 import { FleetError } from "../../../../packages/protocol/src/errors.ts";
 import { suite } from "../../../kit/suite.ts";
 
@@ -27,7 +36,10 @@ function fleet(files: Record<string, string>): LoadedFleet {
     "hosts.yml": "a: { hosts: { core1: {} } }\nb: { hosts: { core1: {} } }\n",
     ...files,
   };
-  return buildFleet({ root: "/fleet", files: new Map(Object.entries(all)) }, new Problems());
+  return buildFleet(
+    { root: "/fleet", files: new Map(Object.entries(all)), bytes: new Map() },
+    new Problems(),
+  );
 }
 
 const texts = (loaded: LoadedFleet) => loaded.problems.map(problemText);
@@ -241,15 +253,51 @@ suite("reading from the disk", (test) => {
     assert.is(await findFleetFolder("/proc"), null);
   });
 
-  test("a link out of the folder, a huge file and a binary are refused by name", async () => {
-    write("templates/big.j2", "x".repeat((1 << 20) + 1));
-    write("files/logo.png", Buffer.from([0xff, 0xfe, 0x00]));
+  test("a link out of the folder, a huge file and a binary template are refused by name", async () => {
+    write("host_vars/core1.yml", "x".repeat((1 << 20) + 1));
+    write("files/big.bin", "");
+    truncateSync(join(folder, "files/big.bin"), (64 << 20) + 1);
+    write("templates/logo.png", Buffer.from([0xff, 0xfe, 0x00]));
     symlinkSync("/etc/hostname", join(folder, "templates/out.j2"));
-    write("resources/a.yml", "file: { /etc/logo: { source: logo.png } }\n");
+    write("resources/a.yml", "file: { /etc/logo: { template: logo.png } }\n");
     const list = texts(await loadFleet(folder)).join("\n");
-    assert.match(list, "templates/big.j2:1:1: the file has 1048577 bytes; the limit is 1048576");
+    assert.match(list, "host_vars/core1.yml:1:1: the file has 1048577 bytes; the limit is 1048576");
+    assert.match(list, "files/big.bin:1:1: the file has 67108865 bytes; the limit is 67108864");
     assert.match(list, "templates/out.j2:1:1: this symbolic link leaves the fleet folder");
-    assert.match(list, "files/logo.png is not UTF-8 text");
+    assert.match(list, "templates/logo.png is not UTF-8 text");
+  });
+
+  test("what is over 16 KiB or no text goes by its hash, and its bytes are there to be handed over", async () => {
+    const logo = Buffer.from([0xff, 0xfe, 0x00]);
+    write("files/logo.png", logo);
+    write("files/just.txt", "x".repeat(16 * 1024));
+    write("templates/list.j2", "{% for n in range(9000) %}{{ n }}\n{% endfor %}");
+    write(
+      "resources/a.yml",
+      'file: { /a: { source: logo.png, mode: "0600" }, /b: { source: just.txt }, /c: { template: list.j2 } }\n',
+    );
+    const loaded = await loadFleet(folder);
+    const [a, b, c] = ["/a", "/b", "/c"].map(
+      (name) => spec(loaded, `file/${name}`) as Record<string, unknown>,
+    );
+    assert.equal(a, {
+      blob: { sha256: sha256(logo), size_bytes: 3 },
+      owner: "root",
+      group: "root",
+      mode: "0600",
+    });
+    assert.ok(b?.blob === undefined && typeof b?.content === "string");
+    const { sha256: hash, size_bytes } = (c?.blob ?? {}) as { sha256: string; size_bytes: number };
+    assert.is(c?.content, undefined);
+    const bytes = loaded.fleet.contents.get(hash);
+    assert.is(bytes?.length, size_bytes);
+    assert.ok(
+      Buffer.from(bytes ?? [])
+        .toString()
+        .endsWith("8998\n8999\n"),
+    );
+    assert.equal(loaded.fleet.contents.get(sha256(logo)), logo);
+    assert.is(loaded.fleet.contents.size, 2);
   });
 
   test("a folder without muster.yml is no fleet folder", async () => {
