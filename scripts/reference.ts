@@ -267,6 +267,7 @@ function rpc(): string[] {
       `${row.what} Authority: ${row.authority}${row.for_ci ? ", also ci" : ""}. Time limit: ${row.timeout_ms / 1_000} s.`,
       ...part("Request", row.request, "input"),
       ...reply(row.reply),
+      ...("chunk" in row ? [...part("Chunk", row.chunk, "output"), ...part("End", row.end, "output")] : []),
     ]),
     ...[
       ["host", HostView],

@@ -2,6 +2,7 @@
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { type Log, openLog } from "@muster/ports/log";
+import { Streams } from "@muster/ports/streams";
 import { RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { holdAlone } from "./alone.ts";
@@ -25,6 +26,7 @@ import {
   createPackages,
   createRouting,
   createRun,
+  createRunStreamed,
   createSystemd,
   createUsers,
   type Ports,
@@ -56,6 +58,7 @@ export function buildPorts(config: AgentConfig, contents: string, signal: AbortS
     files,
     blobs: createBlobs(contents),
     run,
+    runStreamed: createRunStreamed(),
     systemd,
     routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
     packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
@@ -273,6 +276,13 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
           standing,
           health,
           bgp,
+          streams: new Streams(
+            {
+              on_mistake: (method, error) =>
+                log.error({ err: error, method }, "a mistake in what feeds a stream"),
+            },
+            signal,
+          ),
           agent_version: AGENT_VERSION,
           os,
         }),
@@ -290,7 +300,8 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
         policy: (principal, method) => {
           if (trust.bundle !== null)
             judgeCall(trust.bundle.policy, principal, method, standing_content?.groups ?? []);
-          if (principal.kit)
+          // Of a stream its opening was told.
+          if (principal.kit && method !== "next")
             events.tell({
               kind: "kit",
               severity: "error",

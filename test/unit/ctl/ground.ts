@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
+import { type Feed, Streams } from "@muster/ports/streams";
 import {
   type BgpSample,
   type Convergence,
@@ -20,6 +21,7 @@ import {
   type Plan,
   planIndex,
   RPC,
+  type RpcRequest,
   type Step,
   subjects,
   verifierOf,
@@ -45,6 +47,8 @@ export type PlayedHost = TestHost & {
   path: PathProbe | null;
   /** Null = it refuses to tell. */
   facts: Facts | null;
+  /** What feeds the stream of its logs. */
+  logs: (request: RpcRequest<"logs">) => Feed<"logs">;
   manifests: Manifest[];
   now: Convergence;
 };
@@ -205,6 +209,7 @@ async function playHost(
     bgp: EMPTY_BGP,
     path: null,
     facts: null,
+    logs: () => async () => ({ lines: 0 }),
     manifests: [],
     now: said,
     say(change: Partial<Convergence> = {}) {
@@ -234,6 +239,7 @@ async function playHost(
     };
     return { ...plan, index: planIndex(plan) };
   };
+  const streams = new Streams({ on_mistake: (_, error) => Promise.reject(error) }, signal);
   serve(
     {
       bus: host.bus,
@@ -265,6 +271,8 @@ async function playHost(
           throw new FleetError("UNSUPPORTED", "not played");
         },
         switch: () => ({ thrown: [] }),
+        logs: (request, call) => streams.open<"logs">(call, played.logs(request)),
+        next: (request, call) => streams.next(request, call),
       },
       routes: [{ pattern: `rpc.${host.id}.*`, logical: (method) => subjects.rpc(host.id, method) }],
       verifier: () => verifier,

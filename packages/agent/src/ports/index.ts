@@ -6,7 +6,7 @@ import type { Blobs } from "./blobs.ts";
 import type { Files } from "./files.ts";
 import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
-import type { Run } from "./run.ts";
+import type { Run, RunStreamed } from "./run.ts";
 import type { Systemd } from "./systemd.ts";
 import type { Users } from "./users.ts";
 
@@ -14,6 +14,7 @@ export type Ports = {
   readonly files: Files;
   readonly blobs: Blobs;
   readonly run: Run;
+  readonly runStreamed: RunStreamed;
   readonly systemd: Systemd;
   readonly routing: Routing;
   readonly packages: Packages;
@@ -27,6 +28,6 @@ export { type Blobs, createBlobs } from "./blobs.ts";
 export { createFiles, type Files } from "./files.ts";
 export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";
-export { createRun, type Run } from "./run.ts";
+export { createRun, createRunStreamed, type Run, type RunStreamed } from "./run.ts";
 export { createSystemd, type Systemd } from "./systemd.ts";
 export { createUsers, type Users } from "./users.ts";

@@ -1,4 +1,5 @@
 /** What the handlers of RPC methods may use. */
+import type { Streams } from "@muster/ports/streams";
 import type { BgpCollector } from "../collectors/bgp.ts";
 import type { HealthCollector } from "../collectors/health.ts";
 import type { Ledger } from "../ledger.ts";
@@ -13,6 +14,7 @@ export type RpcDoor = {
   readonly standing: Standing;
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
+  readonly streams: Streams;
   readonly agent_version: string;
   readonly os: string;
 };

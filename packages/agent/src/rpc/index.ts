@@ -5,6 +5,8 @@ import { bgp } from "./bgp.ts";
 import type { RpcDoor } from "./door.ts";
 import { facts } from "./facts.ts";
 import { health } from "./health.ts";
+import { logs } from "./logs.ts";
+import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
@@ -25,5 +27,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     return: returnTo(door),
     status: status(door),
     switch: throwSwitch(door),
+    logs: logs(door),
+    next: next(door),
   };
 }

@@ -4,11 +4,14 @@ import { bgp } from "./bgp.ts";
 import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
+import { logs } from "./logs.ts";
+import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
 import { status } from "./status.ts";
+import type { StreamedMethod } from "./streamed.ts";
 import { throwSwitch } from "./switch.ts";
 
 export const RPC = {
@@ -21,11 +24,20 @@ export const RPC = {
   reconcile,
   return: returnTo,
   switch: throwSwitch,
+  logs,
+  next,
 } as const;
 export type RpcMethod = keyof typeof RPC;
 export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
 export type RpcRequest<M extends RpcMethod> = z.output<(typeof RPC)[M]["request"]>;
 export type RpcReply<M extends RpcMethod> = z.output<(typeof RPC)[M]["reply"]>;
+
+/** Methods that open a stream; `@muster/ports/stream-call` reads it to its end. */
+export type StreamMethod = {
+  [M in RpcMethod]: (typeof RPC)[M] extends StreamedMethod ? M : never;
+}[RpcMethod];
+export type StreamChunk<M extends StreamMethod> = z.output<(typeof RPC)[M]["chunk"]>;
+export type StreamEnd<M extends StreamMethod> = z.output<(typeof RPC)[M]["end"]>;
 
 /** The body of every request. */
 export const RpcBody = z.strictObject({
@@ -38,4 +50,7 @@ export type RpcBody = z.infer<typeof RpcBody>;
 export type { PathProbe } from "./bgp.ts";
 export type { Facts } from "./facts.ts";
 export { Filter, fits } from "./filter.ts";
+export type { LogLine, Priority } from "./logs.ts";
+export { LOG_LINES_LIMIT, LOG_TEXT_LIMIT, PRIORITIES } from "./logs.ts";
 export { type Method, Reply } from "./method.ts";
+export { type OpenedStream, type StreamedMethod, streamed } from "./streamed.ts";

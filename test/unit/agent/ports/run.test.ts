@@ -1,5 +1,6 @@
 /** Programs: results, limits, no shell. */
-import { createRun } from "@muster/agent/ports/run";
+import { readFile } from "node:fs/promises";
+import { createRun, createRunStreamed } from "@muster/agent/ports/run";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
@@ -45,5 +46,53 @@ suite("run port", (test) => {
     const ending = AbortSignal.timeout(100);
     assert.match(await code(run("sleep", ["5"], LIMIT, ending)), /^CANCELLED/);
     assert.match(await code(run("sleep", ["5"], LIMIT, AbortSignal.abort())), /^CANCELLED/);
+  });
+
+  test("a streamed program is read no faster than its output is taken, and its code comes last", async ({
+    signal,
+  }) => {
+    const runStreamed = createRunStreamed();
+    let taken = 0;
+    const result = await runStreamed(
+      "sh",
+      ["-c", "head -c 300000 /dev/zero | tr '\\\\0' x; echo bad >&2; exit 3"],
+      {
+        on_output: async (from, text) => {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          if (from === "stdout") taken += text.length;
+          else assert.is(text, "bad\n");
+        },
+      },
+      signal,
+    );
+    assert.equal(result, { code: 3, ended_by: null });
+    assert.is(taken, 300_000);
+    assert.match(
+      await code(runStreamed("/no/such/program", [], { on_output: () => {} }, signal)),
+      /^COMMAND_FAILED .*ENOENT/,
+    );
+  });
+
+  test("a streamed program that is not wanted any more is ended with what it started", async () => {
+    const runStreamed = createRunStreamed();
+    const ends = new AbortController();
+    let child = 0;
+    const ran = code(
+      runStreamed(
+        "sh",
+        ["-c", "trap '' TERM; sleep 60 & echo $!; wait; sleep 60"],
+        {
+          on_output: (_, text) => {
+            child = Number(text);
+            ends.abort();
+          },
+        },
+        ends.signal,
+      ),
+    );
+    assert.match(await ran, /^CANCELLED/);
+    // Gone, or dead and waiting for an init to take its code.
+    const stat = await readFile(`/proc/${child}/stat`, "utf8").catch(() => ") Z");
+    assert.match(stat, /\) [ZX]/);
   });
 });

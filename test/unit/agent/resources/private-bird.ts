@@ -12,6 +12,7 @@ import {
   createPackages,
   createRouting,
   createRun,
+  createRunStreamed,
   createSystemd,
   createUsers,
   type Ports,
@@ -72,6 +73,7 @@ export function portsBelow(prefix: string, signal: AbortSignal): Ports {
     files,
     blobs: createBlobs(join(prefix, "contents")),
     run,
+    runStreamed: createRunStreamed(),
     packages: createPackages({
       files,
       run,

@@ -1,0 +1,126 @@
+/** RPC `logs`: the journal as a stream. journalctl chooses and follows, one process a stream; it ends with the stream. */
+import type { Call } from "@muster/ports/dispatch";
+import type { LogLine, OpenedStream, RpcRequest } from "@muster/protocol";
+import { LOG_TEXT_LIMIT, PRIORITIES } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { z } from "zod";
+import type { RpcDoor } from "./door.ts";
+
+/** An entry of the journal may hold a whole core dump; of more than this as JSON nothing can be shown. */
+const ENTRY_LIMIT = 1024 * 1024;
+const WORDS_LIMIT = 2_000;
+
+export const logs =
+  (door: RpcDoor) =>
+  (request: RpcRequest<"logs">, call: Call): OpenedStream => {
+    const { confined } = door.ports;
+    if (confined !== null)
+      throw new FleetError("UNSUPPORTED", `the journal is the whole machine's: ${confined}`);
+    return door.streams.open<"logs">(call, async (write, signal) => {
+      let lines = 0;
+      let words = "";
+      const split = lineSplitter(ENTRY_LIMIT);
+      const { code, ended_by } = await door.ports.runStreamed(
+        "journalctl",
+        journalArguments(request),
+        {
+          on_output: async (from, text) => {
+            if (from === "stderr") words = (words + text).slice(0, WORDS_LIMIT);
+            else
+              for (const line of split(text)) {
+                lines += 1;
+                await write(entryOf(line));
+              }
+          },
+        },
+        signal,
+      );
+      // With nothing found journalctl ends with 1 and no words, if it is given a pattern.
+      if (code === 0 || (code === 1 && words.trim() === "" && request.grep !== null)) return { lines };
+      throw new FleetError("COMMAND_FAILED", `journalctl: ${words.trim() || (ended_by ?? `code ${code}`)}`);
+    });
+  };
+
+export function journalArguments(request: RpcRequest<"logs">): string[] {
+  return [
+    "--output=json",
+    "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_SYSTEMD_UNIT",
+    "--all",
+    "--quiet",
+    "--no-pager",
+    `--lines=${request.last}`,
+    ...(request.follow ? ["--follow"] : []),
+    ...(request.unit === null ? [] : [`--unit=${request.unit}`]),
+    ...(request.since === null ? [] : [`--since=@${(request.since / 1_000).toFixed(3)}`]),
+    ...(request.grep === null ? [] : [`--grep=${request.grep}`, "--case-sensitive=yes"]),
+    ...(request.priority === null ? [] : [`--priority=${request.priority}`]),
+  ];
+}
+
+/** Gives the whole lines of what comes; a line longer than `limit` comes as its first part. */
+export function lineSplitter(limit: number): (text: string) => string[] {
+  let rest = "";
+  let skipping = false;
+  return (text) => {
+    const parts = text.split("\n");
+    const lines: string[] = [];
+    for (const [at, part] of parts.entries()) {
+      if (!skipping) rest += part;
+      if (rest.length > limit) {
+        rest = rest.slice(0, limit);
+        skipping = true;
+      }
+      if (at === parts.length - 1) break;
+      lines.push(rest);
+      rest = "";
+      skipping = false;
+    }
+    return lines;
+  };
+}
+
+/** A text, bytes where it is no UTF-8, several where a field was given more than once. */
+const Field = z.union([
+  z.string(),
+  z.array(z.number()).transform((bytes) => Buffer.from(bytes).toString("utf8")),
+  z
+    .array(z.union([z.string(), z.array(z.number())]))
+    .transform((all) => all.filter((each) => typeof each === "string").join(" ")),
+]);
+const Entry = z.object({
+  __REALTIME_TIMESTAMP: z.coerce.number(),
+  MESSAGE: Field.nullish(),
+  PRIORITY: Field.nullish(),
+  SYSLOG_IDENTIFIER: Field.nullish(),
+  _COMM: Field.nullish(),
+  _SYSTEMD_UNIT: Field.nullish(),
+});
+
+/** A line of `journalctl --output=json` (systemd.journal-fields(7)). What cannot be read is shown as what it is, not left out. */
+export function entryOf(line: string): LogLine {
+  let found: z.infer<typeof Entry> | undefined;
+  try {
+    found = Entry.safeParse(JSON.parse(line)).data;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (found === undefined) {
+    // The time stands near the beginning of an entry, also of one that was cut.
+    const at = Number(/"__REALTIME_TIMESTAMP"\s*:\s*"(\d+)"/.exec(line)?.[1] ?? 0);
+    return {
+      at: Math.floor(at / 1_000),
+      from: "journal",
+      priority: null,
+      text: `(an entry that cannot be read, ${line.length} characters or more)`,
+      cut: true,
+    };
+  }
+  const text = (found.MESSAGE ?? "").trimEnd();
+  return {
+    at: Math.floor(found.__REALTIME_TIMESTAMP / 1_000),
+    from: (found.SYSLOG_IDENTIFIER ?? found._COMM ?? found._SYSTEMD_UNIT ?? "?").slice(0, 256),
+    priority: PRIORITIES[Number(found.PRIORITY ?? Number.NaN)] ?? null,
+    text: text.slice(0, LOG_TEXT_LIMIT),
+    cut: text.length > LOG_TEXT_LIMIT,
+  };
+}
