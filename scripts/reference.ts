@@ -24,6 +24,7 @@ import { AgentConfig } from "../packages/agent/src/config.ts";
 import { ControllerConfig } from "../packages/controller/src/config.ts";
 import { type Field, fieldsOf } from "../packages/ctl/src/docs/fields.ts";
 import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/docs/json-schema.ts";
+import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
 import { CommonFields, FORMS, MusterFile } from "../packages/ctl/src/inventory/forms.ts";
 import {
   folderSchema,
@@ -134,12 +135,6 @@ function kinds(): string[] {
     ...KIND_NAMES.flatMap((kind) => [`## ${kind}`, ...kindText(kind)]),
   ];
 }
-
-const HAND_EDIT = {
-  correct: "put back, and told as an event",
-  report: "left, and shown until it is settled",
-  ask: "left, and asked about",
-} as const;
 
 function kindText(kind: Kind): string[] {
   const { spec, on_drift, guarded } = KINDS[kind];

@@ -44,7 +44,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   render: { summary: "what the templates become", load: async () => (await import("./render.ts")).render },
   explain: {
-    summary: "where each field of a resource came from",
+    summary: "where a resource comes from, and what the host has",
     load: async () => (await import("./explain.ts")).explain,
   },
   bgp: {
@@ -60,5 +60,6 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "what happened, and what happens",
     load: async () => (await import("./events.ts")).events,
   },
+  docs: { summary: "kinds, fields, errors, selectors", load: async () => (await import("./docs.ts")).docs },
   rpc: { summary: "ask hosts anything, from ping on", load: async () => (await import("./rpc.ts")).rpc },
 };

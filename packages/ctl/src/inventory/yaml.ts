@@ -12,6 +12,7 @@ import {
   LineCounter,
   parseDocument,
   type Scalar,
+  stringify,
 } from "yaml";
 import type { Place, Problems } from "./problem.ts";
 
@@ -278,3 +279,7 @@ export function sameNode(a: YamlNode, b: YamlNode): boolean {
     return other !== undefined && sameNode(value, other.value);
   });
 }
+
+/** A plain value as YAML 1.2, ended by a line break: what JSON can hold, long texts as blocks, nothing folded. */
+export const yamlText = (value: unknown): string =>
+  stringify(JSON.parse(JSON.stringify(value)) as unknown, { lineWidth: 0, aliasDuplicateObjects: false });

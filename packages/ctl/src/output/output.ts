@@ -1,6 +1,6 @@
 /**
  * Where a command writes and whom it asks. Results go to standard output, everything else (questions, progress, notes, errors) to standard error.
- * With `--json` standard output holds one JSON value and nothing else.
+ * With `-o json` or `-o yaml` standard output holds one value and nothing else.
  */
 import { type Colour, openColour } from "./colour.ts";
 import { openProgress, type Progress } from "./progress.ts";
@@ -14,20 +14,21 @@ export type Terminal = {
   readonly stderr: Out & NodeJS.WritableStream;
 };
 
-export type OutputForm = "table" | "wide" | "json";
+export const OUTPUT_FORMS = ["table", "wide", "json", "yaml"] as const;
+export type OutputForm = (typeof OUTPUT_FORMS)[number];
 
 export interface Output {
   readonly form: OutputForm;
   readonly colour: Colour;
   /** Whether a person is there to answer. */
   readonly interactive: boolean;
-  /** A line of the result. Nothing with `--json`. */
+  /** A line of the result. Nothing in the forms for scripts. */
   line(text?: string): void;
-  /** A line beside the result, also with `--json`. */
+  /** A line beside the result, in every form. */
   note(text: string): void;
-  /** The result for scripts; nothing in the other forms. */
+  /** The result for scripts, as JSON or YAML; nothing in the other forms. Called again and again it writes a stream of values. */
   json(value: unknown): void;
-  /** A table of the result. Nothing with `--json`. */
+  /** A table of the result. Nothing in the forms for scripts. */
   table<R>(rows: readonly R[], columns: readonly Column<R>[]): void;
   /** The first line of a command that changes something: which fleet, who. */
   begin(fleet: string, person: string): void;
@@ -45,10 +46,18 @@ export interface Output {
 
 export function openOutput(
   terminal: Terminal,
-  options: { form: OutputForm; yes: boolean; no_color: boolean },
+  options: {
+    form: OutputForm;
+    yes: boolean;
+    no_color: boolean;
+    /** Writes a value as YAML; given with that form only, since the library is loaded for it. */
+    yaml_text?: (value: unknown) => string;
+  },
 ): Output {
   const { form } = options;
-  const colour = openColour(terminal.stdout.isTTY === true && !options.no_color && form !== "json");
+  const for_scripts = form === "json" || form === "yaml";
+  let values = 0;
+  const colour = openColour(terminal.stdout.isTTY === true && !options.no_color && !for_scripts);
   const interactive = terminal.stdin.isTTY === true && terminal.stderr.isTTY === true;
   const running = new Set<Progress>();
 
@@ -67,19 +76,22 @@ export function openOutput(
     colour,
     interactive,
     line: (text = "") => {
-      if (form !== "json") terminal.stdout.write(`${text}\n`);
+      if (!for_scripts) terminal.stdout.write(`${text}\n`);
     },
     note: (text) => void terminal.stderr.write(`${text}\n`),
     json: (value) => {
-      if (form === "json") terminal.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+      if (!for_scripts) return;
+      if (options.yaml_text === undefined) terminal.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+      else terminal.stdout.write(`${values > 0 ? "---\n" : ""}${options.yaml_text(value)}`);
+      values += 1;
     },
     table: (rows, columns) => {
-      if (form === "json") return;
+      if (for_scripts) return;
       for (const line of tableLines(rows, columns, form === "wide")) terminal.stdout.write(`${line}\n`);
     },
     begin: (fleet, person) => {
       const line = `${fleet} · ${person}\n`;
-      if (form === "json") terminal.stderr.write(line);
+      if (for_scripts) terminal.stderr.write(line);
       else terminal.stdout.write(line);
     },
     async confirm(question) {

@@ -3,9 +3,9 @@ import type { OptionSpecs } from "./command.ts";
 
 export const GLOBALS = {
   fleet: { flag: "--fleet <name>", help: "the fleet, where there is no folder of it around you" },
-  json: { flag: "--json", help: "one JSON value on standard output, for scripts" },
+  json: { flag: "--json", help: "short for -o json: one JSON value, for scripts" },
   yes: { flag: "-y, --yes", help: "do not ask" },
-  output: { flag: "-o, --output <form>", help: "table, wide or json" },
+  output: { flag: "-o, --output <form>", help: "table, wide (with keys and hashes), json, yaml" },
   kit: { flag: "--kit <file>", help: "log in with the recovery kit: needs neither Vault nor a controller" },
   passphrase_file: { flag: "--passphrase-file <file>", help: "where the recovery kit's passphrase is" },
   not: { flag: "--not <selector>", help: "leave these hosts out" },

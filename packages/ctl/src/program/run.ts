@@ -1,7 +1,7 @@
 /** One run of `ctl`: words in, exit code out. Everything that a command may not decide for itself is here. */
 import { COMMANDS } from "../commands/index.ts";
 import { errorLines } from "../output/error.ts";
-import { type OutputForm, openOutput, type Terminal } from "../output/output.ts";
+import { OUTPUT_FORMS, type OutputForm, openOutput, type Terminal } from "../output/output.ts";
 import { EXIT } from "./command.ts";
 import type { Context } from "./context.ts";
 import { commandName } from "./globals.ts";
@@ -34,10 +34,15 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
   const { json, output, yes, fleet, kit, passphrase_file, not } = parsed.global;
   const form = formOf(json === true, output);
   if (form === undefined) {
-    terminal.stderr.write(`error: -o ${String(output)}: must be table, wide or json\n`);
+    terminal.stderr.write(`error: -o ${String(output)}: must be ${OUTPUT_FORMS.join(", ")}\n`);
     return EXIT.usage;
   }
-  const out = openOutput(terminal, { form, yes: yes === true, no_color: (around.env.NO_COLOR ?? "") !== "" });
+  const out = openOutput(terminal, {
+    form,
+    yes: yes === true,
+    no_color: (around.env.NO_COLOR ?? "") !== "",
+    ...(form === "yaml" ? { yaml_text: (await import("../inventory/yaml.ts")).yamlText } : {}),
+  });
   const life = new AbortController();
   const context: Context = {
     global: {
@@ -66,7 +71,7 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
       out.note("stopped");
       return EXIT.interrupted;
     }
-    if (form === "json") out.json({ error: error.toReply() });
+    out.json({ error: error.toReply() });
     for (const line of errorLines(error, out.colour)) out.note(line);
     return error.exit;
   } finally {
@@ -78,7 +83,7 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
 function formOf(json: boolean, output: unknown): OutputForm | undefined {
   if (json) return "json";
   if (output === undefined) return "table";
-  return output === "table" || output === "wide" || output === "json" ? output : undefined;
+  return OUTPUT_FORMS.find((form) => form === output);
 }
 
 const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

@@ -37,11 +37,19 @@ suite("render and explain", (test) => {
   });
 
   test("explains where each field came from, and what it replaced", async () => {
-    const ran = await run("explain core1 file//etc/netinfo/resolv.conf");
+    const ran = await run("explain core1 file//etc/netinfo/resolv.conf --offline");
     assert.is(ran.code, 0, ran.err);
     assert.match(
       ran.out,
       /mode +"0444" +resources\/core\.yml:\d+:\d+\n +"0644" +resources\/routers\.yml:\d+:\d+ {2}replaced/,
+    );
+    assert.match(ran.out, /^renders to\n {2}content: \|/m);
+    assert.not.match(ran.out, /not asked|SILENT/);
+    const asking = await run("explain core1 file//etc/netinfo/resolv.conf");
+    assert.is(asking.code, 1);
+    assert.match(
+      asking.out,
+      /^renders to[\s\S]*not asked {2}what core1 has is not known: there is no valid log-in/m,
     );
     assert.match(ran.out, /after {2}directory\/\/etc\/netinfo/);
     const wrong = await run("explain core1 file//etc/mot");

@@ -132,6 +132,11 @@ suite("ctl: exit codes and streams", (test) => {
     assert.match(ran.err, /^error {2}there is no valid log-in: .*\nnext {3}ctl login /);
     const json = await ctl(["whoami", "--json"], { home });
     assert.is(JSON.parse(json.out).error.code, "NOT_LOGGED_IN");
+    assert.match((await ctl(["whoami", "-o", "yaml"], { home })).out, /^error:\n {2}code: NOT_LOGGED_IN$/m);
+    assert.match(
+      (await ctl(["whoami", "-o", "xml"], { home })).err,
+      /-o xml: must be table, wide, json, yaml/,
+    );
   });
 
   test("every command has an example in its help", async () => {
