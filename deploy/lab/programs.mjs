@@ -1,5 +1,6 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, ssh-keygen, openssl, and the library that gives one process another time. What is missing is installed in
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, ssh-keygen, openssl, and the library that gives one
+ * process another time. What is missing is installed in
  * one go. A BIRD that came with it is stopped at once: this machine did not ask for a routing daemon.
  */
 import { existsSync } from "node:fs";
@@ -8,7 +9,14 @@ import { installPackages } from "./packages.mjs";
 
 const SYSTEM = ["/usr/sbin", "/usr/local/sbin"];
 /** Program → Debian package. */
-const PACKAGES = { bird: "bird2", "ssh-keygen": "openssh-client", openssl: "openssl", faketime: "faketime" };
+const PACKAGES = {
+  bird: "bird2",
+  "ssh-keygen": "openssh-client",
+  openssl: "openssl",
+  faketime: "faketime",
+  dockerd: "docker.io",
+  busybox: "busybox-static",
+};
 
 /**
  * Makes sure that they are there. Errors: SetupError that names what to install.

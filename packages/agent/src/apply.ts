@@ -88,6 +88,7 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
       }
       continue;
     }
+    const began_ms = ports.now();
     const watch = round.guards.get(ref);
     const { guard } = kindOf(splitRef(ref));
     const declared = round.content.resources.some((each) => refOf(each) === ref);
@@ -123,6 +124,15 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
       }
     } catch (error) {
       fail(ref, error);
+      // The kind took its own change back: as for a guarded one, the same declaration is not tried again.
+      if (error instanceof FleetError && error.code === "UNDONE")
+        undone.push({
+          result: "undone",
+          ref,
+          why: error.detail,
+          took_ms: ports.now() - began_ms,
+          error: null,
+        });
     }
   }
   const readings = await readBack(round, touched, failed, ports, signal);

@@ -296,6 +296,7 @@ export class Reconciler {
     for (const drift of round.plan.drift) news.set(`drift ${drift.ref}`, `${drift.ref} ${drift.what}: left`);
     for (const failure of applied.failures)
       news.set(`resource ${failure.ref}`, `${failure.ref}: ${failure.what}`);
+    for (const { ref, why } of round.planned.unwell) news.set(`resource ${ref}`, `${ref}: ${why}`);
     for (const { ref, decision } of round.looked) {
       // A hold is told by who made it, an undone change by its guard.
       if (decision.action === "keep" && decision.error !== "HELD" && decision.error !== "UNDONE")
@@ -337,11 +338,15 @@ export class Reconciler {
     const paths = [
       ...new Set(content.resources.flatMap((resource) => [...kindOf(resource).watch(resource)])),
     ].sort();
-    const key = paths.join("\n");
+    const in_docker = content.resources.filter((each) => kindOf(each).in_docker).map(({ name }) => name);
+    const key = [...paths, ...in_docker].join("\n");
     if (this.#watching?.key === key) return;
     this.#watching?.stop.abort();
     const stop = new AbortController();
     this.#watching = { key, stop };
+    const life = AbortSignal.any([signal, stop.signal]);
+    if (in_docker.length > 0)
+      this.#door.ports.docker.follow(new Set(in_docker), () => this.bell.ring(), life);
     this.#door.ports.files.watch(
       paths,
       {
@@ -349,7 +354,7 @@ export class Reconciler {
         failed: (error) =>
           this.#door.log.warn({ err: error }, "paths cannot be watched; the timer still looks"),
       },
-      AbortSignal.any([signal, stop.signal]),
+      life,
     );
   }
 }

@@ -25,6 +25,8 @@ export function summarise(
     else if (decision.action !== "keep" && waiting.has(ref))
       failed.set(ref, { what: waiting.get(ref) ?? "", code: "UNSUPPORTED" });
   }
+  for (const { ref, why } of round.planned.unwell)
+    if (!failed.has(ref)) failed.set(ref, { what: why, code: "FAILED" });
   const held = round.looked.filter(({ decision }) => decision.action === "keep" && decision.error === "HELD");
   const managed: Record<string, number> = {};
   for (const { resource } of round.looked) managed[resource.kind] = (managed[resource.kind] ?? 0) + 1;

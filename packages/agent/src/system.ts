@@ -22,6 +22,7 @@ import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
 import {
   createBlobs,
+  createDocker,
   createFiles,
   createPackages,
   createRouting,
@@ -61,6 +62,7 @@ export function buildPorts(config: AgentConfig, contents: string, signal: AbortS
     runStreamed: createRunStreamed(),
     systemd,
     routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
+    docker: createDocker(files.real(config.docker_socket)),
     packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
     users: createUsers(files, run),
     confined: confinedBy(config),

@@ -77,6 +77,8 @@ export const ERRORS = {
   BIRD_UNREACHABLE: row("BIRD does not answer", 1, true),
   BIRD_REPLY: row("BIRD's reply cannot be read", 1),
   BIRD_REFUSED: row("BIRD refused", 1),
+  DOCKER_UNREACHABLE: row("Docker does not answer", 1, true),
+  DOCKER_REFUSED: row("Docker refused", 1),
   COMMAND_FAILED: row("a command on the host failed", 1),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -3,6 +3,7 @@
  * which knows the file-system prefix, so that an agent without root can live below one.
  */
 import type { Blobs } from "./blobs.ts";
+import type { Docker } from "./docker.ts";
 import type { Files } from "./files.ts";
 import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
@@ -17,6 +18,7 @@ export type Ports = {
   readonly runStreamed: RunStreamed;
   readonly systemd: Systemd;
   readonly routing: Routing;
+  readonly docker: Docker;
   readonly packages: Packages;
   readonly users: Users;
   /** Why this agent must keep its hands off what the whole machine shares (kernel, units, packages, accounts); null when they are its own. */
@@ -25,6 +27,7 @@ export type Ports = {
 };
 
 export { type Blobs, createBlobs } from "./blobs.ts";
+export { createDocker, type Docker } from "./docker.ts";
 export { createFiles, type Files } from "./files.ts";
 export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";

@@ -10,6 +10,7 @@
  * - `apply` makes no choice. A step carries hashes instead of contents (a plan must fit into one message); the content comes with the
  *   resource, and is refused when it does not fit the hash. Repeating a step that was done already does no harm, since a crash can come
  *   between doing and noting it. Steps run one at a time, in the order planned.
+ *   A step that took its own change back says so with UNDONE: it is not tried again until the declaration changes.
  * - a kind that can cut the host off also has `guard`: see `Guarded`.
  */
 import type { Kind, Resource, ResourceRef, Spec, Step } from "@muster/protocol";
@@ -25,7 +26,7 @@ export type PlanContext = {
   readonly applied: unknown;
   /** Muster made it: it was not there before the first step that has `args.makes === true`. */
   readonly made: boolean;
-  /** Paths that steps before this one write, packages (`package/NAME`) that they install, and paths that removals before this one take away. */
+  /** Paths that steps before this one write, what they make or install by reference (`network/NAME`), and what removals before this one take away. */
   readonly coming: ReadonlySet<string>;
   readonly going: ReadonlySet<string>;
 };
@@ -43,6 +44,8 @@ export type KindPlan = {
   /** For the operator: such as "checked by BIRD 2.0.12 there". */
   readonly notes: readonly string[];
   readonly reactions?: readonly Reaction[];
+  /** Set when it is as declared and does not work, with its own words: nothing to do, and red. */
+  readonly unwell?: string;
   /** Set when the resource cannot be had on this host now, with the reason: reported as waiting, never as success. */
   readonly unsupported?: string;
   /** Set when the declaration itself is wrong for this host: nothing of the manifest may be applied. */
@@ -92,6 +95,8 @@ export type ResourceKind<K extends Kind, O> = {
   edit(resource: Declared<K>, observed: O): Edit;
   /** Paths whose change wakes the loop at once. */
   watch(resource: Declared<K>): readonly string[];
+  /** Its name is one at Docker, whose events wake the loop too. */
+  readonly in_docker?: true;
   /** Only for kinds that can cut the host off. */
   readonly guard?: Guarded<K, O>;
 };

@@ -35,6 +35,8 @@ export type PlannedAll = {
   readonly waiting: Plan["waiting"];
   readonly left: Plan["left"];
   readonly notes: readonly string[];
+  /** As declared, and not working: what each says. */
+  readonly unwell: readonly { readonly ref: ResourceRef; readonly why: string }[];
   /** Declarations that are wrong for this host: when there is one, nothing of the manifest may be applied. They stand in `waiting` too. */
   readonly refused: readonly { readonly ref: ResourceRef; readonly error: ErrorReply }[];
   /** To be noted on disk before the first step and struck off when the step that stands for them is done. */
@@ -52,6 +54,7 @@ export function planAll(input: PlanInput): PlannedAll {
     waiting: [],
     left: [],
     notes: [],
+    unwell: [],
     refused: [],
     asked: input.owed.map((reaction) => ({ reaction, at: -1 })),
     coming: new Set(),
@@ -68,6 +71,7 @@ export function planAll(input: PlanInput): PlannedAll {
     waiting: draft.waiting,
     left: draft.left,
     notes: draft.notes,
+    unwell: draft.unwell,
     refused: draft.refused,
     reactions,
   };
@@ -78,6 +82,7 @@ type Draft = {
   readonly waiting: Plan["waiting"];
   readonly left: Plan["left"];
   readonly notes: string[];
+  readonly unwell: { readonly ref: ResourceRef; readonly why: string }[];
   readonly refused: { readonly ref: ResourceRef; readonly error: ErrorReply }[];
   /** `at`: how many steps were planned when it was asked for. */
   readonly asked: { readonly reaction: Reaction; readonly at: number }[];
@@ -110,9 +115,10 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
   if (missing !== undefined && plan.steps.length > 0) return wait(`needs ${missing}, which waits`);
   draft.steps.push(...plan.steps);
   for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: draft.steps.length });
-  if (isPath(resource) && plan.steps.length > 0) draft.coming.add(resource.name);
-  if (resource.kind === "package" && plan.steps.some(({ action }) => action === "install"))
-    draft.coming.add(ref);
+  if (plan.unwell !== undefined) draft.unwell.push({ ref, why: plan.unwell.slice(0, WHY_LIMIT) });
+  const comes = resource.kind === "package" ? ["install"] : null;
+  if (plan.steps.some(({ action }) => comes?.includes(action) ?? true))
+    draft.coming.add(isPath(resource) ? resource.name : ref);
   return true;
 }
 
@@ -168,7 +174,7 @@ function removeOne(entry: PlanEntry, draft: Draft): readonly Step[] {
   const plan = kindOf(resource).removal(resource, observed.value, contextOf(entry, draft));
   if ("left" in plan) return leave(plan.left);
   for (const reaction of plan.reactions ?? []) draft.asked.push({ reaction, at: Number.POSITIVE_INFINITY });
-  if (isPath(resource)) draft.going.add(resource.name);
+  draft.going.add(isPath(resource) ? resource.name : refOf(resource));
   return plan.steps;
 }
 

@@ -1,14 +1,53 @@
-/** Kind `volume`: declared so far; no host can have it yet, and each says so. */
+/** Kind `volume`: a Docker volume that is there. Never removed, never changed: what is in it is somebody's data. */
+import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import type { VolumeFacts } from "../ports/docker.ts";
+import { RESOURCE_LABEL } from "./container-identity.ts";
+import { NO_ENGINE } from "./container-plan.ts";
 import type { ResourceKind } from "./kind.ts";
+import { packageComes } from "./service.ts";
 
-export const volume: ResourceKind<"volume", null> = {
+export type ObservedVolume = { readonly engine: boolean; readonly volume: VolumeFacts | null };
+
+export const volume: ResourceKind<"volume", ObservedVolume> = {
   host_wide: true,
-  observe: () => Promise.resolve(null),
-  plan: () => ({ steps: [], notes: [], unsupported: "this agent does not drive Docker yet" }),
-  removal: () => ({ left: "this agent does not drive Docker yet" }),
-  apply: (step) => Promise.reject(new FleetError("INVALID", `volume has no step ${step.action}`)),
-  managed: () => null,
-  edit: () => ({ what: "unknown", at_ms: null }),
+  in_docker: true,
+  async observe({ name }, { docker }, signal) {
+    if (!(await docker.present())) return { engine: false, volume: null };
+    return { engine: true, volume: await docker.volume(name, signal) };
+  },
+  plan({ name, spec }, { engine, volume: now }, { coming }) {
+    if (!engine && !packageComes(coming)) return { steps: [], notes: [], unsupported: NO_ENGINE };
+    if (now !== null) {
+      if (now.driver === spec.driver) return { steps: [], notes: [] };
+      const why = `the volume ${name} is there with the driver ${now.driver}: what is in it would have to be moved by hand`;
+      return { steps: [], notes: [], unsupported: why };
+    }
+    const { driver, driver_opts, labels } = spec;
+    const step: Step = {
+      ref: `volume/${name}`,
+      action: "create",
+      args: { driver, driver_opts: { ...driver_opts }, labels: { ...labels }, makes: true },
+      why: "it is not there",
+      reversible: true,
+    };
+    return { steps: [step], notes: [] };
+  },
+  removal: ({ name }, { volume: now }) =>
+    now === null
+      ? { steps: [] }
+      : { left: `the volume ${name} is kept with what is in it: ctl host prune removes it` },
+  async apply(step, { docker }, signal, { resource }) {
+    if (step.action !== "create" || resource === null)
+      throw new FleetError("INVALID", `volume has no step ${step.action}`);
+    const { name, spec } = resource;
+    const labels = { ...spec.labels, [RESOURCE_LABEL]: `volume/${name}` };
+    return docker.createVolume(name, { driver: spec.driver, driver_opts: spec.driver_opts, labels }, signal);
+  },
+  managed: ({ volume: now }) => (now === null ? null : { driver: now.driver }),
+  edit: (_resource, { volume: now }) => ({
+    what: now === null ? "removed outside of Muster" : "made anew outside of Muster",
+    at_ms: null,
+  }),
   watch: () => [],
 };

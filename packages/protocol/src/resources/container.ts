@@ -102,7 +102,7 @@ export const Container = z
     networks: z
       .record(z.string().max(255), Attachment)
       .default({})
-      .describe("None: only the host's loopback, unless `network_mode` says otherwise."),
+      .describe("None: only its own loopback, unless `network_mode` says otherwise."),
     network_mode: z.enum(["host"]).optional().describe("host: no network of its own."),
     ports: z
       .array(PortMapping)

@@ -13,6 +13,8 @@ import { suite } from "../../../kit/suite.ts";
 type Entry = {
   desired: unknown;
   observed?: unknown;
+  /** The spec that was applied here before. */
+  applied?: unknown;
   error?: { code: "PROTECTED_PATH"; detail: string };
   made?: boolean;
   kept?: string;
@@ -27,10 +29,17 @@ type Golden = {
 
 const directory = new URL("../../../golden/plan/", import.meta.url);
 
-const entryOf = ({ desired, observed, error, made = false, kept }: Entry): PlanInput["declared"][number] => ({
+const entryOf = ({
+  desired,
+  observed,
+  applied,
+  error,
+  made = false,
+  kept,
+}: Entry): PlanInput["declared"][number] => ({
   resource: Resource.parse(desired),
   observed: error === undefined ? { value: observed } : { error: new FleetError(error.code, error.detail) },
-  applied: null,
+  applied: applied === undefined ? null : Resource.parse({ ...(desired as object), spec: applied }).spec,
   made,
   kept: kept ?? null,
 });

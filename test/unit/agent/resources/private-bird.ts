@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   createBlobs,
+  createDocker,
   createFiles,
   createPackages,
   createRouting,
@@ -94,6 +95,7 @@ export function portsBelow(prefix: string, signal: AbortSignal): Ports {
       { socketPath: join(prefix, "run/bird.ctl"), binary: BINARY, run, own_change_ms: 2_000 },
       signal,
     ),
+    docker: createDocker(join(prefix, "run/docker.sock")),
     now: Date.now,
   };
 }

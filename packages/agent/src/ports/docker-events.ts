@@ -1,0 +1,53 @@
+/** The engine's event stream, followed through its restarts. */
+import { createInterface } from "node:readline";
+import { pause } from "../wait.ts";
+import type { DockerEngine } from "./docker.ts";
+
+const RETRY_MS = 1_000;
+/** What a health check and `docker exec` do all the time is no change. */
+const QUIET = /^(exec_|top|attach|resize|archive-path|extract-to-dir|export|copy)/;
+
+type EngineEvent = {
+  readonly Action?: unknown;
+  readonly Actor?: { readonly Attributes?: Record<string, string> };
+};
+
+/** Calls `changed` for what concerns these names or Muster's own, and each time that the engine is there again. */
+export async function followEvents(
+  engine: () => Promise<DockerEngine>,
+  names: ReadonlySet<string>,
+  changed: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  let connected_before = false;
+  while (!signal.aborted) {
+    try {
+      const docker = await engine();
+      const type: ("container" | "network" | "volume")[] = ["container", "network", "volume"];
+      const stream = await docker.getEvents({ filters: { type }, abortSignal: signal });
+      if (connected_before) changed();
+      connected_before = true;
+      const lines = createInterface({ input: stream });
+      stream.on("error", () => lines.close());
+      signal.addEventListener("abort", () => lines.close(), { once: true });
+      for await (const line of lines) if (concerns(line, names)) changed();
+      // It ended: whoever looks sees that the engine is away.
+      if (!signal.aborted) changed();
+    } catch {
+      // Not there, or gone: what is red because of that is told by the loop's own look.
+    }
+    await pause(RETRY_MS, signal);
+  }
+}
+
+function concerns(line: string, names: ReadonlySet<string>): boolean {
+  let event: EngineEvent;
+  try {
+    event = JSON.parse(line);
+  } catch {
+    return true;
+  }
+  if (typeof event.Action === "string" && QUIET.test(event.Action)) return false;
+  const attributes = event.Actor?.Attributes ?? {};
+  return names.has(attributes.name ?? "") || Object.keys(attributes).some((key) => key.startsWith("muster."));
+}

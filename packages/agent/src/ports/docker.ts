@@ -1,0 +1,375 @@
+/**
+ * The Docker engine on this host by its socket. Loaded with the first question: a host without containers pays nothing for it. Every call has a
+ * time limit, and what the engine refuses comes back in its own words. Holds no decisions.
+ */
+import { stat } from "node:fs/promises";
+import { FleetError } from "@muster/protocol/errors";
+import type Dockerode from "dockerode";
+import { isMissing } from "../store.ts";
+import { followEvents } from "./docker-events.ts";
+import { type ContainerFacts, containerFacts, type NetworkFacts, networkFacts } from "./docker-facts.ts";
+
+/** It takes a signal everywhere; its types know of it only here and there. */
+declare module "dockerode" {
+  interface ImageInspectOptions {
+    abortSignal?: AbortSignal;
+  }
+  interface NetworkConnectOptions {
+    abortSignal?: AbortSignal;
+  }
+  interface Network {
+    inspect(options: { abortSignal: AbortSignal }): Promise<Dockerode.NetworkInspectInfo>;
+  }
+}
+
+export type DockerEngine = Dockerode;
+export type ToldContainer = Dockerode.ContainerInspectInfo;
+export type ToldNetwork = Dockerode.NetworkInspectInfo;
+export type CreateContainer = Omit<Dockerode.ContainerCreateOptions, "name">;
+export type CreateNetwork = Omit<Dockerode.NetworkCreateOptions, "Name">;
+export type AttachOptions = Dockerode.EndpointSettings extends infer E ? Partial<E> : never;
+
+export type VolumeFacts = { readonly driver: string; readonly labels: Readonly<Record<string, string>> };
+export type ImageFacts = { readonly id: string; readonly tags: readonly string[] };
+
+/** Errors of all: DOCKER_UNREACHABLE when nobody answers or not in time, DOCKER_REFUSED with the engine's words. */
+export type Docker = {
+  /** The socket is there: an engine is installed, whether it answers or not. */
+  present(): Promise<boolean>;
+  container(name: string, signal: AbortSignal): Promise<ContainerFacts | null>;
+  network(name: string, signal: AbortSignal): Promise<NetworkFacts | null>;
+  volume(name: string, signal: AbortSignal): Promise<VolumeFacts | null>;
+  /** By id, `name:tag` or `name@digest`. */
+  image(reference: string, signal: AbortSignal): Promise<ImageFacts | null>;
+  /** Those with a tag in this repository. */
+  images(repository: string, signal: AbortSignal): Promise<readonly ImageFacts[]>;
+  /** Ids of the images that containers were made of, running or not. */
+  imagesInUse(signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /** Fetches exactly this digest. */
+  pull(repository: string, digest: string, signal: AbortSignal): Promise<void>;
+  tag(id: string, repository: string, tag: string, signal: AbortSignal): Promise<void>;
+  /** One reference, or by its id the whole image; nothing there is fine. Errors: DOCKER_REFUSED while it is in use. */
+  removeImage(reference: string, signal: AbortSignal): Promise<void>;
+  create(name: string, options: CreateContainer, signal: AbortSignal): Promise<void>;
+  start(name: string, signal: AbortSignal): Promise<void>;
+  /** Stops within its own grace period; one that does not run is fine. */
+  stop(name: string, signal: AbortSignal): Promise<void>;
+  restart(name: string, signal: AbortSignal): Promise<void>;
+  unpause(name: string, signal: AbortSignal): Promise<void>;
+  rename(name: string, to: string, signal: AbortSignal): Promise<void>;
+  /** `name` as Docker has it, such as unless-stopped; `retries` of on-failure. */
+  setRestart(name: string, policy: RestartPolicy, signal: AbortSignal): Promise<void>;
+  /** Also one that runs; its named volumes stay. Nothing there is fine. */
+  remove(name: string, signal: AbortSignal): Promise<void>;
+  signal(name: string, signal_name: string, signal: AbortSignal): Promise<void>;
+  /** Runs a command in it to its end. */
+  exec(
+    name: string,
+    command: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ readonly code: number; readonly output: string }>;
+  /** The last lines of its log, both streams. */
+  logTail(name: string, lines: number, signal: AbortSignal): Promise<string>;
+  attach(network: string, container: string, options: AttachOptions, signal: AbortSignal): Promise<void>;
+  detach(network: string, container: string, signal: AbortSignal): Promise<void>;
+  createNetwork(name: string, options: CreateNetwork, signal: AbortSignal): Promise<void>;
+  removeNetwork(name: string, signal: AbortSignal): Promise<void>;
+  createVolume(
+    name: string,
+    options: { driver: string; driver_opts: Record<string, string>; labels: Record<string, string> },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /**
+   * Calls `changed` when one of these things, or any with a label of Muster, changes, and when the engine came back: what happened before is
+   * not told. Runs until the signal aborts.
+   */
+  follow(names: ReadonlySet<string>, changed: () => void, signal: AbortSignal): void;
+};
+
+export type RestartPolicy = { readonly name: string; readonly retries: number };
+
+const READ_LIMIT_MS = 10_000;
+const CHANGE_LIMIT_MS = 60_000;
+/** Beyond the longest grace period that people set. */
+const STOP_LIMIT_MS = 300_000;
+const PULL_LIMIT_MS = 1_200_000;
+const WORDS_LIMIT = 1_500;
+const OUTPUT_LIMIT_BYTES = 64 * 1024;
+
+/** @param socket real path of the engine's socket */
+export function createDocker(socket: string): Docker {
+  let loading: Promise<Dockerode> | null = null;
+  const engine = () => {
+    loading ??= import("dockerode").then(({ default: Engine }) => new Engine({ socketPath: socket }));
+    return loading;
+  };
+
+  /** One call with its limit; `missing` is the answer to 404. */
+  const ask = async <T, M = never>(
+    what: string,
+    limit_ms: number,
+    signal: AbortSignal,
+    work: (docker: Dockerode, abortSignal: AbortSignal) => Promise<T>,
+    missing?: { readonly answer: M; readonly also?: readonly number[] },
+  ): Promise<T | M> => {
+    if (signal.aborted) throw new FleetError("CANCELLED", what);
+    const limit = AbortSignal.timeout(limit_ms);
+    try {
+      return await work(await engine(), AbortSignal.any([signal, limit]));
+    } catch (error) {
+      const status = statusOf(error);
+      if (missing !== undefined && status !== null && [404, ...(missing.also ?? [])].includes(status))
+        return missing.answer;
+      if (signal.aborted) throw new FleetError("CANCELLED", what, { cause: error });
+      if (limit.aborted)
+        throw new FleetError("DOCKER_UNREACHABLE", `${what}: no answer within ${limit_ms / 1_000} s`, {
+          cause: error,
+        });
+      throw refusal(what, error, socket);
+    }
+  };
+  const change = (
+    what: string,
+    signal: AbortSignal,
+    work: Parameters<typeof ask<unknown>>[3],
+    also?: number[],
+  ) =>
+    ask(
+      what,
+      CHANGE_LIMIT_MS,
+      signal,
+      work,
+      also === undefined ? undefined : { answer: undefined, also },
+    ).then(() => {});
+
+  return {
+    async present() {
+      try {
+        return (await stat(socket)).isSocket();
+      } catch (error) {
+        if (isMissing(error)) return false;
+        throw new FleetError("FAILED", `${socket}: ${wordsOf(error)}`, { cause: error });
+      }
+    },
+    container: (name, signal) =>
+      ask(
+        `inspect ${name}`,
+        READ_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) =>
+          containerFacts(await docker.getContainer(name).inspect({ abortSignal })),
+        { answer: null },
+      ),
+    network: (name, signal) =>
+      ask(
+        `network inspect ${name}`,
+        READ_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => networkFacts(await docker.getNetwork(name).inspect({ abortSignal })),
+        { answer: null },
+      ),
+    volume: (name, signal) =>
+      ask(
+        `volume inspect ${name}`,
+        READ_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => {
+          const { Driver, Labels } = await docker.getVolume(name).inspect({ abortSignal });
+          return { driver: Driver, labels: Labels ?? {} };
+        },
+        { answer: null },
+      ),
+    image: (reference, signal) =>
+      ask(
+        `image inspect ${reference}`,
+        READ_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => {
+          const { Id, RepoTags } = await docker.getImage(reference).inspect({ abortSignal });
+          return { id: Id, tags: RepoTags ?? [] };
+        },
+        { answer: null },
+      ),
+    images: (repository, signal) =>
+      ask(`images ${repository}`, READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+        const found = await docker.listImages({ filters: { reference: [repository] }, abortSignal });
+        return found.map(({ Id, RepoTags }) => ({ id: Id, tags: RepoTags ?? [] }));
+      }),
+    imagesInUse: (signal) =>
+      ask("ps", READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+        const all = await docker.listContainers({ all: true, abortSignal });
+        return new Set(all.map(({ ImageID }) => ImageID));
+      }),
+    pull: (repository, digest, signal) =>
+      ask(`pull ${repository}@${digest}`, PULL_LIMIT_MS, signal, async (docker, abortSignal) => {
+        const stream = await docker.pull(`${repository}@${digest}`, { abortSignal });
+        await new Promise<void>((resolve, reject) => {
+          docker.modem.followProgress(stream, (error) => (error === null ? resolve() : reject(error)));
+        });
+      }),
+    tag: (id, repo, tag, signal) =>
+      change(`tag ${repo}:${tag}`, signal, (docker, abortSignal) =>
+        docker.getImage(id).tag({ repo, tag, abortSignal }),
+      ),
+    removeImage: (reference, signal) =>
+      change(
+        `rmi ${reference}`,
+        signal,
+        (docker, abortSignal) => docker.getImage(reference).remove({ abortSignal }),
+        [],
+      ),
+    create: (name, options, signal) =>
+      change(`create ${name}`, signal, (docker, abortSignal) =>
+        docker.createContainer({ ...options, name, abortSignal }),
+      ),
+    // 304: it is so already.
+    start: (name, signal) =>
+      ask(
+        `start ${name}`,
+        CHANGE_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => void (await docker.getContainer(name).start({ abortSignal })),
+      ).catch(unlessSo),
+    stop: (name, signal) =>
+      ask(
+        `stop ${name}`,
+        STOP_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => void (await docker.getContainer(name).stop({ abortSignal })),
+        { answer: undefined },
+      ).catch(unlessSo),
+    restart: (name, signal) =>
+      ask(
+        `restart ${name}`,
+        STOP_LIMIT_MS,
+        signal,
+        async (docker, abortSignal) => void (await docker.getContainer(name).restart({ abortSignal })),
+      ),
+    unpause: (name, signal) =>
+      change(`unpause ${name}`, signal, (docker, abortSignal) =>
+        docker.getContainer(name).unpause({ abortSignal }),
+      ),
+    rename: (name, to, signal) =>
+      change(`rename ${name} ${to}`, signal, (docker, abortSignal) =>
+        docker.getContainer(name).rename({ name: to, abortSignal }),
+      ),
+    setRestart: (name, { name: Name, retries }, signal) =>
+      change(`update ${name}`, signal, (docker, abortSignal) =>
+        docker
+          .getContainer(name)
+          .update({ RestartPolicy: { Name, MaximumRetryCount: retries }, abortSignal }),
+      ),
+    remove: (name, signal) =>
+      change(
+        `rm ${name}`,
+        signal,
+        (docker, abortSignal) => docker.getContainer(name).remove({ force: true, abortSignal }),
+        [],
+      ),
+    signal: (name, signal_name, signal) =>
+      change(`kill -s ${signal_name} ${name}`, signal, (docker, abortSignal) =>
+        docker.getContainer(name).kill({ signal: signal_name, abortSignal }),
+      ),
+    exec: (name, command, signal) =>
+      ask(`exec ${name} ${command[0]}`, CHANGE_LIMIT_MS, signal, async (docker, abortSignal) => {
+        const options = { Cmd: [...command], AttachStdout: true, AttachStderr: true, Tty: true, abortSignal };
+        const exec = await docker.getContainer(name).exec(options);
+        const stream = await exec.start({ Tty: true, abortSignal });
+        const output = await textOf(stream, abortSignal);
+        const { ExitCode } = await exec.inspect({ abortSignal });
+        return { code: ExitCode ?? -1, output };
+      }),
+    logTail: (name, tail, signal) =>
+      ask(`logs ${name}`, READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+        const raw = await docker
+          .getContainer(name)
+          .logs({ stdout: true, stderr: true, follow: false, tail, abortSignal });
+        return unframed(raw);
+      }),
+    attach: (network, container, options, signal) =>
+      change(`network connect ${network} ${container}`, signal, (docker, abortSignal) =>
+        docker.getNetwork(network).connect({ Container: container, EndpointConfig: options, abortSignal }),
+      ),
+    detach: (network, container, signal) =>
+      change(`network disconnect ${network} ${container}`, signal, (docker, abortSignal) =>
+        docker.getNetwork(network).disconnect({ Container: container, Force: true, abortSignal }),
+      ),
+    createNetwork: (name, options, signal) =>
+      change(`network create ${name}`, signal, (docker, abortSignal) =>
+        docker.createNetwork({ ...options, Name: name, CheckDuplicate: true, abortSignal }),
+      ),
+    removeNetwork: (name, signal) =>
+      change(
+        `network rm ${name}`,
+        signal,
+        (docker, abortSignal) => docker.getNetwork(name).remove({ abortSignal }),
+        [],
+      ),
+    createVolume: (name, { driver, driver_opts, labels }, signal) =>
+      change(`volume create ${name}`, signal, (docker, abortSignal) =>
+        docker.createVolume({
+          Name: name,
+          Driver: driver,
+          DriverOpts: driver_opts,
+          Labels: labels,
+          abortSignal,
+        }),
+      ),
+    follow: (names, changed, signal) => void followEvents(engine, names, changed, signal),
+  };
+}
+
+function statusOf(error: unknown): number | null {
+  if (typeof error !== "object" || error === null || !("statusCode" in error)) return null;
+  return typeof error.statusCode === "number" ? error.statusCode : null;
+}
+
+/** The engine's own sentence; docker-modem puts words of its own before it. */
+function wordsOf(error: unknown): string {
+  if (typeof error === "object" && error !== null && "json" in error) {
+    const { json } = error;
+    if (typeof json === "object" && json !== null && "message" in json) return String(json.message);
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function refusal(what: string, error: unknown, socket: string): FleetError {
+  const words = wordsOf(error).replace(/\s+/g, " ").trim().slice(0, WORDS_LIMIT);
+  if (statusOf(error) === 304)
+    return new FleetError("CONFLICT", `${what}: it is so already`, { cause: error });
+  const answered = statusOf(error) !== null || (error instanceof Error && !("code" in error));
+  return answered
+    ? new FleetError("DOCKER_REFUSED", `docker ${what}: ${words}`, { cause: error })
+    : new FleetError("DOCKER_UNREACHABLE", `${socket}: ${words}; see: systemctl status docker`, {
+        cause: error,
+      });
+}
+
+function unlessSo(error: unknown): void {
+  if (!(error instanceof FleetError) || error.code !== "CONFLICT") throw error;
+}
+
+async function textOf(stream: NodeJS.ReadableStream, signal: AbortSignal): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  await new Promise<void>((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("no end in time")), { once: true });
+    stream.on("data", (part: Buffer) => {
+      size += part.length;
+      if (size <= OUTPUT_LIMIT_BYTES) parts.push(part);
+    });
+    stream.on("end", resolve).on("close", resolve).on("error", reject);
+  });
+  return Buffer.concat(parts).toString("utf8");
+}
+
+/** Takes the 8-byte heads of Docker's stream format away (stream, three zeros, length). */
+function unframed(raw: Buffer): string {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + 8 <= raw.length; ) {
+    const length = raw.readUInt32BE(at + 4);
+    parts.push(raw.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

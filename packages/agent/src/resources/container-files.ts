@@ -1,0 +1,145 @@
+/**
+ * A container's files on the host: `/var/lib/muster/containers/NAME/SLOT/…`, mounted read-only. A container has one slot for its life, so that the
+ * one which is kept while another takes over still has its own files. Files are replaced one by one, by rename; the container is told after.
+ */
+import { contentHash, sha256 } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import type { Container } from "@muster/protocol/resources/container";
+import type { Files } from "../ports/files.ts";
+import { type FileState, filesOf, identityOf } from "./container-identity.ts";
+
+const ROOT = "/var/lib/muster/containers";
+const OWNER = { owner: "root", group: "root" } as const;
+const FOLDER = { ...OWNER, mode: "0755" } as const;
+const FILE_BYTES = 64 * 1024 * 1024;
+
+const homeOf = (name: string) => `${ROOT}/${name}`;
+const loadedFile = (name: string) => `${homeOf(name)}/loaded`;
+
+/** The slot of a new container of this spec. */
+export const slotOf = (spec: Container): string =>
+  contentHash({ identity: identityOf(spec), files: filesOf(spec) }).slice(0, 16);
+
+/** Where a path of the container lies on the host. */
+export function placeOf(name: string, slot: string, spec: Pick<Container, "files">, path: string): string {
+  const target = Object.keys(spec.files).find((each) => path === each || path.startsWith(`${each}/`)) ?? path;
+  return `${folderOf(name, slot, target)}${path.slice(target.length)}`;
+}
+
+const folderOf = (name: string, slot: string, target: string) =>
+  `${homeOf(name)}/${slot}/${target.slice(1).replaceAll("%", "%25").replaceAll("/", "%")}`;
+
+/** Real directory of each target. */
+export const foldersOf = (name: string, slot: string, spec: Container, files: Files): Map<string, string> =>
+  new Map(Object.keys(spec.files).map((target) => [target, files.real(folderOf(name, slot, target))]));
+
+/** What stands in a slot, by the path in the container. */
+export async function readSlot(
+  name: string,
+  slot: string,
+  spec: Container,
+  files: Files,
+): Promise<Record<string, FileState>> {
+  const found: Record<string, FileState> = {};
+  const walk = async (directory: string, inner: string): Promise<void> => {
+    for (const each of await files.list(directory)) {
+      const at = `${directory}/${each}`;
+      const facts = await files.facts(at);
+      if (facts?.type === "directory") await walk(at, `${inner}/${each}`);
+      else if (facts?.type === "file") {
+        const bytes = await files.read(at, FILE_BYTES);
+        if (bytes !== null) found[`${inner}/${each}`] = { sha256: sha256(bytes), mode: facts.mode };
+      } else if (facts !== null) found[`${inner}/${each}`] = { sha256: facts.type, mode: facts.mode };
+    }
+  };
+  for (const target of Object.keys(spec.files)) await walk(folderOf(name, slot, target), target);
+  return found;
+}
+
+/** What stands in a slot before it is written anew, to be put back. */
+export async function keepSlot(name: string, slot: string, spec: Container, files: Files): Promise<Kept> {
+  const kept = new Map<string, { bytes: Buffer; mode: string }>();
+  for (const [path, { mode }] of Object.entries(await readSlot(name, slot, spec, files))) {
+    const bytes = await files.read(placeOf(name, slot, spec, path), FILE_BYTES);
+    if (bytes !== null) kept.set(path, { bytes, mode });
+  }
+  return kept;
+}
+
+export type Kept = ReadonlyMap<string, { readonly bytes: Uint8Array; readonly mode: string }>;
+
+/** Writes a slot as declared: what differs, and away with what is more. */
+export async function writeSlot(
+  name: string,
+  slot: string,
+  spec: Container,
+  content: Kept,
+  files: Files,
+): Promise<void> {
+  const there = await readSlot(name, slot, spec, files);
+  for (const target of Object.keys(spec.files))
+    await makeDirectories(files, folderOf(name, slot, target), homeOf(name));
+  for (const [path, { bytes, mode }] of content) {
+    const at = placeOf(name, slot, spec, path);
+    if (there[path]?.sha256 === sha256(bytes) && there[path].mode === mode) continue;
+    await makeDirectories(files, at.slice(0, at.lastIndexOf("/")), homeOf(name));
+    await files.replace(at, bytes, { ...OWNER, mode });
+  }
+  for (const path of Object.keys(there))
+    if (!content.has(path)) await files.remove(placeOf(name, slot, spec, path));
+}
+
+async function makeDirectories(files: Files, directory: string, home: string): Promise<void> {
+  const parts = directory.slice(home.length).split("/").filter(Boolean);
+  const above = ["/var/lib/muster", ROOT, home];
+  for (const path of [...above, ...parts.map((_, n) => `${home}/${parts.slice(0, n + 1).join("/")}`)])
+    if ((await files.facts(path))?.type !== "directory") await files.makeDirectory(path, FOLDER);
+}
+
+/** The declared contents. Errors: UNSUPPORTED for content that travels by its hash. */
+export function contentsOf(spec: Container): Kept {
+  const found = new Map<string, { bytes: Uint8Array; mode: string }>();
+  for (const [directory, inner] of Object.entries(spec.files))
+    for (const [path, file] of Object.entries(inner)) {
+      if ("blob" in file)
+        throw new FleetError(
+          "UNSUPPORTED",
+          `${directory}/${path}: this agent takes no content by its hash yet`,
+        );
+      found.set(`${directory}/${path}`, { bytes: Buffer.from(file.content), mode: file.mode });
+    }
+  return found;
+}
+
+/** Which files this container was told of last: their hash; null when that is not known. */
+export async function readLoaded(name: string, container_id: string, files: Files): Promise<string | null> {
+  const text = (await files.read(loadedFile(name), 4_096))?.toString("utf8") ?? "";
+  const [id, hash] = text.trim().split(" ");
+  return id === container_id && hash !== undefined ? hash : null;
+}
+
+export async function noteLoaded(
+  name: string,
+  container_id: string,
+  hash: string,
+  files: Files,
+): Promise<void> {
+  await makeDirectories(files, homeOf(name), homeOf(name));
+  await files.replace(loadedFile(name), Buffer.from(`${container_id} ${hash}\n`), { ...OWNER, mode: "0644" });
+}
+
+/** Removes the slots of containers that are gone; with null all that there is of it. */
+export async function sweepSlots(name: string, slot: string | null, files: Files): Promise<void> {
+  const home = homeOf(name);
+  for (const each of await files.list(home)) {
+    if (slot !== null && (each === slot || each === "loaded")) continue;
+    await removeTree(files, `${home}/${each}`);
+  }
+  if (slot === null) await files.remove(home);
+}
+
+async function removeTree(files: Files, path: string): Promise<void> {
+  if ((await files.facts(path))?.type === "directory")
+    for (const each of await files.list(path)) await removeTree(files, `${path}/${each}`);
+  await files.remove(path);
+}

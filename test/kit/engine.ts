@@ -1,0 +1,112 @@
+/**
+ * A Docker engine of a test's own beside the machine's: own data, own socket, bridges without packet filter. Images are made of busybox. Needs root,
+ * `dockerd` and `busybox` (deploy/lab/programs.mjs puts them in place).
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Child, startChild, temporaryDirectory } from "./child.ts";
+
+export interface Engine {
+  readonly socket: string;
+  /** The docker command against it. */
+  docker(...args: string[]): string;
+  /** An image whose `/version` holds that text and whose command is `script`; gives its id. */
+  image(tag: string, version: string, script: string): string;
+  /** Ends it and starts it again on the same data. */
+  restart(): Promise<void>;
+  signal(name: NodeJS.Signals): void;
+  /** Without it the containers are left as they are. */
+  kill(): Promise<void>;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Why there can be none here; null when there can. */
+export const noEngine = (): string | null =>
+  process.getuid?.() === 0 ? null : "a Docker engine of its own needs root";
+
+/** @param socket where it is to listen */
+export async function startEngine(socket: string): Promise<Engine> {
+  const home = await temporaryDirectory("docker");
+  const at = (name: string) => join(home.path, name);
+  const args = [
+    ...[
+      "--data-root",
+      at("data"),
+      "--exec-root",
+      at("exec"),
+      "--pidfile",
+      at("pid"),
+      "-H",
+      `unix://${socket}`,
+    ],
+    ...["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"],
+    ...[
+      "--containerd-namespace",
+      `test${process.pid}`,
+      "--containerd-plugins-namespace",
+      `plugins${process.pid}`,
+    ],
+    ...["--insecure-registry", "127.0.0.0/8", "--shutdown-timeout", "3"],
+  ];
+  const env = { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, HOME: home.path };
+  let child: Child | null = null;
+  const docker = (...words: string[]) =>
+    execFileSync("docker", ["-H", `unix://${socket}`, ...words], {
+      env,
+      encoding: "utf8",
+      stdio: "pipe",
+    }).trim();
+  const answers = async () => {
+    try {
+      docker("version");
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const start = async () => {
+    child = startChild("dockerd", args, env);
+    await child.until(answers);
+  };
+  await start();
+  return {
+    socket,
+    docker,
+    image(tag, version, script) {
+      const root = at(`root-${version}`);
+      for (const each of ["bin", "tmp", "www", "etc"]) mkdirSync(join(root, each), { recursive: true });
+      copyFileSync("/bin/busybox", join(root, "bin/busybox"));
+      for (const each of ["sh", "sleep", "httpd", "cat", "nc", "kill", "echo", "trap", "test"])
+        symlinkSync("busybox", join(root, "bin", each));
+      writeFileSync(join(root, "version"), version);
+      writeFileSync(join(root, "run"), `#!/bin/sh\n${script}\n`);
+      chmodSync(join(root, "run"), 0o755);
+      const tar = at(`${version}.tar`);
+      execFileSync("tar", ["-C", root, "-cf", tar, "."]);
+      return docker("import", "-c", 'CMD ["/run"]', tar, tag);
+    },
+    signal: (name) => child?.signal(name),
+    start,
+    async restart() {
+      await child?.stop();
+      await start();
+    },
+    async kill() {
+      await child?.stop("SIGKILL");
+    },
+    async stop() {
+      try {
+        const ids = docker("ps", "-aq").split("\n").filter(Boolean);
+        if (ids.length > 0) docker("rm", "-f", ...ids);
+        const networks = docker("network", "ls", "-q", "--filter", "type=custom").split("\n").filter(Boolean);
+        if (networks.length > 0) docker("network", "rm", ...networks);
+      } finally {
+        await child?.stop();
+        execFileSync("sh", ["-c", `grep -o ' ${home.path}[^ ]*' /proc/mounts | xargs -r umount -l`]);
+        await home.release();
+      }
+    },
+  };
+}

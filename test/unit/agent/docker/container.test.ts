@@ -1,0 +1,222 @@
+/** Kinds network, volume and container against a real engine: made, changed, replaced with the old one kept, put back, removed. */
+import { createServer } from "node:net";
+import * as assert from "uvu/assert";
+import { noEngine } from "../../../kit/engine.ts";
+import { suite } from "../../../kit/suite.ts";
+import { until } from "../resources/private-bird.ts";
+import { errorOf, type Ground, ground, NET } from "./ground.ts";
+
+const READY = { ready: { http: ":8080/ready", within: "10s" }, stop_grace_period: "2s" };
+
+suite(
+  "containers",
+  (test) => {
+    const without = noEngine();
+    if (without !== null) {
+      test.skip("all of them", without);
+      return;
+    }
+    const lifetime = new AbortController();
+    let at: Ground;
+    const port = 20_000 + (process.pid % 20_000);
+    const networks = (host: number) => ({
+      backend: { ipv4_address: `10.77.${NET}.${host}`, ipv6_address: `fd77:${NET}::${host}` },
+      dmz: {},
+    });
+    const base = () => [
+      at.resource("network", "backend", { subnets: [`10.77.${NET}.0/24`, `fd77:${NET}::/64`] }),
+      at.resource("network", "dmz", { subnets: [`10.78.${NET}.0/24`], public: true }),
+      at.resource("volume", "data", {}),
+    ];
+    const web = (image: string, more: object = {}) =>
+      at.container("web", image, {
+        networks: networks(5),
+        volumes: ["data:/data"],
+        ports: [`127.0.0.1:${port}:8080`],
+        files: { "/conf": { page: { content: "one\n" } } },
+        on_change: { signal: "HUP" },
+        ...READY,
+        ...more,
+      });
+    const page = async (path: string) => {
+      const answer = await fetch(`http://10.77.${NET}.5:8080/${path}`, {
+        signal: AbortSignal.timeout(2_000),
+      });
+      return (await answer.text()).trim();
+    };
+    const idOf = (name: string) => at.engine.docker("inspect", "-f", "{{.Id}}", name);
+
+    test.before(async () => {
+      at = await ground(lifetime.signal);
+    });
+    test.after(async () => {
+      lifetime.abort();
+      await at?.release();
+    });
+
+    test("networks, volume and container are made in one go, and there is nothing left to do", async () => {
+      const all = [...base(), web(at.images.v1)];
+      assert.equal(await at.apply(all), [
+        "network/backend create",
+        "network/dmz create",
+        "volume/data create",
+        "container/web create",
+      ]);
+      assert.equal((await at.plan(all)).steps, []);
+      assert.is(await page("version"), "1");
+      assert.is(await page("page"), "one");
+      const [log] = JSON.parse(at.engine.docker("inspect", "web"));
+      assert.equal(log.HostConfig.LogConfig, {
+        Type: "json-file",
+        Config: { "max-size": "10m", "max-file": "3" },
+      });
+      assert.is(log.NetworkSettings.Networks.backend.GlobalIPv6Address, `fd77:${NET}::5`);
+      assert.is(log.HostConfig.RestartPolicy.Name, "unless-stopped");
+    });
+
+    test("a changed file is told by the signal: the same container, the new content", async () => {
+      const id = idOf("web");
+      const all = [...base(), web(at.images.v1, { files: { "/conf": { page: { content: "two\n" } } } })];
+      assert.equal(await at.apply(all), ["container/web reload"]);
+      await until("the new page", 3_000, async () => (await page("page")) === "two");
+      assert.is(idOf("web"), id);
+      assert.equal((await at.plan(all)).steps, []);
+    });
+
+    test("another image takes over, and the old container is gone only then", async () => {
+      const all = [...base(), web(at.images.v2)];
+      const { steps } = await at.plan(all);
+      assert.equal(
+        steps.map(({ action }) => action),
+        ["replace"],
+      );
+      assert.match(steps[0]?.effect ?? "", /kept until the new one answers on :8080\/ready/);
+      await at.apply(all);
+      assert.is(await page("version"), "2");
+      assert.equal((await at.plan(all)).steps, []);
+      assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "web");
+      assert.match(at.engine.docker("images", "muster-previous"), /web/);
+    });
+
+    test("one that does not come up gives way to the old one, with its own last words", async () => {
+      const error = await errorOf(at.apply([...base(), web(at.images.broken)]));
+      assert.is(error.code, "UNDONE");
+      assert.match(error.detail, /ended with code 3.*no such option: --turbo.*back to lab\/web:1@/);
+      assert.is(await page("version"), "2");
+      assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "web");
+      assert.equal((await at.plan([...base(), web(at.images.v2)])).steps, []);
+    });
+
+    test("an agent that dies in the middle goes on where it was", async () => {
+      for (const cut of ["before the new one has the name", "while the new one starts"]) {
+        at.engine.docker("stop", "-t", "1", "web");
+        at.engine.docker("rename", "web", "web.before");
+        if (cut.startsWith("while")) {
+          at.engine.docker("rename", "web.before", "web");
+          await at.apply([...base(), web(at.images.v2)]);
+          const [kept] = [idOf("web")];
+          at.engine.docker("commit", kept, "lab/kept:1");
+          const label = [
+            "--label",
+            "muster.resource=container/web",
+            "--label",
+            "muster.restart=unless-stopped",
+          ];
+          at.engine.docker("create", "--name", "web.before", ...label, "lab/kept:1");
+        }
+        const all = [...base(), web(at.images.v2)];
+        assert.is((await at.plan(all)).steps.length, 1, cut);
+        await at.apply(all);
+        assert.is(await page("version"), "2", cut);
+        assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "web", cut);
+        assert.equal((await at.plan(all)).steps, [], cut);
+      }
+    });
+
+    test("hand edits: stopped, off its network, other limits, a changed file, removed: all put back", async () => {
+      const all = [...base(), web(at.images.v2)];
+      const edits: [string[], string][] = [
+        [["stop", "-t", "1", "web"], "start"],
+        [["network", "disconnect", "dmz", "web"], "attach"],
+        [["update", "--pids-limit", "77", "web"], "replace"],
+        [["rm", "-f", "web"], "create"],
+      ];
+      for (const [command, action] of edits) {
+        at.engine.docker(...command);
+        assert.equal(await at.apply(all), [`container/web ${action}`], command.join(" "));
+        assert.equal((await at.plan(all)).steps, [], command.join(" "));
+        assert.is(await page("version"), "2");
+      }
+    });
+
+    test("a changed network is made anew, and the plan says who is off it", async () => {
+      const [backend, dmz, volume] = base();
+      const wider = at.resource("network", "backend", { subnets: [`10.77.${NET}.0/25`, `fd77:${NET}::/64`] });
+      assert.ok(backend && dmz && volume);
+      const all = [wider, dmz, volume, web(at.images.v2)];
+      const { steps } = await at.plan(all);
+      assert.equal(
+        steps.map(({ ref, action }) => `${ref} ${action}`),
+        ["network/backend recreate"],
+      );
+      assert.is(steps[0]?.effect, "web is off it for a moment");
+      await at.apply(all);
+      assert.equal((await at.plan(all)).steps, []);
+      assert.is(await page("version"), "2");
+      await at.apply([backend, dmz, volume, web(at.images.v2)]);
+    });
+
+    test("ports need a public network; an image that is not here waits; somebody else's container is left", async () => {
+      const closed = at.container("web2", at.images.v1, {
+        networks: { backend: {} },
+        ports: [`${port + 1}:8080`],
+      });
+      const planned = await at.plan([...base(), closed]);
+      assert.match(
+        planned.refused[0]?.error.detail ?? "",
+        /publishes ports, and none of its networks \(backend\)/,
+      );
+      const absent = at.container("web2", `sha256:${"5".repeat(64)}`, {});
+      assert.match(
+        (await at.plan([absent])).waiting[0]?.why ?? "",
+        /lab\/web:1@555555555555 is not on this host/,
+      );
+      at.engine.docker("create", "--name", "foreign", "lab/web:1");
+      const foreign = at.container("foreign", at.images.v1, {});
+      assert.match((await at.plan([foreign])).waiting[0]?.why ?? "", /that Muster did not make/);
+      const unknown = at.container("web2", at.images.v1, { networks: { nowhere: {} } });
+      const { waiting } = await at.plan([{ ...unknown, needs: [] }]);
+      assert.match(waiting[0]?.why ?? "", /no network nowhere here/);
+    });
+
+    test("a port that is taken is told before the old one is touched, and works once it is free", async () => {
+      const server = createServer().listen(port + 2, "0.0.0.0");
+      const id = idOf("web");
+      const all = [...base(), web(at.images.v2, { ports: [`${port + 2}:8080`] })];
+      const error = await errorOf(at.apply(all));
+      assert.is(error.code, "FAILED");
+      assert.match(error.detail, new RegExp(`port ${port + 2} cannot be published: .*EADDRINUSE`));
+      assert.is(idOf("web"), id);
+      assert.is(at.engine.docker("inspect", "-f", "{{.State.Status}}", "web"), "running");
+      server.close();
+      await at.apply(all);
+      assert.equal((await at.plan(all)).steps, []);
+    });
+
+    test("removal: container and networks go, the volume is kept and said so, others' are left", async () => {
+      const all = [...base(), web(at.images.v2)];
+      await at.apply(all);
+      const { left } = await at.plan([], all);
+      assert.match(left.map(({ why }) => why).join(), /data is kept/);
+      assert.equal(await at.apply([], all), [
+        "container/web remove",
+        "network/dmz remove",
+        "network/backend remove",
+      ]);
+      assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "foreign");
+      assert.match(at.engine.docker("volume", "ls"), /data/);
+      assert.equal((await at.plan([], all)).steps, []);
+    });
+  },
+  { limit_ms: 30_000 },
+);
