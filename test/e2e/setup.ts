@@ -44,7 +44,7 @@ async function remove(name: string): Promise<void> {
 /** Labs of clones that were deleted while theirs was up: nobody else would ever remove them. */
 async function removeOrphans(): Promise<void> {
   const lab = await openLab();
-  for (const name of (await lab.listLabs()).filter((each) => /^test-[0-9a-f]{6}(-\d)?$/.test(each))) {
+  for (const name of (await lab.listLabs()).filter((each) => /^test-[0-9a-f]{6}(-\d+)?$/.test(each))) {
     const note = ownerNote(testOperator(lab.openState(name)).folder);
     if (existsSync(note) && !existsSync(readFileSync(note, "utf8"))) await remove(name);
   }

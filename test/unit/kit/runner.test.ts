@@ -67,6 +67,9 @@ const files: Record<string, string> = {
     export async function down(lane) { console.log("the lab of lane " + lane + " is down"); }`,
   "e2e/story.test.ts": story,
   "e2e/other.test.ts": story,
+  "e2e/long.test.ts": `// lane: own\n${head}suite("long", (test) => { test("has a lane to itself", () => {
+    assert.equal([process.env.MUSTER_TEST_LANE, process.env.LAB3], ["3", "is up"]);
+  }); });`,
 };
 
 /** What each wrong file's report has to hold. */
@@ -155,10 +158,10 @@ suite(
     });
 
     test("runs the stories between up and down, two at a time, each with a lab of its own", () => {
-      for (const file of ["e2e/story", "e2e/other"]) assert.match(reportOf(file), "1 passed");
+      for (const file of ["e2e/story", "e2e/other", "e2e/long"]) assert.match(reportOf(file), "1 passed");
       const lanes = [...all.output.matchAll(/measured {2}lane (\d)/g)].map((match) => match[1]);
       assert.equal([...new Set(lanes)].sort(), ["1", "2"]);
-      for (const lane of ["1", "2"])
+      for (const lane of ["1", "2", "3"])
         assert.match(
           all.output,
           new RegExp(`story\\.test\\.ts {2}1 passed[\\s\\S]*the lab of lane ${lane} is down`),
@@ -167,7 +170,7 @@ suite(
 
     test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
-      assert.match(all.output, /\nall of it took [\d.]+ s\n12 passed, 19 failed, 1 skipped\n$/);
+      assert.match(all.output, /\nall of it took [\d.]+ s\n13 passed, 19 failed, 1 skipped\n$/);
       assert.is(all.code, 1);
     });
 
