@@ -14,6 +14,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 const OUTPUT_LIMIT = 20_000;
 
 export interface Child {
+  readonly pid: number;
   /** What it wrote so far, the end of it. */
   output(): string;
   /** Waits until `ready` says so; throws with the output when it ends before or takes longer than 15 s. */
@@ -76,6 +77,7 @@ export function startChild(path: string, args: readonly string[], env: Record<st
   const reap = (): void => void child.kill("SIGKILL");
   process.once("exit", reap);
   return {
+    pid: child.pid ?? 0,
     output: () => output,
     signal: (name) => void child.kill(name),
     async until(ready) {
