@@ -1,7 +1,7 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, ssh-keygen, openssl, and the library that gives one
- * process another time. What is missing is installed in
- * one go. A BIRD that came with it is stopped at once: this machine did not ask for a routing daemon.
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, ssh-keygen, openssl, the shells that ctl completes in,
+ * and the library that gives one process another time. What is missing is installed in one go. A BIRD that came with it is stopped at once: this
+ * machine did not ask for a routing daemon.
  */
 import { existsSync } from "node:fs";
 import { must, which } from "./command.mjs";
@@ -16,6 +16,9 @@ const PACKAGES = {
   faketime: "faketime",
   dockerd: "docker.io",
   busybox: "busybox-static",
+  zsh: "zsh",
+  fish: "fish",
+  groff: "groff-base",
 };
 
 /**

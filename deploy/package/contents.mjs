@@ -22,6 +22,7 @@ const SYSTEMD = "systemd (>= 241), init-system-helpers (>= 1.54)";
  * @property {{ agent: string, ctl: string, controller: string }} executables
  * @property {{ "nats-server": string, vault: string }} [tools]
  * @property {string} node_licence
+ * @property {Record<"manual" | "bash" | "zsh" | "fish", string>} [typed] ctl(1) and the completions of ctl
  */
 
 /**
@@ -116,8 +117,15 @@ function agentFiles({ executables }) {
 }
 
 /** @param {Parts} parts */
-function ctlFiles({ executables }) {
-  return { "/usr/bin/ctl": { from: executables.ctl, mode: 0o755 } };
+function ctlFiles({ executables, typed }) {
+  if (typed === undefined) throw new Error("ctl comes with its manual page and completions");
+  return {
+    "/usr/bin/ctl": { from: executables.ctl, mode: 0o755 },
+    "/usr/share/man/man1/ctl.1.gz": { content: packed(Buffer.from(typed.manual)) },
+    "/usr/share/bash-completion/completions/ctl": { content: typed.bash },
+    "/usr/share/zsh/vendor-completions/_ctl": { content: typed.zsh },
+    "/usr/share/fish/vendor_completions.d/ctl.fish": { content: typed.fish },
+  };
 }
 
 /**
@@ -152,5 +160,6 @@ function scripts(...parts) {
  */
 const description = (short, lines) => [short, ...lines.map((line) => ` ${line}`)].join("\n");
 
-/** @param {string} path zlib writes no time */
-const packed = (path) => gzipSync(readFileSync(path), { level: 9 });
+/** @param {string | Buffer} content a path, or what is in the file. zlib writes no time */
+const packed = (content) =>
+  gzipSync(typeof content === "string" ? readFileSync(content) : content, { level: 9 });

@@ -2,20 +2,15 @@
  * `npm run package`: the Debian packages of this clone, without root, into dist/packages/.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { AGENT_V8_FLAGS } from "../agent/v8-flags.mjs";
-import { must } from "../lab/command.mjs";
 import { codeOf, SetupError } from "../lab/errors.mjs";
-import { ensureNodeRuntime } from "../lab/node-runtime.mjs";
 import { createProgress } from "../lab/progress.mjs";
-import { ensureTools } from "../lab/tools.mjs";
 import { packageOf } from "./contents.mjs";
 import { writeDeb } from "./deb.mjs";
-import { ensureExecutable } from "./executable.mjs";
+import { makeParts } from "./parts.mjs";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const USAGE = `usage: npm run package -- [NAME…] [--version VERSION] [--out DIRECTORY] [--fast]
@@ -27,17 +22,6 @@ const USAGE = `usage: npm run package -- [NAME…] [--version VERSION] [--out DI
 
 SOURCE_DATE_EPOCH is the time of all files in them; default: that of the last commit. The packages are for this machine's architecture.
 `;
-/** Which program is in which package. */
-const PROGRAMS = {
-  agent: {
-    bundle: "agent.cjs",
-    name: "muster-agent",
-    v8_flags: AGENT_V8_FLAGS,
-    within: ["muster-agent", "muster"],
-  },
-  ctl: { bundle: "ctl/main.cjs", name: "ctl", v8_flags: [], within: ["muster-ctl", "muster"] },
-  controller: { bundle: "controller.cjs", name: "muster-controller", v8_flags: [], within: ["muster"] },
-};
 const NAMES = /** @type {const} */ (["muster-agent", "muster-ctl", "muster"]);
 
 /** @param {string[]} args */
@@ -62,46 +46,17 @@ async function main(args) {
   const names = NAMES.filter((name) => positionals.length === 0 || positionals.includes(name));
   const progress = createProgress();
   const version = values.version ?? versionOfClone();
-  const parts = await makeParts(names, version, progress);
+  const epoch_s = sourceDate();
+  const parts = await makeParts(names, { version, epoch_s }, progress);
   for (const name of names) {
     const path = resolve(values.out, `${name}.deb`);
-    const how = { path, epoch_s: sourceDate(), fast: values.fast };
+    const how = { path, epoch_s, fast: values.fast };
     await progress.step(path, { usually_s: values.fast ? 5 : 60 }, () =>
       writeDeb(packageOf(name, version, parts), how),
     );
     process.stdout.write(`${path}  ${version}  ${Math.round(statSync(path).size / 1e6)} MB\n`);
   }
   return 0;
-}
-
-/**
- * Everything that goes into these packages; what stands in the cache is not made again.
- * @param {readonly string[]} names
- * @param {string} version
- * @param {import("../lab/progress.mjs").Progress} progress
- */
-async function makeParts(names, version, progress) {
-  const node = await ensureNodeRuntime(progress);
-  const bundles = mkdtempSync(join(tmpdir(), "muster-bundles-"));
-  try {
-    const wanted = Object.entries(PROGRAMS).filter(([, { within }]) =>
-      names.some((name) => within.includes(name)),
-    );
-    const build = [join(ROOT, "scripts", "build.mjs"), "--out", bundles, "--version", version];
-    await must(process.execPath, [...build, ...wanted.map(([program]) => program)], { cwd: ROOT });
-    const executables = { agent: "", ctl: "", controller: "" };
-    for (const [program, { bundle, name, v8_flags }] of wanted)
-      executables[/** @type {keyof typeof executables} */ (program)] = await ensureExecutable(
-        { name, bundle: join(bundles, bundle), node, v8_flags },
-        progress,
-      );
-    const parts = { executables, node_licence: join(node.directory, "LICENSE") };
-    if (!names.includes("muster")) return parts;
-    const tools = await ensureTools(progress);
-    return { ...parts, tools: { "nats-server": tools["nats-server"].path, vault: tools.vault.path } };
-  } finally {
-    rmSync(bundles, { recursive: true, force: true });
-  }
 }
 
 function versionOfClone() {

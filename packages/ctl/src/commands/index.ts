@@ -62,4 +62,8 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   docs: { summary: "kinds, fields, errors, selectors", load: async () => (await import("./docs.ts")).docs },
   rpc: { summary: "ask hosts anything, from ping on", load: async () => (await import("./rpc.ts")).rpc },
+  completion: {
+    summary: "completes commands, options and names in bash, zsh and fish",
+    load: async () => (await import("./completion.ts")).completion,
+  },
 };
