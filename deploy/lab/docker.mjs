@@ -58,6 +58,11 @@ export async function ensureDocker(progress) {
   });
 }
 
+/** Whether this person can have an engine: one answers, or root may start one. */
+export async function dockerIsToBeHad() {
+  return process.getuid?.() === 0 || (await inspectEngine()).engine !== undefined;
+}
+
 /** @returns {Promise<{ engine?: Engine, why: string }>} */
 async function inspectEngine() {
   if (which("docker") === undefined) return { why: "there is no docker command" };
