@@ -45,13 +45,12 @@ export type PackagesOptions = {
   readonly now: () => number;
   /** More options for apt, as `-o` takes them. */
   readonly apt_options?: readonly string[];
-  /** How long another program may keep dpkg or apt's lists locked. */
+  /** How long another program may keep dpkg or apt's lists locked; the next round tries again. */
   readonly lock_wait_s?: number;
 };
 
 export const DPKG_STATUS = "/var/lib/dpkg/status";
 const LISTS = "/var/lib/apt/lists";
-const UPDATES = "/var/lib/dpkg/updates";
 const LOG = "/run/muster-apt.log";
 const STATUS_BYTES = 64 * 1024 * 1024;
 const LOG_BYTES = 4 * 1024 * 1024;
@@ -72,7 +71,7 @@ const ENVIRONMENT = {
 };
 
 export function createPackages(options: PackagesOptions): Packages {
-  const { files, run, task, now, apt_options = [], lock_wait_s = 30 } = options;
+  const { files, run, task, now, apt_options = [], lock_wait_s = 10 } = options;
   let known: { stamp: string; facts: ReadonlyMap<string, PackageFacts> } | null = null;
   let asked_at = Number.NEGATIVE_INFINITY;
 
@@ -174,12 +173,7 @@ export function createPackages(options: PackagesOptions): Packages {
       if (wanted.length > 0) {
         const held = install.some((each) => each.held) ? ["--allow-change-held-packages"] : [];
         const args = ["--allow-downgrades", ...held, "install", "--", ...wanted];
-        const why =
-          (await configureRest()) ||
-          (await loses(args, change.remove, signal)) ||
-          (await unit([...apt, ...args], CHANGE_LIMIT_MS, signal).then(({ code, output }) =>
-            code === 0 ? "" : wordsOf(output) || `apt-get ended with ${code}`,
-          ));
+        const why = (await loses(args, change.remove, signal)) || (await installAll(args));
         if (why !== "") {
           // One that fails may leave others done: dpkg's own word counts.
           const open = await undone(install, change.remove);
@@ -201,12 +195,18 @@ export function createPackages(options: PackagesOptions): Packages {
       if (unholds !== "") for (const name of change.unhold) failed.set(name, unholds);
       return failed;
 
-      /** A run that was cut off, as by a loss of power, is finished first: apt refuses everything until then. */
-      async function configureRest(): Promise<string> {
-        if ((await files.list(UPDATES)).length === 0) return "";
-        const command = ["dpkg", "--configure", "--force-confdef", "--force-confold", "-a"];
-        const { code, output } = await unit(command, CHANGE_LIMIT_MS, signal);
-        return code === 0 ? "" : wordsOf(output) || `dpkg --configure -a ended with ${code}`;
+      /** A run that was cut off, as by a loss of power, is finished first: apt refuses everything until then, and says so. */
+      async function installAll(args: readonly string[]): Promise<string> {
+        const first = await unit([...apt, ...args], CHANGE_LIMIT_MS, signal);
+        if (first.code === 0) return "";
+        if (!first.output.includes("dpkg --configure -a")) return saidOf(first);
+        const finish = ["dpkg", "--configure", "--force-confdef", "--force-confold", "-a"];
+        const finished = await unit(finish, CHANGE_LIMIT_MS, signal);
+        if (finished.code !== 0) return saidOf(finished);
+        const lost = await loses(args, change.remove, signal);
+        if (lost !== "") return lost;
+        const again = await unit([...apt, ...args], CHANGE_LIMIT_MS, signal);
+        return again.code === 0 ? "" : saidOf(again);
       }
     },
   };
@@ -219,8 +219,9 @@ export function createPackages(options: PackagesOptions): Packages {
   ): Promise<string> {
     const [program = "", ...rest] = apt;
     const result = await run(program, [...rest, "--simulate", ...args], { timeout_ms: ASK_LIMIT_MS }, signal);
-    if (result.code !== 0)
-      return wordsOf(result.stdout + result.stderr) || `apt-get ended with ${result.code}`;
+    const output = result.stdout + result.stderr;
+    // The run itself finishes what was cut off.
+    if (result.code !== 0) return output.includes("dpkg --configure -a") ? "" : saidOf({ ...result, output });
     const gone = [...result.stdout.matchAll(/^Remv (\S+)/gm)]
       .map(([, name = ""]) => name.replace(/:.*/, ""))
       .filter((name) => !remove.includes(name));
@@ -269,6 +270,9 @@ function readStatus(text: string): ReadonlyMap<string, PackageFacts> {
   }
   return found;
 }
+
+const saidOf = ({ code, output }: { readonly code: number; readonly output: string }) =>
+  wordsOf(output) || `it ended with ${code}`;
 
 /** What apt complains of; of a lock, who holds it. */
 function wordsOf(output: string): string {

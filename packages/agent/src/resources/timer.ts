@@ -106,13 +106,8 @@ export const timer: ResourceKind<"timer", ObservedTimer> = {
       at_ms: null,
     };
   },
-  watch: ({ name }) => [
-    timerFile(name),
-    serviceFile(name),
-    `${DIRECTORY}/timers.target.wants/${name}.timer`,
-    // systemd's link for a unit that is active.
-    `/run/systemd/units/invocation:${name}.timer`,
-  ],
+  // For a timer that runs systemd keeps no file: one that is stopped by hand is seen at the next look.
+  watch: ({ name }) => [timerFile(name), serviceFile(name), `${DIRECTORY}/timers.target.wants/${name}.timer`],
 };
 
 function planTimer(resource: Declared<"timer">, observed: ObservedTimer, context: PlanContext): KindPlan {
