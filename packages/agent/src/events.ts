@@ -47,8 +47,14 @@ export async function openEvents(
 
   const keep = async () => {
     if (waiting.length === 0 && on_disk === 0) return;
-    await writeKept(files.spool, { waiting, lost });
-    on_disk = waiting.length;
+    try {
+      await writeKept(files.spool, { waiting, lost });
+      on_disk = waiting.length;
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      // They are in memory still; only a crash now would lose them.
+      log.error({ err: error }, "events cannot be kept on disk");
+    }
   };
 
   const send = async (target: { bus: Bus; id: string; host: string }) => {

@@ -37,7 +37,7 @@ export async function readKept<S extends z.ZodType>(
   throw new FleetError("FAILED", `${damaged}; it was set aside as ${path}.damaged`);
 }
 
-/** Replaces a file, mode 0600. */
+/** Replaces a file, mode 0600. Errors: FAILED with the system's words, such as a disk that is full; the file is then as before. */
 export async function writeKept(path: string, value: unknown): Promise<void> {
   const text = typeof value === "string" ? value : `${JSON.stringify(value)}\n`;
   await replaceSynced(path, text, async () => {
@@ -46,7 +46,7 @@ export async function writeKept(path: string, value: unknown): Promise<void> {
   });
 }
 
-/** Writes a file that has no version before, mode 0600 unless told. */
+/** Writes a file that has no version before, mode 0600 unless told. Errors: FAILED. */
 export async function writeSynced(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
   await replaceSynced(path, text, async () => {}, mode);
 }
@@ -57,19 +57,27 @@ async function replaceSynced(
   before: () => Promise<void>,
   mode = 0o600,
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const beside = `${path}.new`;
-  const file = await open(beside, "w", mode);
   try {
-    await file.chmod(mode);
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const file = await open(beside, "w", mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await before();
+    await rename(beside, path);
+    await syncDirectory(dirname(path));
+  } catch (cause) {
+    // On a full disk half a file would take what others need. A disk that refuses this too has said why already.
+    await rm(beside, { force: true }).catch(() => undefined);
+    throw new FleetError("FAILED", `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
-  await before();
-  await rename(beside, path);
-  await syncDirectory(dirname(path));
 }
 
 /** Makes renames and removals in a directory last. */

@@ -225,8 +225,8 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     const kept = credentials.kept;
     if (kept === null) return;
     certificates();
-    await installService(kept, identity, trust.bundle, places);
     try {
+      await installService(kept, identity, trust.bundle, places);
       const done = await installSsh(kept, config, places, ports, signal);
       if (done !== null) log.info({}, `ssh host certificate: ${done}`);
     } catch (error) {
@@ -234,7 +234,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       events.tell({
         kind: "credentials",
         severity: "error",
-        what: `the ssh host certificate: ${error.message}`,
+        what: `certificates are not installed: ${error.message}`,
       });
     }
   };
