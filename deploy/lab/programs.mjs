@@ -1,7 +1,7 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, ssh-keygen, openssl, the shells that ctl completes in,
- * and the library that gives one process another time. What is missing is installed in one go. A BIRD that came with it is stopped at once: this
- * machine did not ask for a routing daemon.
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, ssh-keygen, openssl, the shells that
+ * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A routing daemon or registry that
+ * came with it is stopped at once: this machine did not ask for one.
  */
 import { existsSync } from "node:fs";
 import { must, which } from "./command.mjs";
@@ -19,7 +19,10 @@ const PACKAGES = {
   zsh: "zsh",
   fish: "fish",
   groff: "groff-base",
+  "docker-registry": "docker-registry",
 };
+/** Services that come with them. */
+const SERVICES = { bird: "bird.service", "docker-registry": "docker-registry.service" };
 
 /**
  * Makes sure that they are there. Errors: SetupError that names what to install.
@@ -33,6 +36,7 @@ export async function ensurePrograms(progress) {
     "real programs that the tests run",
     progress,
   );
-  if (missing.some(([program]) => program === "bird") && existsSync("/run/systemd/system"))
-    await must("systemctl", ["disable", "--now", "bird.service"]);
+  if (!existsSync("/run/systemd/system")) return;
+  for (const [program, service] of Object.entries(SERVICES))
+    if (missing.some(([name]) => name === program)) await must("systemctl", ["disable", "--now", service]);
 }

@@ -73,6 +73,9 @@ export const ERRORS = {
   ROLLOUT_BUSY: row("another rollout touches the same hosts", 1, true),
   HELD: row("the host or resource is held", 1),
   UNDONE: row("the change was undone", 1),
+  // Image registries
+  REGISTRY_UNREACHABLE: row("the image registry cannot be reached", 5, true),
+  REGISTRY_REFUSED: row("the image registry refused", 1),
   // Daemons on the host
   BIRD_UNREACHABLE: row("BIRD does not answer", 1, true),
   BIRD_REPLY: row("BIRD's reply cannot be read", 1),

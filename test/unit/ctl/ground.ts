@@ -45,6 +45,8 @@ export type PlayedHost = TestHost & {
   at_manifest: ((manifest: Manifest, host: PlayedHost) => void) | null;
   bgp: BgpSample;
   path: PathProbe | null;
+  /** Ids of images on its engine, by name. */
+  images: Record<string, string>;
   /** Null = it refuses to tell. */
   facts: Facts | null;
   /** What feeds the stream of its logs. */
@@ -209,6 +211,7 @@ async function playHost(
     bgp: EMPTY_BGP,
     path: null,
     facts: null,
+    images: {},
     logs: () => async () => ({ lines: 0 }),
     manifests: [],
     now: said,
@@ -260,6 +263,9 @@ async function playHost(
           labels: {},
           convergence: { ...played.now, at: Date.now() },
           bgp: null,
+        }),
+        images: ({ images }) => ({
+          images: images.map((image) => ({ image, id: played.images[image] ?? null })),
         }),
         plan: async ({ content }) => {
           await played.at_plan?.();

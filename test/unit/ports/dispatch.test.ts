@@ -77,6 +77,7 @@ suite(
         bgp: () => new Promise(() => {}),
         status: () => new Promise(() => {}),
         plan: () => ({}) as never,
+        images: () => ({ images: [] }),
         reconcile: (_, call) => {
           self.calls.push(call.principal?.name ?? "");
           return { generation: 7 };

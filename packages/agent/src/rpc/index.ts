@@ -5,6 +5,7 @@ import { bgp } from "./bgp.ts";
 import type { RpcDoor } from "./door.ts";
 import { facts } from "./facts.ts";
 import { health } from "./health.ts";
+import { images } from "./images.ts";
 import { logs } from "./logs.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
@@ -23,6 +24,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     health: health(door),
     bgp: bgp(door),
     plan: plan(door),
+    images: images(door),
     reconcile: reconcile(door),
     return: returnTo(door),
     status: status(door),

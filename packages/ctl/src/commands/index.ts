@@ -43,6 +43,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./rollback.ts")).rollback,
   },
   render: { summary: "what the templates become", load: async () => (await import("./render.ts")).render },
+  image: {
+    summary: "which images the tags stand for",
+    load: async () => (await import("./image.ts")).image,
+  },
   explain: {
     summary: "where a resource comes from, and what the host has",
     load: async () => (await import("./explain.ts")).explain,

@@ -67,13 +67,16 @@ export interface LoadedFleet {
  *
  * @throws FleetError NOT_FOUND if it is no fleet folder; errors of the file system. Mistakes in files are `problems`.
  */
-export async function loadFleet(root: string): Promise<LoadedFleet> {
+export async function loadFleet(root: string, options: LoadOptions = {}): Promise<LoadedFleet> {
   const problems = new Problems();
-  return buildFleet(await readFolder(root, problems), problems);
+  return buildFleet(await readFolder(root, problems), problems, options);
 }
 
+/** `pins: "not needed"`: an image without a line in images.lock is no problem. For `ctl image update`; what comes of it must not be signed. */
+export type LoadOptions = { readonly pins?: "not needed" };
+
 /** The pure part of `loadFleet`. */
-export function buildFleet(folder: Folder, problems: Problems): LoadedFleet {
+export function buildFleet(folder: Folder, problems: Problems, options: LoadOptions = {}): LoadedFleet {
   const settings = readSettings(tree(folder, "muster.yml", "strict", problems), problems);
   const inventory = readHosts(hostsTree(folder, problems), problems);
   const templates = new Templates(folder.files, folder.bytes);
@@ -92,7 +95,14 @@ export function buildFleet(folder: Folder, problems: Problems): LoadedFleet {
   const faults = new HostFaults();
   const contents = new Contents();
   const used = new Map<string, UsedImage>();
-  const rendering = { engine, templates, contents, images: pins, used, faults };
+  const rendering = {
+    engine,
+    templates,
+    contents,
+    images: options.pins === undefined ? pins : null,
+    used,
+    faults,
+  };
   const hosts = new Map<string, FleetHost>();
   for (const host of inventory.hosts.values()) {
     const variables = all.get(host.name);

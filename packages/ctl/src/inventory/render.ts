@@ -42,7 +42,8 @@ export type Shared = {
   readonly engine: TemplateEngine;
   readonly templates: Templates;
   readonly contents: Contents;
-  readonly images: ImagePins;
+  /** Null: not needed, and what comes of it is not signed. */
+  readonly images: ImagePins | null;
   /** Every image that is named, for `ctl image update`. */
   readonly used: Map<string, UsedImage>;
   readonly faults: HostFaults;
@@ -190,6 +191,7 @@ export class HostRenderer {
     used.set(image, known);
     known.containers.add(container);
     known.hosts.add(this.variables.host);
+    if (images === null) return { image, pin: { digest: `sha256:${"0".repeat(64)}` } };
     const locked = images.get(image);
     if (locked !== undefined) return { image, pin: locked };
     const { message, hint } = unpinned(image, images);

@@ -4,6 +4,7 @@ import { bgp } from "./bgp.ts";
 import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
+import { images } from "./images.ts";
 import { logs } from "./logs.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
@@ -21,6 +22,7 @@ export const RPC = {
   bgp,
   status,
   plan,
+  images,
   reconcile,
   return: returnTo,
   switch: throwSwitch,
