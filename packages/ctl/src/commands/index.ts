@@ -60,6 +60,14 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./health.ts")).health,
   },
   facts: { summary: "what a server is", load: async () => (await import("./facts.ts")).facts },
+  watch: {
+    summary: "the fleet as it is, live in the terminal",
+    load: async () => (await import("./watch.ts")).watch,
+  },
+  logs: {
+    summary: "the journal of hosts, and what comes",
+    load: async () => (await import("./logs.ts")).logs,
+  },
   events: {
     summary: "what happened, and what happens",
     load: async () => (await import("./events.ts")).events,

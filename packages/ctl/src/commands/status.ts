@@ -44,7 +44,8 @@ ctl status --json          for scripts, with the end of every certificate`,
   },
 });
 
-type Found = {
+/** The hosts that a selector names, as they stand. */
+export type Found = {
   readonly hosts: readonly Known[];
   readonly now_ms: number;
   /** Why no controller answered; null when one did. */
@@ -52,7 +53,7 @@ type Found = {
   readonly notes: readonly string[];
 };
 
-async function look(
+export async function look(
   context: Context,
   session: Session,
   connection: Connection,

@@ -10,6 +10,9 @@ export type Column<R> = {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins every colour.
 const SGR = /\u001b\[[0-9;]*m/g;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character begins every colour.
+const PARTS = /\u001b\[[0-9;]*m|[\s\S]/gu;
+
 /** Columns that text takes on a terminal, without colours. Combining marks take none, wide East Asian letters two. */
 export function widthOf(text: string): number {
   let width = 0;
@@ -23,6 +26,25 @@ export function widthOf(text: string): number {
         : 1;
   }
   return width;
+}
+
+/** As much of a line as `width` columns hold, colours kept and ended; a line that was cut ends in `…`. */
+export function clipped(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  let left = width - 1;
+  let out = "";
+  let coloured = false;
+  for (const part of text.match(PARTS) ?? []) {
+    if (part.length > 1 && part.startsWith("\u001b")) {
+      out += part;
+      coloured = true;
+      continue;
+    }
+    left -= widthOf(part);
+    if (left < 0) break;
+    out += part;
+  }
+  return width < 1 ? "" : `${out}…${coloured ? "\u001b[0m" : ""}`;
 }
 
 function pad(text: string, width: number, align: "right" | undefined): string {

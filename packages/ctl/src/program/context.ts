@@ -1,5 +1,5 @@
 /** What a command is given: what was typed for all commands, where to write, when to stop. Ports are opened from it, not held in it. */
-import type { Output } from "../output/output.ts";
+import type { Output, Terminal } from "../output/output.ts";
 
 /** Options that every command takes. */
 export type GlobalOptions = {
@@ -15,6 +15,8 @@ export type GlobalOptions = {
 export type Context = {
   readonly global: GlobalOptions;
   readonly output: Output;
+  /** For what has the whole screen; everything else writes to `output`. */
+  readonly terminal: Terminal;
   /** Aborts on the first ^C: stop watching, say how to go on, end. */
   readonly signal: AbortSignal;
   /** Aborts when the command has ended: the lifetime of its ports. */

@@ -53,6 +53,7 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
       not: text(not),
     },
     output: out,
+    terminal,
     signal,
     lifetime: life.signal,
     asking: AbortSignal.any([signal, life.signal]),

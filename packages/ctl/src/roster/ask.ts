@@ -1,15 +1,24 @@
 /** Asks chosen hosts one thing and tells who answered, failed, or was silent; shared by the commands that only read. */
 import { type CallResults, callMany } from "@muster/ports/call";
+import { callStreams } from "@muster/ports/stream-call";
 import type { FleetError } from "@muster/protocol/errors";
-import { RPC, type RpcMethod, type RpcReply, type RpcRequest } from "@muster/protocol/rpc/index";
+import {
+  RPC,
+  type RpcMethod,
+  type RpcReply,
+  type RpcRequest,
+  type StreamChunk,
+  type StreamEnd,
+  type StreamMethod,
+} from "@muster/protocol/rpc/index";
 import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import { openSession, type Session } from "../session/session.ts";
 import { type Chosen, chooseHosts } from "./roster.ts";
 
-export type Asked<M extends RpcMethod> = {
+export type Asked<M extends RpcMethod, R = RpcReply<M>> = {
   readonly session: Session;
-  readonly answered: readonly { readonly name: string; readonly reply: RpcReply<M> }[];
+  readonly answered: readonly { readonly name: string; readonly reply: R }[];
   readonly failed: readonly { readonly name: string; readonly error: FleetError }[];
   readonly silent: readonly string[];
   readonly not_enrolled: readonly string[];
@@ -23,13 +32,7 @@ export async function askHosts<M extends RpcMethod>(
   args: RpcRequest<M>,
   timeout_ms?: number,
 ): Promise<Asked<M>> {
-  const { authority } = RPC[method];
-  const rank =
-    authority === "none" || authority === "viewer" ? "viewer" : authority === "admin" ? "admin" : "operator";
-  const session = await openSession(context, { rank });
-  const dialled = session.connect();
-  dialled.catch(() => undefined);
-  const chosen = await chooseHosts(context, () => dialled, selector);
+  const { session, dialled, chosen } = await choose(context, selector, method);
   const results = await callMany(
     await dialled,
     chosen.hosts.map(({ id }) => id),
@@ -44,12 +47,50 @@ export async function askHosts<M extends RpcMethod>(
   return sorted(session, chosen, results);
 }
 
-function sorted<M extends RpcMethod>(
+async function choose(context: Context, selector: string, method: RpcMethod) {
+  const { authority } = RPC[method];
+  const rank =
+    authority === "none" || authority === "viewer" ? "viewer" : authority === "admin" ? "admin" : "operator";
+  const session = await openSession(context, { rank });
+  const dialled = session.connect();
+  dialled.catch(() => undefined);
+  return { session, dialled, chosen: await chooseHosts(context, () => dialled, selector) };
+}
+
+/**
+ * Chooses as `askHosts` and reads a stream of each, all at once; `reply` is then what the end markers say. ^C stops the streams: what failed by
+ * that alone is CANCELLED. Errors: as `askHosts`.
+ */
+export async function streamHosts<M extends StreamMethod>(
+  context: Context,
+  selector: string,
+  method: M,
+  args: RpcRequest<M>,
+  heard: {
+    /** Before the first chunk: who was chosen. */
+    readonly on_chosen?: (names: readonly string[]) => void;
+    readonly on_chunk: (name: string, chunk: StreamChunk<M>) => void | Promise<void>;
+    readonly on_end?: (name: string, outcome: StreamEnd<M> | FleetError) => void;
+  },
+): Promise<Asked<M, StreamEnd<M>>> {
+  const { session, dialled, chosen } = await choose(context, selector, method);
+  heard.on_chosen?.(chosen.hosts.map(({ name }) => name));
+  const names = new Map(chosen.hosts.map(({ name, id }) => [id, name]));
+  const nameOf = (id: string) => names.get(id) ?? id;
+  const results = await callStreams(await dialled, [...names.keys()], method, args, {
+    signal: context.signal,
+    on_chunk: (id, chunk) => heard.on_chunk(nameOf(id), chunk),
+    on_end: (id, outcome) => heard.on_end?.(nameOf(id), outcome),
+  });
+  return sorted<M, StreamEnd<M>>(session, chosen, results);
+}
+
+function sorted<M extends RpcMethod, R>(
   session: Session,
   chosen: Chosen,
-  results: CallResults<RpcReply<M>>,
-): Asked<M> {
-  const answered: { name: string; reply: RpcReply<M> }[] = [];
+  results: CallResults<R>,
+): Asked<M, R> {
+  const answered: { name: string; reply: R }[] = [];
   const failed: { name: string; error: FleetError }[] = [];
   const silent: string[] = [...chosen.unknown];
   for (const { name, id } of chosen.hosts) {

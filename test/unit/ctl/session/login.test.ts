@@ -32,6 +32,11 @@ suite(
       await made.stop();
     });
     const file = (name: string) => join(made.directory, name);
+    const terminal = {
+      stdin: process.stdin,
+      stdout: { write: () => true },
+      stderr: Object.assign(process.stderr, {}),
+    };
     const contextOf = (signal: AbortSignal, kit?: string): Context => ({
       global: {
         fleet: undefined,
@@ -40,10 +45,8 @@ suite(
         passphrase_file: kit === undefined ? undefined : file("passphrase"),
         not: undefined,
       },
-      output: openOutput(
-        { stdin: process.stdin, stdout: { write: () => true }, stderr: Object.assign(process.stderr, {}) },
-        { form: "json", yes: true, no_color: true },
-      ),
+      output: openOutput(terminal, { form: "json", yes: true, no_color: true }),
+      terminal,
       signal,
       lifetime: signal,
       asking: signal,

@@ -1,0 +1,214 @@
+/** `ctl watch`: the fleet as it is, in the terminal, as long as it is looked at. Subscribes to what hosts tell anyway; nothing polls. */
+import { callController } from "@muster/ports/call";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import { FleetEvent } from "@muster/protocol/event";
+import { patterns } from "@muster/protocol/subjects";
+import { TELEMETRY } from "@muster/protocol/telemetry/index";
+import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
+import type { HostEvent } from "../report/event.ts";
+import { type Connection, openSession, type Session } from "../session/session.ts";
+import { act, readKeys, START, type Ui } from "../watch/keys.ts";
+import { FleetModel, type Told } from "../watch/model.ts";
+import { openScreen } from "../watch/screen.ts";
+import { type Frame, frameOf } from "../watch/view.ts";
+import { look, signedGenerations, status } from "./status.ts";
+
+/** Times in a frame go on by themselves. */
+const CLOCK_MS = 1_000;
+/** However much is told, this often at most. */
+const FRAME_MS = 100;
+const EVENTS_AT_FIRST = 200;
+const NOTE_MS = 10_000;
+
+export const watch = defineCommand({
+  name: "watch",
+  args: "[selector]",
+  example: `ctl watch                  hosts, sessions, events and rollouts as they change; ? for the keys
+ctl watch ixp              a group
+ctl watch | cat            where nobody looks: as ctl status, with its exit code`,
+  async run(context, input) {
+    const { terminal, output } = context;
+    const looked_at = terminal.stdout.isTTY === true && terminal.stdin.isTTY === true;
+    if (!looked_at || (output.form !== "table" && output.form !== "wide"))
+      return status.run?.(context, input as never);
+    const session = await openSession(context, { rank: "viewer" });
+    const connection = await session.connect();
+    const selector = input.args[0] ?? "all";
+    const everybody = selector === "all" && context.global.not === undefined;
+    // Heard from here on, so that nothing falls between what was and what comes.
+    const heard: ((model: FleetModel) => void)[] = [];
+    let take = (change: (model: FleetModel) => void): void => {
+      heard.push(change);
+    };
+    subscribe(connection, context, (change) => take(change));
+    const [found, events, rollout] = await Promise.all([
+      look(context, session, connection, selector),
+      pastEvents(connection),
+      newestRollout(session, connection),
+    ]);
+    const model = new FleetModel(
+      session.fleet,
+      session.person,
+      everybody ? null : new Set(found.hosts.map(({ name }) => name)),
+    );
+    // Times of the controller as times of our clock, by which silence is judged here.
+    const ahead_ms = context.now() - found.now_ms;
+    model.begin(
+      found.hosts.map((known) =>
+        known.heard_at === null ? known : { ...known, heard_at: known.heard_at + ahead_ms },
+      ),
+      events,
+    );
+    model.rollout = rollout;
+    for (const change of heard) change(model);
+    const notes = [...(found.controller === null ? [] : [found.controller]), ...found.notes];
+    await show(context, session, connection, model, notes, (next) => {
+      take = next;
+    });
+    return undefined;
+  },
+});
+
+/** Until the person ends it. */
+function show(
+  context: Context,
+  session: Session,
+  connection: Connection,
+  model: FleetModel,
+  notes: readonly string[],
+  onChange: (take: (change: (model: FleetModel) => void) => void) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let ui: Ui = START;
+    let frame: Frame | null = null;
+    let note: string | null = notes[0] ?? null;
+    let pending: NodeJS.Timeout | null = null;
+    let asking = false;
+    const guarded =
+      <A extends unknown[]>(work: (...all: A) => void) =>
+      (...all: A) => {
+        try {
+          work(...all);
+        } catch (error) {
+          end(error);
+        }
+      };
+    const paint = guarded(() => {
+      if (pending !== null) clearTimeout(pending);
+      pending = null;
+      frame = frameOf(model, ui, screen.size, context.now(), context.output.colour, note);
+      screen.draw(frame.lines);
+    });
+    const soon = () => {
+      pending ??= setTimeout(paint, FRAME_MS);
+    };
+    const screen = openScreen(context.terminal, {
+      keys: guarded((text: string) => {
+        for (const key of readKeys(text)) {
+          ui = act(ui, key, frame?.rows ?? [], frame?.page ?? 1);
+          if (ui.over) return end();
+          // The next key goes by what this one changed.
+          frame = frameOf(model, ui, screen.size, context.now(), context.output.colour, note);
+        }
+        paint();
+      }),
+      resized: () => paint(),
+    });
+    const clock = setInterval(paint, CLOCK_MS);
+    const forget = setTimeout(() => {
+      note = null;
+    }, NOTE_MS);
+    const stopHearing = connection.bus.onStatus((event) => {
+      if (event.type === "disconnected") model.cut_at ??= context.now();
+      else if (event.type === "connected" || event.type === "reconnected") model.cut_at = null;
+      else if (event.type === "denied") note = `not allowed: ${event.subject}`;
+      else if (event.type === "handler_failed") note = `a message could not be read: ${event.subject}`;
+      soon();
+    });
+    const stop = () => end();
+    context.signal.addEventListener("abort", stop, { once: true });
+    let over = false;
+    const end = (error?: unknown) => {
+      if (over) return;
+      over = true;
+      clearInterval(clock);
+      clearTimeout(forget);
+      if (pending !== null) clearTimeout(pending);
+      stopHearing();
+      context.signal.removeEventListener("abort", stop);
+      screen.close();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    /** What a rollout changed beside what the hosts tell: its own state, and what is signed for whom. */
+    const askAgain = async () => {
+      if (asking) return;
+      asking = true;
+      try {
+        const hosts = model
+          .hosts(context.now())
+          .flatMap(({ name, id }) => (id === null ? [] : [{ name, id }]));
+        const [rollout, { signed }] = await Promise.all([
+          newestRollout(session, connection),
+          signedGenerations(session, connection.bus, hosts),
+        ]);
+        model.rollout = rollout;
+        model.signed(signed);
+        soon();
+      } finally {
+        asking = false;
+      }
+    };
+    onChange((change) => {
+      const before = model.events.length === 0 ? null : model.events.at(-1);
+      change(model);
+      const last = model.events.at(-1);
+      if (last !== undefined && last !== before && last.event.kind === "rollout") askAgain().catch(end);
+      soon();
+    });
+    if (context.signal.aborted) end();
+    else paint();
+  });
+}
+
+function subscribe(
+  connection: Connection,
+  context: Context,
+  take: (change: (model: FleetModel) => void) => void,
+): void {
+  connection.bus.subscribe(patterns.telemetry(), { concurrency: 1 }, (message) => {
+    const [, id = "", host = "", kind = ""] = message.subject.split(".");
+    if (kind !== "convergence" && kind !== "bgp" && kind !== "health") return;
+    const sample = parseJson(TELEMETRY[kind].sample, message.body, `${kind} of ${host}`);
+    const now_ms = context.now();
+    take((model) => model.hear(host, id, { kind, sample } as Told, now_ms));
+  });
+  connection.bus.subscribe(patterns.event(), { concurrency: 1 }, (message) => {
+    const [, , host = "_"] = message.subject.split(".");
+    const event = parseJson(FleetEvent, message.body, `event of ${host}`);
+    take((model) => model.tell({ host, event }));
+  });
+}
+
+const unlessSilent =
+  <T>(otherwise: T) =>
+  (error: unknown): T => {
+    // Without a controller the hosts still tell what they are; the frame says that there is none.
+    if (error instanceof FleetError && error.retryable) return otherwise;
+    throw error;
+  };
+
+const pastEvents = (connection: Connection): Promise<HostEvent[]> =>
+  callController(connection, "events", { since: null, limit: EVENTS_AT_FIRST }).then(
+    ({ events }) => events,
+    unlessSilent<HostEvent[]>([]),
+  );
+
+async function newestRollout(session: Session, connection: Connection) {
+  if (session.rank === "viewer") return null;
+  return callController(connection, "rollout", { rollout: null }).then(
+    ({ rollout }) => rollout,
+    unlessSilent(null),
+  );
+}

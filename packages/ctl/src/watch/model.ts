@@ -1,0 +1,114 @@
+/** What `ctl watch` knows of the fleet, told by telemetry and events as they come. Bounded; no I/O. */
+import type { Rollout } from "@muster/protocol/record";
+import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import { type Convergence, SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
+import type { Health } from "@muster/protocol/telemetry/health";
+import type { HostEvent } from "../report/event.ts";
+import { type Known, notEnrolled } from "../report/known.ts";
+
+const EVENTS_LIMIT = 500;
+/** Hosts beyond this are counted and not shown. */
+export const HOSTS_LIMIT = 20_000;
+
+export type Told =
+  | { readonly kind: "convergence"; readonly sample: Convergence }
+  | { readonly kind: "bgp"; readonly sample: BgpSample }
+  | { readonly kind: "health"; readonly sample: Health };
+
+export class FleetModel {
+  readonly fleet: string;
+  readonly person: string;
+  readonly #hosts = new Map<string, Known>();
+  #events: HostEvent[] = [];
+  rollout: Rollout | null = null;
+  /** Since when there is no connection, by our clock; null while there is one. */
+  cut_at: number | null = null;
+  /** Set where hosts that were not chosen shall not appear. */
+  readonly #chosen: ReadonlySet<string> | null;
+
+  constructor(fleet: string, person: string, chosen: ReadonlySet<string> | null) {
+    this.fleet = fleet;
+    this.person = person;
+    this.#chosen = chosen;
+  }
+
+  /** Hosts as they stand at `now_ms`: who was not heard of for a while is silent. Our own cut line makes nobody silent: nothing is known then. */
+  hosts(now_ms: number): Known[] {
+    return [...this.#hosts.values()].map((known) => {
+      if (!known.enrolled || known.heard_at === null) return known;
+      const until_ms = this.cut_at ?? now_ms;
+      const silent = until_ms - known.heard_at > SILENT_AFTER_MS;
+      return silent === known.silent ? known : { ...known, silent };
+    });
+  }
+
+  get events(): readonly HostEvent[] {
+    return this.#events;
+  }
+
+  /** What a controller or the hosts said at the beginning; anything heard meanwhile is newer and stays. */
+  begin(hosts: readonly Known[], events: readonly HostEvent[]): void {
+    for (const known of hosts) {
+      const heard = this.#hosts.get(known.name);
+      this.#hosts.set(
+        known.name,
+        heard === undefined || !known.enrolled
+          ? known
+          : {
+              ...known,
+              heard_at: heard.heard_at ?? known.heard_at,
+              convergence: heard.convergence ?? known.convergence,
+              bgp: heard.bgp ?? known.bgp,
+              health: heard.health ?? known.health,
+            },
+      );
+    }
+    const told = new Set(this.#events.map(keyOf));
+    this.#events = [
+      ...events.filter((each) => this.#wants(each.host) && !told.has(keyOf(each))),
+      ...this.#events,
+    ]
+      .sort((one, other) => one.event.at - other.event.at)
+      .slice(-EVENTS_LIMIT);
+  }
+
+  signed(generations: ReadonlyMap<string, number>): void {
+    for (const [name, signed_generation] of generations) {
+      const known = this.#hosts.get(name);
+      if (known !== undefined) this.#hosts.set(name, { ...known, signed_generation });
+    }
+  }
+
+  /** A sample of a host. One of another machine under a name that is taken is not taken. */
+  hear(name: string, id: string, told: Told, now_ms: number): void {
+    if (!this.#wants(name)) return;
+    let known = this.#hosts.get(name);
+    if (known === undefined) {
+      if (this.#hosts.size >= HOSTS_LIMIT) return;
+      known = notEnrolled(name, []);
+    }
+    if (known.id !== null && known.id !== id) return;
+    const next = { ...known, id, enrolled: true, heard_at: now_ms, silent: false };
+    if (told.kind === "convergence") {
+      const { sample } = told;
+      this.#hosts.set(name, {
+        ...next,
+        convergence: sample,
+        agent_version: sample.agent_version,
+        certificates: sample.certificates.length > 0 ? sample.certificates : known.certificates,
+      });
+    } else this.#hosts.set(name, { ...next, [told.kind]: told.sample });
+  }
+
+  tell(event: HostEvent): void {
+    if (!this.#wants(event.host)) return;
+    this.#events.push(event);
+    if (this.#events.length > EVENTS_LIMIT) this.#events.shift();
+  }
+
+  #wants(name: string): boolean {
+    return this.#chosen === null || name === "_" || this.#chosen.has(name);
+  }
+}
+
+const keyOf = ({ host, event }: HostEvent) => `${host} ${event.at} ${event.kind} ${event.what}`;

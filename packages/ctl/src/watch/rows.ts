@@ -1,0 +1,261 @@
+/** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
+import { bgpColour } from "@muster/protocol/telemetry/bgp";
+import type { Colour } from "../output/colour.ts";
+import { type Column, tableLines } from "../output/table.ts";
+import { durationText, listText, numberText, timeText } from "../output/words.ts";
+import { diagnosisLines } from "../report/diagnosis.ts";
+import { eventLines } from "../report/event.ts";
+import { routeCount, type SessionRow, sessionColumns, sinceMs } from "../report/sessions.ts";
+import { type HostStatus, statusColumns, statusOf } from "../report/status.ts";
+import { type Pane, SORTS, type Ui } from "./keys.ts";
+import type { FleetModel } from "./model.ts";
+
+export type Row = {
+  readonly key: string;
+  /** What the filter looks at. */
+  readonly text: string;
+};
+
+/** A pane's rows in order, and how a piece of them looks: the titles first. */
+export type Listed = {
+  readonly rows: readonly Row[];
+  lines(from: number, count: number): string[];
+  detail(key: string): string[];
+};
+
+export type Seen = { readonly hosts: readonly HostStatus[]; readonly sessions: readonly SessionRow[] };
+
+/** The fleet as of now: judged once a frame. */
+export function seen(model: FleetModel, now_ms: number): Seen {
+  const hosts = model.hosts(now_ms).map((known) => statusOf(known, now_ms));
+  const sessions = hosts.flatMap(({ known, state }) =>
+    // What a silent host said of its sessions is not shown as if it were so now.
+    state === "silent" ? [] : (known.bgp?.sessions ?? []).map((session) => ({ host: known.name, session })),
+  );
+  return { hosts, sessions };
+}
+
+const TINT = { red: 0, amber: 1, grey: 2, green: 3 } as const;
+const worst = (row: HostStatus) =>
+  Math.min(TINT[row.tint], ...row.troubles.map((trouble) => TINT[trouble.tint]));
+
+export function listed(
+  pane: Pane,
+  model: FleetModel,
+  now: Seen,
+  ui: Ui,
+  now_ms: number,
+  colour: Colour,
+): Listed {
+  const sort = SORTS[pane][ui.sort[pane]] ?? "";
+  switch (pane) {
+    case "hosts":
+      return hostRows(model, now, sort, ui, now_ms, colour);
+    case "sessions":
+      return sessionRows(now, sort, ui, now_ms, colour);
+    case "events":
+      return eventRows(model, ui, colour);
+    case "rollout":
+      return rolloutRows(model, ui, now_ms, colour);
+  }
+}
+
+/** Filters, sorts and gives the piece that is seen; only that is made into text. */
+function list<R>(
+  all: readonly R[],
+  ui: Ui,
+  row: (each: R) => Row,
+  order: ((one: R, other: R) => number) | null,
+  columns: readonly Column<R>[],
+  detail: (each: R) => string[],
+): Listed {
+  const wanted = ui.filter.toLowerCase();
+  const kept = all
+    .map((each) => ({ each, row: row(each) }))
+    .filter(({ row: { text } }) => wanted === "" || text.toLowerCase().includes(wanted));
+  if (order !== null) kept.sort((one, other) => order(one.each, other.each));
+  if (ui.reversed) kept.reverse();
+  return {
+    rows: kept.map((each) => each.row),
+    lines: (from, count) =>
+      tableLines(
+        kept.slice(from, from + count).map(({ each }) => each),
+        columns,
+      ),
+    detail: (key) => {
+      const found = kept.find((each) => each.row.key === key);
+      return found === undefined ? ["it is gone"] : detail(found.each);
+    },
+  };
+}
+
+const byName = (one: HostStatus, other: HostStatus) => one.known.name.localeCompare(other.known.name);
+
+function hostRows(
+  model: FleetModel,
+  now: Seen,
+  sort: string,
+  ui: Ui,
+  now_ms: number,
+  colour: Colour,
+): Listed {
+  const orders: Record<string, (one: HostStatus, other: HostStatus) => number> = {
+    trouble: (one, other) => worst(one) - worst(other) || byName(one, other),
+    name: byName,
+    state: (one, other) => one.word.localeCompare(other.word) || byName(one, other),
+    sessions: (one, other) => down(other) - down(one) || byName(one, other),
+    certificates: (one, other) =>
+      (one.soonest?.not_after ?? Infinity) - (other.soonest?.not_after ?? Infinity) || byName(one, other),
+  };
+  return list(
+    now.hosts,
+    ui,
+    ({ known, word }) => ({
+      key: known.name,
+      text: `${known.name} ${known.groups.join(" ")} ${word}`,
+    }),
+    orders[sort] ?? byName,
+    statusColumns(now_ms, colour)
+      .filter(({ title }) => title !== "AGENT" && title !== "ID")
+      .map(shown),
+    (row) => hostDetail(model, now, row, now_ms, colour),
+  );
+}
+
+const shown = <R>({ wide: _, ...column }: Column<R>): Column<R> => column;
+const down = ({ sessions }: HostStatus) => (sessions === null ? -1 : sessions.expected - sessions.up);
+
+function hostDetail(model: FleetModel, now: Seen, row: HostStatus, now_ms: number, colour: Colour): string[] {
+  const { known } = row;
+  const { convergence, health } = known;
+  const facts = [
+    ["state", `${row.word}${convergence === null ? "" : `, since ${timeText(convergence.since)}`}`],
+    ["groups", listText(known.groups)],
+    [
+      "generation",
+      `${convergence?.generation ?? "-"}${convergence === null ? "" : `, ${convergence.resources.ok} of ${convergence.resources.total} resources as declared`}`,
+    ],
+    ["heard", known.heard_at === null ? "never" : `${durationText(now_ms - known.heard_at)} ago`],
+    ...known.certificates.map(({ name, not_after }) => [
+      `${name} cert.`,
+      not_after <= now_ms ? "ended" : `${durationText(not_after - now_ms)} left`,
+    ]),
+    ...(health === null
+      ? []
+      : [
+          [
+            "load",
+            `${health.load.map((value) => value.toFixed(2)).join(" ")} on ${health.cores} cores, up ${durationText(health.uptime_s * 1_000)}`,
+          ],
+          [
+            "memory",
+            `${numberText(Math.round(health.memory.available_bytes / 1_048_576))} of ${numberText(Math.round(health.memory.total_bytes / 1_048_576))} MiB free`,
+          ],
+          [
+            "units",
+            health.failed_units.length === 0 ? "none failed" : `failed: ${listText(health.failed_units)}`,
+          ],
+        ]),
+    ["agent", known.agent_version ?? "-"],
+  ].map(([name = "", value = ""]) => `${name.padEnd(15)}${value}`);
+  const troubles = row.troubles.map(
+    ({ tint, what, next }) => `${colour[tint](what.replaceAll("\n", " "))}      ${next}`,
+  );
+  const own = now.sessions.filter(({ host }) => host === known.name);
+  const events = model.events
+    .filter(({ host }) => host === known.name)
+    .slice(-20)
+    .reverse();
+  return [
+    ...facts,
+    ...(troubles.length === 0 ? [] : ["", ...troubles]),
+    ...(own.length === 0 ? [] : ["", ...tableLines(own, sessionColumns(now_ms, colour).slice(1))]),
+    ...(events.length === 0 ? [] : ["", ...events.flatMap((event) => eventLines(event, colour))]),
+  ];
+}
+
+function sessionRows(now: Seen, sort: string, ui: Ui, now_ms: number, colour: Colour): Listed {
+  const key = ({ host, session }: SessionRow) => `${host} ${session.name}`;
+  const plain = (one: SessionRow, other: SessionRow) => key(one).localeCompare(key(other));
+  const orders: Record<string, (one: SessionRow, other: SessionRow) => number> = {
+    trouble: (one, other) =>
+      TINT[bgpColour(one.session.verdict)] - TINT[bgpColour(other.session.verdict)] || plain(one, other),
+    host: plain,
+    name: (one, other) => one.session.name.localeCompare(other.session.name) || plain(one, other),
+    since: (one, other) =>
+      (sinceMs(one.session, now_ms) ?? Infinity) - (sinceMs(other.session, now_ms) ?? Infinity) ||
+      plain(one, other),
+    imported: (one, other) =>
+      (routeCount(other.session, "imported") ?? -1) - (routeCount(one.session, "imported") ?? -1) ||
+      plain(one, other),
+  };
+  return list(
+    now.sessions,
+    ui,
+    (row) => ({
+      key: key(row),
+      text: `${key(row)} ${row.session.neighbor_address ?? ""} AS${row.session.neighbor_as ?? ""} ${row.session.state} ${row.session.verdict}`,
+    }),
+    orders[sort] ?? plain,
+    sessionColumns(now_ms, colour).filter(({ wide }) => wide !== true),
+    ({ host, session }) => {
+      const sample = now.hosts.find(({ known }) => known.name === host)?.known.bgp;
+      return sample == null
+        ? ["nothing is known of it now"]
+        : [
+            ...diagnosisLines({ session, sample, path: null, last_event: null }, now_ms, colour),
+            "",
+            `the way there, asked of the host now:      ctl bgp ${host} ${session.name}`,
+          ];
+    },
+  );
+}
+
+function eventRows(model: FleetModel, ui: Ui, colour: Colour): Listed {
+  const newest = model.events.map((event, at) => ({ event, at })).reverse();
+  return list(
+    newest,
+    ui,
+    ({ event: { host, event } }) => ({
+      key: `${event.at} ${host} ${event.kind} ${event.what}`,
+      text: `${host} ${event.kind} ${event.severity} ${event.what} ${event.by ?? ""}`,
+    }),
+    null,
+    [{ title: "WHEN                 WHO  WHAT", value: ({ event }) => eventLines(event, colour)[0] ?? "" }],
+    ({ event }) => eventLines(event, colour),
+  );
+}
+
+function rolloutRows(model: FleetModel, ui: Ui, now_ms: number, colour: Colour): Listed {
+  const { rollout } = model;
+  const all = (rollout?.waves ?? []).flatMap((hosts, wave) => hosts.map((host) => ({ host, wave })));
+  const stateOf = (host: string) => rollout?.hosts[host];
+  return list(
+    all,
+    ui,
+    ({ host, wave }) => ({ key: host, text: `${host} wave ${wave + 1} ${stateOf(host)?.state ?? ""}` }),
+    null,
+    [
+      { title: "WAVE", value: ({ wave }) => String(wave + 1), align: "right" },
+      { title: "HOST", value: ({ host }) => host },
+      {
+        title: "STATE",
+        value: ({ host }) => {
+          const state = stateOf(host)?.state ?? "waiting";
+          if (state === "converged") return colour.green(state);
+          return state === "failed" || state === "silent" ? colour.red(state) : state;
+        },
+      },
+      {
+        title: "FOR",
+        value: ({ host }) => {
+          const at = stateOf(host)?.at;
+          return at === undefined ? "-" : durationText((rollout?.ended_at ?? now_ms) - at);
+        },
+        align: "right",
+      },
+      { title: "DETAIL", value: ({ host }) => stateOf(host)?.detail ?? "" },
+    ],
+    ({ host }) => [`${host}: ${stateOf(host)?.state ?? "waiting"}`, stateOf(host)?.detail ?? ""],
+  );
+}
