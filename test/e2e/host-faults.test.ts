@@ -64,7 +64,11 @@ suite(
       await probe1.sh("head -c 1M /dev/zero >/srv/small/fill 2>/dev/null || true");
       declare(big("b", 60_000));
       const full = await apply(1);
-      assert.match(full.stdout, /file\/\/srv\/small\/big: .*ENOSPC: no space left on device/, full.stdout);
+      assert.match(
+        full.stdout,
+        /file\/\/srv\/small\/big: .*ENOSPC: no space left on device/,
+        `${full.stdout}${full.stderr}`,
+      );
       assert.is(await probe1.read("/srv/small/big"), "a".repeat(60_000));
       assert.is(await probe1.read("/etc/netinfo/beside"), "b\n");
       assert.equal((await probe1.sh("ls -A /srv/small")).trim().split("\n"), ["big", "fill"]);
@@ -76,7 +80,11 @@ suite(
       await probe1.sh("mount -o remount,ro /srv/small");
       declare(big("c", 60_000));
       const shut = await apply(1);
-      assert.match(shut.stdout, /file\/\/srv\/small\/big: .*EROFS: read-only file system/, shut.stdout);
+      assert.match(
+        shut.stdout,
+        /file\/\/srv\/small\/big: .*EROFS: read-only file system/,
+        `${shut.stdout}${shut.stderr}`,
+      );
       await probe1.sh("mount -o remount,rw /srv/small");
       await converged();
       assert.is(await pid(), agent, "the agent was not restarted");

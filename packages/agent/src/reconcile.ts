@@ -294,6 +294,8 @@ export class Reconciler {
     }
     const news = new Map<string, string>();
     for (const drift of round.plan.drift) news.set(`drift ${drift.ref}`, `${drift.ref} ${drift.what}: left`);
+    for (const { ref, concern } of round.looked)
+      if (concern !== null) news.set(`concern ${ref}`, `${ref}: ${concern}`);
     for (const failure of applied.failures)
       news.set(`resource ${failure.ref}`, `${failure.ref}: ${failure.what}`);
     for (const { ref, why } of round.planned.unwell) news.set(`resource ${ref}`, `${ref}: ${why}`);
@@ -313,7 +315,7 @@ export class Reconciler {
       } else
         events.tell({
           kind: kind === "drift" ? "drift" : "resource",
-          severity: kind === "drift" ? "warning" : "error",
+          severity: kind === "resource" ? "error" : "warning",
           what,
           ref,
         });

@@ -27,6 +27,8 @@ export type Looked = {
   readonly edited_at: number | null;
   /** Who changed it by hand, in words; empty when it does not differ. */
   readonly edited_what: string;
+  /** As declared, and yet a person should know; null when nothing. */
+  readonly concern: string | null;
 };
 
 export type Round = {
@@ -134,6 +136,7 @@ async function lookAt(
   let managed_hash: string | null = null;
   let differs = true;
   let edit: { what: string; at_ms: number | null } = { what: "", at_ms: null };
+  let concern: string | null = null;
   if ("value" in observed) {
     managed_hash = contentHash(kind.managed(observed.value) ?? null);
     const context = {
@@ -145,6 +148,7 @@ async function lookAt(
     const own = kind.plan(resource, observed.value, context);
     differs = own.steps.length > 0 || own.refused !== undefined || own.unsupported !== undefined;
     if (differs) edit = kind.edit(resource, observed.value);
+    concern = kind.concern?.(resource, observed.value) ?? null;
   }
   const decision: Decision =
     "value" in observed
@@ -171,6 +175,7 @@ async function lookAt(
     decision,
     edited_at: edit.at_ms,
     edited_what: edit.what,
+    concern,
   };
 }
 

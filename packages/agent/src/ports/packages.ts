@@ -49,6 +49,8 @@ export type PackagesOptions = {
   readonly lock_wait_s?: number;
 };
 
+/** Made by packages that want a reboot, gone with the boot. */
+export const REBOOT_REQUIRED = "/run/reboot-required";
 export const DPKG_STATUS = "/var/lib/dpkg/status";
 const LISTS = "/var/lib/apt/lists";
 const LOG = "/run/muster-apt.log";

@@ -93,6 +93,8 @@ export type ResourceKind<K extends Kind, O> = {
   managed(observed: O): unknown;
   /** Who changed it by hand, as far as that can be told. */
   edit(resource: Declared<K>, observed: O): Edit;
+  /** What a person should know although it is as declared, such as a run that failed; null when nothing. Told once, until it changes. */
+  concern?(resource: Declared<K>, observed: O): string | null;
   /** Paths whose change wakes the loop at once. */
   watch(resource: Declared<K>): readonly string[];
   /** Its name is one at Docker, whose events wake the loop too. */

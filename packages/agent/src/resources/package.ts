@@ -4,7 +4,7 @@
  */
 import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { DPKG_STATUS, type PackageFacts } from "../ports/packages.ts";
+import { DPKG_STATUS, type PackageFacts, REBOOT_REQUIRED } from "../ports/packages.ts";
 import type { Declared, KindPlan, ResourceKind } from "./kind.ts";
 
 export type ObservedPackage = {
@@ -16,8 +16,6 @@ export type ObservedPackage = {
   readonly changed_ms: number | null;
 };
 
-const REBOOT = "/run/reboot-required";
-
 export const packageKind: ResourceKind<"package", ObservedPackage> = {
   host_wide: true,
   async observe({ name }, { packages, files }) {
@@ -26,7 +24,7 @@ export const packageKind: ResourceKind<"package", ObservedPackage> = {
     const [dpkg, facts, reboot, status] = await Promise.all([
       packages.available(),
       packages.facts([name]),
-      files.facts(REBOOT),
+      files.facts(REBOOT_REQUIRED),
       files.facts(DPKG_STATUS),
     ]);
     const none: PackageFacts = { version: null, held: false, broken: null };

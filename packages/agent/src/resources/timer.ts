@@ -106,6 +106,8 @@ export const timer: ResourceKind<"timer", ObservedTimer> = {
       at_ms: null,
     };
   },
+  concern: ({ name }, { last_result }) =>
+    last_result === "success" ? null : `its last run failed (${last_result}): journalctl -u ${name}`,
   // For a timer that runs systemd keeps no file: one that is stopped by hand is seen at the next look.
   watch: ({ name }) => [timerFile(name), serviceFile(name), `${DIRECTORY}/timers.target.wants/${name}.timer`],
 };
@@ -149,11 +151,7 @@ function planTimer(resource: Declared<"timer">, observed: ObservedTimer, context
   }
   if (!observed.enabled) step("enable", {}, "it would not start at boot");
   if (!observed.active) step("start", {}, "it does not run");
-  const failed =
-    observed.last_result === "success"
-      ? []
-      : [`the last run of ${name} failed (${observed.last_result}): journalctl -u ${name}`];
-  return { steps, notes: failed };
+  return { steps, notes: [] };
 }
 
 const whenWords = ({ on_calendar, every }: Declared<"timer">["spec"]) =>

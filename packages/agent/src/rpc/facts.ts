@@ -4,6 +4,7 @@ import { arch, cpus, hostname, networkInterfaces, release, totalmem, uptime } fr
 import type { Call } from "@muster/ports/dispatch";
 import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { REBOOT_REQUIRED } from "../ports/packages.ts";
 import type { RpcDoor } from "./door.ts";
 
 export const facts =
@@ -22,6 +23,7 @@ export const facts =
       cores: cpus().length,
       memory_bytes: totalmem(),
       boot_at: Math.round(ports.now() - uptime() * 1_000),
+      reboot_due: (await ports.files.facts(REBOOT_REQUIRED)) !== null,
       addresses: Object.entries(networkInterfaces()).flatMap(([name, list]) =>
         (list ?? []).filter(({ internal }) => !internal).map(({ address }) => ({ interface: name, address })),
       ),

@@ -31,7 +31,7 @@ export function factLines(facts: Facts): string[] {
     ],
     ["cpu", `${facts.cpu}, ${facts.cores} cores`],
     ["memory", sizeText(facts.memory_bytes)],
-    ["booted", timeText(facts.boot_at)],
+    ["booted", `${timeText(facts.boot_at)}${facts.reboot_due ? ", a package waits for a reboot" : ""}`],
     ["bird", facts.bird ?? "none answers"],
     ["agent", facts.agent_version],
     ["groups", facts.groups.join(", ") || "none yet"],

@@ -97,6 +97,7 @@ suite(
         cores: 2,
         memory_bytes: 1,
         boot_at: 0,
+        reboot_due: false,
         addresses: [],
         bird,
         agent_version: "0.1.0",

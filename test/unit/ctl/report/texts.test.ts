@@ -329,6 +329,7 @@ suite("texts", (test) => {
         cores: 2,
         memory_bytes: 4_026_531_840,
         boot_at: NOW - 3 * DAY,
+        reboot_due: true,
         addresses: [
           { interface: "eth0", address: "2001:db8:f00::11/64" },
           { interface: "eth1", address: "2001:db8:1ee::2/64" },
