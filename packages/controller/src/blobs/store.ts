@@ -7,7 +7,7 @@ import type { Bus } from "@muster/ports/bus";
 import { type BlobRef, chunkBytes, chunksOf, FLEET_BLOBS } from "@muster/protocol/blob";
 import { FleetError } from "@muster/protocol/errors";
 import { subjects } from "@muster/protocol/subjects";
-import { keyOf, readNote, writeNote } from "./note.ts";
+import { keyOf, type Note, readNote, writeNote } from "./note.ts";
 
 export type BlobPorts = {
   readonly bus: Pick<Bus, "directGet" | "publishStored" | "kv">;
@@ -19,7 +19,7 @@ export type BlobPorts = {
 const STREAM = "BLOB";
 /** Chunks of half a megabyte that are under way at once, over all calls. */
 const CHUNKS_AT_ONCE = 8;
-/** A note that is asked for is written anew when it is older: no sweep takes what is about to be used. */
+/** A note that is needed again is written anew when it is older. */
 const FRESH_MS = 3_600_000;
 /** Whoever took it away for longer than this has died over it. */
 const GOING_MS = 60_000;
@@ -55,44 +55,48 @@ export class BlobStore {
     await Promise.all(refs.map((ref) => this.#give(id, ref)));
   }
 
+  /** What is there is read and proved each time: a chunk that the broker lost, or that somebody wrote over, is mended by the next apply. */
   async #give(id: string, ref: BlobRef): Promise<void> {
-    if (await this.#isWhole(id, ref)) return;
+    if (await this.#walk(id, ref)) return this.#whole(id, ref);
     if (!(await this.#hasFleet(ref)))
       throw new FleetError(
         "NOT_FOUND",
         `content ${short(ref)} of ${ref.size_bytes} bytes was not handed over`,
       );
     await this.#begin(id, ref);
-    const good = await this.#walk(ref, (n, data) => this.#publish(subjects.blob(id, ref.sha256, n), data));
-    if (!good) throw new FleetError("ALTERED", `the stored content ${short(ref)} does not fit its hash`);
+    const copy = (n: number, data: Uint8Array) => this.#publish(subjects.blob(id, ref.sha256, n), data);
+    if (!(await this.#walk(FLEET_BLOBS, ref, copy)))
+      throw new FleetError("ALTERED", `the stored content ${short(ref)} does not fit its hash`);
     await this.#whole(id, ref);
   }
 
   async #hasFleet(ref: BlobRef): Promise<boolean> {
-    if (await this.#isWhole(FLEET_BLOBS, ref)) return true;
-    if (!(await this.#walk(ref, async () => {}))) return false;
-    await this.#whole(FLEET_BLOBS, ref);
-    return true;
+    const good = await this.#walk(FLEET_BLOBS, ref);
+    if (good) await this.#whole(FLEET_BLOBS, ref);
+    else if (await this.#isWhole(FLEET_BLOBS, ref)) await this.#note(FLEET_BLOBS, ref, "part");
+    return good;
   }
 
-  /** Reads the fleet's copy chunk by chunk; true when all of it was there and fits its hash. */
-  async #walk(ref: BlobRef, each: (chunk: number, data: Uint8Array) => Promise<void>): Promise<boolean> {
+  /** Reads a copy chunk by chunk; true when all of it is there and fits its hash. */
+  async #walk(
+    owner: string,
+    ref: BlobRef,
+    each?: (chunk: number, data: Uint8Array) => Promise<void>,
+  ): Promise<boolean> {
     const hash = createHash("sha256");
     for (let n = 0; n < chunksOf(ref); n++) {
-      const subject = subjects.blob(FLEET_BLOBS, ref.sha256, n);
+      const subject = subjects.blob(owner, ref.sha256, n);
       const stored = await this.#turn(() => this.#ports.bus.directGet(STREAM, subject));
       if (stored === null || stored.body.length !== chunkBytes(ref, n)) return false;
       hash.update(stored.body);
-      await each(n, stored.body);
+      await each?.(n, stored.body);
     }
     return hash.digest("hex") === ref.sha256;
   }
 
   async #isWhole(owner: string, ref: BlobRef): Promise<boolean> {
     const entry = await this.#ports.bus.kv("blobs").get(keyOf(owner, ref.sha256));
-    if (entry === null || readNote(entry).state !== "whole") return false;
-    if (this.#ports.now() - entry.stored_at > FRESH_MS) await this.#whole(owner, ref, entry.revision);
-    return true;
+    return entry !== null && readNote(entry).state === "whole";
   }
 
   /** Before the first chunk, so that a sweep finds what is never finished. Errors: CONFLICT while a sweep takes it away. */
@@ -101,11 +105,7 @@ export class BlobStore {
     const key = keyOf(owner, ref.sha256);
     const entry = await kv.get(key);
     if (entry !== null && readNote(entry).state !== "going") return;
-    if (entry !== null && this.#ports.now() - entry.stored_at < GOING_MS)
-      throw new FleetError(
-        "CONFLICT",
-        `content ${short(ref)} is being taken away just now; try again in a minute`,
-      );
+    if (entry !== null && this.#ports.now() - entry.stored_at < GOING_MS) throw goingAway(ref);
     const note = writeNote({ state: "part", size_bytes: ref.size_bytes });
     try {
       if (entry === null) await kv.create(key, note);
@@ -116,12 +116,28 @@ export class BlobStore {
     }
   }
 
-  /** Errors: CONFLICT when the note is no longer that of the revision. */
-  async #whole(owner: string, ref: BlobRef, revision?: number): Promise<void> {
+  /** Notes that it is whole, and when it was needed last: no sweep takes what is about to be used. Errors: CONFLICT while one takes it away. */
+  async #whole(owner: string, ref: BlobRef): Promise<void> {
     const kv = this.#ports.bus.kv("blobs");
+    const entry = await kv.get(keyOf(owner, ref.sha256));
+    if (entry === null) return this.#note(owner, ref, "whole");
+    const { state } = readNote(entry);
+    const age_ms = this.#ports.now() - entry.stored_at;
+    if (state === "whole" && age_ms < FRESH_MS) return;
+    if (state === "going" && age_ms < GOING_MS) throw goingAway(ref);
     const note = writeNote({ state: "whole", size_bytes: ref.size_bytes });
-    if (revision === undefined) await kv.put(keyOf(owner, ref.sha256), note);
-    else await kv.update(keyOf(owner, ref.sha256), note, revision);
+    try {
+      await kv.update(keyOf(owner, ref.sha256), note, entry.revision);
+    } catch (error) {
+      if (!(error instanceof FleetError) || error.code !== "CONFLICT") throw error;
+      // Another call noted the same a moment before; anything else is a sweep.
+      if (!(await this.#isWhole(owner, ref))) throw goingAway(ref);
+    }
+  }
+
+  async #note(owner: string, ref: BlobRef, state: Note["state"]): Promise<void> {
+    const note = writeNote({ state, size_bytes: ref.size_bytes });
+    await this.#ports.bus.kv("blobs").put(keyOf(owner, ref.sha256), note);
   }
 
   async #publish(subject: string, data: Uint8Array): Promise<void> {
@@ -151,6 +167,9 @@ export class BlobStore {
 }
 
 const short = ({ sha256 }: BlobRef) => sha256.slice(0, 12);
+
+const goingAway = (ref: BlobRef) =>
+  new FleetError("CONFLICT", `content ${short(ref)} is being taken away just now; try again in a minute`);
 
 /** In the stream's own words: its code is that of every refusal to store. */
 const isFull = (error: unknown): error is FleetError =>

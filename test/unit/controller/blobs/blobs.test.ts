@@ -130,7 +130,7 @@ suite(
       await hand(bytes);
       assert.not.ok(await missing(ref));
       assert.is(await fetched(ref), null, "the fleet's copy is nobody's to fetch");
-      await stage(ref);
+      await Promise.all([stage(ref), stage(ref), stage(ref), stage(ref)]);
       assert.equal(await fetched(ref), bytes);
     });
 
@@ -151,6 +151,23 @@ suite(
       // What counts is not written over.
       await hand(randomBytes(100_000), ref);
       assert.not.ok(await missing(ref));
+    });
+
+    test("what the broker lost, or somebody wrote over, is mended by the next staging", async () => {
+      const bytes = randomBytes(BLOB_CHUNK_BYTES + 9);
+      const ref = await hand(bytes);
+      await stage(ref);
+      await own.publishStored(subjects.blob(host.id, ref.sha256, 1), Buffer.from("123456789"));
+      assert.not.equal(await fetched(ref), bytes);
+      await stage(ref);
+      assert.equal(await fetched(ref), bytes);
+      for (const owner of [host.id, FLEET_BLOBS])
+        await own.publishStored(subjects.blob(owner, ref.sha256, 1), Buffer.from("123456789"));
+      assert.match(await refused(() => stage(ref)), /was not handed over/);
+      assert.ok(await missing(ref));
+      await hand(bytes);
+      await stage(ref);
+      assert.equal(await fetched(ref), bytes);
     });
 
     test("a full stream refuses what is new, loses nothing, and a sweep takes only what nobody needs", async () => {

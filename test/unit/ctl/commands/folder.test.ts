@@ -2,12 +2,12 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
+import { exampleFolder } from "../../../kit/example.ts";
 import { suite } from "../../../kit/suite.ts";
 import { ctl } from "../terminal.ts";
 
-const EXAMPLE = fileURLToPath(new URL("../../../../inventory", import.meta.url));
+const EXAMPLE = exampleFolder();
 
 suite("render and explain", (test) => {
   let directory = "";

@@ -24,6 +24,7 @@ import { Problems, problemText } from "../../../../packages/ctl/src/inventory/pr
 import type { YamlNode } from "../../../../packages/ctl/src/inventory/yaml.ts";
 import { sha256 } from "../../../../packages/protocol/src/canonical.ts";
 import { FleetError } from "../../../../packages/protocol/src/errors.ts";
+import { exampleFolder } from "../../../kit/example.ts";
 import { suite } from "../../../kit/suite.ts";
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
@@ -51,7 +52,7 @@ function spec(loaded: LoadedFleet, ref: string): unknown {
 
 suite("fleet folder", (test) => {
   test("the example compiles without a problem", async () => {
-    const loaded = await loadFleet(join(root, "inventory"));
+    const loaded = await loadFleet(exampleFolder());
     assert.equal(texts(loaded), []);
     const hosts = compileFleet(loaded);
     assert.equal(
