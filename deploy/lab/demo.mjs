@@ -119,7 +119,11 @@ async function down(progress) {
       `The small demo is removed: ${ended} processes, ${removed.join(", ")}, your log-in to the fleet.\nKept for the next time: ${cacheDirectory()}.\n`,
     );
   }
-  if ((small && !existsSync(openState(LAB).directory)) || !(await dockerIsToBeHad())) return 0;
+  if (small && !existsSync(openState(LAB).directory)) return 0;
+  if (!(await dockerIsToBeHad())) {
+    if (!small) process.stdout.write("There is no demo of yours here.\n");
+    return 0;
+  }
   const directory = openState(LAB).directory;
   const count = await progress.step(`removing lab ${LAB}`, { usually_s: 3 }, () =>
     takeDown({ lab: LAB, operator }),
