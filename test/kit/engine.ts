@@ -2,19 +2,20 @@
  * A Docker engine of a test's own beside the machine's: own data, own socket, bridges without packet filter. Images are made of busybox. Needs root,
  * `dockerd` and `busybox` (deploy/lab/programs.mjs puts them in place).
  */
-import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFile, execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { type Child, startChild, temporaryDirectory } from "./child.ts";
 
 export interface Engine {
   readonly socket: string;
   /** The docker command against it. */
   docker(...args: string[]): string;
+  /** The same without standing still, for what talks to a server in this process. */
+  dockerBeside(...args: string[]): Promise<string>;
   /** An image whose `/version` holds that text and whose command is `script`; gives its id. */
   image(tag: string, version: string, script: string): string;
-  /** Ends it and starts it again on the same data. */
-  restart(): Promise<void>;
   signal(name: NodeJS.Signals): void;
   /** Without it the containers are left as they are. */
   kill(): Promise<void>;
@@ -74,11 +75,15 @@ export async function startEngine(socket: string): Promise<Engine> {
   return {
     socket,
     docker,
+    async dockerBeside(...words) {
+      const { stdout } = await promisify(execFile)("docker", ["-H", `unix://${socket}`, ...words], { env });
+      return stdout.trim();
+    },
     image(tag, version, script) {
       const root = at(`root-${version}`);
       for (const each of ["bin", "tmp", "www", "etc"]) mkdirSync(join(root, each), { recursive: true });
       copyFileSync("/bin/busybox", join(root, "bin/busybox"));
-      for (const each of ["sh", "sleep", "httpd", "cat", "nc", "kill", "echo", "trap", "test"])
+      for (const each of ["sh", "sleep", "httpd", "cat", "nc", "kill", "echo", "true", "test"])
         symlinkSync("busybox", join(root, "bin", each));
       writeFileSync(join(root, "version"), version);
       writeFileSync(join(root, "run"), `#!/bin/sh\n${script}\n`);
@@ -89,14 +94,13 @@ export async function startEngine(socket: string): Promise<Engine> {
     },
     signal: (name) => child?.signal(name),
     start,
-    async restart() {
-      await child?.stop();
-      await start();
-    },
     async kill() {
       await child?.stop("SIGKILL");
+      // Its containerd dies with it; where nobody buries orphans, the next one would take it for alive.
+      rmSync(at("exec/containerd/containerd.pid"), { force: true });
     },
     async stop() {
+      if (!(await answers())) await start();
       try {
         const ids = docker("ps", "-aq").split("\n").filter(Boolean);
         if (ids.length > 0) docker("rm", "-f", ...ids);

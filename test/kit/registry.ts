@@ -59,7 +59,9 @@ export async function startRegistry(): Promise<TestRegistry> {
     if (request.headers.authorization !== undefined && !known) response.writeHead(401).end();
     else
       response.end(
-        JSON.stringify({ token: token(name, known || name.startsWith("public/") ? ["pull"] : []) }),
+        JSON.stringify({
+          token: token(name, known ? ["pull", "push"] : name.startsWith("public/") ? ["pull"] : []),
+        }),
       );
   });
   tokens.listen(0, "127.0.0.1");

@@ -1,5 +1,4 @@
 /** The engine's event stream, followed through its restarts. */
-import { createInterface } from "node:readline";
 import { pause } from "../wait.ts";
 import type { DockerEngine } from "./docker.ts";
 
@@ -19,23 +18,25 @@ export async function followEvents(
   changed: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  let connected_before = false;
-  while (!signal.aborted) {
+  for (let first = true; !signal.aborted; first = false) {
+    let connected = false;
     try {
       const docker = await engine();
       const type: ("container" | "network" | "volume")[] = ["container", "network", "volume"];
       const stream = await docker.getEvents({ filters: { type }, abortSignal: signal });
-      if (connected_before) changed();
-      connected_before = true;
-      const lines = createInterface({ input: stream });
-      stream.on("error", () => lines.close());
-      signal.addEventListener("abort", () => lines.close(), { once: true });
-      for await (const line of lines) if (concerns(line, names)) changed();
-      // It ended: whoever looks sees that the engine is away.
-      if (!signal.aborted) changed();
+      connected = true;
+      if (!first) changed();
+      let rest = "";
+      for await (const part of stream) {
+        const lines = (rest + String(part)).split("\n");
+        rest = lines.pop() ?? "";
+        if (lines.some((line) => line !== "" && concerns(line, names))) changed();
+      }
     } catch {
       // Not there, or gone: what is red because of that is told by the loop's own look.
     }
+    if (signal.aborted) return;
+    if (connected) changed();
     await pause(RETRY_MS, signal);
   }
 }

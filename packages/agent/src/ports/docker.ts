@@ -48,7 +48,7 @@ export type Docker = {
   /** Fetches exactly this digest. */
   pull(repository: string, digest: string, signal: AbortSignal): Promise<void>;
   tag(id: string, repository: string, tag: string, signal: AbortSignal): Promise<void>;
-  /** One reference, or by its id the whole image; nothing there is fine. Errors: DOCKER_REFUSED while it is in use. */
+  /** One reference, or by its id the whole image with all its references; nothing there is fine. Errors: DOCKER_REFUSED while a container runs of it. */
   removeImage(reference: string, signal: AbortSignal): Promise<void>;
   create(name: string, options: CreateContainer, signal: AbortSignal): Promise<void>;
   start(name: string, signal: AbortSignal): Promise<void>;
@@ -96,8 +96,11 @@ const PULL_LIMIT_MS = 1_200_000;
 const WORDS_LIMIT = 1_500;
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
-/** @param socket real path of the engine's socket */
-export function createDocker(socket: string): Docker {
+/**
+ * @param socket real path of the engine's socket
+ * @param read_limit_ms how long a question may take
+ */
+export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Docker {
   let loading: Promise<Dockerode> | null = null;
   const engine = () => {
     loading ??= import("dockerode").then(({ default: Engine }) => new Engine({ socketPath: socket }));
@@ -154,7 +157,7 @@ export function createDocker(socket: string): Docker {
     container: (name, signal) =>
       ask(
         `inspect ${name}`,
-        READ_LIMIT_MS,
+        read_limit_ms,
         signal,
         async (docker, abortSignal) =>
           containerFacts(await docker.getContainer(name).inspect({ abortSignal })),
@@ -163,7 +166,7 @@ export function createDocker(socket: string): Docker {
     network: (name, signal) =>
       ask(
         `network inspect ${name}`,
-        READ_LIMIT_MS,
+        read_limit_ms,
         signal,
         async (docker, abortSignal) => networkFacts(await docker.getNetwork(name).inspect({ abortSignal })),
         { answer: null },
@@ -171,7 +174,7 @@ export function createDocker(socket: string): Docker {
     volume: (name, signal) =>
       ask(
         `volume inspect ${name}`,
-        READ_LIMIT_MS,
+        read_limit_ms,
         signal,
         async (docker, abortSignal) => {
           const { Driver, Labels } = await docker.getVolume(name).inspect({ abortSignal });
@@ -182,7 +185,7 @@ export function createDocker(socket: string): Docker {
     image: (reference, signal) =>
       ask(
         `image inspect ${reference}`,
-        READ_LIMIT_MS,
+        read_limit_ms,
         signal,
         async (docker, abortSignal) => {
           const { Id, RepoTags } = await docker.getImage(reference).inspect({ abortSignal });
@@ -191,12 +194,12 @@ export function createDocker(socket: string): Docker {
         { answer: null },
       ),
     images: (repository, signal) =>
-      ask(`images ${repository}`, READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+      ask(`images ${repository}`, read_limit_ms, signal, async (docker, abortSignal) => {
         const found = await docker.listImages({ filters: { reference: [repository] }, abortSignal });
         return found.map(({ Id, RepoTags }) => ({ id: Id, tags: RepoTags ?? [] }));
       }),
     imagesInUse: (signal) =>
-      ask("ps", READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+      ask("ps", read_limit_ms, signal, async (docker, abortSignal) => {
         const all = await docker.listContainers({ all: true, abortSignal });
         return new Set(all.map(({ ImageID }) => ImageID));
       }),
@@ -215,7 +218,8 @@ export function createDocker(socket: string): Docker {
       change(
         `rmi ${reference}`,
         signal,
-        (docker, abortSignal) => docker.getImage(reference).remove({ abortSignal }),
+        (docker, abortSignal) =>
+          docker.getImage(reference).remove({ force: reference.startsWith("sha256:"), abortSignal }),
         [],
       ),
     create: (name, options, signal) =>
@@ -280,7 +284,7 @@ export function createDocker(socket: string): Docker {
         return { code: ExitCode ?? -1, output };
       }),
     logTail: (name, tail, signal) =>
-      ask(`logs ${name}`, READ_LIMIT_MS, signal, async (docker, abortSignal) => {
+      ask(`logs ${name}`, read_limit_ms, signal, async (docker, abortSignal) => {
         const raw = await docker
           .getContainer(name)
           .logs({ stdout: true, stderr: true, follow: false, tail, abortSignal });

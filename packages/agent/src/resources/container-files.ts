@@ -2,16 +2,17 @@
  * A container's files on the host: `/var/lib/muster/containers/NAME/SLOT/…`, mounted read-only. A container has one slot for its life, so that the
  * one which is kept while another takes over still has its own files. Files are replaced one by one, by rename; the container is told after.
  */
-import { contentHash, sha256 } from "@muster/protocol/canonical";
-import { FleetError } from "@muster/protocol/errors";
+import { BLOB_BYTES } from "@muster/protocol/blob";
+import { contentHash } from "@muster/protocol/canonical";
 import type { Container } from "@muster/protocol/resources/container";
+import type { Blobs } from "../ports/blobs.ts";
 import type { Files } from "../ports/files.ts";
 import { type FileState, filesOf, identityOf } from "./container-identity.ts";
 
 const ROOT = "/var/lib/muster/containers";
 const OWNER = { owner: "root", group: "root" } as const;
 const FOLDER = { ...OWNER, mode: "0755" } as const;
-const FILE_BYTES = 64 * 1024 * 1024;
+const EMPTY = new Uint8Array();
 
 const homeOf = (name: string) => `${ROOT}/${name}`;
 const loadedFile = (name: string) => `${homeOf(name)}/loaded`;
@@ -47,8 +48,8 @@ export async function readSlot(
       const facts = await files.facts(at);
       if (facts?.type === "directory") await walk(at, `${inner}/${each}`);
       else if (facts?.type === "file") {
-        const bytes = await files.read(at, FILE_BYTES);
-        if (bytes !== null) found[`${inner}/${each}`] = { sha256: sha256(bytes), mode: facts.mode };
+        const hash = await files.hash(at, BLOB_BYTES);
+        found[`${inner}/${each}`] = { sha256: hash ?? "too large", mode: facts.mode };
       } else if (facts !== null) found[`${inner}/${each}`] = { sha256: facts.type, mode: facts.mode };
     }
   };
@@ -56,37 +57,48 @@ export async function readSlot(
   return found;
 }
 
-/** What stands in a slot before it is written anew, to be put back. */
-export async function keepSlot(name: string, slot: string, spec: Container, files: Files): Promise<Kept> {
-  const kept = new Map<string, { bytes: Buffer; mode: string }>();
-  for (const [path, { mode }] of Object.entries(await readSlot(name, slot, spec, files))) {
-    const bytes = await files.read(placeOf(name, slot, spec, path), FILE_BYTES);
-    if (bytes !== null) kept.set(path, { bytes, mode });
+/** What is to stand at a path: its content, and what tells whether it stands there already. */
+export type SlotFile = FileState & { readonly content: Uint8Array | AsyncIterable<Uint8Array> };
+export type SlotFiles = ReadonlyMap<string, SlotFile>;
+
+/** What stands in a slot and is about to change, to be put back; the rest by its hash alone. */
+export async function keepSlot(
+  name: string,
+  slot: string,
+  spec: Container,
+  files: Files,
+): Promise<SlotFiles> {
+  const wanted = filesOf(spec);
+  const kept = new Map<string, SlotFile>();
+  for (const [path, state] of Object.entries(await readSlot(name, slot, spec, files))) {
+    const stays = wanted[path]?.sha256 === state.sha256;
+    const bytes = stays ? EMPTY : await files.read(placeOf(name, slot, spec, path), BLOB_BYTES);
+    if (bytes !== null) kept.set(path, { ...state, content: bytes });
   }
   return kept;
 }
-
-export type Kept = ReadonlyMap<string, { readonly bytes: Uint8Array; readonly mode: string }>;
 
 /** Writes a slot as declared: what differs, and away with what is more. */
 export async function writeSlot(
   name: string,
   slot: string,
   spec: Container,
-  content: Kept,
+  wanted: SlotFiles,
   files: Files,
 ): Promise<void> {
   const there = await readSlot(name, slot, spec, files);
   for (const target of Object.keys(spec.files))
     await makeDirectories(files, folderOf(name, slot, target), homeOf(name));
-  for (const [path, { bytes, mode }] of content) {
+  for (const [path, { content, mode, sha256 }] of wanted) {
     const at = placeOf(name, slot, spec, path);
-    if (there[path]?.sha256 === sha256(bytes) && there[path].mode === mode) continue;
+    const same = there[path]?.sha256 === sha256;
+    if (same && there[path]?.mode === mode) continue;
     await makeDirectories(files, at.slice(0, at.lastIndexOf("/")), homeOf(name));
-    await files.replace(at, bytes, { ...OWNER, mode });
+    if (same) await files.setAttributes(at, { ...OWNER, mode });
+    else await files.replace(at, content, { ...OWNER, mode });
   }
   for (const path of Object.keys(there))
-    if (!content.has(path)) await files.remove(placeOf(name, slot, spec, path));
+    if (!wanted.has(path)) await files.remove(placeOf(name, slot, spec, path));
 }
 
 async function makeDirectories(files: Files, directory: string, home: string): Promise<void> {
@@ -96,17 +108,16 @@ async function makeDirectories(files: Files, directory: string, home: string): P
     if ((await files.facts(path))?.type !== "directory") await files.makeDirectory(path, FOLDER);
 }
 
-/** The declared contents. Errors: UNSUPPORTED for content that travels by its hash. */
-export function contentsOf(spec: Container): Kept {
-  const found = new Map<string, { bytes: Uint8Array; mode: string }>();
+/** The declared contents. */
+export function contentsOf(spec: Container, blobs: Blobs): SlotFiles {
+  const states = filesOf(spec);
+  const found = new Map<string, SlotFile>();
   for (const [directory, inner] of Object.entries(spec.files))
-    for (const [path, file] of Object.entries(inner)) {
-      if ("blob" in file)
-        throw new FleetError(
-          "UNSUPPORTED",
-          `${directory}/${path}: this agent takes no content by its hash yet`,
-        );
-      found.set(`${directory}/${path}`, { bytes: Buffer.from(file.content), mode: file.mode });
+    for (const [name, file] of Object.entries(inner)) {
+      const path = `${directory}/${name}`;
+      const content = "blob" in file ? blobs.read(file.blob) : Buffer.from(file.content);
+      const state = states[path];
+      if (state !== undefined) found.set(path, { ...state, content });
     }
   return found;
 }

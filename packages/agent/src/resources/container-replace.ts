@@ -113,7 +113,7 @@ async function startWords(name: string, { docker }: Ports, signal: AbortSignal):
 async function makeNext(
   { name, spec }: Resource,
   now: ContainerFacts | null,
-  { docker, files }: Ports,
+  { docker, files, blobs }: Ports,
   signal: AbortSignal,
 ): Promise<void> {
   const image = await docker.image(pinReference(spec), signal);
@@ -121,7 +121,7 @@ async function makeNext(
   const open = await openNetworks(name, spec, docker, signal);
   await requireFreePorts(spec, now?.status === "running" ? now.ports : []);
   const slot = slotOf(spec);
-  await writeSlot(name, slot, spec, contentsOf(spec), files);
+  await writeSlot(name, slot, spec, contentsOf(spec, blobs), files);
   requireOurs(await docker.container(nextName(name), signal), name);
   await docker.remove(nextName(name), signal);
   const folders = foldersOf(name, slot, spec, files);

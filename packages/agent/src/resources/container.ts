@@ -224,7 +224,7 @@ async function reload(resource: Resource, ports: Ports, signal: AbortSignal): Pr
   const slot = facts?.labels[SLOT_LABEL];
   if (facts === null || slot === undefined) throw new FleetError("FAILED", `${name} is not there`);
   const before = await keepSlot(name, slot, spec, files);
-  await writeSlot(name, slot, spec, contentsOf(spec), files);
+  await writeSlot(name, slot, spec, contentsOf(spec, ports.blobs), files);
   if (facts.status === "running") {
     const why = await tell(resource, ports, signal);
     if (why !== null) {

@@ -1,3 +1,4 @@
+// limit: 120 s
 /** Kinds network, volume and container against a real engine: made, changed, replaced with the old one kept, put back, removed. */
 import { createServer } from "node:net";
 import * as assert from "uvu/assert";

@@ -1,0 +1,142 @@
+// limit: 120 s
+/** Docker's faults: the engine dead, mute, back; an image that is not at the registry; a container that falls again and again. */
+import { createDocker } from "@muster/agent/ports/index";
+import * as assert from "uvu/assert";
+import { noEngine } from "../../../kit/engine.ts";
+import { startRegistry, type TestRegistry } from "../../../kit/registry.ts";
+import { suite } from "../../../kit/suite.ts";
+import { until } from "../resources/private-bird.ts";
+import { errorOf, type Ground, ground } from "./ground.ts";
+
+suite(
+  "Docker's faults",
+  (test) => {
+    const without = noEngine();
+    if (without !== null) {
+      test.skip("all of them", without);
+      return;
+    }
+    const lifetime = new AbortController();
+    const { signal } = lifetime;
+    let at: Ground;
+    let registry: TestRegistry;
+    test.before(async () => {
+      [at, registry] = await Promise.all([ground(signal), startRegistry()]);
+    });
+    test.after(async () => {
+      lifetime.abort();
+      await registry?.stop();
+      await at?.release();
+    });
+
+    test("images are fetched by their digest alone; the one before stays for going back, older ones go", async () => {
+      await at.engine.dockerBeside("login", "-u", registry.user, "-p", registry.password, registry.address);
+      const digests: { id: string; digest: string }[] = [];
+      for (const version of ["1", "2", "3"]) {
+        const image = `${registry.address}/public/web:x`;
+        const id = at.engine.image(image, `r${version}`, "exec sleep 1000");
+        const pushed = await at.engine.dockerBeside("push", image);
+        at.engine.docker("rmi", image);
+        digests.push({ id, digest: /digest: (sha256:[0-9a-f]{64})/.exec(pushed)?.[1] ?? "" });
+      }
+      const web = (digest: string) =>
+        at.resource("container", "web", {
+          image: `${registry.address}/public/web:1`,
+          pin: { digest },
+          ready: { command: ["true"] },
+          stop_grace_period: "1s",
+        });
+      const here = () => at.engine.docker("images", "-aq", "--no-trunc");
+      assert.not.match(here(), new RegExp(digests.map(({ id }) => id).join("|")));
+      for (const [index, { digest }] of digests.entries()) {
+        const [pull, take] = await at.apply([web(digest)]);
+        assert.equal(
+          [pull, take],
+          ["container/web pull", `container/web ${index === 0 ? "create" : "replace"}`],
+        );
+        assert.equal((await at.plan([web(digest)])).steps, []);
+      }
+      const [first, second, third] = digests.map(({ id }) => id);
+      assert.not.match(here(), new RegExp(`${first}`));
+      assert.match(here(), new RegExp(`${second}`));
+      assert.match(here(), new RegExp(`${third}`));
+      await registry.stop();
+      assert.equal(await at.apply([web(digests[1]?.digest ?? "")]), ["container/web replace"]);
+      const absent = await errorOf(at.apply([web(`sha256:${"4".repeat(64)}`)]));
+      assert.is(absent.code, "DOCKER_REFUSED");
+      assert.match(
+        absent.detail,
+        /docker pull 127\.0\.0\.1:\d+\/public\/web@sha256:4+: .*connection refused/,
+      );
+      registry = await startRegistry();
+      const unknown = at.resource("container", "web", {
+        image: `${registry.address}/public/web:1`,
+        pin: { digest: `sha256:${"4".repeat(64)}` },
+      });
+      assert.match((await errorOf(at.apply([unknown]))).detail, /manifest.* unknown|not found/);
+      assert.is(at.engine.docker("inspect", "-f", "{{.State.Status}}", "web"), "running");
+      await at.apply([], [web("sha256:".padEnd(71, "1"))]);
+      assert.not.match(here(), new RegExp(digests.map(({ id }) => id).join("|")));
+    });
+
+    test("one that falls again and again is red with its last words, is not made anew, and is well once it stays up", async () => {
+      const falls = at.container("falls", at.images.broken, { stop_grace_period: "1s" });
+      const error = await errorOf(at.apply([falls]));
+      assert.is(error.code, "FAILED");
+      assert.match(
+        error.detail,
+        /does not stay up: it ended with code 3; its log ends: .*no such option: --turbo/,
+      );
+      const { steps, unwell } = await at.plan([falls]);
+      assert.equal(steps, []);
+      assert.match(unwell[0]?.why ?? "", /does not stay up: it ended with code 3.*--turbo/);
+      await at.apply([], [falls]);
+    });
+
+    test("the engine dead: said so in its words; back: its containers are there, and nothing is made anew", async () => {
+      const web = at.container("web", at.images.v1, {
+        ready: { command: ["true"] },
+        stop_grace_period: "1s",
+      });
+      await at.apply([web]);
+      let rung = 0;
+      at.ports.docker.follow(new Set(["web"]), () => rung++, signal);
+      const id = at.engine.docker("inspect", "-f", "{{.Id}}", "web");
+      await until("events are followed", 5_000, async () => {
+        at.engine.docker("kill", "-s", "HUP", "web");
+        return rung > 0;
+      });
+      rung = 0;
+      await at.engine.kill();
+      assert.match(
+        (await at.plan([web])).waiting[0]?.why ?? "",
+        /^Docker does not answer: .*docker\.sock: .*ECONNREFUSED/,
+      );
+      await until("it is told that the engine is gone", 3_000, async () => rung > 0);
+      const before = rung;
+      await at.engine.start();
+      await until("it is told that the engine is back", 4_000, async () => rung > before);
+      // An engine that was killed does not start its containers again: they are started, not made anew.
+      await until("nothing is left to do", 20_000, async () => {
+        await at.apply([web]);
+        const { steps, waiting, unwell } = await at.plan([web]);
+        return steps.length + waiting.length + unwell.length === 0;
+      });
+      assert.is(at.engine.docker("inspect", "-f", "{{.Id}}", "web"), id);
+    });
+
+    test("the engine mute: a question ends after its limit, and works once it speaks again", async () => {
+      const docker = createDocker(at.engine.socket, 500);
+      at.engine.signal("SIGSTOP");
+      try {
+        const error = await errorOf(docker.container("web", signal));
+        assert.is(error.code, "DOCKER_UNREACHABLE");
+        assert.match(error.detail, /inspect web: no answer within 0\.5 s/);
+      } finally {
+        at.engine.signal("SIGCONT");
+      }
+      assert.is((await docker.container("web", signal))?.status, "running");
+    });
+  },
+  { limit_ms: 40_000 },
+);
