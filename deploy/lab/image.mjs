@@ -1,5 +1,5 @@
 /**
- * The image that every lab server boots: Debian 12 with systemd, sshd, BIRD, nftables and WireGuard, and nothing of Muster.
+ * The image that every lab server boots: Debian 12 with systemd, sshd, BIRD, nftables, WireGuard and a Docker that is off, and nothing of Muster.
  * It comes from an image registry's `debian:bookworm` where one answers, else from a Debian mirror by debootstrap; the same
  * packages and the same set-up script either way. The finished file tree is kept in the cache as a tar.
  */
@@ -32,6 +32,8 @@ const PACKAGES = [
     "wireguard-go",
   ],
   ...["ca-certificates", "iputils-ping", "procps", "libstdc++6", "netcat-openbsd"],
+  // Containers on a server: off until a story or a person starts it.
+  ...["docker.io", "iptables", "busybox-static"],
 ];
 
 const SOURCE = fileURLToPath(new URL("image/", import.meta.url));

@@ -20,6 +20,9 @@ for unit in bird.service ssh.service lab-network.service lab-ssh-keys.service; d
   systemctl is-enabled --quiet "$unit" || { echo "setup.sh: $unit is not enabled" >&2; exit 1; }
 done
 
+# A server without containers runs no engine: whoever declares service/docker starts it.
+systemctl disable docker.service docker.socket containerd.service >/dev/null 2>&1
+
 # A registry's image forbids packages to start their services; a server's packages do start them.
 rm -f /usr/sbin/policy-rc.d /etc/dpkg/dpkg.cfg.d/docker*
 
