@@ -19,7 +19,7 @@ import { type NatsServer, startNats } from "../../kit/nats.ts";
 import { PeopleCa } from "../../kit/people.ts";
 import { suite } from "../../kit/suite.ts";
 
-const ARGS = { unit: null, follow: false, since: null, last: 10, grep: null, priority: null };
+const ARGS = { units: [], container: null, follow: false, since: null, last: 10, grep: null, priority: null };
 const line = (text: string): LogLine => ({ at: 1, from: "x", priority: null, text, cut: false });
 const LONG = "l".repeat(8_000);
 

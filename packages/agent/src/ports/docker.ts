@@ -8,6 +8,7 @@ import type Dockerode from "dockerode";
 import { isMissing } from "../store.ts";
 import { followEvents } from "./docker-events.ts";
 import { type ContainerFacts, containerFacts, type NetworkFacts, networkFacts } from "./docker-facts.ts";
+import { type ContainerLine, type LogWish, readLogs } from "./docker-logs.ts";
 
 /** It takes a signal everywhere; its types know of it only here and there. */
 declare module "dockerode" {
@@ -70,6 +71,13 @@ export type Docker = {
   ): Promise<{ readonly code: number; readonly output: string }>;
   /** The last lines of its log, both streams. */
   logTail(name: string, lines: number, signal: AbortSignal): Promise<string>;
+  /** Its log, line by line; `follow` until it ends. No limit in time but the signal's. */
+  logs(
+    name: string,
+    wish: LogWish,
+    take: (line: ContainerLine) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void>;
   attach(network: string, container: string, options: AttachOptions, signal: AbortSignal): Promise<void>;
   detach(network: string, container: string, signal: AbortSignal): Promise<void>;
   createNetwork(name: string, options: CreateNetwork, signal: AbortSignal): Promise<void>;
@@ -290,6 +298,13 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
           .logs({ stdout: true, stderr: true, follow: false, tail, abortSignal });
         return unframed(raw);
       }),
+    logs: async (name, wish, take, signal) => {
+      try {
+        await readLogs(await engine(), name, wish, take, signal);
+      } catch (error) {
+        throw error instanceof FleetError ? error : refusal(`logs ${name}`, error, socket);
+      }
+    },
     attach: (network, container, options, signal) =>
       change(`network connect ${network} ${container}`, signal, (docker, abortSignal) =>
         docker.getNetwork(network).connect({ Container: container, EndpointConfig: options, abortSignal }),

@@ -1,9 +1,10 @@
-/** RPC `logs`: the journal as a stream. journalctl chooses and follows, one process a stream; it ends with the stream. */
+/** RPC `logs`: the journal, or what a container says, as a stream. journalctl chooses and follows, one process a stream; it ends with the stream. */
 import type { Call } from "@muster/ports/dispatch";
 import type { LogLine, OpenedStream, RpcRequest } from "@muster/protocol";
 import { LOG_TEXT_LIMIT, PRIORITIES } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
+import { lineSplitter } from "../ports/lines.ts";
 import type { RpcDoor } from "./door.ts";
 
 /** An entry of the journal may hold a whole core dump; of more than this as JSON nothing can be shown. */
@@ -14,10 +15,25 @@ export const logs =
   (door: RpcDoor) =>
   (request: RpcRequest<"logs">, call: Call): OpenedStream => {
     const { confined } = door.ports;
+    const { container } = request;
+    if (container !== null && (request.grep !== null || request.priority !== null))
+      throw new FleetError("UNSUPPORTED", "a container's log is not chosen by pattern or priority here");
     if (confined !== null)
       throw new FleetError("UNSUPPORTED", `the journal is the whole machine's: ${confined}`);
     return door.streams.open<"logs">(call, async (write, signal) => {
       let lines = 0;
+      if (container !== null) {
+        await door.ports.docker.logs(
+          container,
+          { follow: request.follow, since: request.since, last: request.last },
+          async (line) => {
+            lines += 1;
+            await write({ ...line, from: container, ...cutText(line.text) });
+          },
+          signal,
+        );
+        return { lines };
+      }
       let words = "";
       const split = lineSplitter(ENTRY_LIMIT);
       const { code, ended_by } = await door.ports.runStreamed(
@@ -50,33 +66,11 @@ export function journalArguments(request: RpcRequest<"logs">): string[] {
     "--no-pager",
     `--lines=${request.last}`,
     ...(request.follow ? ["--follow"] : []),
-    ...(request.unit === null ? [] : [`--unit=${request.unit}`]),
+    ...request.units.map((unit) => `--unit=${unit}`),
     ...(request.since === null ? [] : [`--since=@${(request.since / 1_000).toFixed(3)}`]),
     ...(request.grep === null ? [] : [`--grep=${request.grep}`, "--case-sensitive=yes"]),
     ...(request.priority === null ? [] : [`--priority=${request.priority}`]),
   ];
-}
-
-/** Gives the whole lines of what comes; a line longer than `limit` comes as its first part. */
-export function lineSplitter(limit: number): (text: string) => string[] {
-  let rest = "";
-  let skipping = false;
-  return (text) => {
-    const parts = text.split("\n");
-    const lines: string[] = [];
-    for (const [at, part] of parts.entries()) {
-      if (!skipping) rest += part;
-      if (rest.length > limit) {
-        rest = rest.slice(0, limit);
-        skipping = true;
-      }
-      if (at === parts.length - 1) break;
-      lines.push(rest);
-      rest = "";
-      skipping = false;
-    }
-    return lines;
-  };
 }
 
 /** A text, bytes where it is no UTF-8, several where a field was given more than once. */
@@ -120,7 +114,11 @@ export function entryOf(line: string): LogLine {
     at: Math.floor(found.__REALTIME_TIMESTAMP / 1_000),
     from: (found.SYSLOG_IDENTIFIER ?? found._COMM ?? found._SYSTEMD_UNIT ?? "?").slice(0, 256),
     priority: PRIORITIES[Number(found.PRIORITY ?? Number.NaN)] ?? null,
-    text: text.slice(0, LOG_TEXT_LIMIT),
-    cut: text.length > LOG_TEXT_LIMIT,
+    ...cutText(text),
   };
 }
+
+const cutText = (text: string) => ({
+  text: text.slice(0, LOG_TEXT_LIMIT),
+  cut: text.length > LOG_TEXT_LIMIT,
+});

@@ -1,4 +1,4 @@
-/** `ctl logs`: lines of the journal of one host or many, the newest and what comes, as they are written. */
+/** `ctl logs`: lines of the journal, or of a container, of one host or many, the newest and what comes, as they are written. */
 import { FleetError } from "@muster/protocol/errors";
 import type { RpcRequest } from "@muster/protocol/rpc/index";
 import { LOG_LINES_LIMIT, type LogLine, PRIORITIES, logs as row } from "@muster/protocol/rpc/logs";
@@ -15,11 +15,14 @@ type Heard = { readonly host: string; readonly line: LogLine };
 
 export const logs = defineCommand({
   name: "logs",
-  args: "<selector> [unit]",
+  args: "<selector> [source...]",
   options: {
     follow: { flag: "-f, --follow", help: "and go on, until ^C" },
     since: { flag: "--since <duration>", help: "not older than this: 10m" },
-    grep: { flag: "--grep <regex>", help: "only lines that it fits (PCRE), judged on the host" },
+    grep: {
+      flag: "--grep <regex>",
+      help: "only lines that it fits: of the journal PCRE, judged on the host; of a container judged here",
+    },
     last: {
       flag: "-n, --last <n>",
       help: `how many of the past at most, of each host (default ${LAST_DEFAULT}; with --since ${LOG_LINES_LIMIT})`,
@@ -28,10 +31,11 @@ export const logs = defineCommand({
   },
   example: `ctl logs ixp1 bird --since 1h
 ctl logs ixp -f --priority warning      several hosts, each line with its host
-ctl logs core1 sshd --grep 'Failed|Invalid'`,
+ctl logs core1 ssh sudo --grep 'Failed|Invalid'
+ctl logs core1 container/prometheus -f`,
   async run(context, { args, options }) {
     const { output } = context;
-    const request = requestOf(context.now(), args[1], options);
+    const { request, fits } = wishOf(context.now(), args.slice(1), options);
     const kept: Heard[] = [];
     let several = false;
     let width = 0;
@@ -49,6 +53,7 @@ ctl logs core1 sshd --grep 'Failed|Invalid'`,
           );
       },
       on_chunk: (host, line) => {
+        if (!fits(line.text)) return;
         if (!request.follow) kept.push({ host, line });
         else {
           output.json({ host, ...line });
@@ -79,7 +84,19 @@ type Typed = {
   readonly priority: string | undefined;
 };
 
-function requestOf(now_ms: number, unit: string | undefined, typed: Typed): RpcRequest<"logs"> {
+type Wish = {
+  readonly request: RpcRequest<"logs">;
+  /** What is judged here and not on the host. */
+  readonly fits: (text: string) => boolean;
+};
+
+function wishOf(now_ms: number, sources: readonly string[], typed: Typed): Wish {
+  const containers = sources.flatMap((each) => (each.startsWith("container/") ? [each.slice(10)] : []));
+  const [container = null] = containers;
+  if (container !== null && sources.length > 1)
+    throw usage(`${sources.join(" ")}: one container, or any units of the journal`);
+  if (container !== null && typed.priority !== undefined)
+    throw usage("--priority: what a container says has none");
   const back_ms = typed.since === undefined ? null : readDuration(typed.since);
   if (back_ms === undefined) throw usage(`--since ${typed.since}: must be like 10m or 2h`);
   const last =
@@ -90,17 +107,35 @@ function requestOf(now_ms: number, unit: string | undefined, typed: Typed): RpcR
   if (typed.priority !== undefined && priority === null)
     throw usage(`--priority ${typed.priority}: must be one of ${PRIORITIES.join(", ")}`);
   const read = row.request.safeParse({
-    unit: unit ?? null,
+    units: container === null ? sources : [],
+    container,
     follow: typed.follow,
     since: back_ms === null ? null : now_ms - back_ms,
     last,
-    grep: typed.grep ?? null,
+    grep: container === null ? (typed.grep ?? null) : null,
     priority,
   });
-  if (read.success) return read.data;
-  const [issue] = read.error.issues;
-  const what = issue?.path[0] === "unit" ? unit : `--${String(issue?.path[0])}`;
-  throw usage(`${what}: ${issue?.message}`);
+  if (!read.success) {
+    const [issue] = read.error.issues;
+    const [field, at] = issue?.path ?? [];
+    const what =
+      field === "units"
+        ? (sources[Number(at ?? 0)] ?? "")
+        : field === "container"
+          ? sources[0]
+          : `--${String(field)}`;
+    throw usage(`${what}: ${issue?.message}`);
+  }
+  const pattern = container === null || typed.grep === undefined ? null : patternOf(typed.grep);
+  return { request: read.data, fits: (text) => pattern === null || pattern.test(text) };
+}
+
+function patternOf(typed: string): RegExp {
+  try {
+    return new RegExp(typed, "u");
+  } catch (error) {
+    throw usage(`--grep ${typed}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 const usage = (detail: string) => new FleetError("USAGE", detail);

@@ -1,4 +1,4 @@
-/** RPC `logs`: lines of the host's journal, the newest and what comes, as a stream. */
+/** RPC `logs`: lines of the host's journal or of a container, the newest and what comes, as a stream. */
 import { z } from "zod";
 import { Instant } from "../names.ts";
 import { streamed } from "./streamed.ts";
@@ -21,15 +21,19 @@ export const LogLine = z.object({
 export type LogLine = z.infer<typeof LogLine>;
 
 export const logs = streamed({
-  what: "Lines of the journal, the newest and what comes.",
+  what: "Lines of the journal or of a container, the newest and what comes.",
   authority: "operator",
   timeout_ms: 10_000,
   request: z.strictObject({
-    unit: z
+    units: z
+      .array(z.string().regex(/^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,199}$/, "must be the name of a unit"))
+      .max(16)
+      .describe("Of these systemd units; none = the whole journal."),
+    container: z
       .string()
-      .regex(/^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,199}$/, "must be the name of a unit")
+      .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/, "must be the name of a container")
       .nullable()
-      .describe("Of this systemd unit; null = the whole journal."),
+      .describe("Of this container instead of the journal, without `grep` and `priority`."),
     follow: z.boolean().describe("Go on with what is written from now on."),
     since: Instant.nullable().describe("Not older than this."),
     last: z.int().min(0).max(LOG_LINES_LIMIT).describe("Of the past at most the newest so many."),

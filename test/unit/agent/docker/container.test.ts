@@ -55,6 +55,70 @@ suite(
       await at?.release();
     });
 
+    test("what a container says comes line by line, of the past and as it is written, until it ends", async () => {
+      const said =
+        'n=0; while [ $n -lt 5 ]; do n=$((n+1)); echo "line $n"; echo "bad $n" >&2; sleep 0.2; done';
+      at.engine.docker(
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "talker",
+        at.images.v1,
+        "/bin/busybox",
+        "sh",
+        "-c",
+        said,
+      );
+      const read = async (wish: { follow: boolean; last: number }, signal = lifetime.signal) => {
+        const lines: string[] = [];
+        const began = Date.now();
+        await at.ports.docker.logs(
+          "talker",
+          { since: null, ...wish },
+          async ({ at: at_ms, text }) => {
+            assert.ok(Math.abs(at_ms - began) < 60_000, "the engine's time");
+            lines.push(text);
+          },
+          signal,
+        );
+        return lines;
+      };
+      const both = Array.from({ length: 5 }, (_, n) => [`line ${n + 1}`, `bad ${n + 1}`]).flat();
+      assert.equal((await read({ follow: true, last: 100 })).sort(), both.sort());
+      assert.is((await read({ follow: false, last: 3 })).length, 3);
+      assert.is(
+        (
+          await errorOf(
+            at.ports.docker.logs(
+              "nobody",
+              { follow: false, since: null, last: 1 },
+              async () => {},
+              lifetime.signal,
+            ),
+          )
+        )?.code,
+        "DOCKER_REFUSED",
+      );
+      at.engine.docker("rm", "-f", "talker");
+      at.engine.docker(
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "talker",
+        at.images.v1,
+        "/bin/busybox",
+        "sleep",
+        "60",
+      );
+      const stop = AbortSignal.timeout(300);
+      assert.is((await errorOf(read({ follow: true, last: 1 }, stop))).code, "CANCELLED");
+      at.engine.docker("rm", "-f", "talker");
+    });
+
     test("networks, volume and container are made in one go, and there is nothing left to do", async () => {
       const all = [...base(), web(at.images.v1)];
       assert.equal(await at.apply(all), [

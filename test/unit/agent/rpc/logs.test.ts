@@ -1,5 +1,6 @@
 /** Entries of the journal as lines, and how journalctl is asked. */
-import { entryOf, journalArguments, lineSplitter } from "@muster/agent/rpc/logs";
+import { lineSplitter } from "@muster/agent/ports/lines";
+import { entryOf, journalArguments } from "@muster/agent/rpc/logs";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
 
@@ -46,7 +47,8 @@ suite("logs", (test) => {
 
   test("journalctl gets every wish as one word", () => {
     const all = journalArguments({
-      unit: "bird.service",
+      units: ["bird.service", "ssh.service"],
+      container: null,
       follow: true,
       since: 1_764_086_400_500,
       last: 5,
@@ -57,6 +59,7 @@ suite("logs", (test) => {
       "--lines=5",
       "--follow",
       "--unit=bird.service",
+      "--unit=ssh.service",
       "--since=@1764086400.500",
       "--grep=--output=cat; rm -rf /",
       "--case-sensitive=yes",

@@ -59,7 +59,14 @@ suite(
       );
       assert.is(ran.code, 0);
       const { since, ...rest } = asked[0] as RpcRequest<"logs">;
-      assert.equal(rest, { unit: "bird", follow: false, last: 7, grep: "x", priority: "warning" });
+      assert.equal(rest, {
+        units: ["bird"],
+        container: null,
+        follow: false,
+        last: 7,
+        grep: "x",
+        priority: "warning",
+      });
       assert.ok(Math.abs(Date.now() - 600_000 - Number(since)) < 10_000);
       const json = JSON.parse((await ground.run("logs core1,ixp1 --json")).out);
       assert.equal(
@@ -113,6 +120,10 @@ suite(
         ["logs ixp1 -n many", /--last many/],
         ["logs ixp1 --priority loud", /--priority loud/],
         ["logs ixp1 bad/unit", /bad\/unit: must be the name of a unit/],
+        ["logs ixp1 container/-x", /container\/-x: must be the name of a container/],
+        ["logs ixp1 container/a bird", /one container, or any units/],
+        ["logs ixp1 container/a --priority err", /--priority: what a container says/],
+        ["logs ixp1 container/a --grep (", /--grep \(/],
         ["logs nowhere", /nowhere/],
       ] as const) {
         const ran = await ground.run(words);
