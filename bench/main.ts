@@ -8,12 +8,14 @@ import { main as files } from "./files.ts";
 import { main as firstLight } from "./first-light.ts";
 import { main as scatter } from "./scatter.ts";
 import { main as soak } from "./soak.ts";
+import { main as status } from "./status.ts";
 
 const ALL: Readonly<Record<string, () => Promise<void>>> = {
   envelope,
   scatter: () => scatter([100, 1_000]),
   enrolment: () => enrolment(200),
   files: () => files(),
+  status: () => status(1_000),
   "first-light": firstLight,
 };
 const ONLY_NAMED: typeof ALL = { soak: () => soak() };

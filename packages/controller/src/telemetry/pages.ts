@@ -1,10 +1,11 @@
 /** `ctl.hosts` and `ctl.last`: last values page by page, each page small enough for one message. */
+import { briefOf } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "./last.ts";
 
 /** A reply must fit into one message of 1 MiB; one host's samples are at most 512 KiB each. */
-const PAGE_BYTES = 300_000;
+const PAGE_BYTES = 400_000;
 
 export function hostsPage(
   request: ControlRequest<"hosts">,
@@ -12,10 +13,14 @@ export function hostsPage(
   last: LastValues,
   now_ms: number,
 ): ControlReply<"hosts"> {
-  const { items, next } = page(records.names(request.after), request.limit, (host) =>
-    last.view(host, now_ms),
-  );
-  return { hosts: items, next, now: now_ms };
+  const { items, next } = page(records.names(request.after), request.limit, (host) => {
+    const view = last.view(host, now_ms);
+    const brief = request.brief === true && view !== null ? briefOf(view, now_ms) : null;
+    return brief ?? view;
+  });
+  const hosts = items.filter((item) => "record" in item);
+  if (request.brief !== true) return { hosts, next, now: now_ms };
+  return { hosts, brief: items.flatMap((item) => ("record" in item ? [] : [item])), next, now: now_ms };
 }
 
 export function lastPage(

@@ -2,13 +2,14 @@
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import { type Host, storedLast } from "../apply/signed.ts";
+import { needsOf } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { type Known, knownByItself, knownOf, notEnrolled } from "../report/known.ts";
+import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled } from "../report/known.ts";
 import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
 import { pick } from "../roster/facts.ts";
-import { folderHere, groupsOf, selectable, viewsOrSilence } from "../roster/roster.ts";
+import { folderHere, type Glance, glances, unlabelled, viewsOrSilence } from "../roster/roster.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
 
 /** Reading what is signed costs a message a host. */
@@ -59,20 +60,23 @@ export async function look(
   connection: Connection,
   selector: string,
 ): Promise<Found> {
-  const [folder, known] = await Promise.all([folderHere(context), viewsOrSilence(connection)]);
-  const loaded = folder === null ? null : await folder.load();
-  const declared = loaded?.fleet ?? null;
-  const notes = (loaded?.problems.length ?? 0) > 0 ? ["the folder has mistakes: ctl plan lists them"] : [];
+  const not = context.global.not === undefined ? [] : [context.global.not];
+  const { labels } = needsOf([selector, ...not]);
+  const [folder, known] = await Promise.all([folderHere(context), whoIsThere(context, connection)]);
+  // Without labels hosts.yml is enough: rendering a thousand hosts takes longer than all the rest.
+  const declared = folder === null ? null : await folder.declared(labels);
+  const notes: string[] = [];
   if ("silence" in known && declared === null) throw known.silence;
 
-  const views = "silence" in known ? new Map() : known.views;
-  const folder_hosts = [...(declared?.hosts.values() ?? [])];
-  const strangers = [...views.values()]
-    .filter((view) => !declared?.hosts.has(view.record.name))
-    .map(selectable);
-  const groups = [...new Set([...(declared?.inventory.groups.keys() ?? []), ...groupsOf(views)])];
+  const there: ReadonlyMap<string, Glance> = "silence" in known ? new Map() : known.hosts;
+  const folder_hosts = declared?.hosts ?? [];
+  const in_folder = new Set(folder_hosts.map(({ name }) => name));
+  const strangers = [...there.values()].filter(({ name }) => !in_folder.has(name)).map(unlabelled);
+  const groups = [
+    ...new Set([...(declared?.groups ?? []), ...[...there.values()].flatMap((host) => host.groups)]),
+  ];
   const all = [...folder_hosts, ...strangers];
-  const ids = new Map<string, string>([...views].map(([name, view]) => [name, view.record.id]));
+  const ids = new Map<string, string>([...there].map(([name, { id }]) => [name, id]));
   if ("silence" in known) for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
   const choice = { hosts: all, groups, connection: async () => connection, ids: async () => ids };
   const picked = all.length === 0 ? { names: [], unknown: [] } : await pick(context, choice, selector);
@@ -102,8 +106,11 @@ export async function look(
   const hosts = names.map((name): Known => {
     const id = ids.get(name);
     const declared_groups = groups_of.get(name) ?? null;
-    const view = views.get(name);
-    if (view !== undefined) return knownOf(view, declared_groups, signed.get(name) ?? null);
+    const glance = there.get(name);
+    if (glance !== undefined)
+      return "brief" in glance
+        ? knownOfBrief(glance.brief, declared_groups, signed.get(name) ?? null)
+        : knownOf(glance.view, declared_groups, signed.get(name) ?? null);
     if (id === undefined) return notEnrolled(name, declared_groups ?? []);
     const reply = asked?.answered.get(id) ?? null;
     const itself = knownByItself(
@@ -115,9 +122,24 @@ export async function look(
     return asked?.failed.has(id) ? { ...itself, silent: false, heard_at: now_ms } : itself;
   });
   if (unknown !== null) notes.push(`what is signed and not yet taken is not known here: ${unknown}`);
-  const undeclared = declared === null ? [] : names.filter((name) => !declared.hosts.has(name));
+  const undeclared = declared === null ? [] : names.filter((name) => !in_folder.has(name));
   if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
   return { hosts, now_ms, controller: "silence" in known ? "no controller answers" : null, notes };
+}
+
+/** Scripts get all there is to know of each host; a table needs no more than briefs. */
+async function whoIsThere(context: Context, connection: Connection) {
+  const { form } = context.output;
+  if (form === "table" || form === "wide") return glances(connection);
+  const known = await viewsOrSilence(connection);
+  if ("silence" in known) return known;
+  const hosts = new Map(
+    [...known.views].map(([name, view]): [string, Glance] => [
+      name,
+      { name, id: view.record.id, groups: view.record.groups, view },
+    ]),
+  );
+  return { hosts, now: known.now };
 }
 
 /** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */

@@ -15,6 +15,8 @@ const PARTS = /\u001b\[[0-9;]*m|[\s\S]/gu;
 
 /** Columns that text takes on a terminal, without colours. Combining marks take none, wide East Asian letters two. */
 export function widthOf(text: string): number {
+  // Nearly all of it is plain, and a table of a thousand rows is measured twice.
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
   for (const letter of text.replace(SGR, "")) {
     if (/\p{Mn}|\p{Me}|\p{Cf}/u.test(letter)) continue;

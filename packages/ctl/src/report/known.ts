@@ -1,4 +1,5 @@
 /** What is known of one host, wherever it came from: a controller's record and last samples, the host itself, or only the folder. Pure. */
+import type { HostBrief } from "@muster/protocol/brief";
 import type { HostView } from "@muster/protocol/record";
 import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
@@ -18,6 +19,8 @@ export type Known = {
   readonly convergence: Convergence | null;
   readonly bgp: BgpSample | null;
   readonly health: Health | null;
+  /** Where they were counted elsewhere: `bgp` is not known then. */
+  readonly counted?: { readonly up: number; readonly expected: number } | null;
   readonly certificates: readonly { readonly name: string; readonly not_after: number }[];
   readonly agent_version: string | null;
   /** The newest generation signed for it, 0 while there is none; null where that could not be read. */
@@ -54,6 +57,44 @@ export function knownOf(
     health: view.health,
     certificates: own.length > 0 ? own : issued,
     agent_version: convergence?.agent_version ?? record.agent_version,
+    signed_generation,
+  };
+}
+
+/** A host of which there is nothing to say. */
+export function knownOfBrief(
+  brief: HostBrief,
+  groups: readonly string[] | null,
+  signed_generation: number | null,
+): Known {
+  const { since, generation, agent_version, certificates, clock_skew_ms } = brief;
+  return {
+    ...notEnrolled(brief.name, groups ?? brief.groups),
+    id: brief.id,
+    enrolled: true,
+    heard_at: brief.heard_at,
+    clock_skew_ms,
+    convergence: {
+      at: brief.heard_at,
+      state: "converged",
+      since,
+      generation,
+      content_hash: null,
+      release: null,
+      detail: "",
+      error: null,
+      resources: { total: 0, ok: 0, managed: {} },
+      troubles: [],
+      drift: [],
+      held: [],
+      undo_at: null,
+      certificates,
+      agent_version,
+      last_apply_ms: null,
+    },
+    counted: brief.sessions,
+    certificates,
+    agent_version,
     signed_generation,
   };
 }

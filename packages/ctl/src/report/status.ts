@@ -81,7 +81,8 @@ function wordOf(known: Known, convergence: Convergence): { word: string; tint: T
 
 /** Null while nothing of now is known. */
 function sessionsOf(known: Known, now_ms: number): HostStatus["sessions"] {
-  const { bgp } = known;
+  const { bgp, counted } = known;
+  if (counted !== undefined) return counted;
   if (bgp === null || now_ms - Date.parse(bgp.at) > STALE_MS) return null;
   const expected = expectedUp(bgp);
   if (!bgp.daemon.reachable) return expected.length === 0 ? null : { up: 0, expected: expected.length };

@@ -89,7 +89,8 @@ function ownTrouble(known: Known, convergence: Convergence, now_ms: number): Tro
 }
 
 function bgpTroubles(known: Known, now_ms: number): Trouble[] {
-  const { name, bgp, convergence } = known;
+  const { name, bgp, convergence, counted } = known;
+  if (counted !== undefined) return [];
   if (bgp === null) {
     if ((convergence?.resources.managed.bird ?? 0) === 0) return [];
     return [{ tint: "red", what: "nothing is known of its BGP sessions", next: `ctl bgp ${name}` }];

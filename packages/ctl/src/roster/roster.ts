@@ -2,11 +2,11 @@
  * Who there is: the folder's hosts, the keys pinned in hosts.lock, and what the controllers know, joined by name. Selectors choose from it.
  * Each part is only fetched when it is needed: a ping of pinned hosts needs neither rendering nor a controller.
  */
-import { join } from "node:path";
 import { callController } from "@muster/ports/call";
+import type { HostBrief } from "@muster/protocol/brief";
+import type { ControlReply } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
 import type { HostView } from "@muster/protocol/record";
-import { readText } from "../fleet/disk.ts";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { loadPins, type Pins } from "../fleet/pins.ts";
 import type { LoadedFleet } from "../inventory/fleet.ts";
@@ -14,10 +14,13 @@ import { findFleetFolder } from "../inventory/folder.ts";
 import { needsOf, type Selectable } from "../inventory/selectors.ts";
 import type { Context } from "../program/context.ts";
 import type { Connection } from "../session/session.ts";
+import { type Declared, declaredAtAGlance } from "./declared.ts";
 import { type Picked, pick } from "./facts.ts";
 
 /** Records with their last samples are some ten kilobytes a host, and a message holds a megabyte. */
 const PAGE = 50;
+/** A brief takes some 400 bytes. */
+const GLANCE_PAGE = 2_000;
 /** Where the pins do as well, a controller that hangs is not waited for. */
 const QUICK_MS = 1_000;
 
@@ -28,7 +31,7 @@ export type FolderHere = {
   /** Reads and renders all of it, once. Mistakes in files are `problems`. */
   load(): Promise<LoadedFleet>;
   /** What selectors choose from. Without labels it reads hosts.yml only, which takes a fraction of the time. */
-  declared(labels: boolean): Promise<{ hosts: readonly Selectable[]; groups: readonly string[] }>;
+  declared(labels: boolean): Promise<Declared>;
 };
 
 /** The folder around, when it is one of the fleet that is meant; else null. */
@@ -47,32 +50,12 @@ export async function folderHere(context: Context): Promise<FolderHere | null> {
     pins: await loadPins(root),
     load,
     async declared(labels) {
-      const quick = labels ? null : await declaredAtAGlance(root);
+      const quick = labels ? null : await declaredAtAGlance(root, context.home);
       if (quick !== null) return quick;
       const { fleet } = await load();
       return { hosts: [...fleet.hosts.values()], groups: [...fleet.inventory.groups.keys()] };
     },
   };
-}
-
-/** Hosts and groups by hosts.yml alone; null where that file has mistakes. */
-async function declaredAtAGlance(root: string): Promise<{ hosts: Selectable[]; groups: string[] } | null> {
-  const [{ groupsOf, readHosts }, { readYaml }, { Problems }] = await Promise.all([
-    import("../inventory/hosts.ts"),
-    import("../inventory/yaml.ts"),
-    import("../inventory/problem.ts"),
-  ]);
-  const text = await readText(join(root, "hosts.yml"));
-  if (text === null) return null;
-  const problems = new Problems();
-  const inventory = readHosts(readYaml("hosts.yml", text, "ansible", problems), problems);
-  if (problems.size > 0) return null;
-  const hosts = [...inventory.hosts.values()].map((host) => ({
-    name: host.name,
-    groups: groupsOf(inventory, host).map((group) => group.name),
-    labels: {},
-  }));
-  return { hosts, groups: [...inventory.groups.keys()] };
 }
 
 /** As `folderHere`; USAGE when there is none. */
@@ -103,6 +86,47 @@ export async function hostViews(
 const askPage = (connection: Connection, after: string | null, timeout_ms: number | undefined) =>
   callController(connection, "hosts", { after, limit: PAGE }, timeout_ms === undefined ? {} : { timeout_ms });
 
+/** What the controllers know of a host: its record and samples, or a brief where there is nothing to say of it. */
+export type Glance = { readonly name: string; readonly id: string; readonly groups: readonly string[] } & (
+  | { readonly view: HostView }
+  | { readonly brief: HostBrief }
+);
+
+/** As `hostViews`, with briefs: the pages of a large fleet are few, and soon read. */
+export async function glances(
+  connection: Connection,
+): Promise<{ hosts: Map<string, Glance>; now: number } | { silence: FleetError }> {
+  const hosts = new Map<string, Glance>();
+  try {
+    let after: string | null = null;
+    for (;;) {
+      const page: ControlReply<"hosts"> = await callController(connection, "hosts", {
+        after,
+        limit: GLANCE_PAGE,
+        brief: true,
+      });
+      for (const brief of page.brief ?? []) hosts.set(brief.name, { ...nameOf(brief), brief });
+      for (const view of page.hosts)
+        if (view.record.state === "enrolled") hosts.set(view.record.name, { ...nameOf(view.record), view });
+      if (page.next === null) return { hosts: new Map([...hosts].sort(byName)), now: page.now };
+      after = page.next;
+    }
+  } catch (error) {
+    if (isSilence(error)) return { silence: error };
+    throw error;
+  }
+}
+
+const nameOf = ({ name, id, groups }: { name: string; id: string; groups: readonly string[] }) => ({
+  name,
+  id,
+  groups,
+});
+const byName = ([one]: [string, unknown], [other]: [string, unknown]) => (one < other ? -1 : 1);
+
+const isSilence = (error: unknown): error is FleetError =>
+  error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT");
+
 /** As `hostViews`; null, with the reason, when no controller answers. */
 export async function viewsOrSilence(
   connection: Connection,
@@ -111,8 +135,7 @@ export async function viewsOrSilence(
   try {
     return await hostViews(connection, timeout_ms);
   } catch (error) {
-    if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
-      return { silence: error };
+    if (isSilence(error)) return { silence: error };
     throw error;
   }
 }
@@ -209,9 +232,11 @@ const withIds = (names: readonly string[], ids: ReadonlyMap<string, string>) =>
   });
 
 /** What a selector may choose by, of a host that is known by its record only. */
-export const selectable = (view: HostView): Selectable => ({
-  name: view.record.name,
-  groups: view.record.groups,
+export const selectable = (view: HostView): Selectable => unlabelled(view.record);
+
+export const unlabelled = ({ name, groups }: { name: string; groups: readonly string[] }): Selectable => ({
+  name,
+  groups,
   labels: {},
 });
 

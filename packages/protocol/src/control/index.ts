@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
+import { HostBrief } from "../brief.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
 import { GroupName, HostId, HostName, Instant, RandomId, Sha256 } from "../names.ts";
@@ -25,9 +26,18 @@ export const CONTROL = {
     authority: "viewer",
     for_ci: true,
     timeout_ms: 5_000,
-    request: z.strictObject({ after: After, limit: Limit }),
+    request: z.strictObject({
+      after: After,
+      limit: z
+        .int()
+        .min(1)
+        .max(2_000)
+        .describe("The most hosts on a page; there are fewer where they would not fit."),
+      brief: z.boolean().optional().describe("Hosts with nothing to say come in `brief` and not in `hosts`."),
+    }),
     reply: z.object({
       hosts: z.array(HostView).describe("Ordered by name."),
+      brief: z.array(HostBrief).optional().describe("Where it was asked for, ordered by name."),
       next: Next,
       now: Instant.describe("The controller's clock, against which silence is judged."),
     }),
