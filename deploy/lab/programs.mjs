@@ -19,6 +19,7 @@ const PACKAGES = {
   zsh: "zsh",
   fish: "fish",
   groff: "groff-base",
+  "dpkg-deb": "dpkg",
   "docker-registry": "docker-registry",
 };
 /** Services that come with them. */

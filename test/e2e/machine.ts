@@ -81,7 +81,7 @@ export async function bootMachine(fleet: Fleet, name: string, { bare = false } =
   };
 }
 
-/** The fleet no longer knows these hosts. There is no command for it yet: the records go, and the controller reads them again. */
+/** The fleet no longer knows these hosts. There is no command for it yet: records and pins go, and the controller reads them again. */
 export async function forgetHosts(fleet: Fleet, names: readonly string[]): Promise<void> {
   const bus = await controllerBus(fleet);
   try {
@@ -89,6 +89,13 @@ export async function forgetHosts(fleet: Fleet, names: readonly string[]): Promi
   } finally {
     await bus.close();
   }
+  const pinned = (line: string) => names.some((name) => line.startsWith(`${name} `));
+  fleet.edit("hosts.lock", (text) =>
+    text
+      .split("\n")
+      .filter((line) => !pinned(line))
+      .join("\n"),
+  );
   await fleet.on("hub").sh("systemctl restart muster-controller");
 }
 
