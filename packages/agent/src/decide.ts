@@ -150,6 +150,9 @@ export function decide(situation: Situation): Decision {
   if (on_drift !== "correct") {
     return { action: "leave", drift: on_drift === "ask" ? "asked" : "left", why: situation.edit };
   }
+  // Putting it back was itself taken back: each try is felt, so the next comes when the last is forgotten.
+  if (undone?.spec_hash === situation.spec_hash && recent([undone.at], now_ms).length > 0)
+    return { action: "keep", why: undone.why, error: "UNDONE" };
   if (recent(entry.corrected, now_ms).length >= CORRECTIONS_LIMIT) {
     const why = `put back ${CORRECTIONS_LIMIT} times in ${CORRECTIONS_WINDOW_MS / 60_000} min and changed again: ${situation.edit}; --overwrite puts it back once more`;
     return { action: "keep", why, error: "FAILED" };

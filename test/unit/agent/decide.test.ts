@@ -60,6 +60,17 @@ const code = (work: () => unknown) => {
 };
 
 suite("decide: one resource", (test) => {
+  test("a correction that was taken back is not tried again at once, and again after ten minutes", () => {
+    const undone = { spec_hash: "old", why: "it ended with code 3", at: NOW - 1_000, crashed: false };
+    assert.equal(decide(situation(file, { undone })), {
+      action: "keep",
+      why: "it ended with code 3",
+      error: "UNDONE",
+    });
+    const later = { ...undone, at: NOW - CORRECTIONS_WINDOW_MS - 1 };
+    assert.equal(decide(situation(file, { undone: later })), { action: "correct" });
+  });
+
   test("what agrees is applied without a step", () => {
     assert.is(decide(situation(file, { differs: false, held: "held" })).action, "apply");
   });

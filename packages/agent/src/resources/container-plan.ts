@@ -2,6 +2,7 @@
 import type { Step } from "@muster/protocol";
 import { contentHash } from "@muster/protocol/canonical";
 import type { Container } from "@muster/protocol/resources/container";
+import { textDiff } from "../diff.ts";
 import type { ContainerFacts } from "../ports/docker-facts.ts";
 import { changedLimits } from "./container-create.ts";
 import {
@@ -37,7 +38,11 @@ export type ObservedContainer = {
   readonly unwell: string | null;
 };
 
-export const NO_ENGINE = "Docker is not installed here: it has no socket (package docker.io)";
+/** Many steps must fit into one message. */
+const DIFF_CHARACTERS = 32_000;
+
+export const NO_ENGINE =
+  "Docker does not run here: its socket is not there (package docker.io; systemctl status docker.socket)";
 
 export function planContainer(
   resource: Declared<"container">,
@@ -65,8 +70,8 @@ export function planContainer(
     return { ...unsupported(detail), refused: { code: "INVALID", detail } };
   }
   const differs = whyAnother(spec, container, context.applied as Container | null);
-  if (differs !== null || container === null) return planAnother(resource, observed, differs);
-  const steps = planSame(resource, observed, container);
+  if (differs !== null || container === null) return planAnother(resource, observed, differs, context);
+  const steps = planSame(resource, observed, container, context);
   return {
     steps,
     notes: [],
@@ -79,6 +84,7 @@ function planAnother(
   resource: Declared<"container">,
   observed: ObservedContainer,
   why: string | null,
+  context: PlanContext,
 ): KindPlan {
   const { name, spec } = resource;
   const { container, kept } = observed;
@@ -106,6 +112,7 @@ function planAnother(
       files_sha256: filesHash(spec),
       ...(first ? { makes: true } : {}),
     },
+    ...diffOf(context.applied as Container | null, spec),
     why: why ?? (kept ? "a replacement was cut off" : "it is not there"),
     ...(first
       ? {}
@@ -120,6 +127,7 @@ function planSame(
   resource: Declared<"container">,
   observed: ObservedContainer,
   container: ContainerFacts,
+  context: PlanContext,
 ): Step[] {
   const { name, spec } = resource;
   const ref = `container/${name}`;
@@ -143,6 +151,7 @@ function planSame(
         changed.length > 0
           ? `${shown} ${changed.length === 1 ? "differs" : "differ"}`
           : "it was not told of its files",
+      ...diffOf(context.applied as Container | null, spec),
       ...(effect === null ? {} : { effect }),
       reversible: true,
     });
@@ -214,6 +223,28 @@ function changedFiles(
       (path) => wanted[path]?.sha256 !== there[path]?.sha256 || wanted[path]?.mode !== there[path]?.mode,
     )
     .sort();
+}
+
+/** What changed in its files since they were applied; not in what not everybody may read, nor in what travels by its hash. */
+function diffOf(applied: Container | null, spec: Container): { diff?: string } {
+  if (applied === null) return {};
+  const [before, after] = [textsOf(applied), textsOf(spec)];
+  const parts = [...new Set([...before.keys(), ...after.keys()])].sort().flatMap((path) => {
+    const { text } = textDiff(before.get(path) ?? "", after.get(path) ?? "");
+    return text === "" ? [] : [`${path}\n${text}`];
+  });
+  return parts.length === 0 ? {} : { diff: parts.join("\n").slice(0, DIFF_CHARACTERS) };
+}
+
+function textsOf({ files }: Container): Map<string, string> {
+  const shown = ({ mode }: { mode: string }) => (Number.parseInt(mode, 8) & 0o004) !== 0;
+  return new Map(
+    Object.entries(files).flatMap(([directory, inner]) =>
+      Object.entries(inner).flatMap(([name, file]) =>
+        "content" in file && shown(file) ? [[`${directory}/${name}`, file.content] as const] : [],
+      ),
+    ),
+  );
 }
 
 function onChangeWords(name: string, { on_change }: Container): string | null {

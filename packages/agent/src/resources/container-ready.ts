@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { FleetError } from "@muster/protocol/errors";
 import { durationMs } from "@muster/protocol/resources/amount";
 import type { Container } from "@muster/protocol/resources/container";
 import type { Ready } from "@muster/protocol/resources/container-parts";
@@ -111,7 +112,13 @@ async function probe(
   signal: AbortSignal,
 ): Promise<string | null> {
   if ("command" in ready) {
-    const { code, output } = await docker.exec(name, ready.command, signal);
+    const answer = await docker.exec(name, ready.command, signal).catch((error: unknown) => {
+      // It ended between the two questions, or has no such program.
+      if (error instanceof FleetError && error.code === "DOCKER_REFUSED") return error;
+      throw error;
+    });
+    if (answer instanceof FleetError) return answer.detail;
+    const { code, output } = answer;
     return code === 0
       ? null
       : `${ready.command.join(" ")} ended with ${code}: ${output.trim().slice(0, 300)}`;

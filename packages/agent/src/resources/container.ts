@@ -29,7 +29,7 @@ import {
   SLOT_LABEL,
 } from "./container-identity.ts";
 import { fetchImage, forgetPrevious, pruneImages } from "./container-images.ts";
-import { type ObservedContainer, planContainer } from "./container-plan.ts";
+import { NO_ENGINE, type ObservedContainer, planContainer } from "./container-plan.ts";
 import { ended, endedWell, lastWords, readiness, untilReady } from "./container-ready.ts";
 import { conclude, keptName, openNetworks, requireOurs, takeOver } from "./container-replace.ts";
 import type { ApplyContext, Declared, ResourceKind } from "./kind.ts";
@@ -75,7 +75,7 @@ export const container: ResourceKind<"container", ObservedContainer> = {
   },
   plan: planContainer,
   removal({ name }, { engine, container: now, kept }) {
-    if (!engine) return { steps: [] };
+    if (!engine) return { left: NO_ENGINE };
     if (now === null && !kept) return { steps: [] };
     if (now !== null && now.labels[RESOURCE_LABEL] !== `container/${name}`)
       return { left: `the container ${name} there now was not made by Muster` };

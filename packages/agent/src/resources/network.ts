@@ -83,7 +83,8 @@ export const network: ResourceKind<"network", ObservedNetwork> = {
     return { steps: [step], notes: [] };
   },
   removal({ name }, { engine, network: now, foreign }, { going }) {
-    if (!engine || now === null) return { steps: [] };
+    if (!engine) return { left: NO_ENGINE };
+    if (now === null) return { steps: [] };
     if (now.labels[RESOURCE_LABEL] !== `network/${name}`)
       return { left: `the network ${name} was not made by Muster` };
     const staying = now.containers.filter(

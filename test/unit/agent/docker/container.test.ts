@@ -167,7 +167,7 @@ suite(
       const error = await errorOf(at.apply([...base(), web(at.images.broken)]));
       assert.is(error.code, "UNDONE");
       assert.match(error.detail, /ended with code 3.*no such option: --turbo.*back to lab\/web:1@/);
-      assert.is(await page("version"), "2");
+      await until("the old one serves", 10_000, async () => (await page("version").catch(() => "")) === "2");
       assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "web");
       assert.equal((await at.plan([...base(), web(at.images.v2)])).steps, []);
     });
