@@ -16,6 +16,8 @@ export type Tty = {
   until(what: string, fits: (text: string) => boolean, limit_ms?: number): Promise<string>;
   resize(rows: number, columns: number): Promise<void>;
   kill(signal: NodeJS.Signals): Promise<void>;
+  /** Hangs up, whatever the program does. */
+  close(): void;
   readonly ended: Promise<number>;
 };
 
@@ -70,6 +72,7 @@ export function openTty(
     async kill(signal) {
       process.kill((await place()).pid, signal);
     },
+    close: () => void child.kill("SIGKILL"),
     ended,
   };
   return tty;

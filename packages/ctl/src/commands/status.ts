@@ -24,7 +24,9 @@ ctl status --json          for scripts, with the end of every certificate`,
   async run(context, { args }) {
     const { output } = context;
     const session = await openSession(context, { rank: "viewer" });
-    const found = await look(context, session, await session.connect(), args[0] ?? "all");
+    // Scripts get all there is to know of each host.
+    const whole = output.form !== "table" && output.form !== "wide";
+    const found = await look(context, session, await session.connect(), args[0] ?? "all", whole);
     const rows = found.hosts.map((known) => statusOf(known, found.now_ms));
     if (rows.length === 0) output.line("no hosts yet      ctl join NAME");
     else output.table(rows, statusColumns(found.now_ms, output.colour));
@@ -59,10 +61,12 @@ export async function look(
   session: Session,
   connection: Connection,
   selector: string,
+  /** Their last samples whole; a table needs no more than briefs. */
+  whole: boolean,
 ): Promise<Found> {
   const not = context.global.not === undefined ? [] : [context.global.not];
   const { labels } = needsOf([selector, ...not]);
-  const [folder, known] = await Promise.all([folderHere(context), whoIsThere(context, connection)]);
+  const [folder, known] = await Promise.all([folderHere(context), whoIsThere(connection, whole)]);
   // Without labels hosts.yml is enough: rendering a thousand hosts takes longer than all the rest.
   const declared = folder === null ? null : await folder.declared(labels);
   const notes: string[] = [];
@@ -127,10 +131,8 @@ export async function look(
   return { hosts, now_ms, controller: "silence" in known ? "no controller answers" : null, notes };
 }
 
-/** Scripts get all there is to know of each host; a table needs no more than briefs. */
-async function whoIsThere(context: Context, connection: Connection) {
-  const { form } = context.output;
-  if (form === "table" || form === "wide") return glances(connection);
+async function whoIsThere(connection: Connection, whole: boolean) {
+  if (!whole) return glances(connection);
   const known = await viewsOrSilence(connection);
   if ("silence" in known) return known;
   const hosts = new Map(

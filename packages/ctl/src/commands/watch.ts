@@ -43,7 +43,7 @@ ctl watch | cat            where nobody looks: as ctl status, with its exit code
     };
     subscribe(connection, context, (change) => take(change));
     const [found, events, rollout] = await Promise.all([
-      look(context, session, connection, selector),
+      look(context, session, connection, selector, true),
       pastEvents(connection),
       newestRollout(session, connection),
     ]);
