@@ -1,5 +1,5 @@
 /**
- * Writes the reference (docs/reference/) and the editors' schemas of the example folder (inventory/.schema/) from the schemas in the sources; what is
+ * Writes the reference (docs/reference/), the README's pictures (docs/pictures/) and the editors' schemas of the example folder (inventory/.schema/) from the schemas in the sources; what is
  * generated is never edited. With --check nothing is written: stale pages and fields without a description are the complaint (exit 1).
  *
  *   npm run docs            writes        npm run docs -- --check        only looks
@@ -8,11 +8,12 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { dirname, join } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
+import { pictures } from "./pictures.ts";
 import { complaints, files } from "./reference.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Folders that hold nothing but generated files. */
-const GENERATED = ["docs/reference", "inventory/.schema"];
+const GENERATED = ["docs/reference", "docs/pictures", "inventory/.schema"];
 
 function existing(): string[] {
   return GENERATED.flatMap((folder) => {
@@ -25,7 +26,7 @@ function existing(): string[] {
   });
 }
 
-const wanted = files();
+const wanted = new Map([...files(), ...pictures()]);
 const there = existing();
 const stale = [...wanted].filter(
   ([path, text]) => !there.includes(path) || readFileSync(join(root, path), "utf8") !== text,
