@@ -1,9 +1,11 @@
-// limit: 200 s
+// limit: 300 s
 /**
  * Clocks that are ten minutes off, one ahead and one behind: orders and changes still go through, by the challenge and by the signed time, and the
- * person is told whose clock is wrong. Servers in containers share this machine's clock, so the agents get theirs from libfaketime.
+ * person is told whose clock is wrong. And clocks that run fast: an hour without a controller. Servers in containers share this machine's clock, so the agents get theirs from libfaketime.
  */
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
 import { type Fleet, HOSTS, openFleet } from "./kit.ts";
@@ -15,10 +17,23 @@ const OFF = { probe1: "+600", ixp1: "-600" } as const;
 const SAID = { probe1: "its clock is 10 min ahead", ixp1: "its clock is 10 min behind" } as const;
 const WRONG = Object.keys(OFF) as (keyof typeof OFF)[];
 
+const HOUR_MS = 3_600_000;
+/** How long an hour takes here. */
+const AWAY_MS = 60_000;
+
 suite(
   "clocks that are off",
   (test) => {
     let fleet: Fleet;
+
+    /** `+600`, or `+0 x60` for a clock that runs sixty times as fast; null = the machine's own. Timers keep their pace. */
+    const setClock = async (host: (typeof HOSTS)[number], faketime: string | null): Promise<void> => {
+      const environment = `"LD_PRELOAD=${LIBRARY}" "FAKETIME=${faketime}" FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1`;
+      const server = fleet.on(host);
+      if (faketime === null) await server.sh(`rm -f ${DROP_IN}`);
+      else await server.write(DROP_IN, `[Service]\nEnvironment=${environment}\n`);
+      await server.sh("systemctl daemon-reload && systemctl restart muster-agent");
+    };
 
     test.before(
       async () => {
@@ -27,25 +42,18 @@ suite(
         const library = readFileSync(
           `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/faketime/libfaketime.so.1`,
         );
-        for (const host of WRONG) {
-          const server = fleet.on(host);
-          await server.sh(`mkdir -p ${DROP_IN.replace(/\/[^/]*$/, "")} && cat >${LIBRARY}`, {
-            input: library,
-          });
-          const environment = `LD_PRELOAD=${LIBRARY} FAKETIME=${OFF[host]} FAKETIME_DONT_FAKE_MONOTONIC=1 NO_FAKE_STAT=1`;
-          await server.write(DROP_IN, `[Service]\nEnvironment=${environment}\n`);
-          await server.sh("systemctl daemon-reload && systemctl restart muster-agent");
-        }
+        for (const host of HOSTS)
+          await fleet.on(host).sh(`mkdir -p ${dirname(DROP_IN)} && cat >${LIBRARY}`, { input: library });
+        await Promise.all(WRONG.map((host) => setClock(host, OFF[host])));
       },
       { limit_ms: 150_000 },
     );
     test.after(
       async () => {
-        for (const host of WRONG) {
-          const server = fleet.on(host);
-          await server.sh(
-            `rm -f ${DROP_IN} ${LIBRARY}; systemctl daemon-reload; systemctl restart muster-agent`,
-          );
+        await fleet.on("hub").sh("systemctl start muster-controller");
+        for (const host of HOSTS) {
+          await setClock(host, null);
+          await fleet.on(host).sh(`rm -f ${LIBRARY}`);
         }
         await fleet.reset();
       },
@@ -105,6 +113,52 @@ suite(
       }
       assert.match((await fleet.ctl(["plan"], { expect: 0 })).stdout, /folder and servers agree/);
     });
+
+    test(
+      "the controller is away for an hour of the fleet's time: hosts keep their state and their word, and nothing piles up",
+      async () => {
+        await fleet.on("hub").sh("systemctl stop muster-controller");
+        const begun_ms = Date.now();
+        await Promise.all(HOSTS.map((host) => setClock(host, `+0 x${HOUR_MS / AWAY_MS}`)));
+        const memory = () =>
+          Promise.all(
+            HOSTS.map(async (host) => {
+              const pid = (
+                await fleet.on(host).sh("systemctl show muster-agent --property=MainPID --value")
+              ).trim();
+              return (
+                Number((await fleet.on(host).sh(`awk '/^VmRSS/ { print $2 }' /proc/${pid}/status`)).trim()) /
+                1_024
+              );
+            }),
+          );
+        for (let round = 1; Date.now() - begun_ms < AWAY_MS; round++) {
+          const host = HOSTS[round % HOSTS.length] ?? "core1";
+          await fleet.on(host).write(MARK, `without a controller ${round}\n`);
+          await fleet.until(
+            `${host} puts it back`,
+            async () => (await fleet.on(host).read(MARK)) === "in time\n",
+            10_000,
+          );
+          const told = await fleet.ctl(["status"]);
+          assert.match(told.stdout, /no controller answers: asked the hosts themselves/);
+          for (const each of HOSTS) assert.match(told.stdout, new RegExp(`^${each} .* converged `, "m"));
+          await sleep(8_000);
+        }
+        for (const [at, mib] of (await memory()).entries()) assert.ok(mib < 80, `${HOSTS[at]}: ${mib} MiB`);
+        await Promise.all(HOSTS.map((host) => setClock(host, null)));
+        await fleet.on("hub").sh("systemctl start muster-controller");
+        await fleet.until(
+          "ctl status is content",
+          async () => (await fleet.ctl(["status"])).code === 0,
+          40_000,
+        );
+        fleet.edit("resources/routers.yml", (yaml) => yaml.replace("in time", "an hour later"));
+        await fleet.ctl(["apply", "-y", "-m", "after the hour"], { expect: 0 });
+        for (const host of HOSTS) assert.is(await fleet.on(host).read(MARK), "an hour later\n");
+      },
+      { limit_ms: 200_000 },
+    );
   },
   { limit_ms: 60_000 },
 );
