@@ -10,6 +10,7 @@ import type { Staging } from "./desired/stage.ts";
 import type { WaitingRoom } from "./enrolment/waiting.ts";
 import type { Events } from "./events.ts";
 import type { HostRecords } from "./records/hosts.ts";
+import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
 import { eventsReply } from "./telemetry/events.ts";
@@ -29,12 +30,16 @@ export type ControlPorts = {
   readonly engine: RolloutEngine;
   readonly waiting: WaitingRoom;
   readonly events: Events;
+  readonly storage: Storage;
 };
 
 export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const { bus, records, last, waiting, events, engine, trust, now } = ports;
   return {
-    hosts: (request) => hostsPage(request, records, last, now()),
+    hosts: (request) => ({
+      ...hostsPage(request, records, last, now()),
+      stalled_since: ports.storage.stalled_since,
+    }),
     last: (request) => lastPage(request, records, last),
     events: (request) => eventsReply(bus, request, now()),
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),

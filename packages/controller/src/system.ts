@@ -25,6 +25,7 @@ import { Tickets } from "./enrolment/tickets.ts";
 import { WaitingRoom } from "./enrolment/waiting.ts";
 import { Events } from "./events.ts";
 import { HostRecords } from "./records/hosts.ts";
+import { Storage } from "./records/storage.ts";
 import { untilDone } from "./retry.ts";
 import { RolloutEngine } from "./rollout/engine.ts";
 import { keepLease } from "./rollout/lease.ts";
@@ -145,12 +146,26 @@ async function run(
     }),
   );
 
+  const storage = new Storage();
   serve(
     {
       bus,
       table: CONTROL,
       handlers: controlHandlers({
-        ...{ bus, fleet: config.fleet, now, trust, records, last, blobs, staging, engine, waiting, events },
+        ...{
+          bus,
+          fleet: config.fleet,
+          now,
+          trust,
+          records,
+          last,
+          blobs,
+          staging,
+          engine,
+          waiting,
+          events,
+          storage,
+        },
       }),
       routes: [{ pattern: patterns.ctl, queue: CONTROLLER_QUEUE, logical: (method) => subjects.ctl(method) }],
       verifier: () => trust.verifierIfAny,
@@ -184,7 +199,11 @@ async function run(
             .catch((error) => afterEnd(error, log));
         } else engine.yield();
       },
-      failed: (error) => log.warn({ err: error }, "the lease of leadership"),
+      failed: (error) => {
+        storage.failed(error, now());
+        log.warn({ err: error }, "the lease of leadership");
+      },
+      answered: () => storage.answered(),
     },
     signal,
   );

@@ -89,9 +89,12 @@ export function busStored(requests: BusRequests): BusStored {
     }
     if (options.msg_id !== undefined) headers["Nats-Msg-Id"] = options.msg_id;
     if (options.ttl_s !== undefined) headers["Nats-TTL"] = `${options.ttl_s}s`;
-    const answer = await requests.request(subject, body, {
-      timeout_ms: options.timeout_ms ?? TIMEOUT_MS,
-      ...(Object.keys(headers).length === 0 ? {} : { headers }),
+    const timeout_ms = options.timeout_ms ?? TIMEOUT_MS;
+    const limits = Object.keys(headers).length === 0 ? { timeout_ms } : { timeout_ms, headers };
+    const answer = await requests.request(subject, body, limits).catch((error: unknown) => {
+      if (!(error instanceof FleetError) || error.code !== "TIMEOUT") throw error;
+      const detail = `the broker did not store ${subject} within ${timeout_ms / 1_000} s: its disk may be full`;
+      throw new FleetError("TIMEOUT", detail, { cause: error });
     });
     const ack = parseJson(Ack, answer.body, `the stream's answer on ${subject}`);
     if ("error" in ack) {

@@ -17,6 +17,8 @@ export type LeaseOptions = {
   /** Hears every change; not awaited. */
   readonly changed: (leading: boolean) => void;
   readonly failed: (error: FleetError) => void;
+  /** The bucket took a write, or refused it as it should. */
+  readonly answered: () => void;
 };
 
 /** Keeps trying to lead, and to stay the leader, until the signal aborts; then gives the lease back. Never throws a FleetError. */
@@ -35,12 +37,14 @@ export async function keepLease(options: LeaseOptions, signal: AbortSignal): Pro
         revision === null
           ? await options.kv.create(KEY, value, { ttl_s: LIFE_S })
           : await options.kv.update(KEY, value, revision, { ttl_s: LIFE_S });
+      options.answered();
       lead(true);
       held_until = began + LIFE_S * 1_000;
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       const taken = error.code === "CONFLICT";
-      if (!taken) options.failed(error);
+      if (taken) options.answered();
+      else options.failed(error);
       // Without an answer the lease counts until its end by our own clock, and not a moment longer.
       if (taken || performance.now() > held_until) {
         revision = null;

@@ -3,11 +3,12 @@ import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import { type Host, storedLast } from "../apply/signed.ts";
 import { needsOf } from "../inventory/selectors.ts";
-import { listText } from "../output/words.ts";
+import { durationText, listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled } from "../report/known.ts";
 import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
+import { clockText } from "../report/trouble.ts";
 import { pick } from "../roster/facts.ts";
 import { folderHere, type Glance, glances, unlabelled, viewsOrSilence } from "../roster/roster.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
@@ -35,15 +36,22 @@ ctl status --json          for scripts, with the end of every certificate`,
       output.line(
         `${output.colour.red("controller")}  ${found.controller}: asked the hosts themselves      on its server: systemctl status muster-controller`,
       );
+    if (found.stalled_since !== null) {
+      const since = `${clockText(found.stalled_since, found.now_ms)} (${durationText(found.now_ms - found.stalled_since)})`;
+      output.line(
+        `${output.colour.red("broker")}  stores nothing since ${since}: its disk may be full      on its server: df -h; journalctl -u nats-server; systemctl restart nats-server`,
+      );
+    }
     for (const note of found.notes) output.note(note);
     output.json({
       fleet: session.fleet,
       at: found.now_ms,
       controller: found.controller === null ? "answers" : "silent",
+      broker_stalled_since: found.stalled_since,
       hosts: rows.map(statusJson),
     });
     const exit = statusExit(rows);
-    return exit === 0 && found.controller !== null ? 1 : exit;
+    return exit === 0 && (found.controller !== null || found.stalled_since !== null) ? 1 : exit;
   },
 });
 
@@ -53,6 +61,8 @@ export type Found = {
   readonly now_ms: number;
   /** Why no controller answered; null when one did. */
   readonly controller: string | null;
+  /** Since when the broker stores nothing; null while it does, or nobody knows. */
+  readonly stalled_since: number | null;
   readonly notes: readonly string[];
 };
 
@@ -128,7 +138,9 @@ export async function look(
   if (unknown !== null) notes.push(`what is signed and not yet taken is not known here: ${unknown}`);
   const undeclared = declared === null ? [] : names.filter((name) => !in_folder.has(name));
   if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
-  return { hosts, now_ms, controller: "silence" in known ? "no controller answers" : null, notes };
+  const silent = "silence" in known;
+  const controller = silent ? "no controller answers" : null;
+  return { hosts, now_ms, controller, stalled_since: silent ? null : known.stalled_since, notes };
 }
 
 async function whoIsThere(connection: Connection, whole: boolean) {
@@ -141,7 +153,7 @@ async function whoIsThere(connection: Connection, whole: boolean) {
       { name, id: view.record.id, groups: view.record.groups, view },
     ]),
   );
-  return { hosts, now: known.now };
+  return { hosts, now: known.now, stalled_since: known.stalled_since };
 }
 
 /** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */

@@ -68,17 +68,21 @@ export async function requireFolder(context: Context): Promise<FolderHere> {
   );
 }
 
+export type HostViews = {
+  readonly views: Map<string, HostView>;
+  readonly now: number;
+  /** Since when the broker stores nothing; null while it does. */
+  readonly stalled_since: number | null;
+};
+
 /** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
-export async function hostViews(
-  connection: Connection,
-  timeout_ms?: number,
-): Promise<{ views: Map<string, HostView>; now: number }> {
+export async function hostViews(connection: Connection, timeout_ms?: number): Promise<HostViews> {
   const views = new Map<string, HostView>();
   let after: string | null = null;
   for (;;) {
     const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after, timeout_ms);
     for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
-    if (page.next === null) return { views, now: page.now };
+    if (page.next === null) return { views, now: page.now, stalled_since: page.stalled_since ?? null };
     after = page.next;
   }
 }
@@ -92,10 +96,10 @@ export type Glance = { readonly name: string; readonly id: string; readonly grou
   | { readonly brief: HostBrief }
 );
 
+export type Glances = Pick<HostViews, "now" | "stalled_since"> & { readonly hosts: Map<string, Glance> };
+
 /** As `hostViews`, with briefs: the pages of a large fleet are few, and soon read. */
-export async function glances(
-  connection: Connection,
-): Promise<{ hosts: Map<string, Glance>; now: number } | { silence: FleetError }> {
+export async function glances(connection: Connection): Promise<Glances | { silence: FleetError }> {
   const hosts = new Map<string, Glance>();
   try {
     let after: string | null = null;
@@ -108,7 +112,12 @@ export async function glances(
       for (const brief of page.brief ?? []) hosts.set(brief.name, { ...nameOf(brief), brief });
       for (const view of page.hosts)
         if (view.record.state === "enrolled") hosts.set(view.record.name, { ...nameOf(view.record), view });
-      if (page.next === null) return { hosts: new Map([...hosts].sort(byName)), now: page.now };
+      if (page.next === null)
+        return {
+          hosts: new Map([...hosts].sort(byName)),
+          now: page.now,
+          stalled_since: page.stalled_since ?? null,
+        };
       after = page.next;
     }
   } catch (error) {
@@ -131,7 +140,7 @@ const isSilence = (error: unknown): error is FleetError =>
 export async function viewsOrSilence(
   connection: Connection,
   timeout_ms?: number,
-): Promise<{ views: Map<string, HostView>; now: number } | { silence: FleetError }> {
+): Promise<HostViews | { silence: FleetError }> {
   try {
     return await hostViews(connection, timeout_ms);
   } catch (error) {

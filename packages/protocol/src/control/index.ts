@@ -40,6 +40,9 @@ export const CONTROL = {
       brief: z.array(HostBrief).optional().describe("Where it was asked for, ordered by name."),
       next: Next,
       now: Instant.describe("The controller's clock, against which silence is judged."),
+      stalled_since: Instant.nullable()
+        .optional()
+        .describe("Since when the broker stores nothing, as with a full disk; null = it stores."),
     }),
   }),
   last: method({
