@@ -14,8 +14,8 @@ import { statusColumns, statusOf } from "../../../../packages/ctl/src/report/sta
 import { declaredAtAGlance } from "../../../../packages/ctl/src/roster/declared.ts";
 import { suite } from "../../../kit/suite.ts";
 import { EMPTY_BGP } from "../ground.ts";
+import { DOWN, NOW, sample } from "./samples.ts";
 
-const NOW = Date.UTC(2026, 10, 21);
 const DAY_MS = 86_400_000;
 const in_days = (days: number) => NOW + days * DAY_MS;
 const convergence: Convergence = {
@@ -109,6 +109,7 @@ suite("briefs of hosts", (test) => {
     "no word on BGP": { ...view, bgp: null },
     "an old word on BGP": { ...view, bgp: { ...bgp, at: new Date(NOW - 70_000).toISOString() } },
     "BIRD dead": { ...view, bgp: { ...bgp, daemon: { ...bgp.daemon, reachable: false } } },
+    "a session down": { ...view, bgp: sample(DOWN) },
     "a full disk": { ...view, health },
     "a failed unit": { ...view, health: { ...health, disks: [], failed_units: ["x.service"] } },
   };
