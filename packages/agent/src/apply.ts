@@ -98,7 +98,7 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
           {
             ref,
             resource,
-            declared,
+            spec_hash: round.looked.find((each) => each.ref === ref)?.spec_hash ?? null,
             steps: group.steps,
             generation: options.generation,
             watches: watch.watches,

@@ -5,7 +5,6 @@
 
 import { randomId } from "@muster/ports/dispatch";
 import type { Kind, Resource, Step } from "@muster/protocol";
-import { contentHash } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import type { z } from "zod";
 import type { Ports } from "./ports/index.ts";
@@ -42,7 +41,8 @@ export type GuardedDoor = {
 export type GuardedChange = {
   readonly ref: string;
   readonly resource: Resource;
-  readonly declared: boolean;
+  /** Names what is tried, with the switch that is thrown; null for a removal. */
+  readonly spec_hash: string | null;
   readonly steps: readonly Step[];
   readonly generation: number;
   /** What the guard watches beside the probes. */
@@ -77,7 +77,7 @@ export async function applyGuarded(
   // A shorter one would end before it can be known whether the change is good.
   const window_ms = Math.max(asked_ms, door.settle_ms);
   const context = {
-    resource: change.declared ? resource : null,
+    resource: change.spec_hash === null ? null : resource,
     generation: change.generation,
     window_ms,
   };
@@ -92,7 +92,7 @@ export async function applyGuarded(
     id,
     ref,
     generation: change.generation,
-    spec_hash: change.declared ? contentHash(resource.spec) : null,
+    spec_hash: change.spec_hash,
     snapshot: snapshot as z.infer<typeof UndoRecord>["snapshot"],
     armed_at: began_ms,
     undo_at,

@@ -5,6 +5,7 @@
 import type { NodePolicy, Principal } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { splitRef } from "@muster/protocol/resources/index";
+import { RPC } from "@muster/protocol/rpc/index";
 
 /** Errors: NOT_ALLOWED with what the policy says. */
 export function judgeCall(
@@ -21,12 +22,22 @@ export function judgeCall(
     );
   }
   const limits = policy.operators[principal.name];
+  // A stream was judged when it was opened.
+  const verbs = method === "next" || isReading(method) ? undefined : limits?.verbs;
+  if (verbs !== undefined && !verbs.includes(method))
+    throw new FleetError("NOT_ALLOWED", `${principal.name} is limited to ${verbs.join(", ") || "reading"}`);
   if (limits?.groups !== undefined && !limits.groups.some((group) => groups.includes(group))) {
     throw new FleetError(
       "NOT_ALLOWED",
       `${principal.name} is limited to the groups ${limits.groups.join(", ")}`,
     );
   }
+}
+
+/** What a viewer may call. */
+function isReading(method: string): boolean {
+  const row = Object.entries(RPC).find(([name]) => name === method)?.[1];
+  return row?.authority === "none" || row?.authority === "viewer";
 }
 
 /** Whether a person may change these resources. Errors: NOT_ALLOWED. */

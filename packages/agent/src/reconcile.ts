@@ -9,6 +9,7 @@ import type { ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
 import { fetchAll, forgetOthers, missingHere } from "./contents.ts";
 import { admission, admits, overwriteLeft } from "./decide.ts";
+import { shownDrain, untilOverdue } from "./drain.ts";
 import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
 import { type Hold, holdsInForce, readLocalHolds, shownHolds, untilHoldEnds } from "./holds.ts";
@@ -49,6 +50,8 @@ export class Reconciler {
   #troubled = new Map<string, number>();
   /** In force at the last look: what they kept is due when they end. */
   #held: readonly Hold[] = [];
+  /** The overdue drain that was told, by its time. */
+  #overdue: number | null = null;
 
   constructor(door: ReconcileDoor) {
     this.#door = door;
@@ -79,7 +82,14 @@ export class Reconciler {
         this.#door.standing.converge({ state: "failed", detail: error.message, error: error.code });
       }
       const period_ms = jittered(this.#door.observe_period_ms, 0.1);
-      await this.bell.rung(Math.min(period_ms, untilHoldEnds(this.#held, this.#door.ports.now())), signal);
+      const now_ms = this.#door.ports.now();
+      this.#tellOverdue(now_ms);
+      const next_ms = Math.min(
+        period_ms,
+        untilHoldEnds(this.#held, now_ms),
+        untilOverdue(this.#door.ports.drain(), now_ms),
+      );
+      await this.bell.rung(next_ms, signal);
     }
   }
 
@@ -116,7 +126,7 @@ export class Reconciler {
     this.#sorted = true;
     if (current === null) {
       const state = this.#refusal === null ? "watched" : "refused";
-      standing.converge({ state, generation: null, ...this.#unfetched, held: holds });
+      standing.converge({ state, generation: null, ...this.#unfetched, held: holds, drained: null });
       return;
     }
     const manifest = await ledger.manifest(current);
@@ -137,7 +147,9 @@ export class Reconciler {
       returned_generation: returned,
     });
     this.#forget(summary.troubles ?? []);
-    standing.converge({ ...this.#overlay(summary), held: holds, undo_at: null });
+    const failed = (summary.troubles ?? []).map(({ ref }) => ref);
+    const drained = shownDrain(this.#door.ports.drain(), round, failed);
+    standing.converge({ ...this.#overlay(summary), held: holds, drained, undo_at: null });
   }
 
   /** The content in force: the manifest's own, or the one to which the controller sent this host back. */
@@ -261,6 +273,19 @@ export class Reconciler {
     return refusal === null
       ? summary
       : { ...summary, state: "refused", detail: refusal.message, error: refusal.code };
+  }
+
+  /** A drain that was meant to be over is told once. */
+  #tellOverdue(now_ms: number): void {
+    const drain = this.#door.ports.drain();
+    if (drain?.until == null || drain.until > now_ms || this.#overdue === drain.at) return;
+    this.#overdue = drain.at;
+    this.#door.events.tell({
+      kind: "drain",
+      severity: "error",
+      what: `still drained, and was meant to be back by now: ${drain.why}`,
+      by: drain.by,
+    });
   }
 
   /** Since when a resource is in trouble; now, when it was not a round ago. */

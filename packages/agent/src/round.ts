@@ -132,7 +132,11 @@ async function lookAt(
   const kind = kindOf(resource);
   const observed = await observe(resource, ports, signal);
   const entry = state.resources[ref];
-  const spec_hash = contentHash(resource.spec);
+  // A thrown switch is part of what is asked for: a drain is a change of its own, and each throw a new try.
+  const drain = resource.kind === "bird" ? ports.drain() : null;
+  const spec_hash = contentHash(
+    drain === null ? resource.spec : { spec: resource.spec, drained_at: drain.at },
+  );
   let managed_hash: string | null = null;
   let differs = true;
   let edit: { what: string; at_ms: number | null } = { what: "", at_ms: null };

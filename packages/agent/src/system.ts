@@ -13,6 +13,7 @@ import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
 import { type AgentConfig, type Places, placesOf } from "./config.ts";
 import { CredentialStore } from "./credentials.ts";
+import { drainOf } from "./drain.ts";
 import { enrol } from "./enrolment.ts";
 import { openEvents } from "./events.ts";
 import { openIdentity } from "./identity.ts";
@@ -66,6 +67,8 @@ export function buildPorts(config: AgentConfig, contents: string, signal: AbortS
     packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
     users: createUsers(files, run),
     confined: confinedBy(config),
+    // What only ends changes that were begun needs no switches; the daemon reads them from its ledger.
+    drain: () => null,
     now: Date.now,
   };
 }
@@ -105,7 +108,8 @@ export function buildBase(config: AgentConfig, config_file: string, signal: Abor
  * Errors: FAILED, INVALID when its own keys cannot be read; a mistake in the program.
  */
 export async function runAgent(base: Base, firstEnrolled: () => void, signal: AbortSignal): Promise<void> {
-  const { config, places, ports, records, armer, log } = base;
+  const { config, places, records, armer, log } = base;
+  const ports: Ports = { ...base.ports, drain: () => drainOf(ledger.state.switches) };
   await holdAlone(places.alone, signal);
   const standing = new Standing(AGENT_VERSION, ports.now);
   const [identity, trust, credentials, ledger, os] = await Promise.all([
@@ -273,6 +277,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
         table: RPC,
         handlers: handlersOf({
           ports,
+          events,
           ledger,
           reconciler,
           standing,

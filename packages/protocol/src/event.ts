@@ -15,6 +15,8 @@ export const EVENT_KINDS = [
   "rollout",
   "host",
   "kit",
+  "drain",
+  "exec",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

@@ -57,7 +57,7 @@ const NAME = "{{name()}}";
 const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${stream}.${subject}`;
 
 /** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
-export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "status"] as const;
+export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "status", "birdc"] as const;
 export const VIEWER_CTL = ["hosts", "last", "events"] as const;
 
 export type Role = "agent" | "controller" | "operator" | "viewer";

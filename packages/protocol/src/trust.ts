@@ -36,10 +36,14 @@ export const NodePolicy = z.strictObject({
   operators: z
     .record(
       z.string(),
-      z.strictObject({ groups: z.array(z.string()).optional(), kinds: z.array(z.string()).optional() }),
+      z.strictObject({
+        groups: z.array(z.string()).optional(),
+        kinds: z.array(z.string()).optional(),
+        verbs: z.array(z.string()).optional().describe("Methods beyond reading, such as exec and switch."),
+      }),
     )
     .default({})
-    .describe("Limits by person: only these groups, only these kinds."),
+    .describe("Limits by person: only these groups, only these kinds, only these methods."),
 });
 export type NodePolicy = z.infer<typeof NodePolicy>;
 

@@ -279,6 +279,12 @@ async function playHost(
         switch: () => ({ thrown: [] }),
         logs: (request, call) => streams.open<"logs">(call, played.logs(request)),
         next: (request, call) => streams.next(request, call),
+        birdc: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
+        exec: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
       },
       routes: [{ pattern: `rpc.${host.id}.*`, logical: (method) => subjects.rpc(host.id, method) }],
       verifier: () => verifier,

@@ -86,6 +86,8 @@ suite(
         switch: () => ({ thrown: [] }),
         logs: () => ({ stream: "0".repeat(32) }),
         next: () => ({ from: 0, chunks: [], end: null }),
+        birdc: () => ({ lines: [] }),
+        exec: () => ({ stream: "0".repeat(32) }),
       };
       serve(
         {

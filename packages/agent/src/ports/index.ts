@@ -2,6 +2,7 @@
  * The ports of an agent, as one object that `system.ts` builds: thin doors to the host without decisions. Every path goes through `files`,
  * which knows the file-system prefix, so that an agent without root can live below one.
  */
+import type { ThrownSwitch } from "@muster/protocol";
 import type { Blobs } from "./blobs.ts";
 import type { Docker } from "./docker.ts";
 import type { Files } from "./files.ts";
@@ -23,6 +24,8 @@ export type Ports = {
   readonly users: Users;
   /** Why this agent must keep its hands off what the whole machine shares (kernel, units, packages, accounts); null when they are its own. */
   readonly confined: string | null;
+  /** The drain that is thrown for this host; null when it is not drained. */
+  readonly drain: () => ThrownSwitch | null;
   readonly now: () => number;
 };
 

@@ -3,7 +3,7 @@
  * else configures it stops our timer. Owns the flap history, which every call of `sessions` advances, and the answers of past checks.
  */
 import { stat } from "node:fs/promises";
-import type { BgpSample } from "@muster/protocol";
+import { type BgpSample, BIRDC_REPLY_BYTES } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { checkReply, configureReply, configureStatus } from "../bird/configure.ts";
 import { exportQuery, exportReply } from "../bird/exports.ts";
@@ -54,6 +54,11 @@ export type Routing = {
    * Errors: BIRD_UNREACHABLE.
    */
   table(signal: AbortSignal): Promise<string>;
+  /**
+   * The whole answer to a `show` command over a restricted connection of its own, as birdc prints it.
+   * Errors: BIRD_UNREACHABLE, BIRD_REFUSED with its words, TOO_LARGE.
+   */
+  show(command: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Of each prefix whether it is exported to the session; null = BIRD could not tell. */
   exported(
     session: string,
@@ -228,6 +233,16 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     async table(caller) {
       const { lines } = requireAccepted(await ask("show protocols", caller), "show protocols");
       return lines.map(({ text }) => text).join("\n");
+    },
+    async show(command, caller) {
+      const lifetime = AbortSignal.any([signal, caller]);
+      const limits = { timeout_ms: REPLY_LIMIT_MS, max_reply_bytes: BIRDC_REPLY_BYTES };
+      const connection = connectBird({ socketPath, restricted: true, ...limits }, lifetime);
+      try {
+        return requireAccepted(await connection.command(command), command).lines.map(({ text }) => text);
+      } finally {
+        connection.close();
+      }
     },
     async exported(session, prefixes, caller) {
       const found: Record<string, boolean | null> = {};

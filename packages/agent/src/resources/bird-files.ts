@@ -11,8 +11,10 @@ export const BIRD_DIRECTORY = "/etc/bird";
 /** What the next boot loads. Only a confirmed configuration gets here. */
 export const BOOT_FILE = `${BIRD_DIRECTORY}/bird.conf`;
 export const MUSTER_FILE = MUSTER_INCLUDE;
-export const MUSTER_TEXT =
-  "# Written by Muster: true while this host is drained.\ndefine muster_drain = false;\n";
+export const musterText = (drained: boolean) =>
+  `# Written by Muster: true while this host is drained.\ndefine muster_drain = ${drained};\n`;
+/** What a muster.conf says. */
+export const saysDrained = (text: string) => /^\s*define\s+muster_drain\s*=\s*true\s*;/m.test(text);
 /** Debian's; the agent writes, BIRD reads, and passwords stand in it. */
 export const FRESH_ATTRIBUTES: Attributes = { owner: "root", group: "bird", mode: "0640" };
 export const CONFIG_BYTES = 1024 * 1024;

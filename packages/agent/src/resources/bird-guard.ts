@@ -17,6 +17,8 @@ import {
   CONFIG_BYTES,
   confirmingFile,
   declaredIn,
+  FRESH_ATTRIBUTES,
+  MUSTER_FILE,
   removeLeftovers,
   versionedFile,
 } from "./bird-files.ts";
@@ -29,6 +31,8 @@ const Snapshot = z.strictObject({
   boot: z
     .strictObject({ base64: z.string(), owner: z.string(), group: z.string(), mode: z.string() })
     .nullable(),
+  /** What muster.conf said; null when it was not there. */
+  muster: z.string().nullable().default(null),
   /** SHA-256 of the new text. */
   after: z.string(),
   baseline: z.custom<GuardBaseline>(
@@ -58,6 +62,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
       v: 1,
       generation,
       boot: facts === null || bytes === null ? null : { base64: bytes.toString("base64"), ...pick(facts) },
+      muster: (await files.read(MUSTER_FILE, CONFIG_BYTES))?.toString("utf8") ?? null,
       after: sha256(resource.spec.config),
       baseline: guardBaseline(sessions, { before, after }, isFlappingIn(sessions)),
     };
@@ -108,7 +113,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
   },
 
   async undo(kept, { files, routing }, signal) {
-    const { boot, after } = read(kept);
+    const { boot, muster, after } = read(kept);
     // The file first: whatever BIRD does, the next boot is right.
     if (boot !== null) {
       const bytes = Buffer.from(boot.base64, "base64");
@@ -117,6 +122,10 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
         await files.replace(BOOT_FILE, bytes, { owner, group, mode });
       }
     } else if ((await hashOf(BOOT_FILE, files)) === after) await files.remove(BOOT_FILE);
+    if (muster !== null && (await hashOf(MUSTER_FILE, files)) !== sha256(muster)) {
+      const facts = await files.facts(MUSTER_FILE);
+      await files.replace(MUSTER_FILE, Buffer.from(muster), facts === null ? FRESH_ATTRIBUTES : pick(facts));
+    }
     await removeLeftovers(files);
     if (!(await routing.running(signal))) return;
     if (await undoPending(routing, signal)) return;

@@ -22,9 +22,10 @@ import {
   type Includes,
   includedPaths,
   MUSTER_FILE,
-  MUSTER_TEXT,
+  musterText,
   nameBootFile,
   readIncludes,
+  saysDrained,
   versionedFile,
 } from "./bird-files.ts";
 import { birdGuard } from "./bird-guard.ts";
@@ -37,6 +38,8 @@ export type ObservedBird = {
   readonly boot: { readonly facts: FileFacts; readonly text: string } | null;
   /** What old and new text include; muster.conf among them. */
   readonly includes: Includes;
+  /** The drain that is thrown; null = none. */
+  readonly drain: { readonly by: string; readonly why: string } | null;
   /** What follows is asked for only when there is something to do; null otherwise. */
   readonly daemon: {
     /** Null: there is no BIRD on this host. */
@@ -64,10 +67,13 @@ export const bird: ResourceKind<"bird", ObservedBird> = {
       ...(boot === null || boot.text === config ? {} : await readIncludes(boot.text, files)),
       ...(await readIncludes(config, files)),
     };
-    const agrees = boot !== null && boot.text === config;
+    const thrown = ports.drain();
+    const drain = thrown === null ? null : { by: thrown.by, why: thrown.why };
+    const agrees = boot !== null && boot.text === config && !turns(config, includes, drain);
     return {
       boot,
       includes,
+      drain,
       daemon: agrees ? null : await observeDaemon(config, boot, includes, ports, signal),
     };
   },
@@ -105,7 +111,7 @@ async function observeDaemon(
 
 function planBird(
   config: string,
-  { boot, includes, daemon }: ObservedBird,
+  { boot, includes, drain, daemon }: ObservedBird,
   { coming }: PlanContext,
 ): KindPlan {
   const steps: Step[] = [];
@@ -134,18 +140,28 @@ function planBird(
     ? `checked by BIRD ${version} there`
     : `BIRD ${version} checks it once ${unread.join(", ")} is written`;
   const diff = textDiff(boot?.text ?? "", config, hidePasswords);
+  const turn = turns(config, includes, drain);
+  const turned = drain === null ? "undrained" : `drained by ${drain.by}: ${drain.why}`;
+  const effect = running
+    ? effectOf(boot?.text ?? "", config, includes)
+    : "BIRD does not run: it reads it when it starts";
   steps.push({
     ref: REF,
     action: running ? "configure" : "install",
-    args: { content_sha256: sha256(config) },
-    why: diffCounts("bird.conf", diff),
+    args: { content_sha256: sha256(config), ...(turn ? { drain: drain !== null } : {}) },
+    why: [...(turn ? [turned] : []), ...(diff.text === "" ? [] : [diffCounts("bird.conf", diff)])].join("; "),
     ...(diff.text === "" ? {} : { diff: diff.text }),
-    effect: running
-      ? effectOf(boot?.text ?? "", config, includes)
-      : "BIRD does not run: it reads it when it starts",
+    effect: `${turn && drain !== null ? "GRACEFUL_SHUTDOWN (65535:0) where muster_drain says so; " : ""}${effect}`,
     reversible: true,
   });
   return { steps, notes: [note] };
+}
+
+/** Whether the drain constant that BIRD includes is another than the switch says; false while it is not there at all. */
+function turns(config: string, includes: Includes, drain: ObservedBird["drain"]): boolean {
+  const said = includes[MUSTER_FILE];
+  if (said === null || said === undefined || !declaredIn(config, includes).muster_include) return false;
+  return saysDrained(said) !== (drain !== null);
 }
 
 /** What the change does to sessions, for the operator. */
@@ -185,16 +201,22 @@ async function applyBird(
   const attributes = facts === null ? FRESH_ATTRIBUTES : pick(facts);
   if (step.action === "define") {
     if ((await files.facts(MUSTER_FILE)) === null)
-      await files.replace(MUSTER_FILE, Buffer.from(MUSTER_TEXT), attributes);
+      await files.replace(MUSTER_FILE, Buffer.from(musterText(ports.drain() !== null)), attributes);
     return;
   }
   const config = context.resource?.spec.config;
   if (config === undefined || sha256(config) !== step.args.content_sha256)
     throw new FleetError("ALTERED", `${REF}: its content is not the one that was planned`);
   const bytes = Buffer.from(config);
+  const { drain } = step.args;
+  const define = async () => {
+    if (typeof drain === "boolean")
+      await files.replace(MUSTER_FILE, Buffer.from(musterText(drain)), attributes);
+  };
   if (step.action === "install") {
     if (await routing.running(signal))
       throw new FleetError("CONFLICT", "BIRD was started meanwhile: plan again");
+    await define();
     return files.replace(BOOT_FILE, bytes, attributes, async (candidate) => {
       const check = await routing.check(candidate, `install ${step.args.content_sha256}`, signal);
       if (!check.ok) throw new FleetError("BIRD_REFUSED", nameBootFile(check.words, candidate));
@@ -209,6 +231,7 @@ async function applyBird(
     if ((await files.read(versioned, CONFIG_BYTES))?.equals(bytes) === true) return;
     throw new FleetError("CONFLICT", "BIRD has an unconfirmed configuration of somebody else");
   }
+  await define();
   await files.replace(versioned, bytes, attributes);
   try {
     await routing.configure(files.real(versioned), context.window_ms + TIMER_MARGIN_MS, signal);

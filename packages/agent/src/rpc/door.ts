@@ -2,6 +2,7 @@
 import type { Streams } from "@muster/ports/streams";
 import type { BgpCollector } from "../collectors/bgp.ts";
 import type { HealthCollector } from "../collectors/health.ts";
+import type { Events } from "../events.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Ports } from "../ports/index.ts";
 import type { Reconciler } from "../reconcile.ts";
@@ -9,6 +10,7 @@ import type { Standing } from "../standing.ts";
 
 export type RpcDoor = {
   readonly ports: Ports;
+  readonly events: Events;
   readonly ledger: Ledger;
   readonly reconciler: Reconciler;
   readonly standing: Standing;

@@ -2,7 +2,9 @@
 import type { Handlers } from "@muster/ports/dispatch";
 import type { RPC } from "@muster/protocol";
 import { bgp } from "./bgp.ts";
+import { birdc } from "./birdc.ts";
 import type { RpcDoor } from "./door.ts";
+import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
@@ -31,5 +33,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     switch: throwSwitch(door),
     logs: logs(door),
     next: next(door),
+    birdc: birdc(door),
+    exec: exec(door),
   };
 }

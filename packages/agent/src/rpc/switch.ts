@@ -1,7 +1,8 @@
 /** RPC `switch`: throws a switch that the manifest in force declares, within what it says of who and for how long. */
 import type { Call } from "@muster/ports/dispatch";
-import { permits, type RpcReply, type RpcRequest, type ThrownSwitch } from "@muster/protocol";
+import { permits, type Resource, type RpcReply, type RpcRequest, type ThrownSwitch } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { declaredSessions, MUSTER_INCLUDE } from "../bird/declared.ts";
 import type { RpcDoor } from "./door.ts";
 
 const LIMIT = 256;
@@ -9,10 +10,9 @@ const LIMIT = 256;
 export const throwSwitch =
   (door: RpcDoor) =>
   async (request: RpcRequest<"switch">, call: Call): Promise<RpcReply<"switch">> => {
-    const { ledger, ports, reconciler } = door;
+    const { events, ledger, ports, reconciler } = door;
     const { principal } = call;
     if (principal === null) throw new FleetError("UNSIGNED", "a switch needs a signer");
-    if (request.name === "drain") throw new FleetError("UNSUPPORTED", "this agent cannot drain yet");
     const { in_force } = ledger.state;
     if (in_force === null)
       throw new FleetError("NOT_FOUND", "no desired state is in force here, so it declares no switch");
@@ -25,6 +25,7 @@ export const throwSwitch =
         "NOT_ALLOWED",
         `${request.name} needs ${declared.by}, ${principal.name} is ${principal.rank}`,
       );
+    if (request.name === "drain") drainable(content.resources, request);
     const { longest_ms } = declared;
     if (request.on && longest_ms > 0 && (request.for_ms === null || request.for_ms > longest_ms))
       throw new FleetError(
@@ -46,12 +47,30 @@ export const throwSwitch =
       const others = state.switches.filter(
         (each) =>
           (each.name !== request.name || each.resource !== request.resource) &&
-          (each.until === null || each.until > now_ms),
+          // A drain does not end by itself.
+          (each.until === null || each.until > now_ms || each.name === "drain"),
       );
       switches = request.on ? [...others, thrown] : others;
       if (switches.length > LIMIT) throw new FleetError("TOO_LARGE", `${LIMIT} switches are thrown already`);
       return { switches };
     });
+    if (request.name === "drain")
+      events.tell({
+        kind: "drain",
+        severity: request.on ? "warning" : "info",
+        what: request.on ? `drained: ${request.why}` : "undrained",
+        by: principal.name,
+      });
     reconciler.bell.ring();
     return { thrown: switches };
   };
+
+/** Errors: UNSUPPORTED where a drain could not take effect; undraining is always taken. */
+function drainable(resources: readonly Resource[], request: RpcRequest<"switch">): void {
+  if (request.resource !== undefined) throw new FleetError("INVALID", "a drain is of the whole host");
+  if (!request.on) return;
+  const bird = resources.find((each) => each.kind === "bird");
+  if (bird === undefined) throw new FleetError("UNSUPPORTED", "no BIRD is managed here to drain");
+  if (!declaredSessions(bird.spec.config).muster_include)
+    throw new FleetError("UNSUPPORTED", `its bird.conf lacks the line: include "${MUSTER_INCLUDE}";`);
+}

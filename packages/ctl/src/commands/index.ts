@@ -42,6 +42,18 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "back to what was signed before",
     load: async () => (await import("./rollback.ts")).rollback,
   },
+  drain: {
+    summary: "take the traffic off a host before it is touched",
+    load: async () => (await import("./drain.ts")).drain,
+  },
+  undrain: {
+    summary: "give a drained host its traffic back",
+    load: async () => (await import("./undrain.ts")).undrain,
+  },
+  exec: {
+    summary: "run a program on hosts, in your name",
+    load: async () => (await import("./exec.ts")).exec,
+  },
   render: { summary: "what the templates become", load: async () => (await import("./render.ts")).render },
   image: {
     summary: "which images the tags stand for",
@@ -54,6 +66,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   bgp: {
     summary: "BGP sessions, or one of them explained",
     load: async () => (await import("./bgp.ts")).bgp,
+  },
+  birdc: {
+    summary: "a show command of BIRD on a host",
+    load: async () => (await import("./birdc.ts")).birdc,
   },
   health: {
     summary: "how the servers themselves are",

@@ -60,7 +60,11 @@ export function statusOf(known: Known, now_ms: number): HostStatus {
 
 function wordOf(known: Known, convergence: Convergence): { word: string; tint: Tint } {
   const left = convergence.drift.some((drift) => drift.action !== "corrected");
-  const more = [...(left ? ["edited by hand"] : []), ...(convergence.held.length > 0 ? ["held"] : [])];
+  const more = [
+    ...(left ? ["edited by hand"] : []),
+    ...(convergence.held.length > 0 ? ["held"] : []),
+    ...(convergence.drained == null ? [] : ["drained"]),
+  ];
   const also = more.length > 0 ? `, ${more.join(", ")}` : "";
   switch (convergence.state) {
     case "converged":
@@ -182,6 +186,7 @@ export function statusJson(row: HostStatus): object {
     last_apply_ms: known.convergence?.last_apply_ms ?? null,
     drift: known.convergence?.drift ?? [],
     held: known.convergence?.held ?? [],
+    drained: known.convergence?.drained ?? null,
     troubles,
   };
 }

@@ -51,6 +51,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
           next: `ctl plan ${name} --overwrite    then ctl apply ${name} --overwrite`,
         }),
       ),
+    ...drainTroubles(name, convergence, now_ms),
     ...convergence.held.map((hold): Trouble => {
       const until = hold.until === null ? "" : ` until ${timeText(hold.until)}`;
       return {
@@ -59,6 +60,27 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
         next: `on the host: muster-agent unhold${hold.ref === null ? "" : ` ${hold.ref}`}`,
       };
     }),
+  ];
+}
+
+/** A drain is red when it was meant to be over, or does not do what it says. */
+function drainTroubles(name: string, { drained }: Convergence, now_ms: number): Trouble[] {
+  if (drained == null) return [];
+  const { by, since, until, why, in_effect } = drained;
+  const overdue = until !== null && until <= now_ms;
+  const end =
+    until === null
+      ? ""
+      : overdue
+        ? `, SHOULD BE BACK since ${clockText(until, now_ms)}`
+        : ` until ${timeText(until)}`;
+  const effect = in_effect ? "" : ", NOT IN EFFECT";
+  return [
+    {
+      tint: overdue || !in_effect ? "red" : "amber",
+      what: `drained since ${clockText(since, now_ms)} by ${by}${end}${effect}: ${why}`,
+      next: `ctl undrain ${name}`,
+    },
   ];
 }
 
@@ -108,7 +130,8 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
       : [];
   return bgp.sessions.filter(isRed).map(
     (session): Trouble => ({
-      tint: "red",
+      // Whoever drained it takes its sessions down on purpose.
+      tint: convergence?.drained == null ? "red" : "amber",
       what: redSessionText(session, now_ms),
       next: `ctl bgp ${name} ${session.name}`,
     }),

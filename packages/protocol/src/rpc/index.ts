@@ -1,6 +1,8 @@
 /** The table of RPC methods that agents answer on `rpc.<id>.<method>`; one dispatcher enforces its authority. */
 import { z } from "zod";
 import { bgp } from "./bgp.ts";
+import { birdc } from "./birdc.ts";
+import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
@@ -28,6 +30,8 @@ export const RPC = {
   switch: throwSwitch,
   logs,
   next,
+  birdc,
+  exec,
 } as const;
 export type RpcMethod = keyof typeof RPC;
 export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
@@ -50,6 +54,8 @@ export const RpcBody = z.strictObject({
 export type RpcBody = z.infer<typeof RpcBody>;
 
 export type { PathProbe } from "./bgp.ts";
+export { BIRDC_REPLY_BYTES } from "./birdc.ts";
+export { EXEC_CHUNK_LIMIT } from "./exec.ts";
 export type { Facts } from "./facts.ts";
 export { Filter, fits } from "./filter.ts";
 export type { LogLine, Priority } from "./logs.ts";

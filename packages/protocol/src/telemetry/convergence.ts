@@ -68,6 +68,19 @@ export const Convergence = z
         }),
       )
       .describe("What is left alone on request."),
+    drained: z
+      .object({
+        since: Instant,
+        by: z.string().describe("Who drained it."),
+        why: z.string().describe("The reason given."),
+        until: Instant.nullable().describe(
+          "When it was meant to be over: past that it alarms; null = never.",
+        ),
+        in_effect: z.boolean().describe("Its routes carry GRACEFUL_SHUTDOWN."),
+      })
+      .nullable()
+      .optional()
+      .describe("Absent or null: not drained."),
     undo_at: Instant.nullable().describe("When an unconfirmed change is taken back."),
     certificates: z.array(ExpiringCertificate).describe("When the host's credentials end."),
     agent_version: z.string().describe("Version of the agent."),

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ports } from "@muster/agent/ports/index";
 import { bird } from "@muster/agent/resources/bird";
+import { musterText, saysDrained } from "@muster/agent/resources/bird-files";
 import { birdGuard } from "@muster/agent/resources/bird-guard";
 import type { Declared, PlanContext } from "@muster/agent/resources/kind";
+import type { ThrownSwitch } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type Child, freePort } from "../../../kit/child.ts";
@@ -287,6 +289,48 @@ suite(
         readFileSync(join(prefix.path, "etc/bird/muster.conf"), "utf8"),
         /^define muster_drain = false;$/m,
       );
+      await ports.files.remove("/etc/bird/muster.conf");
+    });
+
+    test("a thrown drain turns the constant under the guard, without a reset; an undo turns it back", async () => {
+      const text = `include "/etc/bird/muster.conf";\n${good()}`;
+      const muster = join(prefix.path, "etc/bird/muster.conf");
+      const included = text.replace("/etc/bird/muster.conf", muster);
+      writeFileSync(muster, musterText(false));
+      let thrown: ThrownSwitch | null = null;
+      const through: Ports = {
+        ...portsBelow(prefix.path, signal),
+        drain: () => thrown,
+        files: {
+          ...ports.files,
+          replace: (path, bytes, ...rest) =>
+            // BIRD itself knows nothing of the prefix.
+            ports.files.replace(path, Buffer.from(String(bytes).replace(text, included)), ...rest),
+        },
+      };
+      const looked = async () => {
+        const observed = await bird.observe(declared(text), through, signal);
+        return { observed, steps: bird.plan(declared(text), observed, CONTEXT).steps };
+      };
+      writeFileSync(bootPath(), text);
+      assert.equal((await looked()).steps, []);
+      thrown = { name: "drain", on: true, why: "switch swap", by: "alice", at: 1, until: null };
+      const { observed, steps } = await looked();
+      assert.equal(
+        steps.map(({ action, args, why }) => [action, args.drain, why]),
+        [["configure", true, "drained by alice: switch swap"]],
+      );
+      assert.match(steps[0]?.effect ?? "", /65535:0.*no session resets/);
+      assert.equal(birdGuard.plan(declared(text), observed, steps)?.watches, ["upstream", "core1"]);
+      const context = { resource: declared(text), generation: 90, window_ms: WINDOW_MS };
+      const kept = await birdGuard.snapshot(declared(text), observed, "/nowhere", through, signal, context);
+      for (const step of steps) await bird.apply(step, through, signal, context);
+      assert.ok(saysDrained(readFileSync(muster, "utf8")));
+      assert.is((await birdGuard.check(kept, through, signal)).good, true);
+      await birdGuard.undo(kept, through, signal);
+      assert.not.ok(saysDrained(readFileSync(muster, "utf8")));
+      assert.is((await looked()).steps.length, 1, "still wanted");
+      writeFileSync(bootPath(), good());
       await ports.files.remove("/etc/bird/muster.conf");
     });
 

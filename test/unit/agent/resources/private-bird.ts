@@ -90,6 +90,7 @@ export function portsBelow(prefix: string, signal: AbortSignal): Ports {
     }),
     users: createUsers(files, run),
     confined: null,
+    drain: () => null,
     systemd: createSystemd(run, { marker: join(prefix, "run/systemd/system") }),
     routing: createRouting(
       { socketPath: join(prefix, "run/bird.ctl"), binary: BINARY, run, own_change_ms: 2_000 },

@@ -1,0 +1,97 @@
+/**
+ * RPC `exec`: a program as root in a transient unit of its own, so that the agent's confinement and memory limit are not its, and a stop takes all
+ * that it started with it. Told as an event before and after; the unit's description says who to the journal.
+ */
+
+import type { Call } from "@muster/ports/dispatch";
+import { randomId } from "@muster/ports/dispatch";
+import { EXEC_CHUNK_LIMIT, type OpenedStream, type RpcRequest } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import type { RpcDoor } from "./door.ts";
+
+const STOP_MS = 10_000;
+const TOLD_LIMIT = 1_000;
+
+export const exec =
+  (door: RpcDoor) =>
+  async (request: RpcRequest<"exec">, call: Call): Promise<OpenedStream> => {
+    const { events, ports, streams } = door;
+    const { principal } = call;
+    if (principal === null) throw new FleetError("UNSIGNED", "a program needs a signer");
+    if (ports.confined !== null)
+      throw new FleetError("UNSUPPORTED", `a program is the whole machine's: ${ports.confined}`);
+    if (!(await ports.systemd.available()))
+      throw new FleetError("UNSUPPORTED", "there is no systemd here to run it apart from the agent");
+    const by = principal.name;
+    const words = shown(request.command);
+    const order = `${by} from ${plain(request.from)}`;
+    const tell = (severity: "info" | "warning", what: string) =>
+      events.tell({ kind: "exec", severity, what: what.slice(0, 4_000), by });
+    return streams.open<"exec">(call, async (write, signal) => {
+      const unit = `muster-exec-${randomId().slice(0, 12)}`;
+      const began_ms = ports.now();
+      const took = () => `after ${((ports.now() - began_ms) / 1_000).toFixed(1)} s`;
+      tell("info", `${order} runs: ${words}`);
+      const on_output = async (from: "stdout" | "stderr", text: string) => {
+        for (const piece of pieces(text)) await write({ from, text: piece });
+      };
+      try {
+        const argv = unitArguments(unit, `${order}: ${words}`, request);
+        const ended = await ports.runStreamed("systemd-run", argv, { on_output }, signal);
+        const how = ended.ended_by === null ? `exit ${ended.code}` : `ended by ${ended.ended_by}`;
+        tell(ended.code === 0 ? "info" : "warning", `${order} ran: ${words}: ${how} ${took()}`);
+        return ended;
+      } catch (error) {
+        // systemd-run goes and leaves the unit behind; its whole group has to go.
+        await ports.run(
+          "systemctl",
+          ["stop", `${unit}.service`],
+          { timeout_ms: STOP_MS },
+          AbortSignal.timeout(STOP_MS),
+        );
+        tell("warning", `${order} ran: ${words}: stopped ${took()}`);
+        throw error;
+      }
+    });
+  };
+
+/** `env` finds the program as a shell would, and says 127 where there is none. */
+export function unitArguments(unit: string, description: string, request: RpcRequest<"exec">): string[] {
+  return [
+    "--quiet",
+    "--pipe",
+    "--wait",
+    "--collect",
+    `--unit=${unit}`,
+    // Else systemd reads % and $ in it.
+    `--description=${description.replaceAll("%", "%%")}`,
+    `--property=RuntimeMaxSec=${Math.ceil(request.longest_ms / 1_000)}`,
+    "--property=TimeoutStopSec=3s",
+    "--",
+    "/usr/bin/env",
+    "--",
+    ...request.command,
+  ];
+}
+
+/** As a shell would need it typed, so that it can be read without a doubt; control characters do not get into the journal. */
+export function shown(command: readonly string[]): string {
+  const words = command.map((word) =>
+    /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${plain(word).replaceAll("'", "'\\''")}'`,
+  );
+  const text = words.join(" ");
+  return text.length > TOLD_LIMIT ? `${text.slice(0, TOLD_LIMIT)}…` : text;
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+const plain = (text: string) => text.replace(/[\x00-\x1f\x7f]/g, "?");
+
+function* pieces(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    let end = Math.min(at + EXEC_CHUNK_LIMIT, text.length);
+    // Not between the halves of a character.
+    if (end < text.length && /[\ud800-\udbff]/.test(text[end - 1] ?? "")) end -= 1;
+    yield text.slice(at, end);
+    at = end;
+  }
+}

@@ -1,0 +1,101 @@
+// limit: 300 s
+/**
+ * Maintenance of a router: drained, its neighbours see GRACEFUL_SHUTDOWN and no session resets; it stays drained over a restart of the agent and
+ * past the time it was meant to be back, which alarms, until somebody undrains it.
+ */
+import * as assert from "uvu/assert";
+import { suite } from "../kit/suite.ts";
+import { birdOn } from "./bird.ts";
+import { type Fleet, measured, openFleet } from "./kit.ts";
+
+const GSHUT = "(65535,0)";
+
+suite(
+  "drain",
+  (test) => {
+    let fleet: Fleet;
+    const begun = () => fleet.on("ixp1").sh("birdc show protocols | awk '/BGP/ { print $1, $4, $5 }'");
+    const seenByUpstream = () => fleet.on("upstream").sh("birdc show route 2001:db8:5000::/36 all");
+    const drainedRow = async () => (await fleet.status()).get("ixp1");
+
+    test.before(async () => {
+      fleet = await openFleet();
+      await fleet.reset();
+    });
+    test.after(async () => {
+      await fleet.ctl(["undrain", "ixp1"]);
+      await fleet.reset();
+    });
+
+    test("the last one that announces a prefix asks for its name; nothing is done without", async () => {
+      const asked = await fleet.ctl(["drain", "ixp1", "--why", "switch swap", "-y"], { expect: 2 });
+      assert.match(asked.stderr, /1\/3 nobody else announces 2001:db8:5000::\/36: type ixp1/);
+      assert.not.match(await fleet.on("ixp1").read("/etc/bird/muster.conf"), /true/);
+      const more = await fleet.ctl(["drain", "all", "--why", "x", "--alone"], { expect: 2 });
+      assert.match(more.stderr, /all is more than one host/);
+    });
+
+    test("drained: the neighbour sees 65535:0, no session resets, and status says who and why", async () => {
+      const before = await begun();
+      assert.not.ok((await seenByUpstream()).includes(GSHUT));
+      const drained = await fleet.ctl(["drain", "ixp1", "--why", "switch swap", "--for", "25s", "--alone"], {
+        expect: 0,
+      });
+      measured("ctl drain, from Enter to safe", `${(drained.ms / 1_000).toFixed(1)} s`);
+      assert.match(drained.stdout, /^1\/3 nobody else announces 2001:db8:5000::\/36$/m);
+      assert.match(drained.stdout, /^2\/3 GRACEFUL_SHUTDOWN on \d sessions?$/m);
+      assert.match(drained.stdout, /^3\/3 .* → \d+ Mbit\/s.*: safe$/m);
+      assert.ok((await seenByUpstream()).includes(GSHUT), await seenByUpstream());
+      assert.is(await begun(), before, "no session was reset");
+      assert.is((await birdOn(fleet, "ixp1").seen()).leftovers, "");
+      const told = await fleet.ctl(["status"]);
+      assert.match(told.stdout, /^ixp1 .*converged, drained/m);
+      assert.match(
+        told.stdout,
+        /^ixp1 {2}drained since \d\d:\d\d UTC by \S+ .*: switch swap {6}ctl undrain ixp1$/m,
+      );
+    });
+
+    test("it outlives the agent, a plan agrees with it, and past its time it is red and still drained", async () => {
+      await fleet.on("ixp1").sh("systemctl restart muster-agent");
+      const { value } = await fleet.until(
+        "the drain is overdue",
+        async () => {
+          const row = await drainedRow();
+          return row?.troubles.find(({ tint, what }) => tint === "red" && /SHOULD BE BACK since/.test(what));
+        },
+        60_000,
+      );
+      assert.match(value.what, /switch swap/);
+      assert.ok((await seenByUpstream()).includes(GSHUT));
+      const planned = await fleet.ctl(["plan", "ixp1"], { expect: 0 });
+      assert.not.match(planned.stdout, /bird\/main/);
+      await fleet.event(
+        ({ host, kind, what }) => host === "ixp1" && kind === "drain" && /still drained/.test(what),
+        0,
+      );
+    });
+
+    test("undrained: the community is gone, no session reset, and the row is green", async () => {
+      const before = await begun();
+      const back = await fleet.ctl(["undrain", "ixp1"], { expect: 0 });
+      assert.match(back.stdout, /^ixp1 {2}back after .*: switch swap$/m);
+      assert.not.ok((await seenByUpstream()).includes(GSHUT));
+      assert.is(await begun(), before);
+      await fleet.converged({ limit_ms: 20_000 });
+    });
+
+    test("birdc: what it reads, and nothing that changes", async () => {
+      const shown = await fleet.ctl(["birdc", "ixp1", "show", "route", "for", "2001:db8:5000::1"], {
+        expect: 0,
+      });
+      assert.match(shown.stdout, /2001:db8:5000::\/36/);
+      await fleet.ctl(["birdc", "ixp1", "disable", "upstream"], { expect: 2 });
+      const refused = await fleet.ctl(["rpc", "birdc", "ixp1", "--args", '{"command":"disable upstream"}']);
+      assert.is.not(refused.code, 0);
+      const wrong = await fleet.ctl(["birdc", "ixp1", "show", "nothing"], { expect: 1 });
+      assert.match(wrong.stdout, /BIRD refused.*syntax error/);
+    });
+  },
+  { limit_ms: 120_000 },
+);
