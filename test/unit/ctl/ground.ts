@@ -285,6 +285,7 @@ async function playHost(
         exec: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },
+        reboot: () => ({ boot: "1" }),
       },
       routes: [{ pattern: `rpc.${host.id}.*`, logical: (method) => subjects.rpc(host.id, method) }],
       verifier: () => verifier,

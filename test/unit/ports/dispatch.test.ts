@@ -87,6 +87,7 @@ suite(
         logs: () => ({ stream: "0".repeat(32) }),
         next: () => ({ from: 0, chunks: [], end: null }),
         birdc: () => ({ lines: [] }),
+        reboot: () => ({ boot: "1" }),
         exec: () => ({ stream: "0".repeat(32) }),
       };
       serve(

@@ -5,6 +5,7 @@ import type { Call } from "@muster/ports/dispatch";
 import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { REBOOT_REQUIRED } from "../ports/packages.ts";
+import { bootOf } from "../boot.ts";
 import type { RpcDoor } from "./door.ts";
 
 export const facts =
@@ -22,6 +23,7 @@ export const facts =
       cpu: cpus()[0]?.model ?? "",
       cores: cpus().length,
       memory_bytes: totalmem(),
+      boot: await bootOf(),
       boot_at: Math.round(ports.now() - uptime() * 1_000),
       reboot_due: (await ports.files.facts(REBOOT_REQUIRED)) !== null,
       addresses: Object.entries(networkInterfaces()).flatMap(([name, list]) =>

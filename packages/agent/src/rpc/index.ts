@@ -12,6 +12,7 @@ import { logs } from "./logs.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
+import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
 import { status } from "./status.ts";
@@ -35,5 +36,6 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     next: next(door),
     birdc: birdc(door),
     exec: exec(door),
+    reboot: reboot(door),
   };
 }

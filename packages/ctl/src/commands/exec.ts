@@ -5,10 +5,9 @@ import { callStreams } from "@muster/ports/stream-call";
 import { FleetError } from "@muster/protocol/errors";
 import { chosenHosts } from "../maintenance/host.ts";
 import { lineBreaker } from "../maintenance/lines.ts";
-import { countText, listText } from "../output/words.ts";
+import { countText, durationOf, listText } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import { openSession } from "../session/session.ts";
-import { durationOf } from "./drain.ts";
 
 const LONGEST_MS = 3_600_000;
 /** Of one host's output kept for scripts. */

@@ -50,6 +50,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "give a drained host its traffic back",
     load: async () => (await import("./undrain.ts")).undrain,
   },
+  reboot: {
+    summary: "drain, reboot and undrain hosts, one after the other",
+    load: async () => (await import("./reboot.ts")).reboot,
+  },
   exec: {
     summary: "run a program on hosts, in your name",
     load: async () => (await import("./exec.ts")).exec,

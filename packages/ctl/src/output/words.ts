@@ -1,4 +1,5 @@
 /** Times, numbers and lists as people read them. Pure. */
+import { FleetError } from "@muster/protocol/errors";
 
 const STEPS = [
   ["d", 86_400_000],
@@ -52,4 +53,12 @@ export function readDuration(text: string): number | undefined {
 export function listText(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(", ");
   return names.length > limit ? `${shown} and ${numberText(names.length - limit)} more` : shown;
+}
+
+/** The value of an option that is a duration, in milliseconds; undefined when it was not given. Errors: USAGE. */
+export function durationOf(flag: string, typed: string | undefined): number | undefined {
+  if (typed === undefined) return undefined;
+  const duration_ms = readDuration(typed);
+  if (duration_ms === undefined) throw new FleetError("USAGE", `${flag} ${typed}: must be like 2h`);
+  return duration_ms;
 }

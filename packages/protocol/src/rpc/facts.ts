@@ -11,6 +11,7 @@ export const Facts = z.object({
   cpu: z.string().describe("Model of the processor."),
   cores: z.int().describe("Processors that programs see."),
   memory_bytes: z.number().describe("All memory."),
+  boot: z.string().optional().describe("Names this boot: another one after every start."),
   boot_at: z.number().describe("When it was started: milliseconds since 1970 UTC."),
   reboot_due: z.boolean().default(false).describe("A package asked for a reboot (/run/reboot-required)."),
   addresses: z

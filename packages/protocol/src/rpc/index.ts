@@ -11,6 +11,7 @@ import { logs } from "./logs.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
+import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
 import { status } from "./status.ts";
@@ -32,6 +33,7 @@ export const RPC = {
   next,
   birdc,
   exec,
+  reboot,
 } as const;
 export type RpcMethod = keyof typeof RPC;
 export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
