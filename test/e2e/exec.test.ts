@@ -62,6 +62,7 @@ suite(
         expect: 1,
       });
       assert.ok(long.ms < 15_000, `${long.ms} ms`);
+      assert.match(long.stderr, /^ixp1 {2}ended by its time limit$/m);
       assert.is(await units("ixp1"), "");
       await fleet.ctl(["exec", "ixp1", "--", "true"], { expect: 2 });
     });

@@ -35,22 +35,30 @@ export const exec =
       const on_output = async (from: "stdout" | "stderr", text: string) => {
         for (const piece of pieces(text)) await write({ from, text: piece });
       };
+      // Its processes hold our pipes: only once the unit is gone has the program ended for us too.
+      let stopping: Promise<unknown> | null = null;
+      const stop = () => {
+        const limit = AbortSignal.timeout(STOP_MS);
+        stopping ??= ports.run("systemctl", ["stop", `${unit}.service`], { timeout_ms: STOP_MS }, limit);
+        stopping.catch(() => undefined);
+        return stopping;
+      };
+      signal.addEventListener("abort", stop, { once: true });
       try {
         const argv = unitArguments(unit, `${order}: ${words}`, request);
-        const ended = await ports.runStreamed("systemd-run", argv, { on_output }, signal);
+        const ran = await ports.runStreamed("systemd-run", argv, { on_output }, signal);
+        // systemd-run says 1 of a unit whose time was over.
+        const late = ran.code !== 0 && ports.now() - began_ms >= request.longest_ms;
+        const ended = late ? { code: null, ended_by: "its time limit" } : ran;
         const how = ended.ended_by === null ? `exit ${ended.code}` : `ended by ${ended.ended_by}`;
         tell(ended.code === 0 ? "info" : "warning", `${order} ran: ${words}: ${how} ${took()}`);
         return ended;
       } catch (error) {
-        // systemd-run goes and leaves the unit behind; its whole group has to go.
-        await ports.run(
-          "systemctl",
-          ["stop", `${unit}.service`],
-          { timeout_ms: STOP_MS },
-          AbortSignal.timeout(STOP_MS),
-        );
+        await stop();
         tell("warning", `${order} ran: ${words}: stopped ${took()}`);
         throw error;
+      } finally {
+        signal.removeEventListener("abort", stop);
       }
     });
   };
@@ -66,7 +74,7 @@ export function unitArguments(unit: string, description: string, request: RpcReq
     // Else systemd reads % and $ in it.
     `--description=${description.replaceAll("%", "%%")}`,
     `--property=RuntimeMaxSec=${Math.ceil(request.longest_ms / 1_000)}`,
-    "--property=TimeoutStopSec=3s",
+    "--property=TimeoutStopSec=2s",
     "--",
     "/usr/bin/env",
     "--",

@@ -4,8 +4,8 @@ import { arch, cpus, hostname, networkInterfaces, release, totalmem, uptime } fr
 import type { Call } from "@muster/ports/dispatch";
 import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { REBOOT_REQUIRED } from "../ports/packages.ts";
 import { bootOf } from "../boot.ts";
+import { REBOOT_REQUIRED } from "../ports/packages.ts";
 import type { RpcDoor } from "./door.ts";
 
 export const facts =

@@ -15,10 +15,10 @@ export const reboot =
       throw new FleetError("UNSUPPORTED", `a reboot is the whole machine's: ${ports.confined}`);
     const boot = await bootOf();
     events.tell({ kind: "exec", severity: "warning", what: `reboots: ${why}`, by: principal.name });
-    // It only orders it: the answer gets out before the network goes.
+    // A moment later, so that the answer and the event get out before the network goes.
     const { code, stderr } = await ports.run(
-      "systemctl",
-      ["--no-block", "reboot"],
+      "systemd-run",
+      ["--quiet", "--collect", "--on-active=2s", "--timer-property=AccuracySec=100ms", "systemctl", "reboot"],
       { timeout_ms: 5_000 },
       signal,
     );

@@ -92,6 +92,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "what happened, and what happens",
     load: async () => (await import("./events.ts")).events,
   },
+  nats: {
+    summary: "the nats program with a viewer's rights",
+    load: async () => (await import("./nats.ts")).nats,
+  },
   docs: { summary: "kinds, fields, errors, selectors", load: async () => (await import("./docs.ts")).docs },
   rpc: { summary: "ask hosts anything, from ping on", load: async () => (await import("./rpc.ts")).rpc },
   completion: {

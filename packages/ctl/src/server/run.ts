@@ -42,3 +42,22 @@ export async function runProgram(
   }
   return { code: result.exitCode, stdout: result.stdout, stderr: result.stderr };
 }
+
+/**
+ * Runs a program on the person's own terminal and gives its exit code; ^C reaches it as it reaches us.
+ * Errors: COMMAND_FAILED when it cannot be started.
+ */
+export async function runAttached(
+  file: string,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<number> {
+  const child = execa(file, args, { stdio: "inherit", reject: false });
+  // Where there is no terminal only we hear of it.
+  const end = () => void child.kill("SIGINT", new Error("stopped on request"));
+  signal.addEventListener("abort", end, { once: true });
+  const result = await child.finally(() => signal.removeEventListener("abort", end));
+  if (result.code === "ENOENT")
+    throw new FleetError("COMMAND_FAILED", `${file}: is not installed here`, { cause: result });
+  return result.exitCode ?? 1;
+}

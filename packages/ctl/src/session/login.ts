@@ -60,28 +60,34 @@ export async function logIn(
   const vault = await vaultOf(profile, signal).loginUserpass(who.person, who.password);
   const highest = await rankOf(vault, who.person);
   const rank = who.rank ?? highest;
+  const authority = await authorityOf(profile, vault, { person: who.person, rank }, now, signal);
+  return { v: 1, ...authority, vault_token: vault.revealToken() ?? null };
+}
+
+/**
+ * A certificate of a rank that the person has, for a key made here, and bus access that ends with it.
+ * Errors: VAULT_DENIED for a rank above the person's, and as `logIn`.
+ */
+export async function authorityOf(
+  profile: Profile,
+  vault: Vault,
+  who: { person: string; rank: PersonRank; ttl_s?: number },
+  now: () => number,
+  signal: AbortSignal,
+): Promise<Omit<StoredSession, "v" | "vault_token">> {
+  const { person, rank, ttl_s = AUTHORITY_S } = who;
   const { private_pem } = makeKey("ed25519");
-  const csr = await makeCsr(private_pem, { common_name: who.person });
-  const signed = await pki(vault).signCsr("operators", rank, csr, {
-    common_name: who.person,
-    ttl_s: AUTHORITY_S,
-  });
+  const csr = await makeCsr(private_pem, { common_name: person });
+  const signed = await pki(vault).signCsr("operators", rank, csr, { common_name: person, ttl_s });
   const key = createNkey("user");
   const signer: EnvelopeSigner = {
     certificate: derOf(signed.certificate_pem),
     key: createPrivateKey(private_pem),
   };
-  const access = await busAccess(
-    profile,
-    vault,
-    { id: key.public, person: who.person, rank, ends_ms: signed.not_after },
-    signer,
-    now,
-    signal,
-  );
+  const own = { id: key.public, person, rank, ends_ms: signed.not_after };
+  const access = await busAccess(profile, vault, own, signer, now, signal);
   return {
-    v: 1,
-    person: who.person,
+    person,
     rank,
     certificate_pem: signed.certificate_pem,
     certificate_ends: signed.not_after,
@@ -89,7 +95,6 @@ export async function logIn(
     seed: key.seed,
     user_jwt: access.user_jwt,
     jwt_ends: access.expires,
-    vault_token: vault.revealToken() ?? null,
   };
 }
 

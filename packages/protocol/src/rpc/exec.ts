@@ -32,6 +32,6 @@ export const exec = streamed({
       .int()
       .nullable()
       .describe("How it exited, as a shell would say it; null = it did not exit by itself."),
-    ended_by: z.string().nullable().describe("The signal that ended it."),
+    ended_by: z.string().nullable().describe("The signal that ended it, or its time limit."),
   }),
 });
