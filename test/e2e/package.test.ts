@@ -19,8 +19,8 @@ const VERSIONS = { old: "0.1.0", new: "0.1.1" };
 const APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q";
 const SAYS_MS = 15_000;
 const CONVERGED_MS = 30_000;
-/** The agent at rest, without containers. */
-const REST_MIB = 70;
+/** Just after it has started and worked; `first-light` holds the figure at rest, on Node and script. Without its flags of V8 it takes over 100. */
+const BUSY_MIB = 80;
 
 suite(
   "package",
@@ -118,7 +118,7 @@ suite(
       assert.is(await machine.read("/etc/motd"), "kept by Muster\n");
     });
 
-    test("it is there again after a reboot, and small", async () => {
+    test("it is there again after a reboot, with the flags of V8 that keep it small", async () => {
       await machine.restart();
       await says(new RegExp(`^enrolled as ${NAME}, generation \\d+ converged$`), 30_000);
       await converged();
@@ -131,9 +131,9 @@ suite(
       const status = await machine.sh(
         "cat /proc/$(systemctl show muster-agent --property=MainPID --value)/status",
       );
-      const rest_mib = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
-      measured("agent of the package, resident", `${rest_mib.toFixed(1)} MiB`);
-      assert.ok(rest_mib <= REST_MIB, `${rest_mib} MiB`);
+      const busy_mib = Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024;
+      measured("agent of the package after a start and a change, resident", `${busy_mib.toFixed(1)} MiB`);
+      assert.ok(busy_mib <= BUSY_MIB, `${busy_mib} MiB`);
     });
 
     test("a newer package takes over in place: same key, nothing else restarts", async () => {
