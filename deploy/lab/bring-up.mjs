@@ -11,6 +11,7 @@ import { SetupError } from "./errors.mjs";
 import { prepare, startFleet } from "./fleet.mjs";
 import { logIn, makeFleet } from "./hub-fleet.mjs";
 import { startVault } from "./hub-vault.mjs";
+import { ensureImages } from "./images.mjs";
 import { startManaged } from "./managed.mjs";
 import { removeLab } from "./servers.mjs";
 import { sshAccess } from "./ssh-access.mjs";
@@ -68,6 +69,7 @@ export async function bringUp(order) {
   note(login.changed, "log-in");
   note(ssh.changed, "ssh");
   done.push(...(await startManaged(order, machine, state, FLEET)));
+  note(await ensureImages(order), "container image");
   note(await firstApply(order), "first apply");
   if (done.length > 0) await untilSessions(order);
   return { done, state, fleet_string };
@@ -83,7 +85,7 @@ export async function takeDown({ lab, operator }) {
   forget(operator, state);
   const count = await removeLab(lab);
   state.clear();
-  rmSync(join(operator.folder, "hosts.lock"), { force: true });
+  forgetLocks(operator);
   return count;
 }
 
@@ -105,9 +107,14 @@ async function startOver(order, state) {
   if (!fits || id === undefined) {
     checkHome(operator);
     // Of a fleet that is gone: its names stood for other keys.
-    rmSync(join(operator.folder, "hosts.lock"), { force: true });
+    forgetLocks(operator);
   }
   return !fits;
+}
+
+/** @param {import("./ctl.mjs").Operator} operator */
+function forgetLocks({ folder }) {
+  for (const name of ["hosts.lock", "images.lock"]) rmSync(join(folder, name), { force: true });
 }
 
 /**

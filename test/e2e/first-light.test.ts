@@ -14,6 +14,8 @@ import { openLab } from "./lab.ts";
 const DAY_MS = 86_400_000;
 const REST_S = 20;
 const RSS_LIMIT_MIB = 70;
+/** It speaks with Docker. */
+const RSS_WITH_CONTAINERS_MIB = 90;
 const CPU_LIMIT_PERCENT = 0.5;
 /** Boot to converged, from the network being up. */
 const BOOT_LIMIT_MS = 5_000;
@@ -167,7 +169,8 @@ suite(
           assert.is(other.pid, one.pid, `${host}: the agent was started anew`);
           const percent = ((other.cpu_ms - one.cpu_ms) / (other.at_ms - one.at_ms)) * 100;
           measured(`${host} at rest`, `${other.rss_mib.toFixed(1)} MiB, ${percent.toFixed(2)} % of a core`);
-          assert.ok(other.rss_mib <= RSS_LIMIT_MIB, `${host}: ${other.rss_mib} MiB`);
+          const limit_mib = host === "core1" ? RSS_WITH_CONTAINERS_MIB : RSS_LIMIT_MIB;
+          assert.ok(other.rss_mib <= limit_mib, `${host}: ${other.rss_mib} MiB`);
           assert.ok(percent <= CPU_LIMIT_PERCENT * factor, `${host}: ${percent} %`);
         }
       },

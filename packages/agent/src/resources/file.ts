@@ -166,14 +166,14 @@ function contentChange(
   const closed = (bits: string) => (Number.parseInt(bits, 8) & 0o004) === 0;
   if (closed(mode) || (observed.facts !== null && closed(observed.facts.mode)))
     return { why: `${short} differs (not shown: not everybody may read it)`, diff: "" };
-  if (observed.facts !== null && observed.content === null)
-    return {
-      why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`,
-      diff: "",
-    };
   if (typeof content === "object")
     return {
       why: `${short} differs (${observed.facts?.size_bytes ?? 0} bytes, now ${content.size_bytes})`,
+      diff: "",
+    };
+  if (observed.facts !== null && observed.content === null)
+    return {
+      why: `${short} differs (${observed.facts.size_bytes} bytes that are no text of this size)`,
       diff: "",
     };
   const diff = textDiff(observed.content ?? "", content ?? "");

@@ -1,0 +1,7 @@
+. /etc/beacon/beacon.conf
+trap 'exit 0' TERM
+while :; do
+  echo "$text"
+  sleep "$every" &
+  wait $!
+done
