@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { openLog } from "@muster/ports/log";
 import { encodePublic, writeJoinString } from "@muster/protocol";
 import { runController } from "../packages/controller/src/index.ts";
-import { controllerLogin } from "../packages/ctl/src/fleet/controller-login.ts";
+import { programLogin } from "../packages/ctl/src/fleet/program-login.ts";
 import { setUpVault } from "../packages/ctl/src/fleet/vault-setup.ts";
 import { binary } from "../test/kit/binaries.ts";
 import { controllerConfig } from "../test/kit/controller.ts";
@@ -35,7 +35,7 @@ async function startAll(
   const changes = { made: [], warnings: [] };
   const audit_file = join(vault.directory, "audit.log");
   const made = await setUpVault(vault.root, "lab", { networks: [], audit_file }, changes);
-  const { role_id, secret_id } = await controllerLogin(vault.root, null, changes);
+  const { role_id, secret_id } = await programLogin(vault.root, "controller", null, changes);
   const key = (role: "agent" | "controller") => encodePublic("account", made.keys[`fleet-${role}`]);
   const fleet = await startFleet({ more_roles: { agent: key("agent"), controller: key("controller") } });
   const file = (name: string) => join(fleet.server.directory, name);

@@ -8,7 +8,7 @@ const HERE = join(DEPLOY, "systemd");
 
 /** @returns {Record<string, { from: string, mode?: number }>} by path on the server */
 export function serviceFiles() {
-  const units = readdirSync(HERE).filter((name) => name.endsWith(".service"));
+  const units = readdirSync(HERE).filter((name) => /\.(service|timer)$/.test(name));
   return {
     ...Object.fromEntries(
       units.map((unit) => [`/usr/lib/systemd/system/${unit}`, { from: join(HERE, unit) }]),

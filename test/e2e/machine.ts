@@ -45,6 +45,21 @@ async function parts(): Promise<Parts> {
   return Object.assign({}, ...loaded) as Parts;
 }
 
+type Network = NonNullable<Awaited<ReturnType<Parts["findLab"]>>>;
+/** One a lab: it holds whose turn it is to be given an address, for machines that are booted side by side. */
+const networks = new Map<string, Promise<Network>>();
+
+function networkOf(own: Parts, lab: string): Promise<Network> {
+  const known = networks.get(lab);
+  if (known !== undefined) return known;
+  const found = own.findLab(lab).then((network) => {
+    if (network === undefined) throw new Error(`lab ${lab} has no network`);
+    return network;
+  });
+  networks.set(lab, found);
+  return found;
+}
+
 /** Boots it; its agent runs and knows of no fleet. `bare`: Debian, with nothing of Muster and no Node. */
 export async function bootMachine(fleet: Fleet, name: string, { bare = false } = {}): Promise<Machine> {
   const lab = await openLab();
@@ -53,8 +68,7 @@ export async function bootMachine(fleet: Fleet, name: string, { bare = false } =
   // What a killed run left has keys of its own.
   if (known !== undefined) await own.remove(known);
   const { image, node, engine } = await own.prepare(lab.createProgress());
-  const network = await own.findLab(fleet.lab);
-  if (network === undefined) throw new Error(`lab ${fleet.lab} has no network`);
+  const network = await networkOf(own, fleet.lab);
   const spec = {
     name,
     image,

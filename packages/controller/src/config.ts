@@ -28,6 +28,9 @@ export const ControllerConfig = z.strictObject({
       secret_id: Path.describe("Mode 0600: the only secret on this machine's disk."),
     })
     .describe("Where certificates and keys come from."),
+  backup_report: Path.optional().describe(
+    "How the last backup went, as `ctl backup` on this server writes it.",
+  ),
   log_level: z.enum(LOG_LEVELS).default("info").describe("Least level that is logged."),
 });
 export type ControllerConfig = z.infer<typeof ControllerConfig>;

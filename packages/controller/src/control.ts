@@ -3,6 +3,7 @@ import type { Bus } from "@muster/ports/bus";
 import type { Call, Handlers } from "@muster/ports/dispatch";
 import type { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { backupReport } from "./backup-report.ts";
 import type { BlobStore } from "./blobs/store.ts";
 import { apply } from "./desired/apply.ts";
 import { headReply, readHead } from "./desired/head.ts";
@@ -21,6 +22,8 @@ import type { Trust } from "./trust.ts";
 export type ControlPorts = {
   readonly bus: Bus;
   readonly fleet: string;
+  /** File that `ctl backup` writes; undefined where it runs elsewhere. */
+  readonly backup_report: string | undefined;
   readonly now: () => number;
   readonly trust: Trust;
   readonly records: HostRecords;
@@ -36,9 +39,10 @@ export type ControlPorts = {
 export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const { bus, records, last, waiting, events, engine, trust, now } = ports;
   return {
-    hosts: (request) => ({
+    hosts: async (request) => ({
       ...hostsPage(request, records, last, now()),
       stalled_since: ports.storage.stalled_since,
+      ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
     }),
     last: (request) => lastPage(request, records, last),
     events: (request) => eventsReply(bus, request, now()),

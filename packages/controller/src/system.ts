@@ -152,6 +152,7 @@ async function run(
       bus,
       table: CONTROL,
       handlers: controlHandlers({
+        backup_report: config.backup_report,
         ...{
           bus,
           fleet: config.fleet,

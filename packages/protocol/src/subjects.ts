@@ -124,5 +124,8 @@ export const SYSTEM_PERMISSIONS: Permissions = {
   sub: [`_INBOX_${SELF}.>`],
 };
 
-/** `ctl init` makes the streams with this scope of FLEET, whose key is then destroyed or kept in the recovery kit. */
-export const SETUP_PERMISSIONS: Permissions = { pub: ["$JS.API.>", "trust"], sub: [`_INBOX_${SELF}.>`] };
+/** `ctl init` makes the streams with this scope of FLEET; `ctl backup` copies them with it, `ctl restore` brings them back. */
+export const SETUP_PERMISSIONS: Permissions = {
+  pub: ["$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>", "trust"],
+  sub: [`_INBOX_${SELF}.>`],
+};

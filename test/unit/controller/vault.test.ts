@@ -10,7 +10,7 @@ import type { Bus } from "@muster/ports/bus";
 import { type Caller, callController } from "@muster/ports/call";
 import { encodePublic, type JoinReply, readJwt, verifierOf, writeJoinString } from "@muster/protocol";
 import * as assert from "uvu/assert";
-import { controllerLogin } from "../../../packages/ctl/src/fleet/controller-login.ts";
+import { programLogin } from "../../../packages/ctl/src/fleet/program-login.ts";
 import { setUpVault } from "../../../packages/ctl/src/fleet/vault-setup.ts";
 import { type Child, startChild } from "../../kit/child.ts";
 import { controllerConfig } from "../../kit/controller.ts";
@@ -67,7 +67,7 @@ suite(
       const changes = { made: [], warnings: [] };
       const audit_file = join(vault.directory, "audit.log");
       const made = await setUpVault(vault.root, "lab", { networks: [], audit_file }, changes);
-      const { role_id, secret_id } = await controllerLogin(vault.root, null, changes);
+      const { role_id, secret_id } = await programLogin(vault.root, "controller", null, changes);
       const key = (role: "agent" | "controller" | "operator" | "viewer") =>
         encodePublic("account", made.keys[`fleet-${role}`]);
       fleet = await startFleet({

@@ -6,6 +6,14 @@ type Entry = { readonly summary: string; load(): Promise<Command> };
 /** In the order in which the help shows them. */
 export const COMMANDS: Readonly<Record<string, Entry>> = {
   init: { summary: "make a fleet, or finish making it", load: async () => (await import("./init.ts")).init },
+  backup: {
+    summary: "where backups go, and one now: on the first server",
+    load: async () => (await import("./backup.ts")).backup,
+  },
+  restore: {
+    summary: "the fleet's first server again, on a new machine",
+    load: async () => (await import("./restore.ts")).restore,
+  },
   unseal: {
     summary: "open the fleet's own Vault with the recovery kit",
     load: async () => (await import("./unseal.ts")).unseal,
@@ -20,8 +28,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "the people of the fleet",
     load: async () => (await import("./operator.ts")).operator,
   },
+  new: {
+    summary: "a fleet folder for the hosts there are",
+    load: async () => (await import("./new.ts")).newCommand,
+  },
   join: {
-    summary: "strings with which machines join the fleet",
+    summary: "bring machines into the fleet, or print the strings that do",
     load: async () => (await import("./join.ts")).join,
   },
   enrol: { summary: "machines that wait for approval", load: async () => (await import("./enrol.ts")).enrol },

@@ -1,11 +1,13 @@
 /** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
 import { callMany } from "@muster/ports/call";
+import type { BackupReport } from "@muster/protocol/backup";
 import { FleetError } from "@muster/protocol/errors";
 import { type Host, storedLast } from "../apply/signed.ts";
 import { needsOf } from "../inventory/selectors.ts";
 import { durationText, listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
+import { backupTrouble } from "../report/backup.ts";
 import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled } from "../report/known.ts";
 import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
 import { clockText } from "../report/trouble.ts";
@@ -42,15 +44,19 @@ ctl status --json          for scripts, with the end of every certificate`,
         `${output.colour.red("broker")}  stores nothing since ${since}: its disk may be full      on its server: df -h; journalctl -u nats-server; systemctl restart nats-server`,
       );
     }
+    const backup = backupTrouble(found.backup, found.now_ms);
+    if (backup !== null)
+      output.line(`${output.colour[backup.tint]("backup")}  ${backup.what}      ${backup.next}`);
     for (const note of found.notes) output.note(note);
     output.json({
       fleet: session.fleet,
       at: found.now_ms,
       controller: found.controller === null ? "answers" : "silent",
       broker_stalled_since: found.stalled_since,
+      ...(found.backup === undefined ? {} : { backup: found.backup }),
       hosts: rows.map(statusJson),
     });
-    const exit = statusExit(rows);
+    const exit = backup?.tint === "red" ? 1 : statusExit(rows);
     return exit === 0 && (found.controller !== null || found.stalled_since !== null) ? 1 : exit;
   },
 });
@@ -63,6 +69,7 @@ export type Found = {
   readonly controller: string | null;
   /** Since when the broker stores nothing; null while it does, or nobody knows. */
   readonly stalled_since: number | null;
+  readonly backup: BackupReport | null | undefined;
   readonly notes: readonly string[];
 };
 
@@ -140,7 +147,14 @@ export async function look(
   if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
   const silent = "silence" in known;
   const controller = silent ? "no controller answers" : null;
-  return { hosts, now_ms, controller, stalled_since: silent ? null : known.stalled_since, notes };
+  return {
+    hosts,
+    now_ms,
+    controller,
+    stalled_since: silent ? null : known.stalled_since,
+    backup: silent ? undefined : known.backup,
+    notes,
+  };
 }
 
 async function whoIsThere(connection: Connection, whole: boolean) {
@@ -153,7 +167,7 @@ async function whoIsThere(connection: Connection, whole: boolean) {
       { name, id: view.record.id, groups: view.record.groups, view },
     ]),
   );
-  return { hosts, now: known.now, stalled_since: known.stalled_since };
+  return { hosts, now: known.now, stalled_since: known.stalled_since, backup: known.backup };
 }
 
 /** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */

@@ -37,19 +37,31 @@ export async function setUpBroker(
 ): Promise<void> {
   const as = (role: TransitKey, account: string) =>
     connectAs({ ...made, addresses: [...servers] }, vault, role, account, now(), signal);
-  const system = await as("sys-admin", made.accounts.system);
+  const { bus: system } = await as("sys-admin", made.accounts.system);
   try {
     await pushAccounts(system, made, changes);
   } finally {
     await system.close();
   }
-  const setup = await as("fleet-setup", made.accounts.fleet);
+  const { bus: setup } = await as("fleet-setup", made.accounts.fleet);
   try {
     for (const spec of STREAMS) await ensureStream(setup, streamConfig(spec, 1), changes);
     await publishTrust(setup, made.bundle, changes);
   } finally {
     await setup.close();
   }
+}
+
+/** A connection with the rights to make and copy streams, and the prefix of its inboxes. */
+export async function connectSetUp(
+  made: MadeFleet,
+  servers: readonly string[],
+  vault: Vault,
+  now_ms: number,
+  signal: AbortSignal,
+): Promise<{ bus: Bus; inbox: string }> {
+  const there = { ...made, addresses: [...servers] };
+  return connectAs(there, vault, "fleet-setup", made.accounts.fleet, now_ms, signal);
 }
 
 async function connectAs(
@@ -59,22 +71,24 @@ async function connectAs(
   account: string,
   now_ms: number,
   signal: AbortSignal,
-): Promise<Bus> {
+): Promise<{ bus: Bus; inbox: string }> {
   const nkey = createNkey("user");
   const who = { name: "init", id: nkey.public, ends_ms: now_ms + ACCESS_MS };
   const { user_jwt } = await mintByTransit(vault, role_key, who, now_ms, account);
-  return connectBus(
+  const inbox = subjects.inboxPrefix(nkey.public);
+  const bus = await connectBus(
     {
       servers: made.addresses,
       ca_pem: made.broker_ca,
       name: "ctl init",
-      inbox_prefix: subjects.inboxPrefix(nkey.public),
+      inbox_prefix: inbox,
       credentials: () => ({ jwt: user_jwt, sign: (nonce) => signEd25519(nkey.key, nonce) }),
       first_connect: "once",
       connect_timeout_ms: 3_000,
     },
     signal,
   );
+  return { bus, inbox };
 }
 
 const Updated = z.object({ error: z.object({ description: z.string() }).optional() });

@@ -6,6 +6,8 @@ import type { MadeFleet } from "./state.ts";
 /** Where an installed controller has its configuration. */
 export const CONTROLLER_DIRECTORY = "/etc/muster/controller";
 
+type Login = { readonly role_id: string; readonly secret_id: string };
+
 export function fleetFiles(
   state: MadeFleet,
   made: {
@@ -14,7 +16,9 @@ export function fleetFiles(
     /** Where the controller finds the broker. */
     readonly brokers: readonly string[];
     readonly vault: { readonly addresses: readonly string[]; readonly ca_pem: string };
-    readonly controller: { readonly role_id: string; readonly secret_id: string };
+    readonly controller: Login;
+    /** null where no backup can be made here: Vault is somebody else's, or on another machine. */
+    readonly backup: Login | null;
   },
 ): Record<string, string> {
   const { accounts } = state;
@@ -26,6 +30,7 @@ export function fleetFiles(
     broker_ca: `${CONTROLLER_DIRECTORY}/broker-ca.pem`,
     anchor: state.anchor,
     account: accounts.fleet,
+    ...(made.backup === null ? {} : { backup_report: "/var/lib/muster/backup.json" }),
     vault: {
       addresses: made.vault.addresses,
       ca: `${CONTROLLER_DIRECTORY}/vault-ca.pem`,
@@ -55,6 +60,10 @@ export function fleetFiles(
     "controller/vault-ca.pem": made.vault.ca_pem,
     "controller/role_id": `${made.controller.role_id}\n`,
     "controller/secret_id": `${made.controller.secret_id}\n`,
+    ...(made.backup !== null && {
+      "backup/role_id": `${made.backup.role_id}\n`,
+      "backup/secret_id": `${made.backup.secret_id}\n`,
+    }),
     "fleet-string": `${fleetString(state)}\n`,
   };
 }

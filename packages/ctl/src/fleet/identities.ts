@@ -6,6 +6,7 @@ import { pki } from "@muster/ports/pki";
 import type { Vault } from "@muster/ports/vault";
 import type { EnvelopeSigner } from "@muster/protocol/envelope";
 import { createNkey, nkeyFromSeed, rawPublic } from "@muster/protocol/nkey";
+import { createCurvePair } from "@muster/protocol/sealed";
 import { anchoredKeysHash } from "@muster/protocol/trust";
 import type { AccountKeys } from "./accounts.ts";
 import type { Kit } from "./kit.ts";
@@ -52,6 +53,7 @@ export async function makeIdentities(
     },
     broker_ca: { certificate_pem, private_pem },
     admin_key,
+    backup: createCurvePair(),
     authority: { certificate_pem: authority.certificate_pem, private_pem: authority_key },
   };
 }

@@ -27,6 +27,10 @@ export const Kit = z.strictObject({
   broker_ca: KeyPair,
   admin_key: z.string().describe("Ed25519, PEM: signs trust bundles."),
   authority: KeyPair.describe("Certificate with OU=kit of the operators' CA."),
+  backup: z
+    .strictObject({ public: z.string(), seed: z.string() })
+    .optional()
+    .describe("Curve key pair that backups are sealed to."),
   vault_keys: z
     .array(z.string().max(256))
     .max(16)
@@ -55,6 +59,9 @@ const KitFile = z.strictObject({
   tag: z.base64().length(24),
   data: z.base64().max(4 << 20),
 });
+
+/** What anybody can read of a kit's file. */
+export const KitHead = z.object({ kind: z.literal("muster recovery kit"), fleet: FleetName });
 
 /** 128 MiB and about 0.4 s a guess. */
 const COST = { n: 1 << 17, r: 8, p: 1 };

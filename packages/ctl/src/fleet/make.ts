@@ -14,7 +14,6 @@ import { FLEET_RECORD } from "../session/login.ts";
 import { loadProfile, type Profile, saveProfile } from "../session/profile.ts";
 import { accountSpecs, signAccount } from "./accounts.ts";
 import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
-import { controllerLogin } from "./controller-login.ts";
 import { readText, writeText } from "./disk.ts";
 import { ensureDocument } from "./document.ts";
 import { fleetFiles } from "./files.ts";
@@ -27,7 +26,9 @@ import {
   makeIdentities,
 } from "./identities.ts";
 import type { KitFile } from "./kit-file.ts";
+import { programLogin } from "./program-login.ts";
 import { loadState, type MadeFleet, stateFile } from "./state.ts";
+import type { Program } from "./vault-plan.ts";
 import { type Changes, setUpVault, type VaultMade } from "./vault-setup.ts";
 
 /** The broker's certificate is made anew when it has less left than this. */
@@ -87,13 +88,19 @@ export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
     { fleet: order.fleet, accounts: { operator, system, fleet, enrol } },
     changes,
   );
-  const secret_file = join(order.out, "controller", "secret_id");
-  const login = await controllerLogin(order.vault, (await readText(secret_file))?.trim() ?? null, changes);
+  const loginOf = async (program: Program) =>
+    programLogin(
+      order.vault,
+      program,
+      (await readText(join(order.out, program, "secret_id")))?.trim() ?? null,
+      changes,
+    );
   const files = fleetFiles(state, {
     certificate,
     brokers: order.here ? [LOCAL_BROKER] : order.addresses,
     vault: { addresses: order.controller_vault, ca_pem: order.vault_ca },
-    controller: login,
+    controller: await loginOf("controller"),
+    backup: order.here && order.vault_keys !== undefined ? await loginOf("backup") : null,
   });
   for (const [name, text] of Object.entries(files)) {
     const path = join(order.out, name);
@@ -205,6 +212,7 @@ async function beginning(order: Order, vault_made: VaultMade, identities: Identi
     ),
     account_jwts: {},
     bundle: { headers: {}, body: "" },
+    backup_key: identities.backup?.public ?? null,
     kit_file: order.kit.path,
   };
 }

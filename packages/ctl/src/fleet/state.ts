@@ -26,6 +26,11 @@ export const MadeFleet = z.strictObject({
   sentinel_jwt: z.string(),
   account_jwts: z.record(z.string(), z.string()).describe("By public account key."),
   bundle: StoredEnvelope,
+  backup_key: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("Public curve key: what is sealed to it opens with the recovery kit."),
   kit_file: z.string(),
 });
 export type MadeFleet = z.infer<typeof MadeFleet>;

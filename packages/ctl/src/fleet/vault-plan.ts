@@ -158,6 +158,12 @@ export const POLICIES: Readonly<Record<string, string>> = {
     rule("services/sign/host", "update") +
     rule("ssh-host/sign/host", "update") +
     rule("controllers/sign/controller", "update"),
+  // What it reads of Vault is sealed; the key is in the recovery kit. Streams are copied with the rights of `ctl init`.
+  [policyOf("backup")]:
+    OWN_TOKEN +
+    signs(["fleet-setup"]) +
+    rule("sys/storage/raft/snapshot", "read") +
+    rule("kv/data/muster/fleet", "read"),
   [policyOf("viewer")]: OWN_TOKEN + issues("viewer"),
   [policyOf("ci")]: OWN_TOKEN + issues("ci"),
   [policyOf("operator")]: OWN_TOKEN + issues("operator", "viewer"),
@@ -169,12 +175,14 @@ export const POLICIES: Readonly<Record<string, string>> = {
     PEOPLE,
 };
 
-export const APPROLE = "muster-controller";
+/** Log-ins of programs: the controllers', and the backup's on the first server. */
+export const APPROLES = { controller: "muster-controller", backup: "muster-backup" } as const;
+export type Program = keyof typeof APPROLES;
 
-/** The controllers' AppRole. `networks`: from where its secret and its tokens work; empty = anywhere. */
-export function approleFields(networks: readonly string[]): Fields {
+/** A program's AppRole. `networks`: from where its secret and its tokens work; empty = anywhere. */
+export function approleFields(program: Program, networks: readonly string[]): Fields {
   return {
-    token_policies: [policyOf("controller")],
+    token_policies: [policyOf(program)],
     token_no_default_policy: true,
     token_ttl: HOUR_S,
     token_max_ttl: DAY_S,

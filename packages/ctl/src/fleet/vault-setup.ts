@@ -11,7 +11,7 @@ import { canonicalize } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
 import {
-  APPROLE,
+  APPROLES,
   AUTH_MOUNTS,
   approleFields,
   CA_LIFE_S,
@@ -28,6 +28,8 @@ const Mounted = z.record(
   z.string(),
   z.looseObject({ type: z.string(), options: z.record(z.string(), z.string()).nullish() }),
 );
+/** The backup runs beside Vault. */
+export const LOOPBACK = ["127.0.0.1/32", "::1/128"];
 const Fields = z.record(z.string(), z.unknown());
 
 /** What Vault holds for the fleet: public parts only. */
@@ -106,7 +108,14 @@ export async function setUpVault(
   }
   for (const [name, policy] of Object.entries(POLICIES))
     await ensure(vault, `sys/policies/acl/${name}`, { policy }, changes);
-  await ensure(vault, `auth/approle/role/${APPROLE}`, approleFields(options.networks), changes);
+  const roles = { controller: options.networks, backup: LOOPBACK };
+  for (const program of ["controller", "backup"] as const)
+    await ensure(
+      vault,
+      `auth/approle/role/${APPROLES[program]}`,
+      approleFields(program, roles[program]),
+      changes,
+    );
   return { keys, ca, ssh };
 }
 

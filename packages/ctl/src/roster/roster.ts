@@ -3,6 +3,7 @@
  * Each part is only fetched when it is needed: a ping of pinned hosts needs neither rendering nor a controller.
  */
 import { callController } from "@muster/ports/call";
+import type { BackupReport } from "@muster/protocol/backup";
 import type { HostBrief } from "@muster/protocol/brief";
 import type { ControlReply } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
@@ -73,6 +74,8 @@ export type HostViews = {
   readonly now: number;
   /** Since when the broker stores nothing; null while it does. */
   readonly stalled_since: number | null;
+  /** null: they go nowhere yet; undefined: not made where a controller knows of it. */
+  readonly backup: BackupReport | null | undefined;
 };
 
 /** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
@@ -82,7 +85,8 @@ export async function hostViews(connection: Connection, timeout_ms?: number): Pr
   for (;;) {
     const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after, timeout_ms);
     for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
-    if (page.next === null) return { views, now: page.now, stalled_since: page.stalled_since ?? null };
+    if (page.next === null)
+      return { views, now: page.now, stalled_since: page.stalled_since ?? null, backup: page.backup };
     after = page.next;
   }
 }
@@ -96,7 +100,9 @@ export type Glance = { readonly name: string; readonly id: string; readonly grou
   | { readonly brief: HostBrief }
 );
 
-export type Glances = Pick<HostViews, "now" | "stalled_since"> & { readonly hosts: Map<string, Glance> };
+export type Glances = Pick<HostViews, "now" | "stalled_since" | "backup"> & {
+  readonly hosts: Map<string, Glance>;
+};
 
 /** As `hostViews`, with briefs: the pages of a large fleet are few, and soon read. */
 export async function glances(connection: Connection): Promise<Glances | { silence: FleetError }> {
@@ -117,6 +123,7 @@ export async function glances(connection: Connection): Promise<Glances | { silen
           hosts: new Map([...hosts].sort(byName)),
           now: page.now,
           stalled_since: page.stalled_since ?? null,
+          backup: page.backup,
         };
       after = page.next;
     }

@@ -9,7 +9,8 @@ import type { GivenVault, InitInput } from "../fleet/init-input.ts";
 import { keepProfile, LOCAL_BROKER, type Made, makeFleet } from "../fleet/make.ts";
 import { hostOf } from "../fleet/networks.ts";
 import { hasLogin, putPerson } from "../fleet/people.ts";
-import type { Changes } from "../fleet/vault-setup.ts";
+import type { MadeFleet } from "../fleet/state.ts";
+import { type Changes, LOOPBACK } from "../fleet/vault-setup.ts";
 import type { Context } from "../program/context.ts";
 import { logIn } from "../session/login.ts";
 import type { Profile } from "../session/profile.ts";
@@ -18,14 +19,13 @@ import { lacking, loadSession, saveSession } from "../session/stored.ts";
 import { joinHere } from "./own-agent.ts";
 import { giveTo, makeConfigRoot } from "./owner.ts";
 import { BROKER, CONTROLLER, type Service } from "./ready.ts";
-import { keepRunning } from "./units.ts";
+import { keepRunning, untilListening } from "./units.ts";
 import { forgetKeys, OWN_VAULT, type OwnVault, ownVault, type Unseal } from "./vault.ts";
 import { VAULT_STORE } from "./vault-config.ts";
 
 /** Beneath it lies what `ctl init` writes: fleet.json, fleet-string, and a directory a service. */
 export const CONFIG_ROOT = "/etc/muster";
 const START_MS = 40_000;
-const LOOPBACK = ["127.0.0.1/32", "::1/128"];
 
 export type ServerOrder = InitInput & {
   readonly admin: string;
@@ -33,6 +33,8 @@ export type ServerOrder = InitInput & {
   readonly name: string;
   readonly unseal: Unseal | undefined;
   readonly audit_file: string | undefined;
+  /** With the broker running and empty: what has to be in it before streams are made. */
+  readonly fill?: (state: MadeFleet, vault: Vault) => Promise<void>;
   /** The person's password: a new one, or that of a log-in that exists. */
   password(is_new: boolean): Promise<string>;
 };
@@ -62,6 +64,7 @@ export async function makeServer(
     if (own?.unseal === "manual") await forgetKeys(changes);
     say("broker");
     await run(BROKER, "nats", ["nats-server.conf", "tls.crt"], changes, signal);
+    await order.fill?.(made.state, vault);
     await setUpBroker(made.state, [LOCAL_BROKER], vault, context.now, changes, signal);
     say("controller");
     await run(CONTROLLER, "controller", ["config.json", "secret_id", "broker-ca.pem"], changes, signal);
@@ -121,6 +124,7 @@ async function run(
   await giveTo(service.user, path, signal);
   const paths = files.map((file) => join(path, file));
   if (await keepRunning(service.unit, paths, START_MS, signal)) changes.made.push(service.unit);
+  if (service.port !== null) await untilListening(service.port, START_MS, signal);
 }
 
 /** Makes the person and logs in, where that is not done; gives the session to whoever needs it. */

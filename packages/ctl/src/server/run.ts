@@ -1,4 +1,5 @@
 /** Programs of this machine (systemctl, ssh, …): no shell, a time limit, bounded output. The only place of ctl that starts a process. */
+import type { Readable } from "node:stream";
 import { FleetError } from "@muster/protocol/errors";
 import { execa } from "execa";
 
@@ -7,7 +8,9 @@ export type RunResult = { readonly code: number; readonly stdout: string; readon
 export type RunOptions = {
   readonly timeout_ms?: number;
   /** Given on standard input; without it there is none. */
-  readonly input?: string;
+  readonly input?: string | Readable;
+  /** Beside this process's own. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 const TIMEOUT_MS = 30_000;
@@ -18,7 +21,7 @@ const KILL_AFTER_MS = 2_000;
 export async function runProgram(
   file: string,
   args: readonly string[],
-  { timeout_ms = TIMEOUT_MS, input }: RunOptions,
+  { timeout_ms = TIMEOUT_MS, input, env = {} }: RunOptions,
   signal: AbortSignal,
 ): Promise<RunResult> {
   if (signal.aborted) throw new FleetError("CANCELLED", `${file} was not started`);
@@ -31,7 +34,7 @@ export async function runProgram(
     reject: false,
     stripFinalNewline: false,
     // What is read here must not depend on the person's language or place.
-    env: { LC_ALL: "C", TZ: "UTC" },
+    env: { LC_ALL: "C", TZ: "UTC", ...env },
   });
   if (result.isCanceled) throw new FleetError("CANCELLED", `${file} was ended`);
   if (result.timedOut)

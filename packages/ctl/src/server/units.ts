@@ -1,5 +1,6 @@
 /** The fleet's own services on this machine, through systemctl: whether they are there, started, started anew, and what they say. */
 import { stat } from "node:fs/promises";
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FleetError } from "@muster/protocol/errors";
 import { withNext } from "../output/error.ts";
@@ -15,6 +16,8 @@ export type UnitState = {
 };
 
 const POLL_MS = 200;
+/** A service may take a while over its end. */
+const STOP_MS = 100_000;
 
 export async function unitState(unit: string, signal: AbortSignal): Promise<UnitState> {
   const fields = "LoadState,ActiveState,StatusText,ExecMainStartTimestamp";
@@ -58,8 +61,35 @@ export async function keepRunning(
   }
 }
 
+/** Resolves when a program of this machine takes connections there: a unit may be active before. Errors: FAILED. */
+export async function untilListening(port: number, limit_ms: number, signal: AbortSignal): Promise<void> {
+  const deadline = performance.now() + limit_ms;
+  while (!(await accepts(port))) {
+    if (performance.now() > deadline)
+      throw new FleetError("FAILED", `nobody answers at port ${port} after ${limit_ms / 1_000} s`);
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: "localhost" });
+    const end = (good: boolean) => {
+      socket.destroy();
+      resolve(good);
+    };
+    socket.once("connect", () => end(true));
+    socket.once("error", () => end(false));
+  });
+}
+
+/** Resolves when it has ended. */
+export function stopUnit(unit: string, signal: AbortSignal): Promise<void> {
+  return mustRun(["stop", unit], signal);
+}
+
 async function mustRun(args: readonly string[], signal: AbortSignal): Promise<void> {
-  const { code, stderr } = await runProgram("systemctl", args, {}, signal);
+  const { code, stderr } = await runProgram("systemctl", args, { timeout_ms: STOP_MS }, signal);
   if (code !== 0) throw new FleetError("FAILED", `systemctl ${args.join(" ")}: ${stderr.trim()}`);
 }
 

@@ -3,7 +3,7 @@
  * the command; what lasts is the one unseal key, on this machine (0600) or, with `--unseal manual`, in the recovery kit only.
  */
 import { X509Certificate } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,7 +16,7 @@ import type { Changes } from "../fleet/vault-setup.ts";
 import { withNext } from "../output/error.ts";
 import { giveTo } from "./owner.ts";
 import { VAULT } from "./ready.ts";
-import { keepRunning } from "./units.ts";
+import { keepRunning, stopUnit } from "./units.ts";
 import { VAULT_DIRECTORY, VAULT_STORE, vaultConfig } from "./vault-config.ts";
 
 const LIFE_MS = 3650 * 86_400_000;
@@ -27,6 +27,8 @@ const POLL_MS = 100;
 const HERE = ["localhost", "127.0.0.1", "::1"];
 export const OWN_VAULT = "https://localhost:8200";
 export const UNSEAL_KEY = join(VAULT_DIRECTORY, "unseal.key");
+/** There while Vault is asked to initialise itself. */
+const BEGUN = join(VAULT_DIRECTORY, "initialising");
 const CA_FILE = join(VAULT_DIRECTORY, "ca.crt");
 
 export type Unseal = "auto" | "manual";
@@ -53,11 +55,18 @@ export async function ownVault(
 ): Promise<OwnVault> {
   const ca_pem = await runVault(hosts, changes, signal);
   const vault = openVault({ addresses: [OWN_VAULT], ca_pem, timeout_ms: 30_000 }, signal);
-  const health = await until(vault, () => true, START_MS, signal);
+  let health = await until(vault, () => true, START_MS, signal);
+  if (health.initialized && (await keysOnDisk()) === null && (await readText(BEGUN)) !== null) {
+    // Cut off before Vault's answer was written down: nobody has its key, and nothing was put into it.
+    await emptyVault(signal);
+    health = await until(vault, () => true, START_MS, signal);
+  }
   if (!health.initialized) {
+    await writeText(BEGUN, "");
     const made = await vault.write("sys/init", { secret_shares: 1, secret_threshold: 1 }, Initialised);
-    // At once: between this and the answer nobody else knows them. With `manual` they go when the kit has them.
+    // At once: nobody else knows them. With `manual` they go when the kit has them.
     await writeText(UNSEAL_KEY, made.keys_base64.map((key) => `${key}\n`).join(""));
+    await rm(BEGUN);
     await giveTo(VAULT.user, VAULT_DIRECTORY, signal);
     changes.made.push("Vault");
     await openWith(vault, made.keys_base64, signal);
@@ -89,6 +98,27 @@ export async function ownVault(
   return { vault: vault.withToken(await rootToken(vault, keys)), ca_pem, keys, unseal };
 }
 
+/**
+ * An empty Vault here becomes the one that a snapshot was taken of: `bring` has Vault take it in. From then on its own keys open it.
+ * Errors: CONFLICT for a Vault that is in use.
+ */
+export async function replaceVault(
+  hosts: readonly string[],
+  keys: readonly string[],
+  bring: (vault: Vault) => Promise<void>,
+  changes: Changes,
+  signal: AbortSignal,
+): Promise<void> {
+  const made = await ownVault(hosts, "auto", async () => [], changes, signal);
+  await bring(made.vault);
+  // It seals itself a moment after it has taken the snapshot in.
+  await until(made.vault, (health) => health.sealed, OPEN_MS, signal);
+  await openWith(made.vault, keys, signal);
+  await writeText(UNSEAL_KEY, keys.map((key) => `${key}\n`).join(""));
+  await giveTo(VAULT.user, VAULT_DIRECTORY, signal);
+  changes.made.push("Vault's content");
+}
+
 /** With `manual`, once the kit has them, the keys leave this machine. */
 export async function forgetKeys(changes: Changes): Promise<void> {
   if ((await readText(UNSEAL_KEY)) === null) return;
@@ -118,6 +148,12 @@ async function runVault(hosts: readonly string[], changes: Changes, signal: Abor
   const watched = ["vault.hcl", "tls.crt"].map((name) => join(VAULT_DIRECTORY, name));
   if (await keepRunning(VAULT.unit, watched, START_MS, signal)) changes.made.push(VAULT.unit);
   return (await readText(CA_FILE)) ?? "";
+}
+
+async function emptyVault(signal: AbortSignal): Promise<void> {
+  await stopUnit(VAULT.unit, signal);
+  for (const name of await readdir(VAULT_STORE)) await rm(join(VAULT_STORE, name), { recursive: true });
+  await keepRunning(VAULT.unit, [], START_MS, signal);
 }
 
 /** New files, or none while the certificate that is there will do. The CA's key is thrown away: nothing else is ever signed with it. */

@@ -3,6 +3,7 @@
  * How an apply goes: `head` → sign → `stage` each manifest → `apply` the release (compare-and-set of the generation) → watch telemetry or `rollout`.
  */
 import { z } from "zod";
+import { BackupReport } from "../backup.ts";
 import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { HostBrief } from "../brief.ts";
 import { StoredEnvelope } from "../envelope.ts";
@@ -43,6 +44,9 @@ export const CONTROL = {
       stalled_since: Instant.nullable()
         .optional()
         .describe("Since when the broker stores nothing, as with a full disk; null = it stores."),
+      backup: BackupReport.nullish().describe(
+        "How the fleet's backups stand; null = they go nowhere yet; absent = not made by a controller's server.",
+      ),
     }),
   }),
   last: method({

@@ -1,20 +1,21 @@
-/** The controllers' log-in at Vault (AppRole): a name, and the one secret that a controller has on disk. */
+/** The log-in of a program at Vault (AppRole): a name, and the one secret that it has on disk. */
 import type { Vault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
-import { APPROLE } from "./vault-plan.ts";
+import { APPROLES, type Program } from "./vault-plan.ts";
 import type { Changes } from "./vault-setup.ts";
 
 const RoleId = z.object({ role_id: z.string() });
 const SecretId = z.object({ secret_id: z.string() });
 
-/** The controller's log-in. A secret that still works is kept. `secret_id` is a secret. */
-export async function controllerLogin(
+/** A secret that still works is kept. `secret_id` is a secret. */
+export async function programLogin(
   vault: Vault,
+  program: Program,
   held_secret: string | null,
   changes: Changes,
 ): Promise<{ role_id: string; secret_id: string }> {
-  const path = `auth/approle/role/${APPROLE}`;
+  const path = `auth/approle/role/${APPROLES[program]}`;
   const { role_id } = await vault.read(`${path}/role-id`, RoleId);
   if (held_secret !== null) {
     const known = await vault
@@ -28,6 +29,6 @@ export async function controllerLogin(
       return { role_id, secret_id: held_secret };
   }
   const { secret_id } = await vault.write(`${path}/secret-id`, {}, SecretId);
-  changes.made.push("the controller's log-in");
+  changes.made.push(`the log-in of ${APPROLES[program]}`);
   return { role_id, secret_id };
 }

@@ -1,0 +1,255 @@
+// limit: 420 s
+/**
+ * From nothing to three green rows on bare Debian servers that are not the demo's: the package, `ctl init` on the first, `ctl login`, `ctl new` and
+ * `ctl join --ssh` on a laptop, `ctl apply`. Nobody has Node, Vault or a key of this fleet before.
+ */
+import * as assert from "uvu/assert";
+import { suite } from "../kit/suite.ts";
+import { type Fleet, measured, openFleet } from "./kit.ts";
+import { bootMachine, type Machine } from "./machine.ts";
+import { makePackages, type Packages } from "./packages.ts";
+
+const NAME = "as64501";
+const APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q install";
+/** What the name service says: on the machines that look for the first server. */
+const HUB = "hub9.as64501.example";
+const PASSWORD = "one password of alice";
+const PASSPHRASE = "a passphrase for the kit";
+
+const bird = (id: string, sessions: string) => `log syslog all;
+router id ${id};
+protocol device {}
+${sessions}`;
+const session = (name: string, own: string, other: string) =>
+  `protocol bgp ${name} { local ${own} as 64501; neighbor ${other} as 64501; connect delay time 1; ipv6 { import none; export none; }; }\n`;
+
+suite(
+  "a first fleet",
+  (test) => {
+    let packages: Packages;
+    let core9: Machine;
+    let ixp9: Machine;
+    let probe9: Machine;
+    let desk: Machine;
+    let fleet: Fleet;
+    let init: string;
+    let login: string;
+    const machines = () => [core9, ixp9, probe9, desk].filter((machine) => machine !== undefined);
+    const on = (machine: Machine, line: string, limit_ms = 120_000) =>
+      machine.exec(["bash", "-c", line], { timeout_ms: limit_ms });
+    const must = async (machine: Machine, line: string): Promise<string> => {
+      const { code, stdout, stderr } = await on(machine, line);
+      assert.is(code, 0, `${machine.name}: ${line}\n${stdout}${stderr}`);
+      return stdout;
+    };
+
+    const pointName = async (machine: Machine) => {
+      const { ipv6 } = await machine.facts();
+      const line = `grep -v ' ${HUB}$' /etc/hosts >/tmp/hosts; echo '${ipv6} ${HUB}' >>/tmp/hosts; cat /tmp/hosts >/etc/hosts`;
+      await Promise.all([ixp9, probe9, desk].map((asker) => asker.sh(line)));
+    };
+
+    test.before(
+      async () => {
+        fleet = await openFleet();
+        const boot = (name: string) => bootMachine(fleet, name, { bare: true });
+        [packages, core9, ixp9, probe9, desk] = await Promise.all([
+          makePackages(["muster", "muster-agent", "muster-ctl"]),
+          ...["core9", "ixp9", "probe9", "desk9"].map(boot),
+        ] as [Promise<Packages>, Promise<Machine>, Promise<Machine>, Promise<Machine>, Promise<Machine>]);
+        await Promise.all([
+          core9.put({ "/root/muster.deb": packages.path("muster") }),
+          desk.put({
+            "/root/muster-ctl.deb": packages.path("muster-ctl"),
+            "/root/fleet/muster-agent.deb": packages.path("muster-agent"),
+          }),
+        ]);
+        const secrets = `umask 077; echo '${PASSWORD}' >/root/password; echo '${PASSPHRASE}' >/root/passphrase`;
+        await Promise.all([core9, desk].map((machine) => machine.sh(secrets)));
+        const [one, other] = await Promise.all([core9.facts(), ixp9.facts()]);
+        await ixp9.write(
+          "/etc/bird/bird.conf",
+          bird(
+            "198.51.100.9",
+            session("core9", other.ipv6, one.ipv6) + session("locix_rs1", other.ipv6, "2001:db8:1ee::1"),
+          ),
+        );
+        await core9.write("/etc/bird/bird.conf", bird("198.51.100.8", session("ixp9", one.ipv6, other.ipv6)));
+        await Promise.all([core9.sh("birdc configure"), ixp9.sh("birdc configure")]);
+        await pointName(core9);
+        init = `ctl init ${NAME} --address ${HUB} --address ${one.ipv6} --admin alice --password-file /root/password --passphrase-file /root/passphrase`;
+        // The person's own ssh works before there is a fleet: keys and host keys as of a provider.
+        const key = await desk.sh(
+          "mkdir -p -m 0700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; cat /root/.ssh/id_ed25519.pub",
+        );
+        for (const machine of [ixp9, probe9]) {
+          await machine.sh("mkdir -p -m 0700 /root/.ssh; cat >/root/.ssh/authorized_keys", { input: key });
+          const { ipv6 } = await machine.facts();
+          await desk.sh(`ssh-keyscan -t ed25519 ${ipv6} 2>/dev/null >>/root/.ssh/known_hosts`);
+        }
+      },
+      { limit_ms: 200_000 },
+    );
+    test.after(
+      async () => {
+        packages?.remove();
+        await Promise.all(machines().map((machine) => machine.remove()));
+      },
+      { limit_ms: 60_000 },
+    );
+
+    test("a server that cannot be the first is told why, and nothing is begun", async () => {
+      await must(desk, `cd /root && ${APT} ./muster-ctl.deb`);
+      const bare = await on(desk, init);
+      assert.is(bare.code, 1);
+      assert.match(bare.stderr, /vault\.service is not installed: apt install \.\/muster\.deb/);
+      const begun_ms = performance.now();
+      await must(core9, `cd /root && ${APT} ./muster.deb`);
+      measured("apt install of the first server", `${Math.round(performance.now() - begun_ms)} ms`);
+      const nobody = await on(core9, `runuser -u nobody -- ${init}`);
+      assert.is(nobody.code, 1);
+      assert.match(nobody.stderr, /type it as root/);
+      const taken = await on(
+        core9,
+        `nc -l :: 4222 </dev/null & sleep 0.3; ${init}; code=$?; kill %1; exit $code`,
+      );
+      assert.is(taken.code, 1, taken.stdout + taken.stderr);
+      assert.match(
+        taken.stderr,
+        /port 4222 is taken by nc \(process \d+\), and nats-server\.service needs it/,
+      );
+      assert.is((await on(core9, "test -e /etc/muster/fleet.json")).code, 1);
+    });
+
+    test("cut off on its way it goes on, and one line makes the first server", async () => {
+      for (const after_s of [1.2, 2.5]) {
+        const cut = await on(core9, `timeout -s KILL ${after_s} ${init}`);
+        assert.is(cut.code, 137);
+      }
+      const begun_ms = performance.now();
+      const made = await must(core9, init);
+      measured("ctl init, gone on with", `${Math.round(performance.now() - begun_ms)} ms`);
+      assert.match(made, /^as64501 · alice$/m);
+      assert.match(made, /^vault +made here .*no TPM, so a stolen disk opens it \(--unseal manual\)$/m);
+      assert.match(
+        made,
+        /^broker +running +controller +running +core9 +joined, watched +you +alice, admin$/m,
+      );
+      assert.match(made, /^backup +NOT SET/m);
+      assert.match(made, /^open +4222\/tcp .*8200\/tcp/m);
+      login = /ctl login ('?alice@.*)$/m.exec(made)?.[1] ?? "";
+      assert.ok(login.includes("#"), made);
+      const kit = await must(core9, "stat -c '%a %U' /root/as64501.kit /etc/muster/vault/unseal.key");
+      assert.is(kit, "600 root\n600 muster-vault\n");
+    });
+
+    test("the same line again changes nothing, and needs neither password nor passphrase", async () => {
+      const again = await must(core9, init.replace(/ --pass.*$/, ""));
+      assert.match(again, /^changed +nothing: the fleet is as it should be$/m);
+      assert.is(await must(core9, "systemctl --failed --no-legend"), "");
+    });
+
+    test("a laptop logs in by the line that init printed, and has a folder", async () => {
+      const wrong = await on(
+        desk,
+        `ctl login ${login.replace(/#..../, "#AAAA")} --password-file /root/password`,
+      );
+      assert.is(wrong.code, 1);
+      assert.match(wrong.stderr, /not this fleet/);
+      assert.match(
+        await must(desk, `ctl login ${login} --password-file /root/password`),
+        /^as64501 · alice, admin, until/,
+      );
+      await must(desk, "cd /root/fleet && ctl new");
+      const hosts = await must(desk, "cat /root/fleet/hosts.yml /root/fleet/host_vars/core9.yml");
+      assert.match(hosts, /core9: \{ ansible_host: "/);
+      assert.match(hosts, /^router_id: 198\.51\.100\.8$/m);
+      const [ixp, probe] = await Promise.all([ixp9.facts(), probe9.facts()]);
+      await desk.sh("cat >>/root/fleet/hosts.yml", {
+        input: `ixp: { hosts: { ixp9: { ansible_host: "${ixp.ipv6}", ansible_user: root } } }
+probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } } }
+`,
+      });
+      await desk.sh("sed -i 's/children: {/children: { ixp: {}, probe: {},/' /root/fleet/hosts.yml");
+    });
+
+    test("servers join over the person's own ssh, all at once, and one that cannot holds up no other", async () => {
+      await probe9.sh("mv /root/.ssh /root/shut");
+      const begun_ms = performance.now();
+      const first = await on(desk, "cd /root/fleet && ctl join ixp9 probe9 --ssh");
+      measured("ctl join --ssh of a bare server", `${Math.round(performance.now() - begun_ms)} ms`);
+      assert.is(first.code, 4, first.stdout + first.stderr);
+      assert.match(
+        first.stdout,
+        /^ixp9 +joined in [\d.]+ s +Debian 12, BIRD 2\.0\.12, 2 sessions seen, 1 down: locix_rs1$/m,
+      );
+      assert.match(first.stdout, /^probe9 +error .*Permission denied/m);
+      assert.match(first.stdout, /log in once by hand: ssh root@/);
+      await probe9.sh("mv /root/shut /root/.ssh");
+      const all = await must(desk, "cd /root/fleet && ctl join all --ssh --json");
+      const { hosts } = JSON.parse(all) as { hosts: { name: string; state: string }[] };
+      assert.equal(hosts.map(({ name, state }) => `${name} ${state}`).sort(), [
+        "core9 already",
+        "ixp9 already",
+        "probe9 joined",
+      ]);
+    });
+
+    test("three green rows", async () => {
+      // Nobody waits for that exchange any more.
+      await ixp9.sh("sed -i '/locix_rs1/d' /etc/bird/bird.conf && birdc configure");
+      await fleet.until(
+        "all that is expected is up",
+        async () => (await on(desk, "cd /root/fleet && ctl bgp")).code === 0,
+        20_000,
+      );
+      assert.match(await must(desk, "cd /root/fleet && ctl status"), /core9[^\n]*watched/);
+      const applied = await on(desk, "cd /root/fleet && ctl apply -y -m 'first light'");
+      assert.is(applied.code, 0, applied.stdout + applied.stderr);
+      const { hosts } = JSON.parse(await must(desk, "cd /root/fleet && ctl status --json")) as {
+        hosts: { host: string; state: string; colour: string }[];
+      };
+      assert.equal(
+        hosts.map(({ host, state, colour }) => `${host} ${state} ${colour}`).sort(),
+        ["core9", "ixp9", "probe9"].map((host) => `${host} converged green`),
+      );
+    });
+
+    test("the first server boots, and all of it is there again", async () => {
+      await core9.restart();
+      await fleet.until(
+        "alice logs in and sees three converged hosts",
+        async () => {
+          const line =
+            "ctl login alice --password-file /root/password && cd /root/fleet && ctl status --json";
+          const { code, stdout, stderr } = await on(desk, line);
+          if (code === 0) return true;
+          throw new Error(stdout + stderr);
+        },
+        40_000,
+      );
+    });
+
+    test("backups go somewhere, every day, and nobody can read them", async () => {
+      const status = () => on(desk, "cd /root/fleet && ctl status");
+      assert.match((await status()).stdout, /^backup +NOT SET/m);
+      const nowhere = await on(core9, "ctl backup to /proc/nowhere");
+      assert.is(nowhere.code, 1, nowhere.stdout);
+      const made = await must(core9, "ctl backup to /mnt/backup");
+      assert.match(made, /^backup +as64501-\d{8}T\d{6}Z\.muster .*opens with the recovery kit only$/m);
+      assert.match(made, /^from now on every day, the last 14 are kept$/m);
+      await must(core9, "systemctl is-active muster-backup.timer && systemctl start muster-backup.service");
+      assert.is((await must(core9, "ls /mnt/backup | wc -l")).trim(), "2");
+      assert.not.match((await status()).stdout, /^backup/m);
+      // What anybody can look for in one: a name, a certificate, an account.
+      const found = await on(core9, "grep -alE 'upstream|BEGIN CERTIFICATE|core9|\\$KV' /mnt/backup/*");
+      assert.is(found.code, 1, found.stdout);
+      await must(core9, "mv /mnt/backup /mnt/kept && touch /mnt/backup");
+      assert.is((await on(core9, "systemctl start muster-backup.service")).code, 1);
+      const failed = await status();
+      assert.match(failed.stdout, /^backup +to \/mnt\/backup FAILED: /m);
+      assert.is(failed.code, 1);
+    });
+  },
+  { limit_ms: 120_000 },
+);
