@@ -12,7 +12,8 @@ import type { Person } from "./people.ts";
 
 const run = promisify(execFile);
 const ROOT = new URL("../..", import.meta.url).pathname;
-const MAIN = join(ROOT, "packages/agent/src/main.ts");
+/** As it is delivered: the runner has built it. From its sources it would take seconds to start on a busy machine. */
+const MAIN = join(ROOT, "dist/agent.cjs");
 
 export type TestAgent = {
   /** The directory that the agent takes for `/`. */
@@ -54,7 +55,7 @@ export async function makeAgent(
   };
   await writeFile(config_file, JSON.stringify(settings));
   let child: Child | null = null;
-  const args = (...words: string[]) => ["--import", "tsx", MAIN, ...words, "--config", config_file];
+  const args = (...words: string[]) => [MAIN, ...words, "--config", config_file];
   const env = { PATH: process.env.PATH ?? "" };
   return {
     prefix,
