@@ -11,6 +11,7 @@ const SYSTEM = ["/usr/sbin", "/usr/local/sbin"];
 /** Program → Debian package. */
 const PACKAGES = {
   bird: "bird2",
+  ip: "iproute2",
   "ssh-keygen": "openssh-client",
   openssl: "openssl",
   faketime: "faketime",

@@ -31,6 +31,10 @@ export const noEngine = (): string | null =>
 export async function startEngine(socket: string): Promise<Engine> {
   const home = await temporaryDirectory("docker");
   const at = (name: string) => join(home.path, name);
+  const bridge = `mtest${process.pid % 100_000}`;
+  const network = 1 + (process.pid % 250);
+  execFileSync("ip", ["link", "add", bridge, "type", "bridge"]);
+  execFileSync("ip", ["address", "add", `10.214.${network}.1/24`, "dev", bridge]);
   const args = [
     ...[
       "--data-root",
@@ -42,7 +46,8 @@ export async function startEngine(socket: string): Promise<Engine> {
       "-H",
       `unix://${socket}`,
     ],
-    ...["--bridge", "none", "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"],
+    // With "none" an engine removes docker0 from the machine, which is the other engine's.
+    ...["--bridge", bridge, "--iptables=false", "--ip6tables=false", "--storage-driver", "vfs"],
     ...[
       "--containerd-namespace",
       `test${process.pid}`,
@@ -109,6 +114,7 @@ export async function startEngine(socket: string): Promise<Engine> {
       } finally {
         await child?.stop();
         execFileSync("sh", ["-c", `grep -o ' ${home.path}[^ ]*' /proc/mounts | xargs -r umount -l`]);
+        execFileSync("ip", ["link", "delete", bridge]);
         await home.release();
       }
     },
