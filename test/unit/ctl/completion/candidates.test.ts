@@ -51,7 +51,7 @@ suite("ctl completion: candidates", (test) => {
     assert.equal(await offered(["status", "-o", "w"]), ["wide"]);
     assert.equal(await offered(["status", "--output", "=", "w"]), ["wide"], "as bash parts --output=w");
     assert.equal(await offered(["operator", "add", "bob", "--rank", "ad"]), ["admin"]);
-    assert.equal(await offered(["events", "--kind", "dr"]), ["drift"]);
+    assert.equal(await offered(["events", "--kind", "dr"]), ["drift", "drain"]);
     assert.equal(await offered(["rpc", "pi"]), ["ping"]);
     assert.equal(await offered(["completion", "z"]), ["zsh"]);
     assert.equal(await offered(["docs", "bi"]), ["bird"]);
