@@ -56,8 +56,9 @@ ctl status --json          for scripts, with the end of every certificate`,
       ...(found.backup === undefined ? {} : { backup: found.backup }),
       hosts: rows.map(statusJson),
     });
-    const exit = backup?.tint === "red" ? 1 : statusExit(rows);
-    return exit === 0 && (found.controller !== null || found.stalled_since !== null) ? 1 : exit;
+    const exit = statusExit(rows);
+    const wrong = found.controller !== null || found.stalled_since !== null || backup?.tint === "red";
+    return exit === 0 && wrong ? 1 : exit;
   },
 });
 
