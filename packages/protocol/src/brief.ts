@@ -1,5 +1,5 @@
 /**
- * A host of which there is nothing to say: converged, heard, every expected session up. Most hosts are so at most times, and `ctl status` of a large fleet
+ * A host of which there is nothing to say: converged, heard, not drained, every expected session up. Most hosts are so at most times, and `ctl status` of a large fleet
  * need not carry their whole samples: a brief is a fiftieth of them. The rule errs towards the whole view: what is told of a brief host is only what a
  * brief holds.
  */
@@ -41,6 +41,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     convergence.error === null &&
     convergence.detail === "" &&
     convergence.undo_at === null &&
+    convergence.drained == null &&
     convergence.troubles.length + convergence.drift.length + convergence.held.length === 0 &&
     convergence.certificates.length > 0 &&
     Math.abs(skew_ms) < SKEW_MS;

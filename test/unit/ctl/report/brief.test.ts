@@ -104,6 +104,7 @@ suite("briefs of hosts", (test) => {
     failed: now({ state: "failed", detail: "x" }),
     "a trouble": now({ troubles: [{ ref: "file//a", what: "x", since: 0 }] }),
     "a drift": now({ drift: [{ ref: "file//a", what: "x", since: 0, action: "left" }] }),
+    "a drain": now({ drained: { since: 0, by: "", why: "", until: null, in_effect: true } }),
     "a hold": now({ held: [{ ref: null, why: "", by: "", until: null }] }),
     "clock off": { ...view, clock_skew_ms: -60_000 },
     "no word on BGP": { ...view, bgp: null },
