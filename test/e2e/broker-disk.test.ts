@@ -48,6 +48,7 @@ suite(
           cp -a ${STORE}/. ${STORE}.kept/; chown --reference=${STORE} ${STORE}.kept; chmod --reference=${STORE} ${STORE}.kept
           umount ${STORE}; rm -rf ${STORE}; mv ${STORE}.kept ${STORE}
           systemctl start nats-server`);
+        await fleet.converged();
         await fleet.reset();
       },
       { limit_ms: 200_000 },
