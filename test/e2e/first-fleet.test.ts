@@ -240,7 +240,8 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } 
       assert.match(made, /^from now on every day, the last 14 are kept$/m);
       await must(core9, "systemctl is-active muster-backup.timer && systemctl start muster-backup.service");
       assert.is((await must(core9, "ls /mnt/backup | wc -l")).trim(), "2");
-      assert.not.match((await status()).stdout, /^backup/m);
+      const told = (await status()).stdout;
+      assert.not.match(told, /^backup/m, told);
       // What anybody can look for in one: a name, a certificate, an account.
       const found = await on(core9, "grep -alE 'upstream|BEGIN CERTIFICATE|core9|\\$KV' /mnt/backup/*");
       assert.is(found.code, 1, found.stdout);

@@ -25,6 +25,8 @@ export async function writeText(path: string, text: string | Uint8Array, mode = 
   try {
     const file = await open(beside, "wx", mode);
     try {
+      // The mode is the caller's word, whatever the umask of a shell or a unit.
+      await file.chmod(mode);
       await file.writeFile(text);
       await file.sync();
     } finally {
