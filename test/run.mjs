@@ -72,19 +72,24 @@ async function within(limit_ms, what, promise) {
 
 /**
  * The lanes of a stage, each with the queue that it takes its files from: most share one; a file that begins with the line `// lane: own` waits for many
- * minutes and has a lane to itself.
+ * minutes and has a lane to itself; one with `// lane: last` measures, and waits in the first lane until all others are done.
  */
 function lanesOf(stage, files) {
-  const isOwn = (file) =>
-    /^\/\/ lane: own$/m.test(readFileSync(join(root, file), "utf8").split("\n", 3).join("\n"));
-  const own = files.filter(isOwn);
-  const shared = files.filter((file) => !own.includes(file));
-  const lanes = Array.from({ length: Math.min(stage.lanes, shared.length) }, () => shared);
-  return [...lanes, ...own.map((file) => [file])].map((queue, at) => ({ lane: String(at + 1), queue }));
+  const wish = (file) =>
+    /^\/\/ lane: (\w+)$/m.exec(readFileSync(join(root, file), "utf8").split("\n", 3).join("\n"))?.[1];
+  const shared = files.filter((file) => wish(file) === undefined);
+  const own = files.filter((file) => wish(file) === "own");
+  const last = files.filter((file) => wish(file) === "last");
+  const queues = [
+    ...Array.from({ length: Math.min(stage.lanes, shared.length) }, () => shared),
+    ...own.map((file) => [file]),
+  ];
+  const lanes = (queues.length === 0 ? [[]] : queues).map((queue, at) => ({ lane: String(at + 1), queue }));
+  return { lanes, last };
 }
 
 /** Runs the files of one stage, one in each lane at a time, and adds to the total as they end. */
-async function runStage(stage, lanes, verbose) {
+async function runStage(stage, { lanes, last }, verbose) {
   const until_ms = performance.now() + stage.stage_limit_ms;
   const worker = async ({ lane, queue }) => {
     const env = { ...process.env, MUSTER_TEST_LANE: lane };
@@ -102,6 +107,7 @@ async function runStage(stage, lanes, verbose) {
     }
   };
   await Promise.all(lanes.map(worker));
+  if (last.length > 0) await worker({ lane: "1", queue: last });
 }
 
 function report(file, result, verbose) {
@@ -180,14 +186,14 @@ async function main(args) {
     if (files.length === 0) continue;
     await prepareMachine(stage.name);
     say(`${stage.name}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
-    const lanes = lanesOf(stage, files);
+    const planned = lanesOf(stage, files);
     if (stage.name !== "e2e") {
-      await runStage(stage, lanes, verbose);
+      await runStage(stage, planned, verbose);
       continue;
     }
     try {
-      await labsUp(lanes.map(({ lane }) => lane));
-      await runStage(stage, lanes, verbose);
+      await labsUp(planned.lanes.map(({ lane }) => lane));
+      await runStage(stage, planned, verbose);
     } catch (error) {
       fail(`test/e2e/setup.ts: ${error.stack}`);
     }

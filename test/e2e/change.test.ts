@@ -1,4 +1,5 @@
 // limit: 300 s
+// lane: last
 /**
  * A change on its way: the plan names what differs and why, the apply makes it so, a second plan has nothing left; a scope leaves the rest alone and
  * says so. And the figures: twenty files on all hosts, and a ping, each with all that a person waits for.

@@ -1,4 +1,5 @@
 // limit: 300 s
+// lane: last
 /**
  * First light: the fleet as the set-up leaves it. Three hosts converged with the ends of their certificates, every declared session up with counts,
  * ssh without a question, nothing of the lab's secrets readable by others, a reboot that needs no hand, and what the agent costs at rest.

@@ -67,7 +67,15 @@ const files: Record<string, string> = {
     export async function down(lane) { console.log("the lab of lane " + lane + " is down"); }`,
   "e2e/story.test.ts": story,
   "e2e/other.test.ts": story,
-  "e2e/long.test.ts": `// lane: own\n${head}suite("long", (test) => { test("has a lane to itself", () => {
+  "e2e/figures.test.ts": `// lane: last\n${head}import { existsSync } from "node:fs";
+  suite("figures", (test) => { test("all others are done", () => {
+    assert.is(process.env.MUSTER_TEST_LANE, "1");
+    for (const file of ["lane-1", "lane-2", "long"]) assert.ok(existsSync(file), file);
+  }); });`,
+  "e2e/long.test.ts": `// lane: own\n${head}import { writeFileSync } from "node:fs";
+  suite("long", (test) => { test("has a lane to itself", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    writeFileSync("long", "");
     assert.equal([process.env.MUSTER_TEST_LANE, process.env.LAB3], ["3", "is up"]);
   }); });`,
 };
@@ -158,7 +166,8 @@ suite(
     });
 
     test("runs the stories between up and down, two at a time, each with a lab of its own", () => {
-      for (const file of ["e2e/story", "e2e/other", "e2e/long"]) assert.match(reportOf(file), "1 passed");
+      for (const file of ["e2e/story", "e2e/other", "e2e/long", "e2e/figures"])
+        assert.match(reportOf(file), "1 passed");
       const lanes = [...all.output.matchAll(/measured {2}lane (\d)/g)].map((match) => match[1]);
       assert.equal([...new Set(lanes)].sort(), ["1", "2"]);
       for (const lane of ["1", "2", "3"])
@@ -170,7 +179,7 @@ suite(
 
     test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
-      assert.match(all.output, /\nall of it took [\d.]+ s\n13 passed, 19 failed, 1 skipped\n$/);
+      assert.match(all.output, /\nall of it took [\d.]+ s\n14 passed, 19 failed, 1 skipped\n$/);
       assert.is(all.code, 1);
     });
 
