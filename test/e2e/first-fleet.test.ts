@@ -199,8 +199,8 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } 
       // Nobody waits for that exchange any more.
       await ixp9.sh("sed -i '/locix_rs1/d' /etc/bird/bird.conf && birdc configure");
       await fleet.until(
-        "all that is expected is up",
-        async () => (await on(desk, "cd /root/fleet && ctl bgp")).code === 0,
+        "all that is expected is up, and the controller has heard of it",
+        async () => (await on(desk, "cd /root/fleet && ctl status")).code === 0,
         20_000,
       );
       assert.match(await must(desk, "cd /root/fleet && ctl status"), /core9[^\n]*watched/);
