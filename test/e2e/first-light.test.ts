@@ -38,6 +38,10 @@ suite(
         hosts.map((row: { host: string; state: string }) => [row.host, row.state]),
         HOSTS.map((host) => [host, "converged"]),
       );
+      assert.equal(
+        hosts.map((row: { groups: string[] }) => row.groups),
+        ["core", "ixp", "probe"].map((group) => [group, "routers"].sort()),
+      );
       for (const { host, certificates } of hosts) {
         assert.equal(Object.keys(certificates).sort(), ["bus", "service", "ssh"], host);
         for (const [kind, end] of Object.entries(certificates)) {

@@ -9,7 +9,7 @@ import { containerFaults } from "./containers.ts";
 import { Contents } from "./contents.ts";
 import { HostFaults } from "./faults.ts";
 import { type Folder, readFolder } from "./folder.ts";
-import { groupsOf, type Host, hostsOf, type Inventory, readHosts } from "./hosts.ts";
+import { groupNamesOf, type Host, hostsOf, type Inventory, readHosts } from "./hosts.ts";
 import { IMAGES_FILE, type ImagePins, readImages, type UsedImage } from "./images.ts";
 import { type Dict, Float, str, TemplateEngine, TemplateError, type Value } from "./jinja.ts";
 import { orderResources, type Unordered } from "./order.ts";
@@ -178,10 +178,7 @@ function buildHost(
   // A need of something that failed to render is not missing: its own fault is listed.
   for (const { at, message } of wrong)
     if (whole || !message.includes("does not have")) faults.add(host.name, "order", at, message);
-  const groups = groupsOf(inventory, host)
-    .map((group) => group.name)
-    .filter((name) => name !== "all" && name !== "ungrouped")
-    .sort();
+  const groups = groupNamesOf(inventory, host);
   const labels = labelsOf(variables, settings, faults);
   return { name: host.name, groups, labels, variables, declared, resources };
 }

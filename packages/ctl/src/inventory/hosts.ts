@@ -243,6 +243,13 @@ export function groupsOf(inventory: Inventory, host: Host): Group[] {
   );
 }
 
+/** The names that a person knows a host's groups by: sorted, without those that every host has. */
+export const groupNamesOf = (inventory: Inventory, host: Host): string[] =>
+  groupsOf(inventory, host)
+    .map((group) => group.name)
+    .filter((name) => name !== "all" && name !== "ungrouped")
+    .sort();
+
 /** The hosts of a group and of all groups below it, in the order of hosts.yml. */
 export function hostsOf(inventory: Inventory, group: string): string[] {
   const inside = new Set<string>();

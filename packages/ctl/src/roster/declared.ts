@@ -36,7 +36,7 @@ export async function declaredAtAGlance(root: string, home: string): Promise<Dec
 }
 
 async function read(text: string): Promise<Declared | null> {
-  const [{ groupsOf, readHosts }, { readYaml }, { Problems }] = await Promise.all([
+  const [{ groupNamesOf, readHosts }, { readYaml }, { Problems }] = await Promise.all([
     import("../inventory/hosts.ts"),
     import("../inventory/yaml.ts"),
     import("../inventory/problem.ts"),
@@ -46,7 +46,7 @@ async function read(text: string): Promise<Declared | null> {
   if (problems.size > 0) return null;
   const hosts = [...inventory.hosts.values()].map((host) => ({
     name: host.name,
-    groups: groupsOf(inventory, host).map((group) => group.name),
+    groups: groupNamesOf(inventory, host),
     labels: {},
   }));
   return { hosts, groups: [...inventory.groups.keys()] };
