@@ -75,11 +75,19 @@ async function beside(peers: Peers, hosts: number): Promise<void> {
     `         ${peers.versions}`,
   );
   for (const peer of peers.all) {
-    await peer.apply(FILES, "first");
     const [changed, same]: [number[], number[]] = [[], []];
-    for (let round = 1; round <= PEER_ROUNDS; round++) {
-      changed.push(await peer.apply(FILES, `round ${round}`));
-      same.push(await peer.apply(FILES, `round ${round}`));
+    try {
+      await peer.apply(FILES, "first");
+      for (let round = 1; round <= PEER_ROUNDS; round++) {
+        changed.push(await peer.apply(FILES, `round ${round}`));
+        same.push(await peer.apply(FILES, `round ${round}`));
+      }
+    } catch (error) {
+      line(
+        `  ${peer.name}`,
+        `not measured: ${error instanceof Error ? error.message.slice(0, 500) : String(error)}`,
+      );
+      continue;
     }
     line(`  ${peer.name}, all change`, told(figure(changed), "ms", 0));
     line(`  ${peer.name}, nothing changes`, told(figure(same), "ms", 0));

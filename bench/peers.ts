@@ -14,6 +14,7 @@ const run = promisify(execFile);
 const SSHD = "/usr/sbin/sshd";
 const PACKAGES = ["ansible-core==2.19.14", "pyinfra==3.10.0"];
 const INSTALL_LIMIT_MS = 600_000;
+const RUN_LIMIT_MS = 120_000;
 
 export type Peer = {
   readonly name: string;
@@ -90,6 +91,7 @@ export async function startPeers(size: number): Promise<Peers> {
       cwd: directory,
       env: environment,
       maxBuffer: 64 * 1024 * 1024,
+      timeout: RUN_LIMIT_MS,
     });
     return performance.now() - began;
   };
