@@ -249,7 +249,6 @@ export function median(values: readonly number[]): number {
 const NODE_START_MS = 45;
 /** Beyond this a figure says nothing of the program, and a limit stretched further would hold nothing. */
 const SLOWEST = 3;
-const BUSY = 1.2;
 
 /**
  * How much slower than that this machine is at the moment, from 1 to 3: figures are held to their limit times this, since a test that is red because of
@@ -262,17 +261,10 @@ export function slowness(): number {
     return performance.now() - begun_ms;
   });
   const factor = Math.max(1, median(starts) / NODE_START_MS);
-  if (factor > BUSY)
+  if (factor > 1.2)
     measured("this machine now", `${factor.toFixed(1)} times slower than the figures are meant for`);
   return Math.min(SLOWEST, factor);
 }
-
-/**
- * What is held against a limit: the median where the machine is free; the best where it is not, since what runs beside it only adds, and to
- * every program otherwise than to the start of an empty Node.
- */
-export const judged = (values: readonly number[], factor: number): number =>
-  factor > BUSY ? Math.min(...values) : median(values);
 
 /** Prints one measurement; the runner shows it also when all is green. */
 export function measured(what: string, value: string): void {
