@@ -71,25 +71,26 @@ async function within(limit_ms, what, promise) {
 }
 
 /**
- * The lanes of a stage, each with the queue that it takes its files from: most share one; a file that begins with the line `// lane: own` waits for many
- * minutes and has a lane to itself; one with `// lane: last` measures, and waits in the first lane until all others are done.
+ * The lanes of a stage, each with the queue that it takes its files from: most share one. A file that begins with the line `// lane: own` waits for many
+ * minutes: it has a lane to itself, from the start of the whole run. One with `// lane: last` measures: it waits in the first lane until all others are
+ * done.
  */
 function lanesOf(stage, files) {
   const wish = (file) =>
     /^\/\/ lane: (\w+)$/m.exec(readFileSync(join(root, file), "utf8").split("\n", 3).join("\n"))?.[1];
   const shared = files.filter((file) => wish(file) === undefined);
-  const own = files.filter((file) => wish(file) === "own");
   const last = files.filter((file) => wish(file) === "last");
-  const queues = [
-    ...Array.from({ length: Math.min(stage.lanes, shared.length) }, () => shared),
-    ...own.map((file) => [file]),
-  ];
-  const lanes = (queues.length === 0 ? [[]] : queues).map((queue, at) => ({ lane: String(at + 1), queue }));
-  return { lanes, last };
+  const count = Math.min(stage.lanes, Math.max(shared.length, last.length > 0 ? 1 : 0));
+  const lanes = Array.from({ length: count }, (_, at) => ({ lane: String(at + 1), queue: shared }));
+  const own = files
+    .filter((file) => wish(file) === "own")
+    .map((file, at) => ({ lane: String(stage.lanes + at + 1), queue: [file] }));
+  return { lanes, own, last };
 }
 
-/** Runs the files of one stage, one in each lane at a time, and adds to the total as they end. */
-async function runStage(stage, { lanes, last }, verbose) {
+/** Runs the files of these lanes of a stage, one in each at a time, and adds to the total as they end. Stories get their servers first. */
+async function runLanes(stage, lanes, verbose) {
+  if (lanes.length === 0) return;
   const until_ms = performance.now() + stage.stage_limit_ms;
   const worker = async ({ lane, queue }) => {
     const env = { ...process.env, MUSTER_TEST_LANE: lane };
@@ -106,8 +107,12 @@ async function runStage(stage, { lanes, last }, verbose) {
       report(file, await runTest(root, file, { limit_ms, env, verbose }), verbose);
     }
   };
-  await Promise.all(lanes.map(worker));
-  if (last.length > 0) await worker({ lane: "1", queue: last });
+  try {
+    if (stage.name === "e2e") await labsUp(lanes.map(({ lane }) => lane));
+    await Promise.all(lanes.map(worker));
+  } catch (error) {
+    fail(`test/e2e/setup.ts: ${error.stack}`);
+  }
 }
 
 function report(file, result, verbose) {
@@ -141,8 +146,10 @@ async function prepareMachine(stage) {
   }
 }
 
-async function labsUp(lanes) {
-  if (!existsSync(join(root, "test/e2e/setup.ts"))) return;
+/** Brings up the lanes' labs that are not up yet. */
+async function labsUp(wanted) {
+  const lanes = wanted.filter((lane) => !labs.has(lane));
+  if (lanes.length === 0 || !existsSync(join(root, "test/e2e/setup.ts"))) return;
   say("  …     test/e2e/setup.ts: the servers come up");
   const { up, down } = await import(pathToFileURL(await bundleTest(root, "test/e2e/setup.ts")).href);
   const bringUp = (lane) => {
@@ -181,24 +188,21 @@ async function main(args) {
   const built = await runGroup(execPath, ["scripts/build.mjs"], build_options);
   if (built.code !== 0) fail(`the build ended with ${built.signal ?? `exit code ${built.code}`}`);
 
-  for (const stage of stages) {
-    const files = filesOf(stage, wanted);
-    if (files.length === 0) continue;
-    await prepareMachine(stage.name);
+  const planned = stages
+    .map((stage) => ({ stage, files: filesOf(stage, wanted) }))
+    .filter(({ files }) => files.length > 0)
+    .map(({ stage, files }) => ({ stage, files, ...lanesOf(stage, files) }));
+  for (const { stage } of planned) await prepareMachine(stage.name);
+  const long = planned.flatMap(({ stage, own }) => own.map((lane) => runLanes(stage, [lane], verbose)));
+  for (const { stage, files, lanes, last } of planned) {
     say(`${stage.name}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
-    const planned = lanesOf(stage, files);
-    if (stage.name !== "e2e") {
-      await runStage(stage, planned, verbose);
-      continue;
-    }
-    try {
-      await labsUp(planned.lanes.map(({ lane }) => lane));
-      await runStage(stage, planned, verbose);
-    } catch (error) {
-      fail(`test/e2e/setup.ts: ${error.stack}`);
-    }
-    await takeLabsDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
+    await runLanes(stage, lanes, verbose);
+    if (last.length === 0) continue;
+    await Promise.all(long);
+    await runLanes(stage, [{ lane: "1", queue: last }], verbose);
   }
+  await Promise.all(long);
+  await takeLabsDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
   return undefined;
 }
 

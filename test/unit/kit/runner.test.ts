@@ -177,6 +177,10 @@ suite(
         );
     });
 
+    test("starts what waits for many minutes with the unit tests", () => {
+      assert.match(all.output, /… {5}test\/e2e\/long\.test\.ts[\s\S]*^e2e: \d+ files$/m);
+    });
+
     test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
       assert.match(all.output, /\nall of it took [\d.]+ s\n14 passed, 19 failed, 1 skipped\n$/);
