@@ -10,8 +10,7 @@ import {
   X509Certificate,
 } from "node:crypto";
 import "reflect-metadata";
-import type { EnvelopeSigner } from "@muster/protocol";
-import { rawPublic } from "@muster/protocol";
+import { type EnvelopeSigner, rawPublic, TrustBundle, type Verifier, verifierOf } from "@muster/protocol";
 import * as x509 from "@peculiar/x509";
 
 const ED25519 = { name: "Ed25519" } as const;
@@ -71,6 +70,32 @@ export class PeopleCa {
       ],
     });
     return new PeopleCa(certificate.toString("pem"), pair, subject);
+  }
+
+  /** Judges by a bundle in which this CA stands for every other too. */
+  verifier(): Verifier {
+    return verifierOf(
+      TrustBundle.parse({
+        v: 1,
+        fleet: "lab",
+        version: 1,
+        issued_at: 1,
+        operators_ca: [this.pem],
+        admin_keys: [`${"A".repeat(43)}=`],
+        broker_ca: [this.pem],
+        controllers_ca: [this.pem],
+        services_ca: [this.pem],
+        identity_ca: [],
+        vault_ca: [],
+        vault: [],
+        brokers: ["localhost"],
+        ssh_host_ca: ["ssh-ed25519 AAAA"],
+        ssh_user_ca: [],
+        voided: [],
+        ssh_krl: null,
+        policy: {},
+      }),
+    );
   }
 
   /** A certificate (base64 DER) whose subject is empty. */

@@ -16,6 +16,7 @@ import {
   storeEnvelope,
   subjects,
   type Verifier,
+  watched,
 } from "@muster/protocol";
 import type { TestFleet } from "./fleet.ts";
 import type { Person } from "./people.ts";
@@ -125,24 +126,7 @@ export async function makeHost(
     agent_version: "0.1.0",
   };
   await controller.kv("hosts").create(name, Buffer.from(JSON.stringify(record)));
-  const said: Convergence = {
-    at: 0,
-    state: "watched",
-    since: 0,
-    generation: null,
-    content_hash: null,
-    release: null,
-    detail: "",
-    error: null,
-    resources: { total: 0, ok: 0, managed: {} },
-    troubles: [],
-    drift: [],
-    held: [],
-    undo_at: null,
-    certificates: [],
-    agent_version: "0.1.0",
-    last_apply_ms: null,
-  };
+  const said = watched(0, "0.1.0");
   let last = said;
   const host: TestHost = {
     id,

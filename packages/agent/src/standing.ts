@@ -2,7 +2,7 @@
  * Where the agent stands, in one place: with the broker, its enrolment, its desired state. From it come the convergence sample, the text that
  * `systemctl status` shows, and the file that `muster-agent status` reads.
  */
-import type { Convergence } from "@muster/protocol";
+import { type Convergence, watched } from "@muster/protocol";
 
 export type Bearings = {
   /** Name under which this host is enrolled; null while it is not. */
@@ -27,24 +27,7 @@ export class Standing {
       id: null,
       enrolment: "starting",
       broker: "not tried yet",
-      convergence: {
-        at: clock(),
-        state: "watched",
-        since: clock(),
-        generation: null,
-        content_hash: null,
-        release: null,
-        detail: "",
-        error: null,
-        resources: { total: 0, ok: 0, managed: {} },
-        troubles: [],
-        drift: [],
-        held: [],
-        undo_at: null,
-        certificates: [],
-        agent_version,
-        last_apply_ms: null,
-      },
+      convergence: watched(clock(), agent_version),
     };
   }
 

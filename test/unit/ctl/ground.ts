@@ -25,6 +25,7 @@ import {
   type Step,
   subjects,
   verifierOf,
+  watched,
 } from "@muster/protocol";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
@@ -174,22 +175,8 @@ async function playHost(
   const host = await makeHost(fleet, name, setup, verifier, signal);
   host.answer = null;
   const said: Convergence = {
-    at: 0,
-    state: "watched",
-    since: 0,
-    generation: null,
-    content_hash: null,
-    release: null,
-    detail: "",
-    error: null,
-    resources: { total: 0, ok: 0, managed: {} },
-    troubles: [],
-    drift: [],
-    held: [],
-    undo_at: null,
+    ...watched(0, "0.1.0"),
     certificates: [{ name: "bus", not_after: Date.now() + 6 * 86_400_000 + 3_600_000 }],
-    agent_version: "0.1.0",
-    last_apply_ms: null,
   };
   const say = host.say;
   const played: PlayedHost = Object.assign(host, {

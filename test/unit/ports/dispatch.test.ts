@@ -2,16 +2,7 @@
 import { connectBus } from "@muster/ports/bus";
 import { type CallOptions, callMany, callOne } from "@muster/ports/call";
 import { type Handlers, serve } from "@muster/ports/dispatch";
-import {
-  createNkey,
-  type EnvelopeSigner,
-  RPC,
-  type RpcBody,
-  seal,
-  subjects,
-  TrustBundle,
-  verifierOf,
-} from "@muster/protocol";
+import { createNkey, type EnvelopeSigner, RPC, type RpcBody, seal, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
@@ -44,28 +35,7 @@ suite(
     // Inside the window of a command and the life of the certificates, so that only the start speaks against it.
     const started = Date.now() - 30_000;
     const answer = async (self: Host) => {
-      const verifier = verifierOf(
-        TrustBundle.parse({
-          v: 1,
-          fleet: "lab",
-          version: 1,
-          issued_at: 1,
-          operators_ca: [operators.pem],
-          admin_keys: [`${"A".repeat(43)}=`],
-          broker_ca: [operators.pem],
-          controllers_ca: [operators.pem],
-          services_ca: [operators.pem],
-          identity_ca: [],
-          vault_ca: [],
-          vault: [],
-          brokers: ["localhost"],
-          ssh_host_ca: ["ssh-ed25519 AAAA"],
-          ssh_user_ca: [],
-          voided: [],
-          ssh_krl: null,
-          policy: {},
-        }),
-      );
+      const verifier = operators.verifier();
       const handlers: Handlers<typeof RPC> = {
         ping: () => ({ host: self.id.toLowerCase(), at: 1, version: "1", protocol: 1 }),
         facts: () => {

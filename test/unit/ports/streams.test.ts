@@ -4,15 +4,7 @@ import { type Caller, callOne } from "@muster/ports/call";
 import { type Handlers, serve } from "@muster/ports/dispatch";
 import { callStreams } from "@muster/ports/stream-call";
 import { type Feed, Streams } from "@muster/ports/streams";
-import {
-  createNkey,
-  type EnvelopeSigner,
-  type LogLine,
-  RPC,
-  subjects,
-  TrustBundle,
-  verifierOf,
-} from "@muster/protocol";
+import { createNkey, type EnvelopeSigner, type LogLine, RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
@@ -51,28 +43,7 @@ suite(
         life: new AbortController(),
       };
       made.feed = feed(made);
-      const verifier = verifierOf(
-        TrustBundle.parse({
-          v: 1,
-          fleet: "lab",
-          version: 1,
-          issued_at: 1,
-          operators_ca: [operators.pem],
-          admin_keys: [`${"A".repeat(43)}=`],
-          broker_ca: [operators.pem],
-          controllers_ca: [operators.pem],
-          services_ca: [operators.pem],
-          identity_ca: [],
-          vault_ca: [],
-          vault: [],
-          brokers: ["localhost"],
-          ssh_host_ca: ["ssh-ed25519 AAAA"],
-          ssh_user_ca: [],
-          voided: [],
-          ssh_krl: null,
-          policy: {},
-        }),
-      );
+      const verifier = operators.verifier();
       const streams = new Streams({ on_mistake: () => {}, ...limits }, made.life.signal);
       const handlers = {
         ping: () => ({ host: "x", at: 1, version: "1", protocol: 1 }),

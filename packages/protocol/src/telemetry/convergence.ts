@@ -88,3 +88,23 @@ export const Convergence = z
   })
   .describe("Where the host stands with its desired state. Sent on every change besides.");
 export type Convergence = z.infer<typeof Convergence>;
+
+/** What a host says that has no manifest yet, at this instant. */
+export const watched = (at: number, agent_version: string): Convergence => ({
+  at,
+  state: "watched",
+  since: at,
+  generation: null,
+  content_hash: null,
+  release: null,
+  detail: "",
+  error: null,
+  resources: { total: 0, ok: 0, managed: {} },
+  troubles: [],
+  drift: [],
+  held: [],
+  undo_at: null,
+  certificates: [],
+  agent_version,
+  last_apply_ms: null,
+});

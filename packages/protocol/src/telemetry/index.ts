@@ -1,7 +1,7 @@
 /** The table of telemetry kinds: one schema and period a kind. Readers are tolerant: an older agent may say less, a newer one more. */
 import type { z } from "zod";
 import { BgpSample } from "./bgp.ts";
-import { CONVERGENCE_PERIOD_MS, Convergence } from "./convergence.ts";
+import { CONVERGENCE_PERIOD_MS, Convergence, watched } from "./convergence.ts";
 import { HEALTH_PERIOD_MS, Health } from "./health.ts";
 
 export const TELEMETRY = {
@@ -14,4 +14,4 @@ export type TelemetryKind = keyof typeof TELEMETRY;
 export const TELEMETRY_KINDS = Object.keys(TELEMETRY) as [TelemetryKind, ...TelemetryKind[]];
 export type Sample<K extends TelemetryKind> = z.output<(typeof TELEMETRY)[K]["sample"]>;
 
-export { BgpSample, Convergence, Health };
+export { BgpSample, Convergence, Health, watched };
