@@ -12,7 +12,7 @@ import {
   SETUP_PERMISSIONS,
   SYSTEM_PERMISSIONS,
 } from "@muster/protocol/subjects";
-import type { TransitKey } from "./vault-plan.ts";
+import type { TransitKey } from "./vault-roles.ts";
 
 /** Public nkeys of the identities; the seeds are in the recovery kit. */
 export type AccountKeys = {

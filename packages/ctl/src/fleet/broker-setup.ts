@@ -16,7 +16,7 @@ import { mintByTransit } from "../session/login.ts";
 import { claimsOf } from "./accounts.ts";
 import { readBundle } from "./bundle.ts";
 import type { MadeFleet } from "./state.ts";
-import type { TransitKey } from "./vault-plan.ts";
+import type { TransitKey } from "./vault-roles.ts";
 import type { Changes } from "./vault-setup.ts";
 
 const ACCESS_MS = 600_000;

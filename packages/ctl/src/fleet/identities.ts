@@ -11,7 +11,7 @@ import { anchoredKeysHash } from "@muster/protocol/trust";
 import type { AccountKeys } from "./accounts.ts";
 import type { Kit } from "./kit.ts";
 import { hostOf } from "./networks.ts";
-import { KIT_LIFE_S } from "./vault-plan.ts";
+import { KIT_LIFE_S } from "./vault-roles.ts";
 
 const YEAR_MS = 365 * 86_400_000;
 const BROKER_CA_LIFE_MS = 20 * YEAR_MS;

@@ -49,7 +49,7 @@ export async function initFiles(
       admin,
       out,
       kit,
-      controller_networks: networks,
+      controller_networks: networks.length > 0 ? networks : undefined,
       audit_file: options.audit_file ?? "/var/log/vault/audit.log",
       now: context.now,
     },

@@ -28,7 +28,7 @@ import {
 import type { KitFile } from "./kit-file.ts";
 import { programLogin } from "./program-login.ts";
 import { loadState, type MadeFleet, stateFile } from "./state.ts";
-import type { Program } from "./vault-plan.ts";
+import type { Program } from "./vault-roles.ts";
 import { type Changes, setUpVault, type VaultMade } from "./vault-setup.ts";
 
 /** The broker's certificate is made anew when it has less left than this. */
@@ -54,7 +54,8 @@ export type Order = {
   readonly admin: string;
   readonly out: string;
   readonly kit: KitFile;
-  readonly controller_networks: readonly string[];
+  /** undefined: as it is at Vault, from anywhere at first. */
+  readonly controller_networks: readonly string[] | undefined;
   readonly audit_file: string;
   now(): number;
 };

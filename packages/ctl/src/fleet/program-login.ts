@@ -2,7 +2,7 @@
 import type { Vault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
-import { APPROLES, type Program } from "./vault-plan.ts";
+import { APPROLES, type Program } from "./vault-roles.ts";
 import type { Changes } from "./vault-setup.ts";
 
 const RoleId = z.object({ role_id: z.string() });

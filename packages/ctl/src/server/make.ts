@@ -10,7 +10,8 @@ import { keepProfile, LOCAL_BROKER, type Made, makeFleet } from "../fleet/make.t
 import { hostOf } from "../fleet/networks.ts";
 import { hasLogin, putPerson } from "../fleet/people.ts";
 import type { MadeFleet } from "../fleet/state.ts";
-import { type Changes, LOOPBACK } from "../fleet/vault-setup.ts";
+import { LOOPBACK } from "../fleet/vault-roles.ts";
+import type { Changes } from "../fleet/vault-setup.ts";
 import type { Context } from "../program/context.ts";
 import { logIn } from "../session/login.ts";
 import type { Profile } from "../session/profile.ts";
@@ -106,7 +107,7 @@ function fleetOrder(order: ServerOrder, own: OwnVault | null, vault: Vault, now:
     out: CONFIG_ROOT,
     kit,
     // The controller here speaks to a Vault here: its log-in is worth nothing elsewhere.
-    controller_networks: networks.length === 0 && own !== null ? LOOPBACK : networks,
+    controller_networks: networks.length > 0 ? networks : own === null ? undefined : LOOPBACK,
     audit_file:
       order.audit_file ?? (own === null ? "/var/log/vault/audit.log" : join(VAULT_STORE, "audit.log")),
     now,

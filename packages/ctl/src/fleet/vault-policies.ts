@@ -1,0 +1,142 @@
+/**
+ * Who may do what at a fleet's Vault: one policy a rank and a program, each line one thing that it does. Pure. They are written in Vault's own language
+ * (developer.hashicorp.com/vault/docs/concepts/policies), since that is what its owner reads before agreeing.
+ */
+import { policyOf } from "../session/ranks.ts";
+import {
+  APPROLES,
+  AUTH_MOUNTS,
+  MOUNTS,
+  PKI_CAS,
+  ROLES,
+  SSH_CAS,
+  TRANSIT_KEYS,
+  type TransitKey,
+  type Written,
+} from "./vault-roles.ts";
+
+const rule = (path: string, ...capabilities: string[]) =>
+  `path "${path}" {\n  capabilities = [${capabilities.map((one) => `"${one}"`).join(", ")}]\n}\n`;
+/** Rules as one text, each once. */
+const policy = (...rules: (string | readonly string[])[]) => [...new Set(rules.flat())].join("");
+const signs = (...keys: TransitKey[]) =>
+  keys.flatMap((key) => [rule(`transit/sign/${key}`, "update"), rule(`transit/keys/${key}`, "read")]);
+const issues = (...ranks: string[]) => ranks.map((rank) => rule(`operators/sign/${rank}`, "update"));
+/** Instead of Vault's `default` policy, which a firm may have changed. */
+const OWN_TOKEN = [
+  rule("auth/token/lookup-self", "read"),
+  rule("auth/token/renew-self", "update"),
+  rule("auth/token/revoke-self", "update"),
+];
+
+/** An admin may give the fleet's own policies and no others. */
+const PEOPLE = [
+  `path "auth/userpass/users/*" {
+  capabilities = ["create", "update", "read"]
+  allowed_parameters = {
+    "password" = []
+    "token_ttl" = []
+    "token_max_ttl" = []
+    "token_no_default_policy" = []
+  }
+}
+`,
+  `path "identity/entity/name/*" {
+  capabilities = ["create", "update", "read"]
+  allowed_parameters = {
+    "policies" = [${["viewer", "operator", "admin", "ci"].map((rank) => `"muster-${rank}"`).join(", ")}]
+    "disabled" = []
+  }
+}
+`,
+  rule("identity/entity/name", "list"),
+  rule("identity/entity-alias", "create", "update"),
+  rule("sys/auth", "read"),
+];
+
+const eachRole = (...capabilities: string[]) => Object.keys(ROLES).map((path) => rule(path, ...capabilities));
+const OWN_POLICIES = `sys/policies/acl/${policyOf("")}*`;
+
+/** What `ctl vault check` reads: how Vault is set up, and no secret. */
+const LOOKS = [
+  rule("sys/mounts", "read"),
+  rule("sys/auth", "read"),
+  rule("sys/audit", "read", "sudo"),
+  rule("sys/storage/raft/configuration", "read"),
+  rule("sys/storage/raft/autopilot/state", "read"),
+  ...TRANSIT_KEYS.map((key) => rule(`transit/keys/${key}`, "read")),
+  ...SSH_CAS.map((mount) => rule(`${mount}/config/ca`, "read")),
+  ...eachRole("read"),
+  rule(OWN_POLICIES, "read"),
+];
+
+/** What `ctl vault bootstrap` does. The CAs' certificates need no permission to be read. */
+const MAKES = [
+  ...OWN_TOKEN,
+  rule("sys/mounts", "read"),
+  ...MOUNTS.flatMap(({ path }) => [
+    rule(`sys/mounts/${path}`, "create", "update"),
+    rule(`sys/mounts/${path}/tune`, "create", "update"),
+  ]),
+  rule("sys/auth", "read"),
+  ...Object.keys(AUTH_MOUNTS).map((path) => rule(`sys/auth/${path}`, "create", "update", "sudo")),
+  rule("sys/audit", "read", "sudo"),
+  rule("sys/audit/file", "create", "update", "sudo"),
+  ...TRANSIT_KEYS.map((key) => rule(`transit/keys/${key}`, "create", "update", "read")),
+  ...Object.keys(PKI_CAS).map((mount) => rule(`${mount}/root/generate/internal`, "create", "update", "sudo")),
+  ...SSH_CAS.map((mount) => rule(`${mount}/config/ca`, "create", "update", "read")),
+  ...eachRole("create", "update", "read"),
+  rule(OWN_POLICIES, "create", "update", "read"),
+];
+
+/**
+ * Policy name → text, for the token that Vault's owner makes for the time of a command; nothing of the fleet holds them. A token that may write policies
+ * could give itself more: it is for an hour, and the audit log shows what was done with it.
+ */
+export const OWNER_POLICIES: Readonly<Record<string, string>> = {
+  [policyOf("bootstrap")]: policy(MAKES),
+  // And with it the first person, the recovery kit's certificate, what is signed for the broker, and log-ins of programs.
+  [policyOf("init")]: policy(
+    MAKES,
+    Object.values(APPROLES).flatMap((role) => [
+      rule(`auth/approle/role/${role}/role-id`, "read"),
+      rule(`auth/approle/role/${role}/secret-id`, "create", "update"),
+      rule(`auth/approle/role/${role}/secret-id/lookup`, "create", "update"),
+    ]),
+    rule("operators/sign/kit", "create", "update"),
+    TRANSIT_KEYS.map((key) => rule(`transit/sign/${key}`, "create", "update")),
+    rule("kv/data/muster/fleet", "create", "update", "read"),
+    PEOPLE,
+  ),
+};
+
+/** Policy name → text, for what the fleet has. Least privilege: each line is one thing that the rank does. */
+export const POLICIES: Readonly<Record<string, Written<string>>> = {
+  [policyOf("controller")]: policy(
+    OWN_TOKEN,
+    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer"),
+    rule("services/sign/host", "update"),
+    rule("ssh-host/sign/host", "update"),
+    rule("controllers/sign/controller", "update"),
+  ),
+  // What it reads of Vault is sealed; the key is in the recovery kit. Streams are copied with the rights of `ctl init`.
+  [policyOf("backup")]: policy(
+    OWN_TOKEN,
+    signs("fleet-setup"),
+    rule("sys/storage/raft/snapshot", "read"),
+    rule("kv/data/muster/fleet", "read"),
+  ),
+  [policyOf("viewer")]: policy(OWN_TOKEN, issues("viewer")),
+  [policyOf("ci")]: policy(OWN_TOKEN, issues("ci")),
+  [policyOf("operator")]: policy(OWN_TOKEN, issues("operator", "viewer")),
+  [policyOf("admin")]: policy(
+    OWN_TOKEN,
+    issues("admin", "operator", "viewer"),
+    signs("operator-signing", "sys-admin", "fleet-operator", "fleet-viewer", "fleet-setup"),
+    rule("kv/data/muster/fleet", "read"),
+    PEOPLE,
+    LOOKS,
+  ),
+  // For a monitoring of the firm's own.
+  [policyOf("check")]: policy(OWN_TOKEN, LOOKS),
+};
