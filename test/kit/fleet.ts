@@ -28,6 +28,7 @@ import {
   sentinelJwt,
   signEd25519,
   storeEnvelope,
+  streamConfig,
   subjects,
   type TrustBundle,
   userJwt,
@@ -67,6 +68,8 @@ export type TestFleet = {
     signal: AbortSignal,
     key?: Nkey,
   ): Promise<{ bus: Bus; id: string; key: Nkey }>;
+  /** A connection with the rights to make and read streams. */
+  setUp(signal: AbortSignal): Promise<Bus>;
   /** A connection without credentials: account ENROL. */
   anonymous(signal: AbortSignal): Promise<Bus>;
   /** Signs a bundle with the admin key. */
@@ -172,20 +175,18 @@ export async function startFleet(
       const bus = await dial(credentials, subjects.inboxPrefix(credentials.id), label, signal);
       return { bus, id: credentials.id, key };
     },
+    async setUp(signal) {
+      const key = createNkey("user");
+      const credentials = await credentialsOf(jwts.setup, "setup", key);
+      return dial(credentials, subjects.inboxPrefix(key.public), "setup", signal);
+    },
     anonymous: (signal) => dial(null, subjects.enrolInboxPrefix(), "new machine", signal),
     signBundle,
     stop: () => server.stop(),
   };
 
   const setup_life = new AbortController();
-  const setup_key = createNkey("user");
-  const setup_credentials = await credentialsOf(jwts.setup, "setup", setup_key);
-  const setup = await dial(
-    setup_credentials,
-    subjects.inboxPrefix(setup_key.public),
-    "setup",
-    setup_life.signal,
-  );
+  const setup = await fleet.setUp(setup_life.signal);
   for (const spec of STREAMS) await makeStream(setup, spec);
   await setup.publishStored(subjects.trust(), fleet.bundle_envelope.body, {
     headers: fleet.bundle_envelope.headers,
@@ -276,21 +277,8 @@ function operatorMode(directory: string, jwts: Accounts): string {
 }
 
 async function makeStream(bus: Bus, spec: StreamSpec): Promise<void> {
-  const config = {
-    name: spec.name,
-    subjects: spec.subjects,
-    retention: "limits",
-    storage: "file",
-    discard: spec.discard ?? "old",
-    num_replicas: 1,
-    max_msgs_per_subject: spec.max_msgs_per_subject,
-    // The real sizes are reserved at once, and no test needs them.
-    max_bytes: Math.min(spec.max_bytes, 64 * MIB),
-    max_age: spec.max_age_ms * 1_000_000,
-    allow_direct: true,
-    ...(spec.republish === undefined ? {} : { republish: spec.republish }),
-    ...(spec.per_message_ttl || spec.message_ttl ? { allow_msg_ttl: true } : {}),
-  };
+  // The real sizes are reserved at once, and no test needs them.
+  const config = { ...streamConfig(spec, 1), max_bytes: Math.min(spec.max_bytes, 64 * MIB) };
   const answer = await bus.request(
     `$JS.API.STREAM.CREATE.${spec.name}`,
     Buffer.from(JSON.stringify(config)),

@@ -6,6 +6,7 @@
  * Sources: ADR-31 (direct get and its batches), ADR-8 (key-value), ADR-43 (TTL of a message) of NATS.
  */
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import { intakeOf } from "@muster/protocol/streams";
 import * as z from "zod";
 import { type KeyValue, keyValue } from "./bus-kv.ts";
 import type { BusMessage } from "./bus-link.ts";
@@ -91,7 +92,7 @@ export function busStored(requests: BusRequests): BusStored {
     if (options.ttl_s !== undefined) headers["Nats-TTL"] = `${options.ttl_s}s`;
     const timeout_ms = options.timeout_ms ?? TIMEOUT_MS;
     const limits = Object.keys(headers).length === 0 ? { timeout_ms } : { timeout_ms, headers };
-    const answer = await requests.request(subject, body, limits).catch((error: unknown) => {
+    const answer = await requests.request(intakeOf(subject), body, limits).catch((error: unknown) => {
       if (!(error instanceof FleetError) || error.code !== "TIMEOUT") throw error;
       const detail = `the broker did not store ${subject} within ${timeout_ms / 1_000} s: its disk may be full`;
       throw new FleetError("TIMEOUT", detail, { cause: error });

@@ -86,9 +86,10 @@ export async function connectBus(options: BusOptions, signal: AbortSignal): Prom
 
 /**
  * Where answers may go. The broker does not hold the reply subject of a request against anybody's permissions: without this whoever may ask us
- * could have us write wherever we may. `_R_.` is the broker's own stand-in for an inbox of another account.
+ * could have us write wherever we may. `_R_.` is the broker's own stand-in for an inbox of another account,
+ * and below `_R_.store.` streams are written.
  */
-const INBOX = /^(_INBOX_[^.]+|_R_)\./;
+const INBOX = /^(_INBOX_[^.]+|_R_(?!\.store\.))\./;
 
 function busOf(state: BusState): Bus {
   const publish: Bus["publish"] = (subject, body, headers) =>

@@ -1,5 +1,9 @@
 /**
  * The streams of account FLEET, as `ctl init` makes them. All on disk, none is the only copy of an intent or an identity.
+ *
+ * What is written to most of them is published below `_R_.store.`: the broker takes no message of a client that names such a subject as its reply,
+ * so that neither an acknowledgement nor the answer to a direct get can be sent there by whoever may ask for one (ADR 6). The stream takes
+ * the prefix away: what is stored, read and republished has its plain subject.
  */
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
@@ -16,6 +20,8 @@ export type StreamSpec = {
   readonly per_message_ttl?: true;
   /** Messages may have a time to live. */
   readonly message_ttl?: true;
+  /** Others listen to these subjects while they are stored: they are written as they are, and a reply may reach them. */
+  readonly open?: true;
   /** When it is full: `old` messages go (the default), or a `new` one is refused. */
   readonly discard?: "old" | "new";
 };
@@ -62,6 +68,7 @@ export const STREAMS: readonly StreamSpec[] = [
   {
     name: "TELEMETRY",
     subjects: ["telemetry.>"],
+    open: true,
     max_msgs_per_subject: 1,
     max_bytes: 512 * MIB,
     max_age_ms: 30 * DAY_MS,
@@ -69,6 +76,7 @@ export const STREAMS: readonly StreamSpec[] = [
   {
     name: "EVENT",
     subjects: ["event.>"],
+    open: true,
     max_msgs_per_subject: 10_000,
     max_bytes: 256 * MIB,
     max_age_ms: 90 * DAY_MS,
@@ -94,6 +102,25 @@ export const STREAMS: readonly StreamSpec[] = [
   })),
 ];
 
+const INTAKE = "_R_.store.";
+
+/** Where a message is published that shall be stored under this subject or pattern: below `_R_.store.`, or as it is. */
+export function intakeOf(subject: string): string {
+  return CLOSED.some((start) => subject.startsWith(start)) ? INTAKE + subject : subject;
+}
+
+/** What the subjects of closed streams begin with; `trust` is one whole subject. */
+const CLOSED = STREAMS.filter(({ open }) => !open).flatMap(({ subjects }) =>
+  subjects.map((subject) => subject.replace(/[*>]$/, "")),
+);
+
+/** How a closed stream gets and stores its only subject. */
+function intake({ open, subjects: [subject = ""] }: StreamSpec) {
+  if (open) return {};
+  const src = INTAKE + subject;
+  return { subjects: [src], subject_transform: { src, dest: subject.replace("*", "{{wildcard(1)}}") } };
+}
+
 /** A stream's configuration as the JetStream API takes it (durations in nanoseconds); source: ADR-8 and the API of nats-server 2.15. */
 export function streamConfig(spec: StreamSpec, replicas: number): Record<string, unknown> {
   return {
@@ -113,6 +140,7 @@ export function streamConfig(spec: StreamSpec, replicas: number): Record<string,
     allow_direct: true,
     deny_delete: true,
     deny_purge: true,
+    ...intake(spec),
     ...(spec.republish && { republish: spec.republish }),
     ...(spec.message_ttl && { allow_msg_ttl: true, subject_delete_marker_ttl: 0 }),
     ...(spec.per_message_ttl && {

@@ -4,7 +4,7 @@
  */
 import { FleetError } from "./errors.ts";
 import type { Permissions } from "./jwt.ts";
-import { BUCKETS } from "./streams.ts";
+import { BUCKETS, intakeOf } from "./streams.ts";
 
 const TOKEN = /^[A-Za-z0-9_-]+$/;
 
@@ -69,7 +69,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
     pub: [
       `telemetry.${SELF}.${NAME}.>`,
       `event.${SELF}.${NAME}.>`,
-      `audit.${SELF}.>`,
+      intakeOf(`audit.${SELF}.>`),
       `host.${SELF}.*`,
       directGet("DESIRED", `desired.${SELF}`),
       directGet("TRUST", "trust"),
@@ -80,14 +80,10 @@ export const PERMISSIONS: Record<Role, Permissions> = {
   },
   controller: {
     pub: [
-      "desired.*",
-      "trust",
-      "release.>",
-      "blob.>",
+      ...["desired.*", "trust", "release.>", "blob.>", `audit.${SELF}.>`].map(intakeOf),
+      ...Object.keys(BUCKETS).map((bucket) => intakeOf(`$KV.${bucket}.>`)),
       "rpc.*.*",
       `event.${SELF}.*.*`,
-      `audit.${SELF}.>`,
-      ...Object.keys(BUCKETS).map((bucket) => `$KV.${bucket}.>`),
       ...Object.keys(BUCKETS).map((bucket) => directGet(`KV_${bucket}`, ">")),
       ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "BLOB"].map((stream) =>
         directGet(stream, ">"),
@@ -126,6 +122,6 @@ export const SYSTEM_PERMISSIONS: Permissions = {
 
 /** `ctl init` makes the streams with this scope of FLEET; `ctl backup` copies them with it, `ctl restore` brings them back. */
 export const SETUP_PERMISSIONS: Permissions = {
-  pub: ["$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>", "trust"],
+  pub: ["$JS.API.>", "$JS.SNAPSHOT.ACK.>", "$JS.SNAPSHOT.RESTORE.>", intakeOf("trust")],
   sub: [`_INBOX_${SELF}.>`],
 };

@@ -1,6 +1,7 @@
 /** The bus on a real nats-server: messages, requests, gatherings, streams and keys, and what the broker refuses. */
 import { type Bus, type BusEvent, connectBus } from "@muster/ports/bus";
 import { FleetError } from "@muster/protocol/errors";
+import { intakeOf } from "@muster/protocol/streams";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
 import { suite } from "../../kit/suite.ts";
@@ -206,7 +207,12 @@ suite("bus port", (test) => {
   });
 
   test("streams: publish with a guard, read the newest, read all", async () => {
-    await stream({ name: "DESIRED", subjects: ["desired.*"], max_msgs_per_subject: 4 });
+    await stream({
+      name: "DESIRED",
+      subjects: [intakeOf("desired.*")],
+      subject_transform: { src: intakeOf("desired.*"), dest: "desired.{{wildcard(1)}}" },
+      max_msgs_per_subject: 4,
+    });
     assert.is(await bus.directGet("DESIRED", "desired.a"), null);
     const first = await bus.publishStored("desired.a", bytes("1"), {
       expected_last_subject_seq: 0,
@@ -257,7 +263,8 @@ suite("bus port", (test) => {
   test("key-value: create once, update by revision, delete, expire, list", async () => {
     await stream({
       name: "KV_hosts",
-      subjects: ["$KV.hosts.>"],
+      subjects: [intakeOf("$KV.hosts.>")],
+      subject_transform: { src: intakeOf("$KV.hosts.>"), dest: "$KV.hosts.>" },
       max_msgs_per_subject: 1,
       allow_msg_ttl: true,
       allow_rollup_hdrs: true,

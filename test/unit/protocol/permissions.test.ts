@@ -9,6 +9,7 @@ import * as assert from "uvu/assert";
 import {
   CONTROL,
   FLEET_BLOBS,
+  intakeOf,
   PERMISSIONS,
   patterns,
   ROLES,
@@ -75,7 +76,7 @@ suite(
     const ownSubjects = (client: Client, host: string) => [
       subjects.telemetry(client.id, host, "health"),
       subjects.event(client.id, host, "drift"),
-      subjects.audit(client.id, "rpc"),
+      intakeOf(subjects.audit(client.id, "command")),
       subjects.host(client.id, "renew"),
       `$JS.API.DIRECT.GET.DESIRED.${subjects.desired(client.id)}`,
       "$JS.API.DIRECT.GET.TRUST.trust",
@@ -88,8 +89,18 @@ suite(
       patterns.rpcAll,
       `${subjects.inboxPrefix(client.id)}.>`,
     ];
+    /** What controllers write. */
+    const STATE = () => [
+      subjects.desired(one.id),
+      subjects.trust(),
+      subjects.release("0".repeat(32)),
+      subjects.blob(one.id, "0".repeat(64), 0),
+      "$KV.hosts.ixp1",
+      "$KV.fleet.generation",
+    ];
     /** Nothing of this may ever be open to an agent, viewer or enrollee. */
     const forbiddenToAll = () => [
+      ...STATE().map(intakeOf),
       subjects.desired(one.id),
       subjects.liveDesired(one.id),
       subjects.trust(),
@@ -97,8 +108,6 @@ suite(
       subjects.release("0".repeat(32)),
       subjects.blob(one.id, "0".repeat(64), 0),
       `$JS.API.DIRECT.GET.BLOB.${subjects.blob(FLEET_BLOBS, "0".repeat(64), 0)}`,
-      "$KV.hosts.ixp1",
-      "$KV.fleet.generation",
       "$SYS.REQ.CLAIMS.UPDATE",
       "$SYS.REQ.SERVER.PING",
       ...STREAMS.flatMap(({ name }) => [
@@ -212,6 +221,7 @@ suite(
         "*.>",
         "audit.>",
         "release.>",
+        "_R_.>",
         ">",
       ];
       assert.equal(await refusedSubscribe(vera.bus, ears), ears);
@@ -233,9 +243,8 @@ suite(
     test("a controller makes, changes and empties no stream and has no consumers", async () => {
       const controller = await fleet.connect("controller", "c1", lifetime.signal);
       const needs = [
-        subjects.desired(one.id),
-        subjects.release("0".repeat(32)),
-        "$KV.hosts.ixp1",
+        ...STATE().map(intakeOf),
+        intakeOf(subjects.audit(controller.id, "command")),
         subjects.rpc(one.id, "reconcile"),
         subjects.event(controller.id, "ixp1", "host"),
       ];
@@ -251,6 +260,8 @@ suite(
         [],
       );
       const wanted = [
+        ...STATE(),
+        intakeOf(subjects.audit(one.id, "command")),
         ...forbiddenToAll().filter((subject) => /STREAM|CONSUMER|\$SYS|INFO|anything/.test(subject)),
         subjects.telemetry(one.id, "ixp1", "health"),
         subjects.event(one.id, "ixp1", "host"),
