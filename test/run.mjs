@@ -1,6 +1,6 @@
 /**
  * The test command (`npm test`): installs when node_modules is behind the lock file, builds the programs, then runs
- * every unit test file and after them the stories in test/e2e on real servers, one process per file.
+ * every unit test file, after them the attacks in test/security and the stories in test/e2e on real servers, one process per file.
  * Needs nothing but Node. Its last lines are the time of all and "N passed, N failed[, N skipped]"; exit 1 when anything failed or nothing ran.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -11,10 +11,11 @@ import { install, reasonToInstall } from "../scripts/install.mjs";
 import { killAll, runGroup } from "../scripts/process-group.mjs";
 import { bundleTest, limitOf, runTest } from "../scripts/test-file.mjs";
 
-const usage = `usage: npm test -- [unit] [e2e] [part of a path …] [--verbose]
+const usage = `usage: npm test -- [unit] [security] [e2e] [part of a path …] [--verbose]
 
   npm test                       everything
   npm test -- unit               the unit tests
+  npm test -- security           the attacks, each on the servers that it needs
   npm test -- e2e                the stories on real servers
   npm test -- protocol/errors    the files whose path holds this
   --verbose                      shows the output of every file, not only of failed ones
@@ -26,6 +27,7 @@ const usage = `usage: npm test -- [unit] [e2e] [part of a path …] [--verbose]
  */
 const stages = [
   { name: "unit", lanes: 2, limit_ms: 60_000, stage_limit_ms: 900_000 },
+  { name: "security", lanes: 2, limit_ms: 60_000, stage_limit_ms: 600_000 },
   { name: "e2e", lanes: 2, limit_ms: 300_000, stage_limit_ms: 3_600_000 },
 ];
 const BUILD_LIMIT_MS = 60_000;

@@ -63,6 +63,9 @@ const files: Record<string, string> = {
   "unit/syntax.test.ts": 'import { nothing } from "./nowhere.ts";\nnothing();',
   "unit/orphan.test.ts": `${head}import { spawn } from "node:child_process";
   suite("orphan", (test) => { test("leaves", () => { spawn("sleep", ["100"], { stdio: "ignore" }).unref(); }); });`,
+  "security/attack.test.ts": `${head}suite("attack", (test) => { test("is refused, with no lab", () => {
+    assert.is(process.env.LAB1, undefined);
+  }); });`,
   "e2e/setup.ts": `export async function up(lane) { process.env["LAB" + lane] = "is up"; setInterval(() => {}, 1000); }
     export async function down(lane) { console.log("the lab of lane " + lane + " is down"); }`,
   "e2e/story.test.ts": story,
@@ -165,6 +168,11 @@ suite(
       assert.match(reportOf("unit/right"), /^ {2}ok +\S+ {2}2 passed, 1 skipped {2}[\d.]+ s\n$/);
     });
 
+    test("runs the attacks after the unit tests and before the labs of the stories", () => {
+      assert.match(all.output, /^ {2}ok +test\/security\/attack\.test\.ts {2}1 passed/m);
+      assert.match(all.output, /^unit: [\s\S]*^security: 1 file$[\s\S]*the servers come up\n/m);
+    });
+
     test("runs the stories between up and down, two at a time, each with a lab of its own", () => {
       for (const file of ["e2e/story", "e2e/other", "e2e/long", "e2e/figures"])
         assert.match(reportOf(file), "1 passed");
@@ -183,7 +191,7 @@ suite(
 
     test("prints each skip's reason, ends with the time and the counts, exits 1", () => {
       assert.match(all.output, "skipped  test/unit/right.test.ts: right: later: needs a router\n");
-      assert.match(all.output, /\nall of it took [\d.]+ s\n14 passed, 19 failed, 1 skipped\n$/);
+      assert.match(all.output, /\nall of it took [\d.]+ s\n15 passed, 19 failed, 1 skipped\n$/);
       assert.is(all.code, 1);
     });
 
