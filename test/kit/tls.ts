@@ -21,7 +21,8 @@ export async function loopbackTls(
   given?: Ca,
   names: { readonly dns_names?: readonly string[]; readonly ip_addresses?: readonly string[] } = LOOPBACK,
 ): Promise<LoopbackTls> {
-  const not_after = Date.now() + 24 * 3_600_000;
+  // Longer than what `ctl vault check` calls short.
+  const not_after = Date.now() + 365 * 86_400_000;
   const ca = given ?? (await makeCa({ common_name: "muster test CA", not_after }));
   const server = await issue(ca, {
     common_name: "test server",

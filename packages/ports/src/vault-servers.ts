@@ -14,8 +14,13 @@ const HealthData = z.object({
   standby: z.boolean().default(false),
   version: z.string().default(""),
   server_time_utc: z.number().default(0),
+  cluster_id: z.string().default(""),
+  /** HashiCorp's says it, OpenBao does not. */
+  enterprise: z.boolean().optional(),
 });
 export type VaultHealth = z.infer<typeof HealthData> & { readonly address: string };
+/** One server by its address: how it is, or why it does not say. */
+export type VaultNode = { readonly address: string; readonly health: VaultHealth | FleetError };
 
 type Request = (
   method: string,
@@ -128,23 +133,26 @@ export async function ask(
   throw worst ?? new FleetError("VAULT_UNREACHABLE", about);
 }
 
-export async function askHealth(servers: Servers): Promise<VaultHealth> {
+/** Every server at once, in the order of the addresses. */
+export async function askNodes(servers: Servers): Promise<VaultNode[]> {
   servers.links ??= openLinks(servers);
-  let best: VaultHealth | undefined;
-  let worst: FleetError | undefined;
-  for (const link of await servers.links) {
-    // Its status codes say standby, sealed and so on again, which the body says better.
-    const outcome = await link.request("GET", "sys/health", undefined, {});
-    if (outcome.kind === "silence") worst ??= outcome.error;
-    else {
-      const health = {
-        ...parse(HealthData, outcome.body, `health of ${link.address}`),
-        address: link.address,
-      };
-      if (health.initialized && !health.sealed) return health;
-      best ??= health;
-    }
-  }
+  const links = await servers.links;
+  return Promise.all(
+    links.map(async ({ address, request }) => {
+      // Its status codes say standby, sealed and so on again, which the body says better.
+      const outcome = await request("GET", "sys/health", undefined, {});
+      if (outcome.kind === "silence") return { address, health: outcome.error };
+      const health = { ...parse(HealthData, outcome.body, `health of ${address}`), address };
+      return { address, health };
+    }),
+  );
+}
+
+export async function askHealth(servers: Servers): Promise<VaultHealth> {
+  const nodes = await askNodes(servers);
+  const answers = nodes.flatMap(({ health }) => (health instanceof FleetError ? [] : [health]));
+  const best = answers.find((health) => health.initialized && !health.sealed) ?? answers[0];
   if (best !== undefined) return best;
+  const [worst] = nodes.flatMap(({ health }) => (health instanceof FleetError ? [health] : []));
   throw worst ?? new FleetError("VAULT_UNREACHABLE", "sys/health");
 }

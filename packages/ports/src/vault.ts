@@ -10,11 +10,19 @@ import { answerContent } from "./vault-answers.ts";
 import { openHttp } from "./vault-http.ts";
 import { showPath, type VaultPath } from "./vault-paths.ts";
 import { keepRenewed, type Lease, type RenewalEvent } from "./vault-renewal.ts";
-import { ask, askHealth, checkedAddress, type Servers, type VaultHealth } from "./vault-servers.ts";
+import {
+  ask,
+  askHealth,
+  askNodes,
+  checkedAddress,
+  type Servers,
+  type VaultHealth,
+  type VaultNode,
+} from "./vault-servers.ts";
 
 export type { VaultPath } from "./vault-paths.ts";
 export type { RenewalEvent } from "./vault-renewal.ts";
-export type { VaultHealth } from "./vault-servers.ts";
+export type { VaultHealth, VaultNode } from "./vault-servers.ts";
 
 export type VaultOptions = {
   /** `https://host:port`, tried in this order; the one that answered last is asked first. */
@@ -81,6 +89,8 @@ export interface Vault {
   remove(path: VaultPath): Promise<void>;
   /** The first server that is open, else the first that answers. Needs no token. */
   health(): Promise<VaultHealth>;
+  /** Every server by its address, all asked at once. Needs no token. */
+  nodes(): Promise<VaultNode[]>;
   lookupSelf(): Promise<TokenInfo>;
   /** Ends this token and everything that hangs on it. */
   revokeSelf(): Promise<void>;
@@ -172,6 +182,7 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
     list: list as Vault["list"],
     remove: async (path) => void (await ask(servers, token, { method: "DELETE", path })),
     health: () => askHealth(servers),
+    nodes: () => askNodes(servers),
     lookupSelf,
     revokeSelf: async () => {
       await ask(servers, token, { method: "POST", path: "auth/token/revoke-self", body: {} });

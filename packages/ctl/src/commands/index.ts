@@ -18,6 +18,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "open the fleet's own Vault with the recovery kit",
     load: async () => (await import("./unseal.ts")).unseal,
   },
+  vault: {
+    summary: "a Vault of your own: make it ready, check it, who may do what",
+    load: async () => (await import("./vault.ts")).vault,
+  },
   login: { summary: "log in for eight hours", load: async () => (await import("./login.ts")).login },
   logout: { summary: "end the log-in", load: async () => (await import("./logout.ts")).logout },
   whoami: {

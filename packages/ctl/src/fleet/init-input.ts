@@ -62,7 +62,11 @@ export async function readInit(context: Context, name: string, options: InitOpti
   };
 }
 
-async function givenVault(context: Context, options: InitOptions): Promise<GivenVault> {
+/** Errors: USAGE for a file that is missing, CONFIG for an address that is none. */
+export async function givenVault(
+  context: Context,
+  options: Pick<InitOptions, "vault" | "vault_ca" | "vault_token_file">,
+): Promise<GivenVault> {
   const ca_pem = await required(options.vault_ca, "--vault-ca");
   const token = (await required(options.vault_token_file, "--vault-token-file")).trim();
   const addresses = options.vault;

@@ -9,7 +9,15 @@ import { canonicalize } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
 import type { Piece } from "./vault-plan.ts";
-import { CA_LIFE_S, type Fields, forVault, type Known, type Mount, type PkiMount } from "./vault-roles.ts";
+import {
+  CA_LIFE_S,
+  type Fields,
+  forVault,
+  type Known,
+  type Mount,
+  NOTHING_KNOWN,
+  type PkiMount,
+} from "./vault-roles.ts";
 
 /** How one piece is not as it should be. */
 export type Difference = {
@@ -77,21 +85,16 @@ export async function knownOf(
   networks: readonly string[] | undefined,
 ): Promise<Known> {
   const mounts = plan.flatMap((piece) => (piece.kind === "ca" ? [piece.mount] : []));
-  const held = await Promise.all(mounts.map(async (mount) => [mount, await caOf(vault, mount)] as const));
+  const held = await Promise.all(
+    mounts.map(async (mount) => [mount, await caOf(vault, mount, seen)] as const),
+  );
   const cas = new Map<PkiMount, string | null>(held);
   return {
-    accessor: (path) => seen.auth[`${path}/`]?.accessor ?? `<accessor of auth/${path}>`,
-    ca: (mount) => cas.get(mount) ?? `<CA of ${mount}>`,
+    accessor: (path) => seen.auth[`${path}/`]?.accessor ?? NOTHING_KNOWN.accessor(path),
+    ca: (mount) => cas.get(mount) ?? NOTHING_KNOWN.ca(mount),
     networks,
   };
 }
-
-/** Where no Vault is asked. */
-export const NOTHING_KNOWN: Known = {
-  accessor: (path) => `<accessor of auth/${path}>`,
-  ca: (mount) => `<CA of ${mount}>`,
-  networks: undefined,
-};
 
 /** null when the piece is as it should be. */
 export async function differenceOf(
@@ -121,7 +124,7 @@ export async function differenceOf(
           })
         : null;
     case "ca":
-      return caDifference(vault, piece);
+      return caDifference(vault, piece, seen);
     case "ssh-ca":
       return (await absent(vault.read(`${piece.mount}/config/ca`, Record))) === null
         ? missing(piece, `${piece.mount} CA`, `${piece.mount}/config/ca`, {
@@ -145,7 +148,9 @@ async function absent<T>(answer: Promise<T>): Promise<T | null> {
   }
 }
 
-const caOf = (vault: Vault, mount: PkiMount) => absent(pki(vault).caCertificate(mount));
+/** Where there is no mount, Vault refuses everybody but root. */
+export const caOf = (vault: Vault, mount: PkiMount, seen: Overview): Promise<string | null> =>
+  seen.mounts[`${mount}/`] === undefined ? Promise.resolve(null) : absent(pki(vault).caCertificate(mount));
 
 function missing(piece: Piece, name: string, path: string, body: Fields): Difference {
   return { name, kind: piece.kind, state: "missing", fields: [], write: { path, body } };
@@ -189,9 +194,13 @@ function loginDifference(piece: Piece & { kind: "login" }, seen: Overview): Diff
 }
 
 /** A CA of another name is another fleet's, or a firm's own: its roles are not ours to write over. */
-async function caDifference(vault: Vault, piece: Piece & { kind: "ca" }): Promise<Difference | null> {
+async function caDifference(
+  vault: Vault,
+  piece: Piece & { kind: "ca" },
+  seen: Overview,
+): Promise<Difference | null> {
   const { mount, common_name } = piece;
-  const held = await caOf(vault, mount);
+  const held = await caOf(vault, mount, seen);
   if (held === null)
     return missing(piece, `${mount} CA`, `${mount}/root/generate/internal`, {
       common_name,

@@ -6,7 +6,10 @@ import { policyOf } from "../session/ranks.ts";
 import {
   APPROLES,
   AUTH_MOUNTS,
+  forVault,
+  type Known,
   MOUNTS,
+  NOTHING_KNOWN,
   PKI_CAS,
   ROLES,
   SSH_CAS,
@@ -140,3 +143,9 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
   // For a monitoring of the firm's own.
   [policyOf("check")]: policy(OWN_TOKEN, LOOKS),
 };
+
+/** Every policy, those for its owner's tokens too. Where one depends on the Vault that it is for, a placeholder stands in it. */
+export const allPolicies = (known: Known = NOTHING_KNOWN): Record<string, string> => ({
+  ...Object.fromEntries(Object.entries(POLICIES).map(([name, text]) => [name, forVault(text, known)])),
+  ...OWNER_POLICIES,
+});

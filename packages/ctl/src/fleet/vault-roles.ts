@@ -65,6 +65,13 @@ export type Known = {
   /** From where controllers log in; undefined = as it is there. */
   readonly networks: readonly string[] | undefined;
 };
+/** Where no Vault is asked. */
+export const NOTHING_KNOWN: Known = {
+  accessor: (path) => `<accessor of auth/${path}>`,
+  ca: (mount) => `<CA of ${mount}>`,
+  networks: undefined,
+};
+
 /** Something that Vault holds, or how it follows from what is known of that Vault. */
 export type Written<T> = T | ((known: Known) => T);
 
