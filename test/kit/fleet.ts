@@ -70,6 +70,8 @@ export type TestFleet = {
   ): Promise<{ bus: Bus; id: string; key: Nkey }>;
   /** A connection with the rights to make and read streams. */
   setUp(signal: AbortSignal): Promise<Bus>;
+  /** A connection with the rights of `ctl init` over streams: what no program of the fleet has. */
+  setup(signal: AbortSignal): Promise<Bus>;
   /** A connection without credentials: account ENROL. */
   anonymous(signal: AbortSignal): Promise<Bus>;
   /** Signs a bundle with the admin key. */
@@ -180,13 +182,17 @@ export async function startFleet(
       const credentials = await credentialsOf(jwts.setup, "setup", key);
       return dial(credentials, subjects.inboxPrefix(key.public), "setup", signal);
     },
+    async setup(signal) {
+      const credentials = await credentialsOf(jwts.setup, "setup", createNkey("user"));
+      return dial(credentials, subjects.inboxPrefix(credentials.id), "setup", signal);
+    },
     anonymous: (signal) => dial(null, subjects.enrolInboxPrefix(), "new machine", signal),
     signBundle,
     stop: () => server.stop(),
   };
 
   const setup_life = new AbortController();
-  const setup = await fleet.setUp(setup_life.signal);
+  const setup = await fleet.setup(setup_life.signal);
   for (const spec of STREAMS) await makeStream(setup, spec);
   await setup.publishStored(subjects.trust(), fleet.bundle_envelope.body, {
     headers: fleet.bundle_envelope.headers,

@@ -22,38 +22,12 @@ import {
   VIEWER_RPC,
 } from "../../../packages/protocol/src/index.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { refusedPublish, refusedSubscribe } from "../../kit/refused.ts";
 import { suite } from "../../kit/suite.ts";
 
 const GOLDEN = fileURLToPath(new URL("../../golden/permissions.txt", import.meta.url));
-const EMPTY = new Uint8Array();
 
 type Client = { readonly id: string; readonly bus: Bus };
-
-/** Which of these the server refuses, for publishing. */
-async function refusedPublish(bus: Bus, wanted: readonly string[]): Promise<string[]> {
-  const refused = new Set<string>();
-  const stop = bus.onStatus((event) => {
-    if (event.type === "denied") refused.add(event.subject);
-  });
-  for (const subject of wanted) bus.publish(subject, EMPTY);
-  await bus.roundTrip();
-  await bus.roundTrip();
-  stop();
-  return wanted.filter((subject) => refused.has(subject));
-}
-
-async function refusedSubscribe(bus: Bus, wanted: readonly string[]): Promise<string[]> {
-  const refused = new Set<string>();
-  const stop = bus.onStatus((event) => {
-    if (event.type === "denied") refused.add(event.subject);
-  });
-  const ends = wanted.map((subject) => bus.subscribe(subject, {}, () => {}));
-  await bus.roundTrip();
-  await bus.roundTrip();
-  stop();
-  for (const end of ends) end();
-  return wanted.filter((subject) => refused.has(subject));
-}
 
 suite(
   "permissions",
