@@ -2,8 +2,7 @@
  * Applies a round's plan, step by step in its order, and reads back. It makes no choice but one: what failed blocks its own later steps and
  * those that need it, and everything else goes on. Guarded resources go through `guarded.ts`.
  */
-import type { Kind, Resource, Step } from "@muster/protocol";
-import { contentHash } from "@muster/protocol/canonical";
+import type { Resource, Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { refOf, splitRef } from "@muster/protocol/resources/index";
 import { recent } from "./decide.ts";
@@ -11,7 +10,7 @@ import { applyGuarded, type GuardedDoor, type GuardedOutcome } from "./guarded.t
 import type { Entry, Ledger, LedgerChange, LedgerState } from "./ledger.ts";
 import type { Ports } from "./ports/index.ts";
 import { kindOf } from "./resources/index.ts";
-import { observe, type Round } from "./round.ts";
+import { hashOfManaged, observe, type Round } from "./round.ts";
 
 export type Failure = { readonly ref: string; readonly code: FleetError["code"]; readonly what: string };
 
@@ -49,6 +48,7 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
   const undone: Applied["undone"][number][] = [];
   const touched = new Set<string>();
   const resources = resourcesOf(round, ledger.state);
+  const declared = new Map(round.content.resources.map((resource) => [refOf(resource), resource]));
   const fail = (ref: string, error: unknown) => {
     if (!(error instanceof FleetError)) throw error;
     if (error.code === "CANCELLED" && signal.aborted) throw error;
@@ -69,19 +69,16 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
     const resource = resources.get(ref) ?? null;
     if (blocked(group)) continue;
     touched.add(ref);
-    const together = kindOf(splitRef(ref)).applyTogether;
-    if (together !== undefined) {
-      const groups = [
-        group,
-        ...takeReady(pending, splitRef(ref).kind, resources).filter((each) => !blocked(each)),
-      ];
+    const { together, guard, apply } = kindOf(splitRef(ref));
+    const joins = (each: StepGroup) =>
+      each.steps.every((step) => together?.joins(step, declared.get(each.ref) ?? null));
+    if (together !== undefined && joins(group)) {
+      const take = together.reach === "all" ? takeReady : takeNext;
+      const groups = [group, ...take(pending, group, resources, joins).filter((each) => !blocked(each))];
       for (const each of groups) touched.add(each.ref);
       try {
-        const errors = await together(
-          groups.flatMap((each) => each.steps),
-          ports,
-          signal,
-        );
+        const steps = groups.flatMap((each) => each.steps);
+        const errors = await together.apply(steps, ports, signal, declared);
         for (const [failed_ref, error] of errors) fail(failed_ref, error);
       } catch (error) {
         for (const each of groups) fail(each.ref, error);
@@ -90,8 +87,6 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
     }
     const began_ms = ports.now();
     const watch = round.guards.get(ref);
-    const { guard } = kindOf(splitRef(ref));
-    const declared = round.content.resources.some((each) => refOf(each) === ref);
     try {
       if (watch !== undefined && guard !== undefined && resource !== null) {
         const outcome = await applyGuarded(
@@ -115,11 +110,11 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
       } else {
         for (const step of group.steps) {
           const context = {
-            resource: declared ? resource : null,
+            resource: declared.get(ref) ?? null,
             generation: options.generation,
             window_ms: null,
           };
-          await kindOf(splitRef(ref)).apply(step, ports, signal, context);
+          await apply(step, ports, signal, context);
         }
       }
     } catch (error) {
@@ -148,16 +143,39 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
 
 type StepGroup = { readonly ref: string; readonly steps: Step[] };
 
-/** Takes out of what is still to be done the groups of that kind that need nothing of the rest. */
-function takeReady(pending: StepGroup[], kind: Kind, resources: ReadonlyMap<string, Resource>): StepGroup[] {
+type Take = (
+  pending: StepGroup[],
+  first: StepGroup,
+  resources: ReadonlyMap<string, Resource>,
+  joins: (group: StepGroup) => boolean,
+) => StepGroup[];
+
+/** Takes out of what is still to be done the groups of the first one's kind that need nothing of the rest. */
+const takeReady: Take = (pending, first, resources, joins) => {
+  const { kind } = splitRef(first.ref);
   const open = new Set(pending.map(({ ref }) => ref));
   const ready = pending.filter(
-    ({ ref }) =>
-      splitRef(ref).kind === kind && !(resources.get(ref)?.needs ?? []).some((need) => open.has(need)),
+    (group) =>
+      splitRef(group.ref).kind === kind &&
+      !(resources.get(group.ref)?.needs ?? []).some((need) => open.has(need)) &&
+      joins(group),
   );
   for (const each of ready) pending.splice(pending.indexOf(each), 1);
   return ready;
-}
+};
+
+/** Takes those of its kind that come right after the first and need nothing of what is taken with them. */
+const takeNext: Take = (pending, first, resources, joins) => {
+  const { kind } = splitRef(first.ref);
+  const taken = new Set([first.ref]);
+  const end = pending.findIndex((group) => {
+    const needs = resources.get(group.ref)?.needs ?? [];
+    const goes = splitRef(group.ref).kind === kind && !needs.some((need) => taken.has(need)) && joins(group);
+    taken.add(group.ref);
+    return !goes;
+  });
+  return pending.splice(0, end === -1 ? pending.length : end);
+};
 
 /** Consecutive steps of one resource belong together. */
 function grouped(steps: readonly Step[]): StepGroup[] {
@@ -194,15 +212,14 @@ async function readBack(
         failed.set(ref, { ref, code: observed.error.code, what: observed.error.message });
         return;
       }
-      const kind = kindOf(resource);
-      hashes.set(ref, contentHash(kind.managed(observed.value) ?? null));
+      hashes.set(ref, hashOfManaged(resource, observed.value));
       const context = {
         applied: resource.spec,
         made: true,
         coming: new Set<string>(),
         going: new Set<string>(),
       };
-      const [still] = kind.plan(resource, observed.value, context).steps;
+      const [still] = kindOf(resource).plan(resource, observed.value, context).steps;
       if (still !== undefined)
         failed.set(ref, { ref, code: "FAILED", what: `differs after it was applied: ${still.why}` });
     }),

@@ -50,7 +50,9 @@ function unreadable(error: unknown): null {
 }
 
 /** Removes what no manifest that is kept here needs, or only older ones beyond the budget. */
-export async function forgetOthers(ledger: Ledger, blobs: Pick<Blobs, "keepOnly">): Promise<void> {
+export async function forgetOthers(ledger: Ledger, blobs: Pick<Blobs, "empty" | "keepOnly">): Promise<void> {
+  // Every manifest that is kept would be read for it.
+  if (await blobs.empty()) return;
   const { accepted, in_force, returned_to } = ledger.state;
   const sure = new Set<string>();
   const older: BlobRef[] = [];

@@ -5,7 +5,7 @@
 import type { Log } from "@muster/ports/log";
 import type { Convergence, Manifest, Plan } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import type { ManifestContent } from "@muster/protocol/manifest";
+import { hashOfContent, type ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
 import { fetchAll, forgetOthers, missingHere } from "./contents.ts";
 import { admission, admits, overwriteLeft } from "./decide.ts";
@@ -14,10 +14,11 @@ import type { Events } from "./events.ts";
 import type { GuardedDoor } from "./guarded.ts";
 import { type Hold, holdsInForce, readLocalHolds, shownHolds, untilHoldEnds } from "./holds.ts";
 import type { Accepted, Ledger } from "./ledger.ts";
+import { News } from "./news.ts";
 import type { ChunkSource } from "./ports/blobs.ts";
 import type { Ports } from "./ports/index.ts";
 import { kindOf } from "./resources/index.ts";
-import { look, type Round } from "./round.ts";
+import { type LookOptions, look, type Round } from "./round.ts";
 import type { Standing } from "./standing.ts";
 import { summarise } from "./summary.ts";
 import { Bell, jittered } from "./wait.ts";
@@ -46,15 +47,17 @@ export class Reconciler {
   #unfetched: Partial<Convergence> | null = null;
   /** Whether manifests came or went since contents were last sorted out. */
   #sorted = false;
-  #told = new Map<string, string>();
+  readonly #news: News;
   #troubled = new Map<string, number>();
   /** In force at the last look: what they kept is due when they end. */
   #held: readonly Hold[] = [];
+  readonly #spec_hashes = new WeakMap<object, string>();
   /** The overdue drain that was told, by its time. */
   #overdue: number | null = null;
 
   constructor(door: ReconcileDoor) {
     this.#door = door;
+    this.#news = new News(door.events);
   }
 
   /** A manifest was refused before it got into the ledger: shown until a newer one is accepted. */
@@ -95,13 +98,22 @@ export class Reconciler {
 
   /** What would be done for this content, against what is there now. */
   async preview(content: ManifestContent, overwrite: readonly string[], signal: AbortSignal): Promise<Plan> {
-    return (await this.#look(content, overwrite, signal)).plan;
+    return (await this.#look(content, hashOfContent(content), overwrite, "all", signal)).plan;
   }
 
-  async #look(content: ManifestContent, overwrite: readonly string[], signal: AbortSignal): Promise<Round> {
+  async #look(
+    content: ManifestContent,
+    content_hash: string,
+    overwrite: readonly string[],
+    seen: LookOptions["seen"],
+    signal: AbortSignal,
+  ): Promise<Round> {
     const { ledger, ports, standing } = this.#door;
     const options = {
       host: standing.now.host ?? "unknown",
+      content_hash,
+      spec_hashes: this.#spec_hashes,
+      seen,
       state: ledger.state,
       holds: await this.#holds(),
       overwrite,
@@ -119,29 +131,28 @@ export class Reconciler {
   async #round(signal: AbortSignal): Promise<void> {
     const { ledger, standing } = this.#door;
     const { accepted } = ledger.state;
-    if (accepted !== null && !accepted.admitted) await this.#admit(accepted, signal);
+    const admitted = accepted === null || accepted.admitted ? null : await this.#admit(accepted, signal);
     const current = ledger.state.in_force;
-    const holds = shownHolds(await this.#holds());
-    if (!this.#sorted) await forgetOthers(ledger, this.#door.ports.blobs);
-    this.#sorted = true;
+    if (admitted === null) await this.#holds();
+    const holds = shownHolds(this.#held);
     if (current === null) {
       const state = this.#refusal === null ? "watched" : "refused";
       standing.converge({ state, generation: null, ...this.#unfetched, held: holds, drained: null });
-      return;
+      return this.#sort();
     }
     const manifest = await ledger.manifest(current);
-    const { content, returned } = await this.#content(manifest);
+    const { content, content_hash, returned } = await this.#content(manifest);
     this.#watch(content, signal);
-    await this.#fetch(content, signal).catch((error: unknown) => {
-      if (!(error instanceof FleetError)) throw error;
-      // Only a resource that needs it now fails over it, and says so.
-      this.#door.log.warn({ err: error }, "content that is in force is not here");
-    });
+    if (admitted === null)
+      await this.#fetch(content, signal).catch((error: unknown) => {
+        if (!(error instanceof FleetError)) throw error;
+        // Only a resource that needs it now fails over it, and says so.
+        this.#door.log.warn({ err: error }, "content that is in force is not here");
+      });
     const overwrite = overwriteLeft(manifest, ledger.state);
-    const round = await this.#look(content, overwrite, signal);
+    const round = admitted ?? (await this.#look(content, content_hash, overwrite, "corrected", signal));
     const applied = await this.#apply(round, manifest, overwrite, signal);
-    this.#told.set("generation", String(current.generation));
-    this.#tell(round, applied, manifest);
+    this.#news.tell(round, applied, manifest);
     const summary = summarise(round, applied, ledger.state, manifest, {
       since: (ref) => this.#since(ref),
       returned_generation: returned,
@@ -150,39 +161,54 @@ export class Reconciler {
     const failed = (summary.troubles ?? []).map(({ ref }) => ref);
     const drained = shownDrain(this.#door.ports.drain(), round, failed);
     standing.converge({ ...this.#overlay(summary), held: holds, drained, undo_at: null });
+    await this.#sort();
+  }
+
+  /** Contents that nothing needs any more go, once the host is as it should be. */
+  async #sort(): Promise<void> {
+    if (!this.#sorted) await forgetOthers(this.#door.ledger, this.#door.ports.blobs);
+    this.#sorted = true;
   }
 
   /** The content in force: the manifest's own, or the one to which the controller sent this host back. */
-  async #content(manifest: Manifest): Promise<{ content: ManifestContent; returned: number | null }> {
+  async #content(
+    manifest: Manifest,
+  ): Promise<{ content: ManifestContent; content_hash: string; returned: number | null }> {
     const { ledger } = this.#door;
     const { returned_to } = ledger.state;
-    if (returned_to === null) return { content: manifest.content, returned: null };
+    const { content, content_hash } = manifest;
+    if (returned_to === null) return { content, content_hash, returned: null };
     const older = await ledger.byContent(returned_to);
     if (older === null)
       throw new FleetError(
         "NOT_FOUND",
         `the content ${returned_to.slice(0, 12)} to return to is not kept here`,
       );
-    return { content: older.content, returned: older.generation };
+    return { content: older.content, content_hash: returned_to, returned: older.generation };
   }
 
-  /** Before a new generation comes into force: is its plan the one that was shown, and can it be had here at all? */
-  async #admit(accepted: Accepted, signal: AbortSignal): Promise<void> {
+  /**
+   * Before a new generation comes into force: is its plan the one that was shown, and can it be had here at all? Gives what it saw of the host, to be
+   * applied at once; null when that has gone by, or it does not come into force.
+   */
+  async #admit(accepted: Accepted, signal: AbortSignal): Promise<Round | null> {
     const { events } = this.#door;
     const manifest = await this.#door.ledger.manifest(accepted);
-    const round = await this.#look(manifest.content, manifest.intent.overwrite, signal);
+    const { content, content_hash, intent } = manifest;
+    const round = await this.#look(content, content_hash, intent.overwrite, "corrected", signal);
     try {
       admits(manifest, round.plan);
       const [wrong] = round.planned.refused;
       if (wrong !== undefined) throw new FleetError(wrong.error.code, `${wrong.ref}: ${wrong.error.detail}`);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
-      if (!(await this.#conclude(accepted, "refused"))) return;
+      if (!(await this.#conclude(accepted, "refused"))) return null;
       this.refuse(new FleetError(error.code, `generation ${accepted.generation}: ${error.detail}`));
-      return;
+      return null;
     }
-    if (!(await this.#fetchFor(manifest, signal))) return;
-    if (!(await this.#conclude(accepted, "good"))) return;
+    const fetched = await this.#fetchFor(manifest, signal);
+    if (fetched === "not") return null;
+    if (!(await this.#conclude(accepted, "good"))) return null;
     this.#refusal = null;
     if (accepted.kit) {
       events.tell({
@@ -192,28 +218,31 @@ export class Reconciler {
         by: accepted.by,
       });
     }
+    return fetched === "here" ? round : null;
   }
 
-  /** Has every content that the manifest needs on this host; false when it must wait for one, and the next round tries again. */
-  async #fetchFor(manifest: Manifest, signal: AbortSignal): Promise<boolean> {
+  /** Has every content that the manifest needs on this host; `not` when it must wait for one, and the next round tries again. */
+  async #fetchFor(manifest: Manifest, signal: AbortSignal): Promise<"here" | "fetched" | "not"> {
     const { generation, content_hash, release } = manifest;
     const ours = { generation, content_hash, release: release.id };
+    let all_here = true;
     try {
-      await this.#fetch(manifest.content, signal, (count) =>
+      await this.#fetch(manifest.content, signal, (count) => {
+        all_here = false;
         this.#door.standing.converge({
           ...ours,
           state: "applying",
           detail: `fetching ${count} files`,
           error: null,
-        }),
-      );
+        });
+      });
       this.#unfetched = null;
-      return true;
+      return all_here ? "here" : "fetched";
     } catch (error) {
       if (!(error instanceof FleetError) || signal.aborted) throw error;
       const detail = `generation ${generation} waits: ${error.message}`;
       this.#unfetched = { ...ours, state: "failed", detail, error: error.code };
-      return false;
+      return "not";
     }
   }
 
@@ -300,66 +329,6 @@ export class Reconciler {
     for (const ref of this.#troubled.keys()) if (!refs.has(ref)) this.#troubled.delete(ref);
   }
 
-  /** Events of this round: each thing once, until it changes. */
-  #tell(round: Round, applied: Applied, manifest: Manifest): void {
-    const { events } = this.#door;
-    for (const looked of round.looked) {
-      const { ref, decision } = looked;
-      if (decision.action !== "correct") continue;
-      const good = applied.done.includes(ref);
-      const steps = round.plan.steps.filter((step) => step.ref === ref);
-      const diff = steps.flatMap((step) => step.diff ?? []).join("");
-      events.tell({
-        kind: "drift",
-        severity: good ? "warning" : "error",
-        what: `${ref} ${editWords(looked)}: ${good ? "put back" : "could not be put back"}`,
-        ref,
-        ...(diff === "" ? {} : { diff: diff.slice(0, 65_536) }),
-      });
-    }
-    const news = new Map<string, string>();
-    for (const drift of round.plan.drift) news.set(`drift ${drift.ref}`, `${drift.ref} ${drift.what}: left`);
-    for (const { ref, concern } of round.looked)
-      if (concern !== null) news.set(`concern ${ref}`, `${ref}: ${concern}`);
-    for (const failure of applied.failures)
-      news.set(`resource ${failure.ref}`, `${failure.ref}: ${failure.what}`);
-    for (const { ref, why } of round.planned.unwell) news.set(`resource ${ref}`, `${ref}: ${why}`);
-    for (const { ref, decision } of round.looked) {
-      // A hold is told by who made it, an undone change by its guard.
-      if (decision.action === "keep" && decision.error !== "HELD" && decision.error !== "UNDONE")
-        news.set(`resource ${ref}`, `${ref}: ${decision.why}`);
-    }
-    for (const [key, what] of news) {
-      if (this.#told.get(key) === what) continue;
-      const [kind = "", ref = ""] = [key.slice(0, key.indexOf(" ")), key.slice(key.indexOf(" ") + 1)];
-      const undone = applied.undone.find((each) => each.ref === ref);
-      if (undone !== undefined) {
-        const seconds = Math.round(undone.took_ms / 1_000);
-        const what = `${ref} was undone after ${seconds} s: ${undone.why}`;
-        events.tell({ kind: "guard", severity: "error", what, ref });
-      } else
-        events.tell({
-          kind: kind === "drift" ? "drift" : "resource",
-          severity: kind === "resource" ? "error" : "warning",
-          what,
-          ref,
-        });
-    }
-    const generation = this.#told.get("generation") ?? "";
-    const changed = applied.done.length;
-    this.#told = new Map([...news, ["generation", generation]]);
-    if (
-      changed > 0 &&
-      round.looked.some((each) => each.decision.action === "apply" && applied.done.includes(each.ref))
-    ) {
-      events.tell({
-        kind: "convergence",
-        severity: "info",
-        what: `generation ${manifest.generation}: ${changed} resources changed in ${applied.took_ms} ms${applied.failures.length > 0 ? `, ${applied.failures.length} failed` : ""}`,
-      });
-    }
-  }
-
   /** Watches the paths of what is declared; a change rings the bell. */
   #watch(content: ManifestContent, signal: AbortSignal): void {
     const paths = [
@@ -385,6 +354,3 @@ export class Reconciler {
     );
   }
 }
-
-const editWords = (looked: Round["looked"][number]) =>
-  looked.edited_what === "" ? "was changed by hand" : looked.edited_what;

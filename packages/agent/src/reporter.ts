@@ -7,7 +7,7 @@ import { CONVERGENCE_PERIOD_MS } from "@muster/protocol/telemetry/convergence";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Systemd } from "./ports/index.ts";
 import { type Bearings, type Standing, statusLine } from "./standing.ts";
-import { writeSynced } from "./store.ts";
+import { writeWhole } from "./store.ts";
 import { Bell } from "./wait.ts";
 
 export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
@@ -52,7 +52,7 @@ async function keep(
 ): Promise<void> {
   const body = { at: door.now(), pid: process.pid, line: statusLine(bearings), ...bearings };
   try {
-    await writeSynced(door.status_file, JSON.stringify(body), 0o600);
+    await writeWhole(door.status_file, JSON.stringify(body));
   } catch (error) {
     door.log.error({ err: error }, "the status file cannot be written");
   }

@@ -5,7 +5,6 @@
 import type { ManifestContent, Plan, Resource, Step } from "@muster/protocol";
 import { contentHash } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
-import { hashOfContent } from "@muster/protocol/manifest";
 import { planIndex } from "@muster/protocol/plan";
 import { refOf } from "@muster/protocol/resources/index";
 import { type Decision, decide } from "./decide.ts";
@@ -21,6 +20,7 @@ export type Looked = {
   readonly resource: Resource;
   readonly observed: PlanEntry["observed"];
   readonly spec_hash: string;
+  /** Of its managed part; null when it could not be observed. Made when asked for: what is as declared needs none. */
   readonly managed_hash: string | null;
   readonly differs: boolean;
   readonly decision: Decision;
@@ -41,6 +41,12 @@ export type Round = {
 
 export type LookOptions = {
   readonly host: string;
+  /** That of the content. */
+  readonly content_hash: string;
+  /** Hashes of what resources ask for, from round to round. */
+  readonly spec_hashes: WeakMap<object, string>;
+  /** `all`: a person sees the plan. `corrected`: of the differences only those that are put back are told. */
+  readonly seen: "all" | "corrected";
   readonly state: LedgerState;
   readonly holds: readonly Hold[];
   readonly overwrite: readonly string[];
@@ -54,19 +60,28 @@ export async function look(
   ports: Ports,
   signal: AbortSignal,
 ): Promise<Round> {
-  const { state, holds } = options;
+  const { state, holds, content_hash } = options;
+  const unseen = options.seen !== "all";
   const declared = new Set(content.resources.map(refOf));
   const gone = Object.entries(state.resources).filter(([ref]) => !declared.has(ref));
   const [looked, removed] = await Promise.all([
-    Promise.all(content.resources.map((resource) => lookAt(resource, options, ports, signal))),
+    Promise.all(
+      content.resources.map(async (resource) => {
+        const looked = await lookAt(resource, options, unseen, ports, signal);
+        // What is put back is told with its difference.
+        const told = unseen && looked.decision.action === "correct";
+        return told ? lookAt(resource, options, false, ports, signal) : looked;
+      }),
+    ),
     Promise.all(
       gone.map(
         async ([ref, entry]): Promise<PlanEntry> => ({
           resource: entry.resource,
-          observed: await observe(entry.resource, ports, signal),
+          observed: await observe(entry.resource, ports, signal, unseen),
           applied: entry.resource.spec,
           made: entry.made,
           kept: heldWhy(holds, ref),
+          unseen,
         }),
       ),
     ),
@@ -75,7 +90,10 @@ export async function look(
     // What only the host changed and is left to people waits for nobody, and nobody waits for it.
     declared: looked
       .filter(({ decision }) => decision.action !== "leave")
-      .map((each) => entryOf(each, state)),
+      .map((each) => ({
+        ...entryOf(each, state),
+        unseen: unseen && each.decision.action !== "correct",
+      })),
     removed,
     owed: state.owed,
   });
@@ -94,7 +112,6 @@ export async function look(
         : [],
     ),
   ];
-  const content_hash = hashOfContent(content);
   const plan: Plan = {
     host: options.host,
     content_hash,
@@ -124,30 +141,32 @@ export async function look(
 async function lookAt(
   resource: Resource,
   options: LookOptions,
+  unseen: boolean,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<Looked> {
   const { state, holds } = options;
   const ref = refOf(resource);
   const kind = kindOf(resource);
-  const observed = await observe(resource, ports, signal);
+  const observed = await observe(resource, ports, signal, unseen);
   const entry = state.resources[ref];
   // A thrown switch is part of what is asked for: a drain is a change of its own, and each throw a new try.
   const drain = resource.kind === "bird" ? ports.drain() : null;
-  const spec_hash = contentHash(
-    drain === null ? resource.spec : { spec: resource.spec, drained_at: drain.at },
-  );
-  let managed_hash: string | null = null;
+  const spec_hash =
+    drain === null
+      ? hashOfSpec(resource.spec, options.spec_hashes)
+      : contentHash({ spec: resource.spec, drained_at: drain.at });
+  const managedHash = () => ("value" in observed ? hashOfManaged(resource, observed.value) : null);
   let differs = true;
   let edit: { what: string; at_ms: number | null } = { what: "", at_ms: null };
   let concern: string | null = null;
   if ("value" in observed) {
-    managed_hash = contentHash(kind.managed(observed.value) ?? null);
     const context = {
       applied: entry?.resource.spec ?? null,
       made: entry?.made ?? false,
       coming: new Set<string>(),
       going: new Set<string>(),
+      unseen: true,
     };
     const own = kind.plan(resource, observed.value, context);
     differs = own.steps.length > 0 || own.refused !== undefined || own.unsupported !== undefined;
@@ -160,7 +179,9 @@ async function lookAt(
           resource,
           spec_hash,
           differs,
-          managed_hash,
+          get managed_hash() {
+            return managedHash();
+          },
           entry,
           undone: state.undone[ref],
           held: heldWhy(holds, ref),
@@ -174,7 +195,9 @@ async function lookAt(
     resource,
     observed,
     spec_hash,
-    managed_hash,
+    get managed_hash() {
+      return managedHash();
+    },
     differs,
     decision,
     edited_at: edit.at_ms,
@@ -183,11 +206,24 @@ async function lookAt(
   };
 }
 
+/** Of the managed part of what was observed. */
+export const hashOfManaged = (resource: Resource, observed: unknown): string =>
+  contentHash(kindOf(resource).managed(observed) ?? null);
+
+function hashOfSpec(spec: Resource["spec"], known: WeakMap<object, string>): string {
+  const before = known.get(spec);
+  if (before !== undefined) return before;
+  const hash = contentHash(spec);
+  known.set(spec, hash);
+  return hash;
+}
+
 /** Looks at one resource; an error that the kind knows is a result. */
 export async function observe(
   resource: Resource,
   ports: Ports,
   signal: AbortSignal,
+  unseen = false,
 ): Promise<PlanEntry["observed"]> {
   const kind = kindOf(resource);
   if (ports.confined !== null && kind.host_wide === true)
@@ -195,7 +231,7 @@ export async function observe(
       error: new FleetError("UNSUPPORTED", `a ${resource.kind} needs the whole machine: ${ports.confined}`),
     };
   try {
-    return { value: await kind.observe(resource, ports, signal) };
+    return { value: await kind.observe(resource, ports, signal, unseen) };
   } catch (error) {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
     return { error };

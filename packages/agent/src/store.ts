@@ -2,7 +2,7 @@
  * Small JSON files of the agent's own, written so that a crash or power cut at any moment leaves the old or the new one: written beside,
  * synced, renamed, directory synced. The version before stays beside it for the case that the disk itself damages the file.
  */
-import { link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { z } from "zod";
@@ -40,43 +40,58 @@ export async function readKept<S extends z.ZodType>(
 /** Replaces a file, mode 0600. Errors: FAILED with the system's words, such as a disk that is full; the file is then as before. */
 export async function writeKept(path: string, value: unknown): Promise<void> {
   const text = typeof value === "string" ? value : `${JSON.stringify(value)}\n`;
-  await replaceSynced(path, text, async () => {
+  const before = async () => {
     await rm(previousOf(path), { force: true });
     await link(path, previousOf(path)).catch(ignoreMissing);
-  });
+  };
+  await replace(path, text, { mode: 0o600, synced: true, before });
 }
 
 /** Writes a file that has no version before, mode 0600 unless told. Errors: FAILED. */
 export async function writeSynced(path: string, text: string | Uint8Array, mode = 0o600): Promise<void> {
-  await replaceSynced(path, text, async () => {}, mode);
+  await replace(path, text, { mode, synced: true });
 }
 
-async function replaceSynced(
+/** As `writeSynced` for what is of no use after a crash: whole for every reader, and nobody waits for the disk. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  await replace(path, text, { mode: 0o600, synced: false });
+}
+
+async function replace(
   path: string,
   text: string | Uint8Array,
-  before: () => Promise<void>,
-  mode = 0o600,
+  { mode, synced, before }: { mode: number; synced: boolean; before?: () => Promise<void> },
 ): Promise<void> {
   const beside = `${path}.new`;
   try {
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const file = await open(beside, "w", mode);
+    const file = await openIn(dirname(path), beside, mode);
     try {
       await file.chmod(mode);
       await file.writeFile(text);
-      await file.sync();
+      if (synced) await file.sync();
     } finally {
       await file.close();
     }
-    await before();
+    await before?.();
     await rename(beside, path);
-    await syncDirectory(dirname(path));
+    if (synced) await syncDirectory(dirname(path));
   } catch (cause) {
     // On a full disk half a file would take what others need. A disk that refuses this too has said why already.
     await rm(beside, { force: true }).catch(() => undefined);
     throw new FleetError("FAILED", `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
+  }
+}
+
+/** Opens for writing; the directory is made when it is not there yet. */
+async function openIn(directory: string, path: string, mode: number): Promise<FileHandle> {
+  try {
+    return await open(path, "w", mode);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return open(path, "w", mode);
   }
 }
 

@@ -8,6 +8,7 @@ import { applyRound } from "@muster/agent/apply";
 import { Ledger } from "@muster/agent/ledger";
 import type { Ports } from "@muster/agent/ports/index";
 import { look } from "@muster/agent/round";
+import { contentHash } from "@muster/protocol/canonical";
 import { Resource } from "@muster/protocol/resources/index";
 import * as assert from "uvu/assert";
 import { addToRepository } from "../../kit/apt.ts";
@@ -44,7 +45,8 @@ suite("packages of a round", (test) => {
     const ledger = await Ledger.open(join(directory, "ledger.json"), join(directory, "manifests"));
     const content = { groups: [], labels: {}, resources: [...resources], switches: [] };
     const options = { host: "core1", state: ledger.state, holds: [], overwrite: [], also: [] };
-    const looked = await look(content, options, given, life.signal);
+    const hashes = { content_hash: contentHash(content), spec_hashes: new WeakMap() };
+    const looked = await look(content, { ...options, ...hashes, seen: "all" }, given, life.signal);
     const door = { generation: 1, within_ms: null, overwrite: [], ledger, ports: given };
     // Nothing here is guarded.
     const applied = await applyRound(looked, { ...door, guarded: null as never }, life.signal);

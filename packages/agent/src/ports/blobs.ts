@@ -13,6 +13,8 @@ import { isMissing, syncDirectory } from "../store.ts";
 export type ChunkSource = (sha256: string, n: number, signal: AbortSignal) => Promise<Uint8Array | null>;
 
 export type Blobs = {
+  /** Whether nothing is here at all. */
+  empty(): Promise<boolean>;
   /** Whether it is here, by name and size. */
   has(ref: BlobRef): Promise<boolean>;
   /** Fetches one. Errors: NOT_FOUND without it at the broker, ALTERED when it does not fit its hash, FAILED of the disk, and the source's. */
@@ -27,6 +29,11 @@ const PIECE_BYTES = 64 * 1024;
 
 export function createBlobs(directory: string): Blobs {
   const place = (sha256: string) => join(directory, sha256);
+  const names = () =>
+    readdir(directory).catch((cause: unknown): string[] => {
+      if (isMissing(cause)) return [];
+      throw failed(directory, cause);
+    });
   return {
     async has(ref) {
       const size = await told(place(ref.sha256), () => sizeOf(place(ref.sha256)));
@@ -85,13 +92,10 @@ export function createBlobs(directory: string): Blobs {
       await rm(path, { force: true });
       throw altered(ref, "on this host's disk");
     },
+    empty: async () => (await names()).length === 0,
     async keepOnly(hashes) {
-      const names = await readdir(directory).catch((cause: unknown) => {
-        if (isMissing(cause)) return [];
-        throw failed(directory, cause);
-      });
       await Promise.all(
-        names
+        (await names())
           .filter((name) => !hashes.has(name))
           .map((name) => told(place(name), () => rm(place(name), { force: true }))),
       );

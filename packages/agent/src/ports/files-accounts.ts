@@ -4,14 +4,15 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { FleetError } from "@muster/protocol/errors";
+import { sharedInTurn } from "./turn.ts";
 
 export type Accounts = {
   /** Errors: FAILED for a name that the file does not have. */
-  uid(name: string): Promise<number>;
-  gid(name: string): Promise<number>;
+  uid(name: string): number;
+  gid(name: string): number;
   /** The name, or the number as text when nobody has it. */
-  userName(uid: number): Promise<string>;
-  groupName(gid: number): Promise<string>;
+  userName(uid: number): string;
+  groupName(gid: number): string;
 };
 
 type Table = {
@@ -20,11 +21,13 @@ type Table = {
   readonly names: Map<number, string>;
 };
 
-/** Both files are read when first needed, and again when they changed. */
-export function createAccounts(prefix: string): Accounts {
+const [USERS, GROUPS] = ["/etc/passwd", "/etc/group"];
+
+/** Gives the accounts as they are now. Both files are read when first needed, and again when they changed. */
+export function createAccounts(prefix: string): () => Promise<Accounts> {
   const tables = new Map<string, Table>();
 
-  const table = async (path: string): Promise<Table> => {
+  const table = sharedInTurn(async (path: string): Promise<Table> => {
     const stamp = await stampOf(prefix + path);
     const known = tables.get(path);
     if (known?.stamp === stamp) return known;
@@ -43,20 +46,22 @@ export function createAccounts(prefix: string): Accounts {
     const fresh = { stamp, ids, names };
     tables.set(path, fresh);
     return fresh;
-  };
+  });
 
-  const idIn = async (path: string, what: string, name: string): Promise<number> => {
-    const id = (await table(path)).ids.get(name);
-    if (id === undefined)
-      throw new FleetError("FAILED", `there is no ${what} ${name} on this host (${path})`);
-    return id;
-  };
-
-  return {
-    uid: (name) => idIn("/etc/passwd", "user", name),
-    gid: (name) => idIn("/etc/group", "group", name),
-    userName: async (uid) => (await table("/etc/passwd")).names.get(uid) ?? String(uid),
-    groupName: async (gid) => (await table("/etc/group")).names.get(gid) ?? String(gid),
+  return async () => {
+    const [users, groups] = await Promise.all([table(USERS), table(GROUPS)]);
+    const idIn = ({ ids }: Table, path: string, what: string, name: string): number => {
+      const id = ids.get(name);
+      if (id === undefined)
+        throw new FleetError("FAILED", `there is no ${what} ${name} on this host (${path})`);
+      return id;
+    };
+    return {
+      uid: (name) => idIn(users, USERS, "user", name),
+      gid: (name) => idIn(groups, GROUPS, "group", name),
+      userName: (uid) => users.names.get(uid) ?? String(uid),
+      groupName: (gid) => groups.names.get(gid) ?? String(gid),
+    };
   };
 }
 

@@ -1,4 +1,7 @@
-/** Hashes of large files, remembered while the kernel says that a file was not touched: a round looks at them every half minute. */
+/**
+ * Hashes of files, remembered while the kernel says that a file was not touched: a round looks at all of them every half minute, and when nothing was
+ * touched it opens none.
+ */
 import { createHash } from "node:crypto";
 import { type BigIntStats, constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
@@ -6,34 +9,46 @@ import { FleetError } from "@muster/protocol/errors";
 
 const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
 const PIECE_BYTES = 256 * 1024;
-const REMEMBERED = 1_024;
+/** As many resources as a manifest may have; some 300 bytes each. */
+const REMEMBERED = 5_000;
 /** The kernel's clock moves in ticks of some milliseconds: what was touched this short a time before may be touched again unseen. */
 const SETTLED_NS = 2_000_000_000n;
 
-export type Hashes = { of(real: string, path: string, limit_bytes: number): Promise<string | null> };
+export type Hashed = {
+  readonly sha256: string;
+  /** The content, when it had to be read for this and is small. */
+  readonly bytes: Buffer | null;
+};
 
-export function createHashes(): Hashes {
+/** `found` is what lstat said of it just now. Null when it is gone, or larger than the limit. */
+export type Hashes = {
+  of(real: string, path: string, found: BigIntStats, limit_bytes: number): Promise<Hashed | null>;
+};
+
+/** `small_bytes`: contents up to this are given back when they were read. */
+export function createHashes(small_bytes: number): Hashes {
   const known = new Map<string, { readonly stamp: string; readonly sha256: string }>();
   return {
-    async of(real, path, limit_bytes) {
+    async of(real, path, found, limit_bytes) {
+      if (found.size > limit_bytes) return null;
+      const before = known.get(path);
+      if (before?.stamp === stampOf(found)) return { sha256: before.sha256, bytes: null };
       const handle = await openOrNull(real);
       if (handle === null) return null;
       try {
         const stats = await handle.stat({ bigint: true });
         if (!stats.isFile()) throw new FleetError("FAILED", `${path} is no regular file`);
         if (stats.size > limit_bytes) return null;
-        const stamp = stampOf(stats);
-        const before = known.get(path);
-        if (before?.stamp === stamp) return before.sha256;
         known.delete(path);
-        const sha256 = await hashOf(handle, limit_bytes);
+        const hashed = await hashOf(handle, Number(stats.size), limit_bytes, small_bytes);
+        const stamp = stampOf(stats);
         const settled = BigInt(Date.now()) * 1_000_000n - stats.ctimeNs > SETTLED_NS;
-        if (sha256 !== null && settled && stampOf(await handle.stat({ bigint: true })) === stamp) {
+        if (hashed !== null && settled && stampOf(await handle.stat({ bigint: true })) === stamp) {
           const [oldest] = known.keys();
           if (known.size >= REMEMBERED && oldest !== undefined) known.delete(oldest);
-          known.set(path, { stamp, sha256 });
+          known.set(path, { stamp, sha256: hashed.sha256 });
         }
-        return sha256;
+        return hashed;
       } finally {
         await handle.close();
       }
@@ -52,17 +67,29 @@ async function openOrNull(real: string): Promise<FileHandle | null> {
 }
 
 /** Null when it grew beyond the limit while it was read. */
-async function hashOf(handle: FileHandle, limit_bytes: number): Promise<string | null> {
+async function hashOf(
+  handle: FileHandle,
+  size_bytes: number,
+  limit_bytes: number,
+  small_bytes: number,
+): Promise<Hashed | null> {
   const hash = createHash("sha256");
-  const piece = Buffer.allocUnsafe(PIECE_BYTES);
+  const small = size_bytes <= small_bytes;
+  const pieces: Buffer[] = [];
+  const piece = Buffer.allocUnsafe(small ? Math.max(size_bytes + 1, 4_096) : PIECE_BYTES);
   for (let size = 0; ; ) {
-    const { bytesRead } = await handle.read(piece, 0, PIECE_BYTES, null);
-    if (bytesRead === 0) return hash.digest("hex");
+    const { bytesRead } = await handle.read(piece, 0, piece.length, null);
+    if (bytesRead === 0) {
+      const bytes = small && size <= small_bytes ? Buffer.concat(pieces, size) : null;
+      return { sha256: hash.digest("hex"), bytes };
+    }
     size += bytesRead;
     if (size > limit_bytes) return null;
-    hash.update(piece.subarray(0, bytesRead));
+    const read = piece.subarray(0, bytesRead);
+    hash.update(read);
+    if (small && size <= small_bytes) pieces.push(Buffer.from(read));
   }
 }
 
 const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
-  [dev, ino, size, mtimeNs, ctimeNs].join(" ");
+  `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;

@@ -21,6 +21,8 @@ export function watchPaths(
   on: WatchListener,
   signal: AbortSignal,
 ): void {
+  /** What a name in a watched directory stands for: the path itself, and those to which a directory of that name leads. */
+  const leads = new Map<string, Map<string, string[]>>();
   const watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
   const dirty = new Set<string>();
   let timer: NodeJS.Timeout | null = null;
@@ -35,16 +37,11 @@ export function watchPaths(
   };
 
   const touched = (directory: string, name: string | null) => {
-    for (const path of paths) {
-      const target = real(path);
-      // The next part of the way from the watched directory to the target: the file itself, or a directory that was missing.
-      if (!target.startsWith(directory === "/" ? "/" : `${directory}/`)) continue;
-      const next = target
-        .slice(directory.length)
-        .split("/")
-        .find((part) => part !== "");
-      if (name === null || name === next || name === basename(directory)) dirty.add(path);
-    }
+    const names = leads.get(directory);
+    // Without a name, or with the directory's own, it may be any of them.
+    const all = name === null || name === basename(directory);
+    const meant = all ? [...(names?.values() ?? [])].flat() : (names?.get(name) ?? []);
+    for (const path of meant) dirty.add(path);
     if (dirty.size > 0) timer ??= setTimeout(flush, GATHER_MS);
   };
 
@@ -56,9 +53,19 @@ export function watchPaths(
   /** Brings the watches in line with what exists now. Paths whose directory came or was replaced are dirty. */
   const settle = () => {
     const wanted = new Map<string, string>();
-    for (const path of paths) {
-      const [directory, identity] = nearest(dirname(real(path)));
+    for (const parent of new Set(paths.map((path) => dirname(real(path))))) {
+      const [directory, identity] = nearest(parent);
       wanted.set(directory, identity);
+    }
+    leads.clear();
+    for (const path of paths) {
+      for (let at = real(path); at !== "/"; at = dirname(at)) {
+        const names = wanted.has(dirname(at))
+          ? (leads.get(dirname(at)) ?? new Map<string, string[]>())
+          : null;
+        if (names === null) continue;
+        leads.set(dirname(at), names.set(basename(at), [...(names.get(basename(at)) ?? []), path]));
+      }
     }
     for (const [directory, { identity }] of watchers) {
       if (wanted.get(directory) !== identity) drop(directory);

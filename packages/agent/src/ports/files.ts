@@ -2,7 +2,7 @@
  * The file system below a prefix ("" on a real host). All paths are absolute as the host sees them. Files are replaced by rename, never
  * written in place, and never through a link in the last part of the path.
  */
-import { constants } from "node:fs";
+import { type BigIntStats, constants } from "node:fs";
 import {
   type FileHandle,
   lstat,
@@ -15,11 +15,22 @@ import {
   unlink,
 } from "node:fs/promises";
 import { basename, dirname } from "node:path";
-import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
-import { createAccounts } from "./files-accounts.ts";
+import { type Accounts, createAccounts } from "./files-accounts.ts";
+import { codeOf, isMissing, told } from "./files-errors.ts";
 import { createHashes } from "./files-hash.ts";
+import {
+  type Attributes,
+  type Content,
+  createReplacer,
+  give,
+  syncDirectory,
+  type Writing,
+} from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
+import { sharedInTurn } from "./turn.ts";
+
+export type { Attributes, Writing } from "./files-replace.ts";
 
 export type FileFacts = {
   readonly type: "file" | "directory" | "link" | "other";
@@ -31,7 +42,14 @@ export type FileFacts = {
   readonly changed_ms: number;
 };
 
-export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
+/** A path with what it holds. */
+export type Looked = {
+  readonly facts: FileFacts;
+  /** Of a regular file that is not too large. */
+  readonly sha256: string | null;
+  /** The content, when it had to be read for the hash and is at most 16 KiB. */
+  readonly bytes: Buffer | null;
+};
 
 export type Files = {
   /** Facts without following a link; null when there is nothing. */
@@ -41,8 +59,8 @@ export type Files = {
    * followed. Errors: TOO_LARGE above `limit_bytes`, FAILED with path and reason.
    */
   read(path: string, limit_bytes: number, links?: "follow"): Promise<Buffer | null>;
-  /** SHA-256 of a regular file of any size, without holding it; null when there is nothing or it is more than `limit_bytes`. */
-  hash(path: string, limit_bytes: number): Promise<string | null>;
+  /** Facts, and of a regular file up to `limit_bytes` its hash, which is remembered while the file is not touched; null when there is nothing. */
+  look(path: string, limit_bytes: number): Promise<Looked | null>;
   /**
    * Writes beside the target, sets owner and mode, syncs, calls `before` with the new file's real path, renames. The directory must be
    * there; a target that is a link or anything but a file is refused. What `before` throws leaves everything as it was. `held`: the directory
@@ -50,11 +68,13 @@ export type Files = {
    */
   replace(
     path: string,
-    content: Uint8Array | AsyncIterable<Uint8Array>,
+    content: Content,
     attributes: Attributes,
     before?: (candidate: string) => Promise<void>,
     directory?: "held",
   ): Promise<void>;
+  /** As `replace` for many at once, each path once: written and synced side by side. Gives what failed, by path; those files are as before. */
+  replaceAll(writings: readonly Writing[]): Promise<ReadonlyMap<string, FleetError>>;
   rename(from: string, to: string): Promise<void>;
   /** Errors: FAILED when an agent without root would have to give a file to somebody else. */
   setAttributes(path: string, attributes: Attributes): Promise<void>;
@@ -81,18 +101,21 @@ export type Files = {
   ): void;
 };
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY, O_DIRECTORY, O_TRUNC } = constants;
+const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY, O_DIRECTORY, O_TRUNC } = constants;
 const LIST_LIMIT = 100_000;
 const CHUNK_BYTES = 64 * 1024;
 /** A round looks at thousands of files at once; so many are open at a time. */
 const OPEN_READS = 64;
+/** What a look gives back of what it read. */
+const SMALL_BYTES = 16 * 1024;
 
 /** `prefix` is "" or a directory without a slash at the end. */
 export function createFiles(prefix: string): Files {
   const accounts = createAccounts(prefix);
   const real = (path: string) => prefix + path;
-  const turns = new Map<string, Promise<unknown>>();
-  const hashes = createHashes();
+  const replacer = createReplacer(real, accounts);
+  const hashes = createHashes(SMALL_BYTES);
+  const realpathNow = sharedInTurn(realpathOrNull);
   const gate = { open: 0, waiting: [] as (() => void)[] };
 
   const gated = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -108,123 +131,27 @@ export function createFiles(prefix: string): Files {
     }
   };
 
-  const give = async (handle: FileHandle, path: string, attributes: Attributes): Promise<void> => {
-    const uid = await accounts.uid(attributes.owner);
-    const gid = await accounts.gid(attributes.group);
-    const found = await handle.stat();
-    if (found.uid !== uid || found.gid !== gid) {
-      try {
-        await handle.chown(uid, gid);
-      } catch (error) {
-        if (codeOf(error) !== "EPERM") throw error;
-        const detail = `${path}: the agent does not run as root and cannot give it to ${attributes.owner}:${attributes.group}`;
-        throw new FleetError("FAILED", detail, { cause: error });
-      }
-    }
-    // After chown, which takes the set-user bits away.
-    await handle.chmod(Number.parseInt(attributes.mode, 8));
-  };
-
-  const writeHeld = async (
-    path: string,
-    content: Uint8Array | AsyncIterable<Uint8Array>,
-    attributes: Attributes,
-  ): Promise<void> => {
-    const handle = await open(dirname(real(path)), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    try {
-      await writeBeside(path, `/proc/self/fd/${handle.fd}`, content, attributes, undefined);
-    } finally {
-      await handle.close();
-    }
-  };
-
-  const writeBeside = async (
-    path: string,
-    directory: string,
-    content: Uint8Array | AsyncIterable<Uint8Array>,
-    attributes: Attributes,
-    before: ((candidate: string) => Promise<void>) | undefined,
-  ): Promise<void> => {
-    const target = `${directory}/${basename(path)}`;
-    const found = await statOrNull(target);
-    if (found !== null && !found.isFile()) {
-      const what = found.isSymbolicLink()
-        ? "a link"
-        : found.isDirectory()
-          ? "a directory"
-          : "no regular file";
-      throw new FleetError(
-        "FAILED",
-        `${path} is ${what}: remove it by hand before a file can take its place`,
-      );
-    }
-    // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
-    const candidate = `${directory}/.muster-${sha256(basename(path)).slice(0, 12)}.new`;
-    await unlinkIfThere(candidate);
-    try {
-      const handle = await open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-      try {
-        if (content instanceof Uint8Array) await handle.writeFile(content);
-        else for await (const piece of content) await handle.writeFile(piece);
-        await give(handle, path, attributes);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await before?.(candidate);
-      await rename(candidate, target);
-    } catch (error) {
-      await unlinkIfThere(candidate);
-      if (codeOf(error) === "ENOENT")
-        throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
-      throw error;
-    }
-    await syncDirectory(directory);
-  };
-
   return {
     real,
     facts: (path) =>
       told(path, async () => {
-        const found = await statOrNull(real(path));
+        const [found, names] = await Promise.all([statOrNull(real(path)), accounts()]);
+        return found === null ? null : factsOf(found, names);
+      }),
+    look: (path, limit_bytes) =>
+      told(path, async () => {
+        const [found, names] = await Promise.all([statOrNull(real(path)), accounts()]);
         if (found === null) return null;
-        return {
-          type: found.isFile()
-            ? "file"
-            : found.isDirectory()
-              ? "directory"
-              : found.isSymbolicLink()
-                ? "link"
-                : "other",
-          owner: await accounts.userName(found.uid),
-          group: await accounts.groupName(found.gid),
-          mode: (found.mode & 0o7777).toString(8).padStart(4, "0"),
-          size_bytes: found.size,
-          changed_ms: Math.round(found.mtimeMs),
-        };
+        const facts = factsOf(found, names);
+        const hashed =
+          facts.type === "file" ? await gated(() => hashes.of(real(path), path, found, limit_bytes)) : null;
+        return { facts, sha256: hashed?.sha256 ?? null, bytes: hashed?.bytes ?? null };
       }),
     read: (path, limit_bytes, links) =>
       gated(() => told(path, () => readBounded(real(path), path, limit_bytes, links === "follow"))),
-    hash: (path, limit_bytes) => gated(() => told(path, () => hashes.of(real(path), path, limit_bytes))),
-    async replace(path, content, attributes, before, directory) {
-      // Two writers of one path would share the candidate's name.
-      const earlier = turns.get(path) ?? Promise.resolve();
-      const turn = earlier.then(() =>
-        told(path, () =>
-          directory === "held"
-            ? writeHeld(path, content, attributes)
-            : writeBeside(path, dirname(real(path)), content, attributes, before),
-        ),
-      );
-      // The caller has the error; the next in line only needs to know that the turn is over.
-      const over = turn.catch(() => undefined);
-      turns.set(path, over);
-      try {
-        await turn;
-      } finally {
-        if (turns.get(path) === over) turns.delete(path);
-      }
-    },
+    replace: (path, content, attributes, before, directory) =>
+      replacer.one({ path, content, attributes }, before, directory),
+    replaceAll: (writings) => replacer.all(writings),
     rename: (from, to) =>
       told(from, async () => {
         await rename(real(from), real(to));
@@ -234,7 +161,7 @@ export function createFiles(prefix: string): Files {
       told(path, async () => {
         const handle = await open(real(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
         try {
-          await give(handle, path, attributes);
+          await give(handle, path, attributes, await accounts());
         } finally {
           await handle.close();
         }
@@ -247,7 +174,7 @@ export function createFiles(prefix: string): Files {
         if (found === null) await mkdir(real(path), 0o700);
         const handle = await open(real(path), O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
         try {
-          await give(handle, path, attributes);
+          await give(handle, path, attributes, await accounts());
         } finally {
           await handle.close();
         }
@@ -277,10 +204,11 @@ export function createFiles(prefix: string): Files {
       }),
     resolve: (path) =>
       told(path, async () => {
-        const root = prefix === "" ? "" : await realpath(prefix);
+        const root = prefix === "" ? "" : await realpathNow(prefix);
+        if (root === null) throw new FleetError("FAILED", `${prefix} is not there`);
         let rest = `/${basename(path)}`;
         for (let at = dirname(path); ; at = dirname(at)) {
-          const found = await realpathOrNull(prefix === "" ? at : prefix + at);
+          const found = await realpathNow(prefix === "" ? at : prefix + at);
           if (found === null) {
             rest = `/${basename(at)}${rest}`;
             continue;
@@ -323,13 +251,16 @@ async function readBounded(
     throw error;
   }
   try {
-    if (!(await handle.stat()).isFile()) throw new FleetError("FAILED", `${path} is no regular file`);
+    const stats = await handle.stat();
+    if (!stats.isFile()) throw new FleetError("FAILED", `${path} is no regular file`);
+    // Room for the end to show; many small files are read at once.
+    const piece_bytes = Math.min(Math.max(stats.size + 1, 4_096), CHUNK_BYTES);
     const chunks: Buffer[] = [];
     let size = 0;
     // Files of the kernel say that they have no bytes: only reading tells.
     for (;;) {
-      const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-      const { bytesRead } = await handle.read(chunk, 0, CHUNK_BYTES, null);
+      const chunk = Buffer.allocUnsafe(size === stats.size && size > 0 ? 1 : piece_bytes);
+      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
       if (bytesRead === 0) return Buffer.concat(chunks, size);
       size += bytesRead;
       if (size > limit_bytes) throw new FleetError("TOO_LARGE", `${path} has more than ${limit_bytes} bytes`);
@@ -340,29 +271,9 @@ async function readBounded(
   }
 }
 
-/** Every error of the file system, told with the path as the host sees it. */
-async function told<T>(path: string, work: () => Promise<T>): Promise<T> {
+async function statOrNull(real: string): Promise<BigIntStats | null> {
   try {
-    return await work();
-  } catch (error) {
-    if (error instanceof FleetError) throw error;
-    const why = error instanceof Error ? error.message : String(error);
-    throw new FleetError("FAILED", `${path}: ${why}`, { cause: error });
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, O_RDONLY | O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function statOrNull(real: string) {
-  try {
-    return await lstat(real);
+    return await lstat(real, { bigint: true });
   } catch (error) {
     if (isMissing(error)) return null;
     throw error;
@@ -378,13 +289,19 @@ async function realpathOrNull(real: string): Promise<string | null> {
   }
 }
 
-async function unlinkIfThere(real: string): Promise<void> {
-  try {
-    await unlink(real);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+function factsOf(found: BigIntStats, names: Accounts): FileFacts {
+  return {
+    type: found.isFile()
+      ? "file"
+      : found.isDirectory()
+        ? "directory"
+        : found.isSymbolicLink()
+          ? "link"
+          : "other",
+    owner: names.userName(Number(found.uid)),
+    group: names.groupName(Number(found.gid)),
+    mode: (Number(found.mode) & 0o7777).toString(8).padStart(4, "0"),
+    size_bytes: Number(found.size),
+    changed_ms: Number(found.mtimeMs),
+  };
 }
-
-const codeOf = (error: unknown) => (error instanceof Error && "code" in error ? error.code : null);
-const isMissing = (error: unknown) => codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR";

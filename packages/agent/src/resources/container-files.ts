@@ -45,12 +45,14 @@ export async function readSlot(
   const walk = async (directory: string, inner: string): Promise<void> => {
     for (const each of await files.list(directory)) {
       const at = `${directory}/${each}`;
-      const facts = await files.facts(at);
-      if (facts?.type === "directory") await walk(at, `${inner}/${each}`);
-      else if (facts?.type === "file") {
-        const hash = await files.hash(at, BLOB_BYTES);
-        found[`${inner}/${each}`] = { sha256: hash ?? "too large", mode: facts.mode };
-      } else if (facts !== null) found[`${inner}/${each}`] = { sha256: facts.type, mode: facts.mode };
+      const looked = await files.look(at, BLOB_BYTES);
+      if (looked === null) continue;
+      const { facts, sha256 } = looked;
+      if (facts.type === "directory") await walk(at, `${inner}/${each}`);
+      else {
+        const held = facts.type === "file" ? (sha256 ?? "too large") : facts.type;
+        found[`${inner}/${each}`] = { sha256: held, mode: facts.mode };
+      }
     }
   };
   for (const target of Object.keys(spec.files)) await walk(folderOf(name, slot, target), target);

@@ -25,19 +25,23 @@ export type ObservedFile = {
 const VALIDATE_LIMIT_MS = 30_000;
 
 export const file: ResourceKind<"file", ObservedFile> = {
-  async observe(resource, { files }) {
+  async observe(resource, { files }, _signal, unseen) {
     await refuseProtected(resource.name, files);
-    const facts = await files.facts(resource.name);
-    if (facts?.type !== "file") return { facts, content: null, sha256: null };
-    if (facts.size_bytes > INLINE_CONTENT_BYTES)
-      return { facts, content: null, sha256: await files.hash(resource.name, BLOB_BYTES) };
-    const bytes = await files.read(resource.name, INLINE_CONTENT_BYTES * 2);
+    const looked = await files.look(resource.name, BLOB_BYTES);
+    if (looked === null) return { facts: null, content: null, sha256: null };
+    const { facts, sha256: hash } = looked;
+    if (facts.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES)
+      return { facts, content: null, sha256: hash };
+    // Nothing is read of a file that is as declared.
+    const { content } = resource.spec;
+    if (content !== undefined && hash === sha256(content)) return { facts, content, sha256: hash };
+    if (unseen === true && hash !== null) return { facts, content: null, sha256: hash };
+    const bytes = looked.bytes ?? (await files.read(resource.name, INLINE_CONTENT_BYTES * 2));
     // It went away between the two questions.
     if (bytes === null) return { facts: null, content: null, sha256: null };
-    const content = bytes.toString("utf8");
-    return { facts, content: Buffer.from(content).equals(bytes) ? content : null, sha256: sha256(bytes) };
+    return { facts, content: textOf(bytes), sha256: sha256(bytes) };
   },
-  plan(resource, observed) {
+  plan(resource, observed, { unseen }) {
     const { facts } = observed;
     const { spec, name } = resource;
     const wanted = attributesOf(spec);
@@ -63,7 +67,10 @@ export const file: ResourceKind<"file", ObservedFile> = {
       };
       return { steps: [step], notes: [], reactions: reactionsOf(resource) };
     }
-    const counts = contentChange(observed, spec.content ?? spec.blob, wanted.mode, name);
+    const counts =
+      unseen === true
+        ? { why: "it differs", diff: "" }
+        : contentChange(observed, spec.content ?? spec.blob, wanted.mode, name);
     const validate = spec.validate === undefined ? {} : { validate: [...spec.validate] };
     const step: Step = {
       ref,
@@ -81,11 +88,12 @@ export const file: ResourceKind<"file", ObservedFile> = {
     };
     return { steps: [step], notes: [], reactions: reactionsOf(resource) };
   },
-  removal(resource, observed, { made }) {
+  removal(resource, observed, { made, unseen }) {
     if (observed.facts === null) return { steps: [] };
     if (!made) return { left: `${resource.name} was there before Muster wrote it` };
     if (observed.facts.type !== "file") return { left: `${resource.name} is now a ${observed.facts.type}` };
-    const diff = contentChange(observed, "", attributesOf(resource.spec).mode, resource.name).diff;
+    const { mode } = attributesOf(resource.spec);
+    const diff = unseen === true ? "" : contentChange(observed, "", mode, resource.name).diff;
     const step: Step = {
       ref: `file/${resource.name}`,
       action: "remove",
@@ -104,6 +112,13 @@ export const file: ResourceKind<"file", ObservedFile> = {
     else if (step.action === "remove") await ports.files.remove(path);
     else throw new FleetError("INVALID", `file has no step ${step.action}`);
   },
+  together: {
+    reach: "next",
+    // A check may look at what was written before it; large contents need not lie on the disk twice, all at once.
+    joins: ({ action, args }, resource) =>
+      action === "write" && args.validate === undefined && resource?.spec.content !== undefined,
+    apply: writeAll,
+  },
   managed: (observed) =>
     observed.facts === null
       ? null
@@ -119,8 +134,7 @@ async function write(
   signal: AbortSignal,
   { resource }: ApplyContext<"file">,
 ): Promise<void> {
-  const wanted = contentOf(step, resource);
-  const content = typeof wanted === "string" ? Buffer.from(wanted) : blobs.read(wanted);
+  const content = bytesOf(contentOf(step, resource), { blobs });
   const command = Array.isArray(step.args.validate) ? step.args.validate.map(String) : null;
   await files.replace(path, content, attributeArgs(step.args), async (candidate) => {
     if (command === null) return;
@@ -133,6 +147,40 @@ async function write(
       `${path} is as before: ${command.join(" ")} ended with ${result.code}: ${words}`,
     );
   });
+}
+
+async function writeAll(
+  steps: readonly Step[],
+  ports: Ports,
+  _signal: AbortSignal,
+  declared: ReadonlyMap<string, Declared<"file">>,
+): Promise<ReadonlyMap<string, FleetError>> {
+  const failed = new Map<string, FleetError>();
+  const ready = await Promise.all(
+    steps.map(async (step) => {
+      try {
+        const path = String(step.args.path);
+        await refuseProtected(path, ports.files);
+        const content = bytesOf(contentOf(step, declared.get(step.ref) ?? null), ports);
+        return [{ path, content, attributes: attributeArgs(step.args) }];
+      } catch (error) {
+        if (!(error instanceof FleetError)) throw error;
+        failed.set(step.ref, error);
+        return [];
+      }
+    }),
+  );
+  for (const [path, error] of await ports.files.replaceAll(ready.flat())) failed.set(`file/${path}`, error);
+  return failed;
+}
+
+const bytesOf = (content: string | BlobRef, { blobs }: Pick<Ports, "blobs">) =>
+  typeof content === "string" ? Buffer.from(content) : blobs.read(content);
+
+/** Null when the bytes are no UTF-8. */
+function textOf(bytes: Buffer): string | null {
+  const text = bytes.toString("utf8");
+  return Buffer.from(text).equals(bytes) ? text : null;
 }
 
 /** The declared content, or its name, when it is the one that was planned. Errors: ALTERED. */

@@ -29,6 +29,8 @@ export type PlanContext = {
   /** Paths that steps before this one write, what they make or install by reference (`network/NAME`), and what removals before this one take away. */
   readonly coming: ReadonlySet<string>;
   readonly going: ReadonlySet<string>;
+  /** Nobody sees this plan: differences and counts for people need not be made. Steps and their arguments are the same. */
+  readonly unseen?: boolean;
 };
 
 /** A service that must take note of a change. Several for one service become one step: see `planAll`. */
@@ -70,23 +72,19 @@ export type ApplyContext<K extends Kind> = {
 };
 
 export type ResourceKind<K extends Kind, O> = {
-  /** What is there now. Errors are FleetErrors that name path or unit; PROTECTED_PATH for what is the agent's own. Must be JSON. */
-  observe(resource: Declared<K>, ports: Ports, signal: AbortSignal): Promise<O>;
+  /**
+   * What is there now. Errors are FleetErrors that name path or unit; PROTECTED_PATH for what is the agent's own. Must be JSON. `unseen`: what
+   * only differences for people are made of may be left out.
+   */
+  observe(resource: Declared<K>, ports: Ports, signal: AbortSignal, unseen?: boolean): Promise<O>;
   /** The steps from observed to declared; none when they agree. */
   plan(resource: Declared<K>, observed: O, context: PlanContext): KindPlan;
   /** The steps that take the resource away, once it is no longer declared. */
   removal(resource: Declared<K>, observed: O, context: PlanContext): RemovalPlan;
   /** Does one step of this kind. */
   apply(step: Step, ports: Ports, signal: AbortSignal, context: ApplyContext<K>): Promise<void>;
-  /**
-   * Does steps of several resources of this kind at once, for what is dear to begin (apt): called instead of `apply`, with all that need nothing
-   * that is still to be done. Gives what failed, by reference. Errors: FleetErrors that befell all of it.
-   */
-  applyTogether?(
-    steps: readonly Step[],
-    ports: Ports,
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<ResourceRef, FleetError>>;
+  /** For what is dear to begin (apt) or waits for the disk (files): several resources of this kind at once, instead of `apply`. */
+  readonly together?: Together<K>;
   /** It changes what the whole machine shares: an agent that is confined to a part of it reports it as unsupported. */
   readonly host_wide?: true;
   /** The managed part of what was observed, for telling a hand edit from what Muster left: hashed, never shown. */
@@ -101,6 +99,24 @@ export type ResourceKind<K extends Kind, O> = {
   readonly in_docker?: true;
   /** Only for kinds that can cut the host off. */
   readonly guard?: Guarded<K, O>;
+};
+
+export type Together<K extends Kind> = {
+  /**
+   * With which others: `all` of the kind that need nothing which is still to be done, or those that stand `next` to one another in the plan, none of
+   * which needs another.
+   */
+  readonly reach: "all" | "next";
+  /** Whether this step may be done with others; a resource with one that may not goes through `apply`. */
+  joins(step: Step, resource: Declared<K> | null): boolean;
+  /** Gives what failed, by reference. Errors: FleetErrors that befell all of it. */
+  apply(
+    steps: readonly Step[],
+    ports: Ports,
+    signal: AbortSignal,
+    /** As they stand in the manifest; not those that it no longer declares. */
+    declared: ReadonlyMap<ResourceRef, Declared<K>>,
+  ): Promise<ReadonlyMap<ResourceRef, FleetError>>;
 };
 
 /** The verdict of a guard at one moment. `failures` are sentences for the operator. */

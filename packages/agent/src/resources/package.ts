@@ -1,9 +1,10 @@
 /**
- * Kind `package`: a Debian package. All of a round are one apt run (`applyTogether`). What people or timers change is shown and left; what is
+ * Kind `package`: a Debian package. All of a round are one apt run (`together`). What people or timers change is shown and left; what is
  * no longer declared stays installed: removing a package takes a declaration of its own.
  */
 import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import type { Ports } from "../ports/index.ts";
 import { DPKG_STATUS, type PackageFacts, REBOOT_REQUIRED } from "../ports/packages.ts";
 import type { Declared, KindPlan, ResourceKind } from "./kind.ts";
 
@@ -43,33 +44,10 @@ export const packageKind: ResourceKind<"package", ObservedPackage> = {
     };
   },
   async apply(step, ports, signal) {
-    const [error] = (await packageKind.applyTogether?.([step], ports, signal))?.values() ?? [];
+    const [error] = (await changeAll([step], ports, signal)).values();
     if (error !== undefined) throw error;
   },
-  async applyTogether(steps, { packages }, signal) {
-    const named = (action: string) =>
-      steps.filter((step) => step.action === action).map((step) => String(step.args.package));
-    const unknown = steps.find(({ action }) => !["install", "remove", "hold", "unhold"].includes(action));
-    if (unknown !== undefined) throw new FleetError("INVALID", `package has no step ${unknown.action}`);
-    const failed = await packages.change(
-      {
-        install: steps
-          .filter(({ action }) => action === "install")
-          .map(({ args }) => ({
-            name: String(args.package),
-            version: typeof args.version === "string" ? args.version : null,
-            held: args.held === true,
-          })),
-        remove: named("remove"),
-        hold: named("hold"),
-        unhold: named("unhold"),
-      },
-      signal,
-    );
-    return new Map(
-      [...failed].map(([name, why]) => [`package/${name}`, new FleetError("COMMAND_FAILED", why)]),
-    );
-  },
+  together: { reach: "all", joins: () => true, apply: changeAll },
   // Which version it is is no hand edit: another declared one comes in any case, and the difference is shown without that.
   managed: ({ facts }) => ({ installed: facts.version !== null, held: facts.held }),
   edit({ name }, { facts, changed_ms }) {
@@ -79,6 +57,35 @@ export const packageKind: ResourceKind<"package", ObservedPackage> = {
   },
   watch: () => [DPKG_STATUS],
 };
+
+async function changeAll(
+  steps: readonly Step[],
+  { packages }: Ports,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, FleetError>> {
+  const named = (action: string) =>
+    steps.filter((step) => step.action === action).map((step) => String(step.args.package));
+  const unknown = steps.find(({ action }) => !["install", "remove", "hold", "unhold"].includes(action));
+  if (unknown !== undefined) throw new FleetError("INVALID", `package has no step ${unknown.action}`);
+  const failed = await packages.change(
+    {
+      install: steps
+        .filter(({ action }) => action === "install")
+        .map(({ args }) => ({
+          name: String(args.package),
+          version: typeof args.version === "string" ? args.version : null,
+          held: args.held === true,
+        })),
+      remove: named("remove"),
+      hold: named("hold"),
+      unhold: named("unhold"),
+    },
+    signal,
+  );
+  return new Map(
+    [...failed].map(([name, why]) => [`package/${name}`, new FleetError("COMMAND_FAILED", why)]),
+  );
+}
 
 function planPackage(
   { name, spec }: Declared<"package">,

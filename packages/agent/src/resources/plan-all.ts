@@ -19,6 +19,8 @@ export type PlanEntry = {
   readonly made: boolean;
   /** Set: nothing is done about it now, and why (held, edited by hand). */
   readonly kept?: string | null;
+  /** Nobody sees its plan: see `PlanContext`. */
+  readonly unseen?: boolean;
 };
 
 export type PlanInput = {
@@ -183,6 +185,7 @@ const contextOf = (entry: PlanEntry, draft: Draft): PlanContext => ({
   made: entry.made,
   coming: draft.coming,
   going: draft.going,
+  unseen: entry.unseen === true,
 });
 
 const isPath = (resource: Resource) => resource.kind === "file" || resource.kind === "directory";

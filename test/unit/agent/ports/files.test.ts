@@ -12,9 +12,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { createFiles, type Files } from "@muster/agent/ports/files";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
+import { startChild } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
 import { hostPrefix, type Prefix } from "../resources/private-bird.ts";
 
@@ -66,6 +68,59 @@ suite("files port", (test) => {
       readdirSync(at("srv")).filter((name) => name.startsWith(".")),
       [],
     );
+  });
+
+  test("of many replaced at once each fails by itself, and no candidate stays", async () => {
+    mkdirSync(at("srv/many/in-the-way"), { recursive: true });
+    const writing = (name: string, attributes = ROOT) => {
+      const path = `/srv/many/${name}`;
+      return { path, content: Buffer.from(`new ${name}`), attributes };
+    };
+    const good = Array.from({ length: 70 }, (_, n) => `f${n}`);
+    for (const name of good.slice(0, 20)) writeFileSync(at(`srv/many/${name}`), "old");
+    writeFileSync(at("srv/many/unowned"), "old");
+    const failed = await files.replaceAll([
+      writing("in-the-way"),
+      writing("unowned", { ...ROOT, owner: "nobody-here" }),
+      writing("none/x"),
+      ...good.map((name) => writing(name)),
+    ]);
+    assert.equal([...failed.keys()].sort(), [
+      "/srv/many/in-the-way",
+      "/srv/many/none/x",
+      "/srv/many/unowned",
+    ]);
+    assert.match(failed.get("/srv/many/none/x")?.detail ?? "", /directory is not there/);
+    for (const name of good) assert.is(readFileSync(at(`srv/many/${name}`), "utf8"), `new ${name}`);
+    assert.is(readFileSync(at("srv/many/unowned"), "utf8"), "old");
+    assert.is(readdirSync(at("srv/many")).length, good.length + 2);
+  });
+
+  test("killed in the middle of many, each is the old one or the new one; the next time takes the rest away", async ({
+    signal,
+  }) => {
+    const names = Array.from({ length: 40 }, (_, n) => `/srv/killed/${n}`);
+    const whole = (letter: string) => letter.repeat(16_000);
+    mkdirSync(at("srv/killed"));
+    for (const name of names) writeFileSync(at(name), whole("z"));
+    const child = startChild(process.execPath, [
+      "--import",
+      "tsx",
+      fileURLToPath(new URL("writer.ts", import.meta.url)),
+      prefix.path,
+      JSON.stringify(names),
+    ]);
+    const touched = () => names.some((name) => readFileSync(at(name), "utf8") !== whole("z"));
+    while (!touched()) await sleep(2, undefined, { signal });
+    await sleep(10 * Math.random());
+    await child.stop("SIGKILL");
+    for (const name of names) {
+      const text = readFileSync(at(name), "utf8");
+      assert.is(text, whole(text.charAt(0)), name);
+    }
+    const writings = names.map((path) => ({ path, content: Buffer.from("after"), attributes: ROOT }));
+    assert.is((await files.replaceAll(writings)).size, 0);
+    assert.is(readdirSync(at("srv/killed")).length, names.length);
   });
 
   test("two writers of one file take turns", async () => {

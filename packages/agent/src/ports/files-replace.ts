@@ -1,0 +1,222 @@
+/**
+ * Replaces files whole: written beside the target, synced, renamed, directory synced. A crash at any moment leaves of each file the old one or the new
+ * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, rename, unlink } from "node:fs/promises";
+import { basename, dirname } from "node:path";
+import { sha256 } from "@muster/protocol/canonical";
+import { FleetError } from "@muster/protocol/errors";
+import type { Accounts } from "./files-accounts.ts";
+import { codeOf, isMissing, told } from "./files-errors.ts";
+
+export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
+
+export type Content = Uint8Array | AsyncIterable<Uint8Array>;
+
+export type Writing = { readonly path: string; readonly content: Content; readonly attributes: Attributes };
+
+export type Replacer = {
+  /** `held`: through the open directory, which must be no link. */
+  one(writing: Writing, before?: (candidate: string) => Promise<void>, directory?: "held"): Promise<void>;
+  /** All at once, each path once. Gives what failed, by path; those files are as before. */
+  all(writings: readonly Writing[]): Promise<ReadonlyMap<string, FleetError>>;
+};
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, O_DIRECTORY } = constants;
+/** New files that are open at a time. */
+const OPEN_WRITES = 32;
+
+export function createReplacer(real: (path: string) => string, accounts: () => Promise<Accounts>): Replacer {
+  const turns = new Map<string, Promise<unknown>>();
+
+  /** Two writers of one path would share the candidate's name: they take turns. */
+  const inTurn = async <T>(paths: readonly string[], work: () => Promise<T>): Promise<T> => {
+    const turn = Promise.all(paths.map((path) => turns.get(path))).then(work);
+    // The caller has the error; the next in line only needs to know that the turn is over.
+    const over = turn.catch(() => undefined);
+    for (const path of paths) turns.set(path, over);
+    try {
+      return await turn;
+    } finally {
+      for (const path of paths) if (turns.get(path) === over) turns.delete(path);
+    }
+  };
+
+  /** Writes the new file beside the target and syncs it; gives its path. */
+  const writeBeside = async ({ path, content, attributes }: Writing, directory: string): Promise<string> => {
+    const [names, found] = await Promise.all([accounts(), lstatOrNull(targetIn(directory, path))]);
+    if (found !== null && !found.isFile()) {
+      const what = found.isSymbolicLink()
+        ? "a link"
+        : found.isDirectory()
+          ? "a directory"
+          : "no regular file";
+      throw new FleetError(
+        "FAILED",
+        `${path} is ${what}: remove it by hand before a file can take its place`,
+      );
+    }
+    // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
+    const candidate = `${directory}/.muster-${sha256(basename(path)).slice(0, 12)}.new`;
+    try {
+      const handle = await openFresh(candidate);
+      try {
+        if (content instanceof Uint8Array) await handle.writeFile(content);
+        else for await (const piece of content) await handle.writeFile(piece);
+        await give(handle, path, attributes, names);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      return candidate;
+    } catch (error) {
+      await unlinkIfThere(candidate);
+      throw missingDirectory(error, path);
+    }
+  };
+
+  const put = async (candidate: string, directory: string, path: string): Promise<void> => {
+    try {
+      await rename(candidate, targetIn(directory, path));
+    } catch (error) {
+      await unlinkIfThere(candidate);
+      throw missingDirectory(error, path);
+    }
+  };
+
+  const replaceIn = async (
+    writing: Writing,
+    directory: string,
+    before: ((candidate: string) => Promise<void>) | undefined,
+  ): Promise<void> => {
+    const candidate = await writeBeside(writing, directory);
+    try {
+      await before?.(candidate);
+    } catch (error) {
+      await unlinkIfThere(candidate);
+      throw error;
+    }
+    await put(candidate, directory, writing.path);
+    await syncDirectory(directory);
+  };
+
+  return {
+    one: (writing, before, held) =>
+      inTurn([writing.path], () =>
+        told(writing.path, async () => {
+          const directory = dirname(real(writing.path));
+          if (held === undefined) return replaceIn(writing, directory, before);
+          const handle = await open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+          try {
+            await replaceIn(writing, `/proc/self/fd/${handle.fd}`, before);
+          } finally {
+            await handle.close();
+          }
+        }),
+      ),
+    all: (writings) =>
+      inTurn(
+        writings.map(({ path }) => path),
+        async () => {
+          const failed = new Map<string, FleetError>();
+          const fail = (path: string) => (error: unknown) => {
+            if (!(error instanceof FleetError)) throw error;
+            failed.set(path, error);
+            return null;
+          };
+          const directoryOf = (path: string) => dirname(real(path));
+          for (let at = 0; at < writings.length; at += OPEN_WRITES) {
+            const some = writings.slice(at, at + OPEN_WRITES);
+            const candidates = await Promise.all(
+              some.map((each) =>
+                told(each.path, () => writeBeside(each, directoryOf(each.path))).catch(fail(each.path)),
+              ),
+            );
+            const changed = new Set<string>();
+            await Promise.all(
+              some.map(async ({ path }, index) => {
+                const candidate = candidates[index] ?? null;
+                if (candidate === null) return;
+                await told(path, () => put(candidate, directoryOf(path), path)).catch(fail(path));
+                changed.add(directoryOf(path));
+              }),
+            );
+            await Promise.all(
+              [...changed].map((directory) => told(directory, () => syncDirectory(directory))),
+            );
+          }
+          return failed;
+        },
+      ),
+  };
+}
+
+/** Sets owner, group and mode. Errors: FAILED for an unknown account, and when an agent without root would have to give a file away. */
+export async function give(
+  handle: FileHandle,
+  path: string,
+  attributes: Attributes,
+  names: Accounts,
+): Promise<void> {
+  const uid = names.uid(attributes.owner);
+  const gid = names.gid(attributes.group);
+  const found = await handle.stat();
+  if (found.uid !== uid || found.gid !== gid) {
+    try {
+      await handle.chown(uid, gid);
+    } catch (error) {
+      if (codeOf(error) !== "EPERM") throw error;
+      const detail = `${path}: the agent does not run as root and cannot give it to ${attributes.owner}:${attributes.group}`;
+      throw new FleetError("FAILED", detail, { cause: error });
+    }
+  }
+  // After chown, which takes the set-user bits away.
+  await handle.chmod(Number.parseInt(attributes.mode, 8));
+}
+
+/** Makes renames and removals in a directory last. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, O_RDONLY | O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const targetIn = (directory: string, path: string) => `${directory}/${basename(path)}`;
+
+/** A candidate that a crash left behind is in the way once. */
+async function openFresh(candidate: string): Promise<FileHandle> {
+  const open_ = () => open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    return await open_();
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+    await unlinkIfThere(candidate);
+    return open_();
+  }
+}
+
+async function lstatOrNull(real: string) {
+  try {
+    return await lstat(real);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+async function unlinkIfThere(real: string): Promise<void> {
+  try {
+    await unlink(real);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+const missingDirectory = (error: unknown, path: string): unknown =>
+  codeOf(error) === "ENOENT"
+    ? new FleetError("FAILED", `${path}: its directory is not there`, { cause: error })
+    : error;
