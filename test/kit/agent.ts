@@ -87,7 +87,12 @@ export async function makeAgent(
 }
 
 /** A join string by that operator, good for five minutes. */
-export function joinString(fleet: TestFleet, by: Person, claims: Partial<JoinClaims> = {}): string {
+export function joinString(
+  fleet: TestFleet,
+  by: Person,
+  claims: Partial<JoinClaims> = {},
+  vault_token: string | null = null,
+): string {
   return writeJoinString(
     {
       v: 1,
@@ -102,6 +107,7 @@ export function joinString(fleet: TestFleet, by: Person, claims: Partial<JoinCla
     },
     by,
     Date.now(),
+    vault_token,
   );
 }
 

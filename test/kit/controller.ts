@@ -8,6 +8,9 @@ import { memoryIssuer, type TestIssuer } from "./issuer.ts";
 
 export type TestController = { readonly issuer: TestIssuer; stop(): Promise<void> };
 
+/** Fields other than those of `controllerConfig`. With `vault` it logs in there and has everything signed there. */
+type Given = Partial<ControllerConfig>;
+
 export async function controllerConfig(fleet: TestFleet): Promise<ControllerConfig> {
   const broker_ca = join(fleet.server.directory, "broker-ca.pem");
   await writeFile(broker_ca, fleet.broker_ca.certificate_pem);
@@ -24,7 +27,7 @@ export async function controllerConfig(fleet: TestFleet): Promise<ControllerConf
 }
 
 /** Resolves when it is ready to answer. Its log goes to MUSTER_TEST_LOG where that is set. */
-export async function startController(fleet: TestFleet): Promise<TestController> {
+export async function startController(fleet: TestFleet, given: Given = {}): Promise<TestController> {
   const life = new AbortController();
   const issuer = memoryIssuer(fleet);
   const to = process.env.MUSTER_TEST_LOG;
@@ -33,11 +36,12 @@ export async function startController(fleet: TestFleet): Promise<TestController>
     level: to === undefined ? "silent" : "debug",
     ...(to ? { to } : {}),
   });
-  const config = await controllerConfig(fleet);
+  const config = { ...(await controllerConfig(fleet)), ...given };
   let running: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {
     const status = { say: () => undefined, ready: () => resolve(), stopping: () => undefined };
-    running = runController(config, { log, status, now: Date.now, issuer }, life.signal);
+    const ports = { log, status, now: Date.now, ...(given.vault === undefined ? { issuer } : {}) };
+    running = runController(config, ports, life.signal);
     running.then(() => reject(new Error("the controller ended before it was ready")), reject);
   });
   return {

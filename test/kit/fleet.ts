@@ -79,9 +79,9 @@ export type TestFleet = {
   stop(): Promise<void>;
 };
 
-/** `more_roles`: public keys that sign for these roles too, such as those that a real Vault holds. */
+/** `more_roles`: public keys that sign for these roles too, such as those that a real Vault holds. `bundle`: fields of the first trust bundle. */
 export async function startFleet(
-  options: { name?: string; more_roles?: Partial<Record<Role, string>> } = {},
+  options: { name?: string; more_roles?: Partial<Record<Role, string>>; bundle?: Partial<TrustBundle> } = {},
 ): Promise<TestFleet> {
   const name = options.name ?? "lab";
   const operators = await PeopleCa.make("operators");
@@ -121,6 +121,7 @@ export async function startFleet(
       controller_may: ["ping", "facts", "health", "bgp", "reconcile", "return"],
       operators: {},
     },
+    ...options.bundle,
   };
   const signBundle = (next: TrustBundle) =>
     seal(

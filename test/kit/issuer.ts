@@ -3,7 +3,7 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { memorySigner, userJwt } from "@muster/protocol";
 import * as x509 from "@peculiar/x509";
-import type { Issuer } from "../../packages/controller/src/certificates/issuer.ts";
+import { type Issuer, LIFE_MS } from "../../packages/controller/src/certificates/issuer.ts";
 import type { TestFleet } from "./fleet.ts";
 
 const DAY_MS = 86_400_000;
@@ -20,6 +20,7 @@ export function memoryIssuer(fleet: TestFleet): TestIssuer {
   const issuer: TestIssuer = {
     signed: 0,
     down: null,
+    life_ms: LIFE_MS,
     userJwt: (role, user) =>
       count(async () => ({
         text: await userJwt({ ...user, account: fleet.account }, memorySigner(fleet.roles[role]), Date.now()),

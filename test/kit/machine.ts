@@ -17,6 +17,7 @@ import {
   rawPublic,
   SealedReply,
   signEd25519,
+  splitJoinString,
 } from "@muster/protocol";
 
 export type Machine = {
@@ -61,7 +62,7 @@ export function claimOf(machine: Machine, nonce: string, joining?: string): Clai
   return {
     v: 1,
     nonce,
-    ...(joining === undefined ? {} : { join: joining }),
+    ...(joining === undefined ? {} : { join: splitJoinString(joining).join }),
     name: machine.name,
     id: machine.nkey.public,
     curve: machine.curve.public,

@@ -1,11 +1,12 @@
 /**
- * What the fleet issued to this host: bus JWT, service certificate, ssh host certificate. Kept in one file; one rule for all three says when
- * each is renewed and when somebody must be told. Installing the certificates is `certificates.ts`.
+ * What the fleet issued to this host: bus JWT, service certificate, ssh host certificate and, where a person gave it one, its own log-in at Vault.
+ * Kept in one file. When each is renewed is `renewal.ts`; installing the certificates is `certificates.ts`.
  */
-import { X509Certificate } from "node:crypto";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Convergence } from "@muster/protocol";
 import { Credentials } from "@muster/protocol/enrolment";
 import { FleetError } from "@muster/protocol/errors";
+import { HostLogin } from "@muster/protocol/host-vault";
 import { readJwt } from "@muster/protocol/jwt";
 import { HostName, Instant } from "@muster/protocol/names";
 import { z } from "zod";
@@ -13,35 +14,22 @@ import type { Identity } from "./identity.ts";
 import { readSshCertificate } from "./sshkey.ts";
 import { readKept, writeKept } from "./store.ts";
 
-const Spans = z.object({ from: Instant, to: Instant });
+/** `from` is when this host got it: certificates are dated back, for clocks that are late. */
+const Span = z.object({ from: Instant, to: Instant });
+export type Span = z.infer<typeof Span>;
 const Kept = z.object({
   host: HostName,
   credentials: Credentials,
-  spans: z.object({ bus: Spans, service: Spans, ssh: Spans }),
+  /** The host's own log-in at Vault. */
+  identity: HostLogin.optional(),
+  /** What a join string brought for it, until it was used or has lapsed. */
+  join_token: z.object({ token: z.string(), instance: z.string(), until: Instant }).optional(),
+  spans: z.object({ bus: Span, identity: Span.optional(), service: Span, ssh: Span }),
 });
 export type KeptCredentials = z.infer<typeof Kept>;
 
-export type CredentialName = keyof KeptCredentials["spans"];
-export const CREDENTIAL_NAMES: readonly CredentialName[] = ["bus", "service", "ssh"];
-
-/** Of each life the part after which it is renewed: a JWT of 7 days after one, certificates of 30 days after 10. */
-const RENEW_AFTER: Record<CredentialName, number> = { bus: 1 / 7, service: 1 / 3, ssh: 1 / 3 };
-/** Revocation is immediate, so lives are long, and the alarm comes while there is time to act. */
-const ALARM_LEFT = 1 / 3;
-
-/** Whether it is time to renew. `jitter` in 0.9 to 1.1, kept for the life of the credential, spreads a fleet that was enrolled at once. */
-export function isDue(
-  name: CredentialName,
-  span: { from: number; to: number },
-  jitter: number,
-  now_ms: number,
-): boolean {
-  return now_ms >= span.from + (span.to - span.from) * RENEW_AFTER[name] * jitter;
-}
-
-/** Whether renewal has failed for so long that somebody must look. */
-export const isAlarming = (span: { from: number; to: number }, now_ms: number) =>
-  span.to - now_ms < (span.to - span.from) * ALARM_LEFT;
+export const CREDENTIAL_NAMES = ["bus", "identity", "service", "ssh"] as const;
+export type CredentialName = (typeof CREDENTIAL_NAMES)[number];
 
 export class CredentialStore {
   readonly #file: string;
@@ -79,22 +67,65 @@ export class CredentialStore {
     now_ms: number,
   ): Promise<KeptCredentials> {
     const credentials = Credentials.parse({ ...this.#kept?.credentials, ...fresh });
-    const kept: KeptCredentials = {
+    return this.#keep({
+      ...this.#kept,
       host,
       credentials,
-      spans: spansOf(host, credentials, identity, now_ms, this.#kept),
-    };
-    await writeKept(this.#file, kept);
-    this.#kept = kept;
-    return kept;
+      spans: { ...this.#kept?.spans, ...spansOf(host, credentials, identity, now_ms, this.#kept) },
+    });
+  }
+
+  /** Keeps a log-in at Vault, in place of the one before. Errors: BAD_CERTIFICATE, NOT_LOGGED_IN before the host is enrolled. */
+  async takeLogin(login: HostLogin, now_ms: number): Promise<KeptCredentials> {
+    const { join_token: _used, ...before } = this.#required();
+    const span = spanOfLogin(login, now_ms);
+    return this.#keep({
+      ...before,
+      identity: HostLogin.parse(login),
+      spans: { ...before.spans, identity: span },
+    });
+  }
+
+  /** Keeps what a join string brought for the log-in; null forgets it. */
+  async holdToken(token: KeptCredentials["join_token"] | null): Promise<KeptCredentials> {
+    const { join_token: _before, ...kept } = this.#required();
+    return this.#keep(token == null ? kept : { ...kept, join_token: token });
   }
 
   expiries(): Convergence["certificates"] {
     const kept = this.#kept;
     if (kept === null) return [];
-    return CREDENTIAL_NAMES.map((name) => ({ name, not_after: kept.spans[name].to }));
+    return CREDENTIAL_NAMES.flatMap((name) => {
+      const span = kept.spans[name];
+      return span === undefined ? [] : [{ name, not_before: span.from, not_after: span.to }];
+    });
+  }
+
+  #required(): KeptCredentials {
+    if (this.#kept === null) throw new FleetError("NOT_LOGGED_IN", "this host is not enrolled");
+    return this.#kept;
+  }
+
+  async #keep(kept: KeptCredentials): Promise<KeptCredentials> {
+    await writeKept(this.#file, kept);
+    this.#kept = kept;
+    return kept;
   }
 }
+
+function spanOfLogin({ certificate, key_pem, instance }: HostLogin, now_ms: number): Span {
+  const read = certificateOf(certificate, "identity");
+  if (!read.checkPrivateKey(createPrivateKey(key_pem)))
+    throw new FleetError("BAD_CERTIFICATE", "the identity certificate is for another key");
+  if (!read.subject.split("\n").includes(`CN=${instance}`))
+    throw new FleetError("BAD_CERTIFICATE", `the identity certificate is for ${read.subject}`);
+  return spanOf(read, now_ms);
+}
+
+const spanOf = (certificate: X509Certificate, now_ms: number): Span => ({
+  from: Math.max(Date.parse(certificate.validFrom), Math.min(now_ms, Date.parse(certificate.validTo))),
+  to: Date.parse(certificate.validTo),
+});
 
 function spansOf(
   host: string,
@@ -102,14 +133,14 @@ function spansOf(
   identity: Identity,
   now_ms: number,
   before: KeptCredentials | null,
-): KeptCredentials["spans"] {
+): Omit<KeptCredentials["spans"], "identity"> {
   const jwt = readJwt(credentials.user_jwt);
   if (jwt.sub !== identity.id || jwt.name !== host)
     throw new FleetError(
       "BAD_CERTIFICATE",
       `the bus JWT is for ${jwt.name ?? "?"}, not for ${host} and its key`,
     );
-  const service = serviceCertificate(credentials.service_certificate);
+  const service = certificateOf(credentials.service_certificate, "service");
   if (!service.checkPrivateKey(identity.tls_key))
     throw new FleetError("BAD_CERTIFICATE", "the service certificate is for another key");
   const ssh = readSshCertificate(credentials.ssh_certificate);
@@ -118,21 +149,27 @@ function spansOf(
       "BAD_CERTIFICATE",
       "the ssh certificate is not a host certificate for this name and key",
     );
-  const same = (name: keyof Credentials) => before?.credentials[name] === credentials[name];
+  const span = (name: keyof typeof SPAN_OF, fresh: Span): Span =>
+    before !== null && before.credentials[name] === credentials[name] ? before.spans[SPAN_OF[name]] : fresh;
   return {
-    bus: {
-      from: same("user_jwt") && before !== null ? before.spans.bus.from : Math.min(jwt.iat * 1_000, now_ms),
+    bus: span("user_jwt", {
+      from: Math.min(jwt.iat * 1_000, now_ms),
       to: (jwt.exp ?? 253_402_300_799) * 1_000,
-    },
-    service: { from: Date.parse(service.validFrom), to: Date.parse(service.validTo) },
-    ssh: { from: ssh.not_before_ms, to: ssh.not_after_ms },
+    }),
+    service: span("service_certificate", spanOf(service, now_ms)),
+    ssh: span("ssh_certificate", {
+      from: Math.max(ssh.not_before_ms, Math.min(now_ms, ssh.not_after_ms)),
+      to: ssh.not_after_ms,
+    }),
   };
 }
 
-function serviceCertificate(pem: string): X509Certificate {
+const SPAN_OF = { user_jwt: "bus", service_certificate: "service", ssh_certificate: "ssh" } as const;
+
+function certificateOf(pem: string, which: "service" | "identity"): X509Certificate {
   try {
     return new X509Certificate(pem);
   } catch (cause) {
-    throw new FleetError("BAD_CERTIFICATE", "the service certificate cannot be read", { cause });
+    throw new FleetError("BAD_CERTIFICATE", `the ${which} certificate cannot be read`, { cause });
   }
 }

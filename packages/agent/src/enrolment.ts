@@ -17,13 +17,14 @@ import {
   readFleetString,
   readJoinString,
   SealedReply,
+  splitJoinString,
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { hostFingerprint } from "@muster/protocol/names";
 import { subjects } from "@muster/protocol/subjects";
 import { checkBroker } from "./broker-check.ts";
 import { type AgentConfig, machineName, type Places, readText } from "./config.ts";
-import type { CredentialStore } from "./credentials.ts";
+import type { CredentialStore, KeptCredentials } from "./credentials.ts";
 import { type Identity, prove } from "./identity.ts";
 import { writeSynced } from "./store.ts";
 import type { Trust } from "./trust.ts";
@@ -47,7 +48,10 @@ export type EnrolmentDoor = {
 type Invitation = {
   readonly brokers: readonly string[];
   readonly anchor: string;
+  /** Without what only this machine may see. */
   readonly join: string | undefined;
+  /** For the host's own log-in at Vault. */
+  readonly token: KeptCredentials["join_token"] | null;
 };
 
 const REQUEST_MS = 10_000;
@@ -107,20 +111,22 @@ function invitationOf(door: EnrolmentDoor): Invitation | null {
   const root = readText(door.places.root_ca);
   // A host that was in comes back by its bound key: its join string was used, should it still lie there.
   if (door.credentials.kept !== null && door.trust.bundle !== null && root !== null) {
-    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined };
+    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined, token: null };
   }
-  const join = readText(door.places.join_file);
-  if (join !== null) {
-    const claims = readJoinString(join);
-    return { brokers: claims.brokers, anchor: claims.anchor, join };
+  const text = readText(door.places.join_file);
+  if (text !== null) {
+    const { brokers, anchor, id, not_after } = readJoinString(text);
+    const { join, vault_token } = splitJoinString(text);
+    const token = vault_token === null ? null : { token: vault_token, instance: id, until: not_after };
+    return { brokers, anchor, join, token };
   }
   if (door.trust.bundle !== null && root !== null) {
-    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined };
+    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined, token: null };
   }
   const fleet = readText(door.places.fleet_file);
   if (fleet === null) return null;
   const { addresses, anchor } = readFleetString(fleet);
-  return { brokers: addresses, anchor, join: undefined };
+  return { brokers: addresses, anchor, join: undefined, token: null };
 }
 
 async function tryOnce(
@@ -195,6 +201,7 @@ async function ask(
       };
     await trust.next(loadEnvelope(reply.bundle));
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
+    if (invitation.token !== null) await door.credentials.holdToken(invitation.token);
     await removeUsed(door);
     return { host: reply.name };
   } finally {

@@ -36,6 +36,7 @@ import {
 import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
+import { waysOf } from "./renewal-ways.ts";
 import { type Connected, report } from "./reporter.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf } from "./rpc/index.ts";
@@ -266,7 +267,25 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     await Promise.all([
       installing,
       follow(bus, link, signal),
-      renewLoop({ bus, identity, credentials, events, log, now: ports.now, renewed: install }, signal),
+      renewLoop(
+        {
+          credentials,
+          ways: waysOf({
+            bus,
+            run: ports.run,
+            identity,
+            credentials,
+            bundle: () => trust.bundle,
+            events,
+            now: ports.now,
+          }),
+          events,
+          log,
+          now: ports.now,
+          renewed: install,
+        },
+        signal,
+      ),
     ]);
   };
 

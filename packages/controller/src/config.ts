@@ -28,6 +28,14 @@ export const ControllerConfig = z.strictObject({
       secret_id: Path.describe("Mode 0600: the only secret on this machine's disk."),
     })
     .describe("Where certificates and keys come from."),
+  lifetimes_s: z
+    .strictObject({
+      agent: z.int().min(1).optional().describe("Bus JWTs of hosts; default 7 days."),
+      service: z.int().min(1).optional().describe("Service certificates from a controller; default 7 days."),
+      ssh: z.int().min(1).optional().describe("ssh host certificates from a controller; default 7 days."),
+    })
+    .optional()
+    .describe("How long what is signed here lives. For trials: lives are chosen for outages."),
   backup_report: Path.optional().describe(
     "How the last backup went, as `ctl backup` on this server writes it.",
   ),

@@ -14,7 +14,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { BlobStore } from "./blobs/store.ts";
 import { sweepBlobs } from "./blobs/sweep.ts";
 import { Identity } from "./certificates/identity.ts";
-import { type Issuer, vaultIssuer } from "./certificates/issuer.ts";
+import { type Issuer, LIFE_MS, vaultIssuer } from "./certificates/issuer.ts";
 import type { ControllerConfig } from "./config.ts";
 import { readText } from "./config.ts";
 import { controlHandlers } from "./control.ts";
@@ -87,10 +87,14 @@ export async function runController(
 
 async function issuerOf(config: ControllerConfig, ports: SystemPorts, signal: AbortSignal): Promise<Issuer> {
   const vault = await logIn(config, ports, signal);
+  const lives = Object.fromEntries(
+    Object.entries(config.lifetimes_s ?? {}).map(([name, life_s = 0]) => [name, life_s * 1000]),
+  );
   return vaultIssuer(
     { name: config.fleet, account: config.account },
     { pki: pki(vault), transit: transit(vault), ssh: sshCa(vault) },
     ports.now,
+    { ...LIFE_MS, ...lives },
   );
 }
 

@@ -19,7 +19,8 @@ const Signed = z.object({
 /** What the role is asked for; names that the role does not allow are refused by Vault. */
 export type SignOptions = {
   readonly common_name: string;
-  readonly ttl_s: number;
+  /** Without it, as long as the role says. */
+  readonly ttl_s?: number;
   readonly alt_names?: readonly string[];
   readonly ip_sans?: readonly string[];
   readonly uri_sans?: readonly string[];
@@ -46,7 +47,7 @@ export function pki(vault: Vault): Pki {
       const body = {
         csr: csr_pem,
         common_name: options.common_name,
-        ttl: `${options.ttl_s}s`,
+        ...(options.ttl_s === undefined ? {} : { ttl: `${options.ttl_s}s` }),
         format: "pem",
         ...(options.alt_names === undefined ? {} : { alt_names: joined(options.alt_names) }),
         ...(options.ip_sans === undefined ? {} : { ip_sans: joined(options.ip_sans) }),

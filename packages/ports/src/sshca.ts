@@ -12,14 +12,14 @@ const KEY_LINE = /^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*(?: [^\r\n]*)?$/;
 export interface SshCa {
   /**
    * Signs an OpenSSH public key line as a host certificate for these names and returns the line of the certificate file.
-   * `INVALID` without names: such a certificate would be good for every host.
+   * `INVALID` without names: such a certificate would be good for every host. Without `ttl_s` it lives as long as the role says.
    */
   signHostKey(
     mount: string,
     role: string,
     public_key: string,
     principals: readonly string[],
-    ttl_s: number,
+    ttl_s?: number,
   ): Promise<string>;
   /** The CA's public key line, for `@cert-authority` and `TrustedUserCAKeys`. Needs no token. */
   caPublicKey(mount: string): Promise<string>;
@@ -39,7 +39,7 @@ export function sshCa(vault: Vault): SshCa {
         cert_type: "host",
         public_key,
         valid_principals: principals.join(","),
-        ttl: `${ttl_s}s`,
+        ...(ttl_s === undefined ? {} : { ttl: `${ttl_s}s` }),
       };
       const { signed_key } = await vault.write([mount, "sign", role], body, Signed);
       return keyLine(signed_key, `${mount}/sign/${role}`);

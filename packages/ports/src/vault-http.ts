@@ -33,9 +33,14 @@ type Bounds = {
   readonly signal: AbortSignal;
 };
 
-/** The signal ends every exchange. `server_name` is what the certificate must be for, where the address is another. */
+/** The signal ends every exchange. `server_name` is what the certificate must be for, where the address is another; `client` is shown to it. */
 export function openHttp(
-  options: { ca_pem: string; timeout_ms: number; server_name?: string },
+  options: {
+    ca_pem: string;
+    timeout_ms: number;
+    server_name?: string;
+    client?: { certificate_pem: string; key_pem: string };
+  },
   signal: AbortSignal,
 ): Http {
   const agent = new Agent({
@@ -48,6 +53,9 @@ export function openHttp(
     minVersion: "TLSv1.2",
     rejectUnauthorized: true,
     ...(options.server_name === undefined ? {} : { servername: options.server_name }),
+    ...(options.client === undefined
+      ? {}
+      : { cert: options.client.certificate_pem, key: options.client.key_pem }),
   });
   const bounds: Bounds = { agent, timeout_ms: options.timeout_ms, running: new Set(), signal };
   // One listener for all exchanges: a signal with a listener for each warns of a leak.

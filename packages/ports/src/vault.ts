@@ -33,6 +33,8 @@ export type VaultOptions = {
   readonly timeout_ms?: number;
   /** What the certificate must be for, where the address says otherwise. */
   readonly server_name?: string;
+  /** What is shown in TLS, for `loginCert`. PEM; the key is a secret. */
+  readonly client?: { readonly certificate_pem: string; readonly key_pem: string };
 };
 
 export type WriteOptions = {
@@ -70,6 +72,8 @@ export interface Vault {
   /** Logs in; the new identity comes back, this one stays as it is. Wrong credentials: `VAULT_DENIED`. */
   loginAppRole(role_id: string, secret_id: string, mount?: string): Promise<Vault>;
   loginUserpass(user: string, password: string, mount?: string): Promise<Vault>;
+  /** By the certificate that this port shows in TLS (`VaultOptions.client`). */
+  loginCert(role: string, mount?: string): Promise<Vault>;
   /**
    * `schema` reads the answer's `data`, or the whole answer where Vault sends no data (log-ins, wrapping, `sys/init`).
    * All verbs: `VAULT_UNREACHABLE`, `VAULT_SEALED`, `VAULT_DENIED`, `VAULT_NOT_FOUND`, `VAULT_REFUSED` with Vault's own
@@ -86,6 +90,8 @@ export interface Vault {
   /** The keys below a path; none when there is nothing. `schema` reads each key. */
   list(path: VaultPath): Promise<string[]>;
   list<S extends z.ZodType>(path: VaultPath, schema: S): Promise<z.output<S>[]>;
+  /** What Vault says of all keys below a path, by `schema`; of an empty one `{}`. */
+  listing<S extends z.ZodType>(path: VaultPath, schema: S): Promise<z.output<S>>;
   remove(path: VaultPath): Promise<void>;
   /** The first server that is open, else the first that answers. Needs no token. */
   health(): Promise<VaultHealth>;
@@ -118,6 +124,7 @@ export function openVault(options: VaultOptions, signal: AbortSignal): Vault {
       ca_pem: options.ca_pem,
       timeout_ms: options.timeout_ms ?? 5_000,
       ...(options.server_name === undefined ? {} : { server_name: options.server_name }),
+      ...(options.client === undefined ? {} : { client: options.client }),
     },
     signal,
   );
@@ -141,16 +148,17 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
       "Vault's answer about the token",
     );
 
-  async function list<S extends z.ZodType>(path: VaultPath, schema?: S): Promise<unknown[]> {
-    const Keys = z.object({ keys: z.array(schema ?? z.string()) });
-    try {
-      const answer = await ask(servers, token, { method: "LIST", path });
-      return parse(Keys, answerContent(answer), `Vault's answer to LIST ${showPath(path)}`).keys;
-    } catch (error) {
+  async function listing<S extends z.ZodType>(path: VaultPath, schema: S): Promise<z.output<S>> {
+    const answer = await ask(servers, token, { method: "LIST", path }).catch((error: unknown) => {
       // Vault answers an empty list so.
-      if (error instanceof FleetError && error.code === "VAULT_NOT_FOUND") return [];
+      if (error instanceof FleetError && error.code === "VAULT_NOT_FOUND") return {};
       throw error;
-    }
+    });
+    return parse(schema, answerContent(answer), `Vault's answer to LIST ${showPath(path)}`);
+  }
+
+  async function list<S extends z.ZodType>(path: VaultPath, schema?: S): Promise<unknown[]> {
+    return (await listing(path, z.object({ keys: z.array(schema ?? z.string()).default([]) }))).keys;
   }
 
   async function write(
@@ -172,6 +180,7 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
       login(["auth", mount, "login"], { role_id, secret_id }),
     loginUserpass: (user, password, mount = "userpass") =>
       login(["auth", mount, "login", user], { password }),
+    loginCert: (role, mount = "cert") => login(["auth", mount, "login"], { name: role }),
     read: async (path, schema) =>
       parse(
         schema,
@@ -180,6 +189,7 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
       ),
     write: write as Vault["write"],
     list: list as Vault["list"],
+    listing,
     remove: async (path) => void (await ask(servers, token, { method: "DELETE", path })),
     health: () => askHealth(servers),
     nodes: () => askNodes(servers),

@@ -1,6 +1,7 @@
 /**
  * The join string that `ctl join` prints for one machine, and the fleet string for machines and people that come without one.
- * A join string is `mj1.<claims>.<certificate>.<signature>` in base64url: signed by an operator, no bus credential in it.
+ * A join string is `mj1.<claims>.<signature and certificate>` in base64url: signed by an operator, no bus credential in it. A fourth part may
+ * follow, which the machine keeps to itself: a wrapped one-use Vault token for its own log-in, which controllers must not see.
  * A fleet string is `<address>[,<address>…]#<anchor>`.
  */
 import { z } from "zod";
@@ -30,21 +31,34 @@ export const JoinClaims = z.strictObject({
     .default([])
     .describe("CIDR ranges that the machine must come from; empty = any."),
   not_after: Instant,
-  vault_token: z
-    .string()
-    .max(512)
-    .optional()
-    .describe("A wrapped one-use Vault token, for the host's own Vault log-in."),
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;
 
 const SUBJECT = "join";
 const url = (data: Uint8Array | string) => Buffer.from(data).toString("base64url");
 
-/** Signs the claims with an operator's key and writes them as one string. */
-export function writeJoinString(claims: JoinClaims, signer: EnvelopeSigner, now_ms: number): string {
+/** A wrapped token of Vault, or of OpenBao. */
+const WrappedToken = z.string().regex(/^[A-Za-z0-9._-]{8,512}$/, "must be a token of Vault");
+
+/** Signs the claims with an operator's key and writes them as one string. `vault_token` is a wrapped one-use token of Vault. */
+export function writeJoinString(
+  claims: JoinClaims,
+  signer: EnvelopeSigner,
+  now_ms: number,
+  vault_token: string | null = null,
+): string {
   const { headers, body } = seal(SUBJECT, Buffer.from(JSON.stringify(claims)), signer, now_ms);
-  return `mj1.${url(body)}.${url(JSON.stringify(headers))}`;
+  const token = vault_token === null ? "" : `.${url(parse(WrappedToken, vault_token, "wrapped token"))}`;
+  return `mj1.${url(body)}.${url(JSON.stringify(headers))}${token}`;
+}
+
+/** What of a join string goes to a controller, and what the machine keeps to itself. Errors: JOIN_FORGED. */
+export function splitJoinString(text: string): { join: string; vault_token: string | null } {
+  const parts = text.trim().split(".");
+  if (parts.length <= 3) return { join: text.trim(), vault_token: null };
+  const token = WrappedToken.safeParse(Buffer.from(parts[3] ?? "", "base64url").toString());
+  if (parts.length > 4 || !token.success) throw new FleetError("JOIN_FORGED", "its fourth part is no token");
+  return { join: parts.slice(0, 3).join("."), vault_token: token.data };
 }
 
 function envelopeOf(text: string): Envelope {
@@ -64,10 +78,10 @@ function envelopeOf(text: string): Envelope {
 
 /** What a join string says, unproved: enough for a machine to find its broker and check the anchor. Errors: JOIN_FORGED, INVALID. */
 export function readJoinString(text: string): JoinClaims {
-  return parseJson(JoinClaims, envelopeOf(text).body, "join string");
+  return parseJson(JoinClaims, envelopeOf(splitJoinString(text).join).body, "join string");
 }
 
-/** Proves a join string. Errors: JOIN_FORGED (also when its signer may not), JOIN_EXPIRED. */
+/** Proves a join string of three parts. Errors: JOIN_FORGED (also when its signer may not), JOIN_EXPIRED. */
 export function openJoinString(
   text: string,
   verifier: Verifier,

@@ -1,4 +1,5 @@
 /** The commands of `muster-agent`, each in a file; those of the host need neither network nor a living agent. */
+import { EXCHANGE_COMMAND } from "../own-login.ts";
 import type { Given } from "./arguments.ts";
 
 export type Command = (given: Given) => Promise<number>;
@@ -10,6 +11,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   unhold: async (given) => (await import("./hold.ts")).unhold(given),
   undo: async (given) => (await import("./undo.ts")).undo(given),
   log: async (given) => (await import("./log.ts")).log(given),
+  [EXCHANGE_COMMAND]: async () => (await import("./vault-exchange.ts")).vaultExchange(),
   version: async () => (await import("./version.ts")).version(),
 };
 

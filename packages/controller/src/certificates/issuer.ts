@@ -8,19 +8,21 @@ import type { Transit } from "@muster/ports/transit";
 import { encodePublic, type JwtSigner, type Role, userJwt } from "@muster/protocol";
 
 const DAY_MS = 86_400_000;
-/** Lifetimes are chosen for outages: revocation is immediate (design, Trust). */
+/** Lifetimes are chosen for outages: revocation is immediate (design, Trust). Hosts with a log-in of their own get longer certificates by it. */
 export const LIFE_MS = {
   agent: 7 * DAY_MS,
   controller: DAY_MS,
   person: 8 * 3_600_000,
-  service: 30 * DAY_MS,
-  ssh: 30 * DAY_MS,
+  service: 7 * DAY_MS,
+  ssh: 7 * DAY_MS,
 } as const;
+export type Lives = { readonly [K in keyof typeof LIFE_MS]: number };
 
 /** Text with the time at which it ends, milliseconds since 1970. */
 export type Issued = { readonly text: string; readonly not_after: number };
 
 export interface Issuer {
+  readonly life_ms: Lives;
   /** A user JWT of that role. Errors: VAULT_*. */
   userJwt(role: Role, user: { name: string; key: string; expires_ms: number }): Promise<Issued>;
   /** Leaf and chain, PEM, for `<name>` and `<name>.<fleet>`. */
@@ -35,6 +37,7 @@ export function vaultIssuer(
   fleet: { name: string; account: string },
   ports: { pki: Pki; transit: Transit; ssh: SshCa },
   now: () => number,
+  life_ms: Lives = LIFE_MS,
 ): Issuer {
   const signers = new Map<Role, Promise<JwtSigner>>();
   const signerOf = (role: Role): Promise<JwtSigner> => {
@@ -51,6 +54,7 @@ export function vaultIssuer(
     return made;
   };
   return {
+    life_ms,
     async userJwt(role, user) {
       const text = await userJwt({ ...user, account: fleet.account }, await signerOf(role), now());
       return { text, not_after: user.expires_ms };
@@ -59,14 +63,14 @@ export function vaultIssuer(
       const signed = await ports.pki.signCsr("services", "host", csr_pem, {
         common_name: name,
         alt_names: [name, `${name}.${fleet.name}`],
-        ttl_s: LIFE_MS.service / 1000,
+        ttl_s: life_ms.service / 1000,
       });
       const chain = [signed.certificate_pem, ...signed.ca_chain].map((pem) => pem.trim());
       return { text: `${chain.join("\n")}\n`, not_after: signed.not_after };
     },
     async sshCertificate(name, public_key) {
-      const ttl_s = LIFE_MS.ssh / 1000;
-      const until = now() + LIFE_MS.ssh;
+      const ttl_s = life_ms.ssh / 1000;
+      const until = now() + life_ms.ssh;
       const names = [name, `${name}.${fleet.name}`];
       return {
         text: await ports.ssh.signHostKey("ssh-host", "host", public_key, names, ttl_s),
@@ -76,7 +80,7 @@ export function vaultIssuer(
     async controllerCertificate(name, csr_pem) {
       const signed = await ports.pki.signCsr("controllers", "controller", csr_pem, {
         common_name: name,
-        ttl_s: LIFE_MS.controller / 1000,
+        ttl_s: life_ms.controller / 1000,
       });
       return { text: signed.certificate_pem, not_after: signed.not_after };
     },

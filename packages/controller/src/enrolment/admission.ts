@@ -1,7 +1,7 @@
 /** Letting a machine in: everything that it needs signed at once, then its join string spent, then its record written. */
 import type { Claim, Credentials, HostRecord } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { type Issuer, LIFE_MS } from "../certificates/issuer.ts";
+import type { Issuer } from "../certificates/issuer.ts";
 import type { HostRecords, Kept } from "../records/hosts.ts";
 import type { Decision } from "./decide.ts";
 
@@ -21,7 +21,7 @@ export async function admit(
   const now = ports.now();
   const { name } = decision;
   const [user, service, ssh] = await Promise.all([
-    ports.issuer.userJwt("agent", { name, key: claim.id, expires_ms: now + LIFE_MS.agent }),
+    ports.issuer.userJwt("agent", { name, key: claim.id, expires_ms: now + ports.issuer.life_ms.agent }),
     ports.issuer.serviceCertificate(name, claim.csr),
     ports.issuer.sshCertificate(name, claim.ssh_public_key),
   ]);

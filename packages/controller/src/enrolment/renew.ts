@@ -2,7 +2,7 @@
 import { readCsr } from "@muster/ports/csr";
 import type { HostRecord, RenewReply, RenewRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { type Issued, type Issuer, LIFE_MS } from "../certificates/issuer.ts";
+import type { Issued, Issuer } from "../certificates/issuer.ts";
 import type { HostRecords, Kept } from "../records/hosts.ts";
 
 const TRIES = 5;
@@ -24,7 +24,11 @@ export async function renew(id: string, request: RenewRequest, ports: RenewPorts
   const wanted = new Set(request.what);
   const [user, service, ssh] = await Promise.all([
     wanted.has("user_jwt")
-      ? ports.issuer.userJwt("agent", { name: record.name, key: id, expires_ms: ports.now() + LIFE_MS.agent })
+      ? ports.issuer.userJwt("agent", {
+          name: record.name,
+          key: id,
+          expires_ms: ports.now() + ports.issuer.life_ms.agent,
+        })
       : undefined,
     wanted.has("service_certificate") ? serviceCertificate(record, request, ports.issuer) : undefined,
     wanted.has("ssh_certificate") ? sshCertificate(record, request, ports.issuer) : undefined,

@@ -7,6 +7,7 @@ import { writeText } from "../fleet/disk.ts";
 import { checkHosts } from "../fleet/folder.ts";
 import { checkedNetwork } from "../fleet/networks.ts";
 import { joinString } from "../join/claims.ts";
+import type { HostLogins } from "../join/host-logins.ts";
 import { countText, durationText, readDuration, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
@@ -74,12 +75,13 @@ ctl join --count 20 --group probe --for 2h`,
     await checkHosts(context.cwd, names);
     const session = await openSession(context, { rank: "operator" });
     const not_after = context.now() + life_ms;
+    const logins = await loginsOf(context, session, names);
     const stringOf = (name: string | null) =>
-      joinString(session, { name, groups, networks, not_after }, context.now());
+      joinString(session, logins, { name, groups, networks, not_after }, context.now());
     if (options.ssh) return overSsh(context, session, names, options.package, stringOf);
 
     const wanted: (string | null)[] = names.length > 0 ? names : Array.from({ length: count }, () => null);
-    const strings = wanted.map((name) => ({ name, join: stringOf(name) }));
+    const strings = await Promise.all(wanted.map(async (name) => ({ name, join: await stringOf(name) })));
     context.output.note(`${session.fleet} · ${session.person}`);
     if (url !== null) return userData(context, session, strings, { url, not_after, out: options.out });
     if (options.out !== undefined) {
@@ -102,6 +104,29 @@ ctl join --count 20 --group probe --for 2h`,
   },
 });
 
+/** What gives hosts their own log-in at Vault; null, and said, where that cannot be now: everything else of joining needs no Vault here. */
+async function loginsOf(
+  context: Context,
+  session: Session,
+  names: readonly string[],
+): Promise<HostLogins | null> {
+  const later = (why: string) => {
+    const whose = names.length === 0 ? "these hosts" : names.join(", ");
+    context.output.note(
+      `${why}: ${whose} will have no log-in at Vault (no secrets, certificates by way of a controller) until: ctl host identity ${names.join(" ") || "NAME"}`,
+    );
+    return null;
+  };
+  if (names.length === 0) return later("a machine that brings its own name is not given a log-in by it");
+  try {
+    const { hostLogins } = await import("../join/host-logins.ts");
+    return await hostLogins(await session.vault());
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
+    return later(error.message);
+  }
+}
+
 /** Names as they are typed; where a folder is around, also groups of it, and `all`. */
 async function namesOf(context: Context, words: readonly string[]): Promise<string[]> {
   const names = new Set<string>();
@@ -122,7 +147,7 @@ async function overSsh(
   session: Session,
   names: readonly string[],
   named: string | undefined,
-  stringOf: (name: string) => string,
+  stringOf: (name: string) => Promise<string>,
 ): Promise<number> {
   const [{ bringAll }, { sshTargets }, { readPackage }] = await Promise.all([
     import("../join/bring.ts"),

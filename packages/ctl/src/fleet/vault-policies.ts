@@ -3,6 +3,7 @@
  * (developer.hashicorp.com/vault/docs/concepts/policies), since that is what its owner reads before agreeing.
  */
 import { policyOf } from "../session/ranks.ts";
+import { CUT_OFF_RULES, HOST_POLICIES, HOST_ROLES, hostAliases, JOIN_RULES } from "./vault-hosts.ts";
 import {
   APPROLES,
   AUTH_MOUNTS,
@@ -57,7 +58,8 @@ const PEOPLE = [
   rule("sys/auth", "read"),
 ];
 
-const eachRole = (...capabilities: string[]) => Object.keys(ROLES).map((path) => rule(path, ...capabilities));
+const eachRole = (...capabilities: string[]) =>
+  [...Object.keys(ROLES), ...Object.keys(HOST_ROLES)].map((path) => rule(path, ...capabilities));
 const OWN_POLICIES = `sys/policies/acl/${policyOf("")}*`;
 
 /** What `ctl vault check` reads: how Vault is set up, and no secret. */
@@ -110,6 +112,7 @@ export const OWNER_POLICIES: Readonly<Record<string, string>> = {
     TRANSIT_KEYS.map((key) => rule(`transit/sign/${key}`, "create", "update")),
     rule("kv/data/muster/fleet", "create", "update", "read"),
     PEOPLE,
+    JOIN_RULES,
   ),
 };
 
@@ -131,17 +134,21 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
   ),
   [policyOf("viewer")]: policy(OWN_TOKEN, issues("viewer")),
   [policyOf("ci")]: policy(OWN_TOKEN, issues("ci")),
-  [policyOf("operator")]: policy(OWN_TOKEN, issues("operator", "viewer")),
+  [policyOf("operator")]: (known) =>
+    policy(OWN_TOKEN, issues("operator", "viewer"), JOIN_RULES, hostAliases(known)),
   [policyOf("admin")]: policy(
     OWN_TOKEN,
     issues("admin", "operator", "viewer"),
     signs("operator-signing", "sys-admin", "fleet-operator", "fleet-viewer", "fleet-setup"),
     rule("kv/data/muster/fleet", "read"),
     PEOPLE,
+    JOIN_RULES,
+    CUT_OFF_RULES,
     LOOKS,
   ),
   // For a monitoring of the firm's own.
   [policyOf("check")]: policy(OWN_TOKEN, LOOKS),
+  ...HOST_POLICIES,
 };
 
 /** Every policy, those for its owner's tokens too. Where one depends on the Vault that it is for, a placeholder stands in it. */

@@ -11,6 +11,8 @@ const YEAR_S = 365 * DAY_S;
 /** The issuing CAs outlive what they sign by far: the kit's certificate lives ten years. */
 export const CA_LIFE_S = 20 * YEAR_S;
 export const KIT_LIFE_S = 10 * YEAR_S;
+/** What a controller signs for a host; what hosts sign by their own log-in (vault-hosts.ts) lives longer. */
+const ENROLMENT_S = 7 * DAY_S;
 
 export type Mount = {
   readonly path: string;
@@ -30,7 +32,11 @@ export const MOUNTS: readonly Mount[] = [
   { path: "kv", type: "kv", version: "2" },
 ];
 /** Log-in methods: path below `auth/` → type. */
-export const AUTH_MOUNTS: Readonly<Record<string, string>> = { userpass: "userpass", approle: "approle" };
+export const AUTH_MOUNTS: Readonly<Record<string, string>> = {
+  userpass: "userpass",
+  approle: "approle",
+  cert: "cert",
+};
 
 /** Mounts with a CA of the fleet's own, and what it is called behind the fleet's name. */
 export const PKI_CAS = {
@@ -80,7 +86,7 @@ export const forVault = <T extends string | Fields>(written: Written<T>, known: 
   typeof written === "function" ? written(known) : written;
 
 /** What every PKI role here has: the names come from the request's parameters and never from the CSR; nothing is stored. */
-const PKI_BASE = {
+export const PKI_BASE = {
   no_store: true,
   generate_lease: false,
   use_csr_sans: false,
@@ -126,7 +132,8 @@ const PKI_ROLES: Readonly<Record<string, Fields>> = {
     ou: ["controller"],
     max_ttl: DAY_S,
   },
-  // Host names are short (`ixp1`), which no list of domains can say; they are checked where hosts are admitted, and the CA is for nothing else.
+  // What a controller may sign where it admits a host, and for hosts that have no log-in at Vault. Host names are short (`ixp1`), which no list of
+  // domains can say; they are checked where hosts are admitted, and the CA is for nothing else.
   "services/roles/host": {
     ...PKI_BASE,
     key_type: "ec",
@@ -136,7 +143,7 @@ const PKI_ROLES: Readonly<Record<string, Fields>> = {
     server_flag: true,
     client_flag: true,
     key_usage: ["DigitalSignature"],
-    max_ttl: 30 * DAY_S,
+    max_ttl: ENROLMENT_S,
   },
 };
 
@@ -149,7 +156,7 @@ const SSH_ROLES: Readonly<Record<string, Fields>> = {
     allow_bare_domains: true,
     allow_subdomains: false,
     allow_user_key_ids: false,
-    max_ttl: 30 * DAY_S,
+    max_ttl: ENROLMENT_S,
   },
 };
 

@@ -24,7 +24,7 @@ export type Order = {
   /** Asked for when the first server turns out to need it; undefined `always` brings it only where none is. */
   deb(): Promise<Uint8Array>;
   readonly always: boolean;
-  string(name: string): string;
+  string(name: string): Promise<string>;
 };
 
 type Row = {
@@ -78,7 +78,7 @@ async function bringOne(context: Context, order: Order, target: Target, views: V
       );
     }
     const deb = order.always || found === "bare" ? await order.deb() : null;
-    await bringIn(target, order.string(name), deb, context.asking);
+    await bringIn(target, await order.string(name), deb, context.asking);
     const view = await arrived(context, target, views);
     return { name, state: "joined", took_ms: took(), found: joinedOf(view), error: null };
   } catch (error) {

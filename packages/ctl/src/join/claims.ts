@@ -1,7 +1,8 @@
-/** One join string for one machine, signed by the person. It names no secret but works once, for a short time, from the networks given. */
+/** One join string for one machine, signed by the person. It works once, for a short time, from the networks given. */
 import { randomBytes } from "node:crypto";
 import { type JoinClaims, writeJoinString } from "@muster/protocol/join";
 import type { Session } from "../session/session.ts";
+import type { HostLogins } from "./host-logins.ts";
 
 export type JoinWish = {
   /** null: the machine brings its own name. */
@@ -11,11 +12,13 @@ export type JoinWish = {
   readonly not_after: number;
 };
 
-export function joinString(
+/** `vault` null: without a token for the host's own log-in. Errors: VAULT_*. */
+export async function joinString(
   session: Pick<Session, "fleet" | "profile" | "signer">,
+  vault: HostLogins | null,
   what: JoinWish,
   now_ms: number,
-): string {
+): Promise<string> {
   const claims: JoinClaims = {
     v: 1,
     fleet: session.fleet,
@@ -27,5 +30,10 @@ export function joinString(
     networks: [...what.networks],
     not_after: what.not_after,
   };
-  return writeJoinString(claims, session.signer, now_ms);
+  // A machine that brings its own name has a controller's word for it, and that is not enough for a log-in at Vault.
+  const token =
+    vault === null || what.name === null
+      ? null
+      : await vault.token(what.name, claims.id, Math.ceil((what.not_after - now_ms) / 1_000));
+  return writeJoinString(claims, session.signer, now_ms, token);
 }

@@ -72,7 +72,7 @@ export async function makeServer(
     say(order.admin);
     const session = await person(context, order, vault, made.profile, own !== null, changes);
     say(`${order.name}: joining`);
-    await joinHere(order.name, session, changes, context.now, signal);
+    await joinHere(order.name, session, vault, changes, context.now, signal);
     return {
       ...made,
       changes,

@@ -1,10 +1,12 @@
 /** The first server's own agent: it joins like any other, by a join string that the person has just signed. */
 import { access } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Vault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { writeText } from "../fleet/disk.ts";
 import type { Changes } from "../fleet/vault-setup.ts";
 import { joinString } from "../join/claims.ts";
+import { hostLogins } from "../join/host-logins.ts";
 import { withNext } from "../output/error.ts";
 import type { Session } from "../session/session.ts";
 import { AGENT } from "./ready.ts";
@@ -28,6 +30,7 @@ export const hasJoined = (): Promise<boolean> =>
 export async function joinHere(
   name: string,
   session: () => Promise<Pick<Session, "fleet" | "profile" | "signer">>,
+  vault: Vault,
   changes: Changes,
   now: () => number,
   signal: AbortSignal,
@@ -36,8 +39,9 @@ export async function joinHere(
     if (await keepRunning(AGENT.unit, [], START_MS, signal)) changes.made.push(AGENT.unit);
     return;
   }
-  const text = joinString(
+  const text = await joinString(
     await session(),
+    await hostLogins(vault),
     { name, groups: [], networks: [], not_after: now() + LIFE_MS },
     now(),
   );

@@ -22,7 +22,10 @@ export const ConvergenceState = z.enum([
 export type ConvergenceState = z.infer<typeof ConvergenceState>;
 
 export const ExpiringCertificate = z.object({
-  name: z.enum(["bus", "service", "ssh"]).describe("Which one."),
+  name: z
+    .enum(["bus", "identity", "service", "ssh"])
+    .describe("Which one; identity = the host's own log-in at Vault."),
+  not_before: Instant.optional().describe("Since when the host has it."),
   not_after: Instant,
 });
 export type ExpiringCertificate = z.infer<typeof ExpiringCertificate>;

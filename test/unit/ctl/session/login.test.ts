@@ -5,7 +5,7 @@ import { makeCsr, makeKey } from "@muster/ports/csr";
 import { pki } from "@muster/ports/pki";
 import { openVault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
-import { openJoinString } from "@muster/protocol/join";
+import { openJoinString, splitJoinString } from "@muster/protocol/join";
 import { TrustBundle, verifierOf } from "@muster/protocol/trust";
 import * as assert from "uvu/assert";
 import { openOutput } from "../../../../packages/ctl/src/output/output.ts";
@@ -192,15 +192,17 @@ suite(
       );
       assert.is(ran.code, 0, ran.err);
       const { strings } = JSON.parse(ran.out);
+      const signed = (row: { join: string }) => splitJoinString(row.join).join;
+      assert.ok(splitJoinString(strings[0].join).vault_token, "a token for its own log-in at Vault");
       const bundle = TrustBundle.parse(
         JSON.parse(await readFile(join(made.home, "lab/fleet.json"), "utf8")).bundle,
       );
-      const { claims, by } = openJoinString(strings[1].join, verifierOf(bundle), Date.now());
+      const { claims, by } = openJoinString(signed(strings[1]), verifierOf(bundle), Date.now());
       assert.is(by, "alice");
       assert.is(claims.name, "probe1");
       assert.equal(claims.networks, ["192.0.2.0/24"]);
       assert.ok(claims.not_after - Date.now() <= 15 * 60_000);
-      assert.is.not(openJoinString(strings[0].join, verifierOf(bundle), Date.now()).claims.id, claims.id);
+      assert.is.not(openJoinString(signed(strings[0]), verifierOf(bundle), Date.now()).claims.id, claims.id);
     });
 
     test("asks for the log-in when it has ended, and goes on", async () => {

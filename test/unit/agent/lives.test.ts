@@ -1,0 +1,31 @@
+/** Credentials that live for seconds renew themselves through a controller restart, a sealed Vault and a broker restart. */
+import * as assert from "uvu/assert";
+import { watchLives } from "../../kit/lives.ts";
+import { suite } from "../../kit/suite.ts";
+
+suite(
+  "short lives",
+  (test) => {
+    test("all credentials renew without a gap, whatever is away for a while", async () => {
+      const report = await watchLives({
+        lives_s: { bus: 40, identity: 60, service: 24, ssh: 24 },
+        duration_s: 40,
+        faults: {
+          controller: { at_s: 4, for_s: 3 },
+          vault: { at_s: 14, for_s: 5 },
+          broker: { at_s: 27, for_s: 2 },
+        },
+        say: (text) => console.log(`    ${new Date().toISOString().slice(17, 23)} ${text}`),
+      });
+      const { renewed, least_left, silent_ms, back_ms, told, log } = report;
+      console.log(`    ${JSON.stringify({ renewed, least_left, silent_ms, back_ms })}`);
+      for (const [name, count] of Object.entries(renewed))
+        assert.ok(count >= 2, `${name} renewed ${count} times\n${log}`);
+      for (const [name, left] of Object.entries(least_left))
+        assert.ok(left > 1 / 3, `${name} had ${left} of its life left\n${log}`);
+      assert.ok(silent_ms < 3_000, `no answer for ${silent_ms} ms\n${log}`);
+      assert.equal(told, []);
+    });
+  },
+  { limit_ms: 58_000 },
+);
