@@ -53,7 +53,7 @@ export function pki(vault: Vault): Pki {
         ...(options.ip_sans === undefined ? {} : { ip_sans: joined(options.ip_sans) }),
         ...(options.uri_sans === undefined ? {} : { uri_sans: joined(options.uri_sans) }),
       };
-      const signed = await vault.write([mount, "sign", role], body, Signed);
+      const signed = await vault.write([mount, "sign", role], body, Signed, { repeatable: true });
       const chain = signed.ca_chain ?? (signed.issuing_ca === undefined ? [] : [signed.issuing_ca]);
       return {
         certificate_pem: lined(signed.certificate),

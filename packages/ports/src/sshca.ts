@@ -41,7 +41,7 @@ export function sshCa(vault: Vault): SshCa {
         valid_principals: principals.join(","),
         ...(ttl_s === undefined ? {} : { ttl: `${ttl_s}s` }),
       };
-      const { signed_key } = await vault.write([mount, "sign", role], body, Signed);
+      const { signed_key } = await vault.write([mount, "sign", role], body, Signed, { repeatable: true });
       return keyLine(signed_key, `${mount}/sign/${role}`);
     },
     async caPublicKey(mount) {

@@ -33,7 +33,9 @@ export function transit(vault: Vault, mount = "transit"): Transit {
     publicKey,
     async signEd25519(key, bytes) {
       const body = { input: Buffer.from(bytes).toString("base64") };
-      const { signature } = await vault.write([mount, "sign", key], body, Signature);
+      const { signature } = await vault.write([mount, "sign", key], body, Signature, {
+        repeatable: true,
+      });
       return exactly(64, signature.split(":")[2] ?? "", `signature by ${key}`);
     },
     async createKey(key) {

@@ -34,6 +34,12 @@ export function answersElsewhere(status: number): boolean {
   return (status >= 300 && status < 400) || status === 502 || status === 503 || status === 504;
 }
 
+/** True when the servers of a cluster have no leader for the moment: nothing was carried out. A redirect leads to the one that is gone. */
+export function hasNoLeader(answer: { status: number; body: unknown }): boolean {
+  return answer.status === 307 || (answer.status >= 500 && NO_LEADER.test(vaultWords(answer.body)));
+}
+const NO_LEADER = /active cluster node not found|no active vault instance/i;
+
 /**
  * The error that an answer stands for, or undefined when it is a success.
  * @param about the request in the operator's words, e.g. "POST pki/sign/host"
@@ -52,6 +58,8 @@ export function answerError(
   if (status >= 300 && status < 400) {
     return new FleetError("VAULT_UNREACHABLE", `${detail}: it redirects elsewhere, which is not followed`);
   }
+  if (status >= 500 && NO_LEADER.test(words))
+    return new FleetError("VAULT_UNREACHABLE", `${detail}: its servers are without a leader`);
   if (status === 503 && /sealed|not initialized/i.test(words)) return new FleetError("VAULT_SEALED", detail);
   if (status === 502 || status === 503 || status === 504) return new FleetError("VAULT_UNREACHABLE", detail);
   // A refused log-in comes as 400 from some methods and as 403 from others.

@@ -23,7 +23,11 @@ export type Exchange = {
   readonly body: unknown;
 };
 
-export type Http = { exchange(exchange: Exchange): Promise<Outcome> };
+export type Http = {
+  exchange(exchange: Exchange): Promise<Outcome>;
+  /** Errors: CANCELLED when the port's life ends meanwhile. */
+  wait(duration_ms: number): Promise<void>;
+};
 
 /** The limits of one exchange, and where it says how it can be stopped while it runs. */
 type Bounds = {
@@ -64,7 +68,21 @@ export function openHttp(
     agent.destroy();
   };
   signal.addEventListener("abort", end, { once: true });
-  return { exchange: (exchange) => exchangeOnce(bounds, exchange) };
+  return {
+    exchange: (exchange) => exchangeOnce(bounds, exchange),
+    wait: (duration_ms) =>
+      new Promise((resolve, reject) => {
+        const settle = (done: () => void): void => {
+          clearTimeout(timer);
+          bounds.running.delete(stop);
+          done();
+        };
+        const stop = (): void => settle(() => reject(new FleetError("CANCELLED", "stopped on request")));
+        const timer = setTimeout(() => settle(resolve), duration_ms);
+        bounds.running.add(stop);
+        if (signal.aborted) stop();
+      }),
+  };
 }
 
 function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {

@@ -4,7 +4,7 @@
  */
 import { FleetError, parse } from "@muster/protocol/errors";
 import * as z from "zod";
-import { answerError, answersElsewhere } from "./vault-answers.ts";
+import { answerError, answersElsewhere, hasNoLeader } from "./vault-answers.ts";
 import type { Http, Outcome } from "./vault-http.ts";
 import { encodePath, showPath, type VaultPath } from "./vault-paths.ts";
 
@@ -36,7 +36,10 @@ export type Servers = {
   /** Made at the first request: the library costs 60 ms to load. */
   links: Promise<Link[]> | undefined;
   last_good: number;
+  /** How long a cluster without a leader is asked again: an election takes two or three seconds. */
+  readonly patience_ms: number;
 };
+const AGAIN_MS = 200;
 
 export function checkedAddress(address: string): string {
   const url = URL.canParse(address) ? new URL(address) : undefined;
@@ -87,25 +90,44 @@ async function openLinks(servers: Servers): Promise<Link[]> {
   });
 }
 
-/** Asks server after server until one has an answer of its own. What may have been carried out is not asked twice. */
-export async function ask(
-  servers: Servers,
-  token: string | undefined,
-  call: {
-    method: string;
-    path: VaultPath;
-    body?: unknown;
-    headers?: Record<string, string>;
-    login?: boolean;
-  },
-): Promise<unknown> {
+export type Call = {
+  readonly method: string;
+  readonly path: VaultPath;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+  readonly login?: boolean;
+  /** Carried out twice it does no harm: a signature, a read. */
+  readonly repeatable?: boolean;
+};
+
+/**
+ * Asks server after server until one has an answer of its own; while they choose a leader, again and again. What may have been carried out is asked
+ * twice only when it is `repeatable`.
+ */
+export async function ask(servers: Servers, token: string | undefined, call: Call): Promise<unknown> {
+  const deadline = performance.now() + servers.patience_ms;
+  for (;;) {
+    const round = await askRound(servers, token, call);
+    if (round.done) return round.body;
+    if (!round.may_come || performance.now() > deadline) throw round.error;
+    await servers.http.wait(AGAIN_MS);
+  }
+}
+
+type Round =
+  | { readonly done: true; readonly body: unknown }
+  /** `may_come`: a leader is being chosen. */
+  | { readonly done: false; readonly may_come: boolean; readonly error: FleetError };
+
+async function askRound(servers: Servers, token: string | undefined, call: Call): Promise<Round> {
   const path = encodePath(call.path);
   const about = `${call.method} ${showPath(call.path)}`;
   servers.links ??= openLinks(servers);
   const links = await servers.links;
-  const repeatable = call.method === "GET" || call.method === "LIST";
+  const repeatable = call.repeatable === true || call.method === "GET" || call.method === "LIST";
   const start = servers.last_good;
   let worst: FleetError | undefined;
+  let may_come = false;
   for (let offset = 0; offset < links.length; offset++) {
     const at = (start + offset) % links.length;
     const link = links[at];
@@ -122,15 +144,18 @@ export async function ask(
       continue;
     }
     const error = answerError(outcome, about, { token, sent: call.body, login: call.login === true });
-    if (error === undefined || !answersElsewhere(outcome.status)) {
+    const leaderless = hasNoLeader(outcome);
+    // One server alone that redirects is misconfigured, and waiting mends nothing.
+    if (leaderless && (links.length > 1 || outcome.status !== 307)) may_come = true;
+    if (error === undefined || !(leaderless || answersElsewhere(outcome.status))) {
       servers.last_good = at;
       if (error !== undefined) throw error;
-      return outcome.body;
+      return { done: true, body: outcome.body };
     }
     // "Sealed" tells the operator more than "unreachable".
     if (worst?.code !== "VAULT_SEALED") worst = error.code === "VAULT_SEALED" ? error : (worst ?? error);
   }
-  throw worst ?? new FleetError("VAULT_UNREACHABLE", about);
+  return { done: false, may_come, error: worst ?? new FleetError("VAULT_UNREACHABLE", about) };
 }
 
 /** Every server at once, in the order of the addresses. */

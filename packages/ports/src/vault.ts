@@ -31,6 +31,8 @@ export type VaultOptions = {
   readonly ca_pem: string;
   /** Limit of one request to one server. */
   readonly timeout_ms?: number;
+  /** How long servers without a leader are asked again (default 10 s). */
+  readonly patience_ms?: number;
   /** What the certificate must be for, where the address says otherwise. */
   readonly server_name?: string;
   /** What is shown in TLS, for `loginCert`. PEM; the key is a secret. */
@@ -40,6 +42,8 @@ export type VaultOptions = {
 export type WriteOptions = {
   /** Asks for the answer wrapped in a one-use token of this life (`wrap_info` in the answer). */
   readonly wrap_ttl_s?: number;
+  /** Done twice it does no harm: it is asked of another server when this one falls silent in mid-request. */
+  readonly repeatable?: boolean;
 };
 
 const TokenData = z.object({
@@ -128,7 +132,8 @@ export function openVault(options: VaultOptions, signal: AbortSignal): Vault {
     },
     signal,
   );
-  return identity({ http, addresses, links: undefined, last_good: 0 }, undefined, undefined);
+  const patience_ms = options.patience_ms ?? 10_000;
+  return identity({ http, addresses, links: undefined, last_good: 0, patience_ms }, undefined, undefined);
 }
 
 function identity(servers: Servers, first_token: string | undefined, first_lease: Lease | undefined): Vault {
@@ -136,7 +141,13 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
   let lease = first_lease;
 
   const login = async (path: VaultPath, body: object): Promise<Vault> => {
-    const answer = await ask(servers, undefined, { method: "POST", path, body, login: true });
+    const answer = await ask(servers, undefined, {
+      method: "POST",
+      path,
+      body,
+      login: true,
+      repeatable: true,
+    });
     const { auth } = parse(Auth, answer, `answer to the log-in at ${showPath(path)}`);
     return identity(servers, auth.client_token, leaseOf(auth));
   };
@@ -168,7 +179,10 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
     options?: WriteOptions,
   ): Promise<unknown> {
     const headers = options?.wrap_ttl_s === undefined ? {} : { "X-Vault-Wrap-TTL": `${options.wrap_ttl_s}s` };
-    const content = answerContent(await ask(servers, token, { method: "POST", path, body, headers }));
+    const repeatable = options?.repeatable === true;
+    const content = answerContent(
+      await ask(servers, token, { method: "POST", path, body, headers, repeatable }),
+    );
     return schema === undefined
       ? content
       : parse(schema, content, `Vault's answer to POST ${showPath(path)}`);

@@ -1,5 +1,5 @@
 /**
- * Every known defect of `node-vault` 0.12, on a server that behaves badly on a real TLS socket: each test fails when the
+ * Every known defect of `node-vault` 0.12, and that it knows one server only, on a server that behaves badly on a real TLS socket: each test fails when the
  * repair is taken out.
  */
 import { spawn } from "node:child_process";
@@ -151,6 +151,37 @@ suite("vault port: defects of node-vault", (test) => {
     assert.is(other.seen.length, 0);
     await vault.read("sys/mounts", WHOLE);
     assert.is(other.seen.length, 1);
+  });
+
+  test("9: servers without a leader are asked again until they have one, and not for ever", async () => {
+    const none = say(500, { errors: ["local node not active but active cluster node not found"] });
+    let elected = 0;
+    const first = await badVault((...call) =>
+      (elected++ < 2 ? none : say(200, { data: { ok: 1 } }))(...call),
+    );
+    const second = await badVault(say(307, {}, { location: "https://192.0.2.1:8200/v1/x" }));
+    const addresses = [first.url, second.url];
+    const open = (patience_ms: number) =>
+      openVault({ addresses, ca_pem: ca.certificate_pem, patience_ms }, life.signal).withToken(TOKEN);
+    // A write too: who says so has carried out nothing.
+    assert.equal(await open(5_000).write("kv/data/x", { word: 1 }), { ok: 1 });
+    assert.is(first.seen.length, 3);
+    elected = -1_000;
+    const began = Date.now();
+    const error = await failure(open(300).write("kv/data/x", { word: 1 }));
+    assert.is(error.code, "VAULT_UNREACHABLE");
+    assert.match(error.detail, /without a leader/);
+    assert.ok(Date.now() - began < 2_000);
+  });
+
+  test("9: a signature is asked of the next server when one falls silent in mid-request", async () => {
+    const slow = await badVault(() => undefined);
+    const other = await badVault(say(200, { data: { ok: 1 } }));
+    const options = { addresses: [slow.url, other.url], ca_pem: ca.certificate_pem, timeout_ms: 300 };
+    const vault = openVault(options, life.signal).withToken(TOKEN);
+    const answer = await vault.write("transit/sign/x", { input: "" }, WHOLE, { repeatable: true });
+    assert.equal(answer, { ok: 1 });
+    assert.is(slow.seen.length, 1);
   });
 
   test("4: a redirect is not followed, the token stays", async () => {
