@@ -1,4 +1,5 @@
 /** `ctl vault`: a Vault or OpenBao that exists, made fit for the fleet: what it is to hold, whether it does, and who may do what there. */
+import { join, resolve } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { checkedNetwork } from "../fleet/networks.ts";
 import { errorLines } from "../output/error.ts";
@@ -135,9 +136,40 @@ ctl vault policies bootstrap             what the token for ctl vault bootstrap 
   },
 });
 
+const layout = defineCommand({
+  name: "layout",
+  summary: "configuration and certificates of several Vault servers, as files",
+  args: "<name=address...>",
+  options: {
+    out: {
+      flag: "--out <directory>",
+      help: "where they go: a directory a server, and the CA",
+      required: true,
+    },
+  },
+  example: `ctl vault layout a=a.example b=b.example c=c.example --out vault-servers
+each directory goes to /etc/muster/vault of its server; how to start, open, save and upgrade them: docs/runbook/vault.md`,
+  async run(context, { args, options }) {
+    const { output } = context;
+    const { readServer, writeLayout } = await import("../vault/layout.ts");
+    const { vaultUrl } = await import("../server/vault-config.ts");
+    const servers = args.map(readServer);
+    const out = resolve(context.cwd, options.out);
+    const written = await writeLayout(out, servers, context.now());
+    for (const { name, host } of servers)
+      output.line(`${name.padEnd(8)} ${vaultUrl(host)}   ${join(out, name)} → /etc/muster/vault`);
+    output.line(
+      `ca.key   ${join(out, "ca.key")}: makes the next server and the next certificates; keep it off these machines`,
+    );
+    output.line(`changed  ${written.length === 0 ? "nothing" : written.join(", ")}`);
+    output.json({ out, servers, changed: written });
+    return undefined;
+  },
+});
+
 export const vault = defineCommand({
   name: "vault",
   example: `ctl vault check
 ctl vault policies`,
-  subcommands: [bootstrap, check, policies],
+  subcommands: [bootstrap, check, policies, layout],
 });

@@ -2,12 +2,10 @@
  * The fleet's own Vault on this machine: configured, with TLS of a CA of its own, initialised, open. A root token is made where it is needed and ends with
  * the command; what lasts is the one unseal key, on this machine (0600) or, with `--unseal manual`, in the recovery kit only.
  */
-import { X509Certificate } from "node:crypto";
 import { readdir, rm } from "node:fs/promises";
-import { isIP } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { issue, makeCa } from "@muster/ports/csr";
+import { makeCa } from "@muster/ports/csr";
 import { openVault, type Vault, type VaultHealth } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { z } from "zod";
@@ -18,13 +16,11 @@ import { giveTo } from "./owner.ts";
 import { VAULT } from "./ready.ts";
 import { keepRunning, stopUnit } from "./units.ts";
 import { VAULT_DIRECTORY, VAULT_STORE, vaultConfig } from "./vault-config.ts";
+import { issueFor, namesOf, stillFits, VAULT_TLS_LIFE_MS } from "./vault-tls.ts";
 
-const LIFE_MS = 3650 * 86_400_000;
-const RENEW_BEFORE_MS = 60 * 86_400_000;
 const START_MS = 30_000;
 const OPEN_MS = 30_000;
 const POLL_MS = 100;
-const HERE = ["localhost", "127.0.0.1", "::1"];
 export const OWN_VAULT = "https://localhost:8200";
 export const UNSEAL_KEY = join(VAULT_DIRECTORY, "unseal.key");
 /** There while Vault is asked to initialise itself. */
@@ -133,7 +129,7 @@ export async function keysOnDisk(): Promise<string[] | null> {
 
 /** Configuration and certificate in place, and the service running with them. */
 async function runVault(hosts: readonly string[], changes: Changes, signal: AbortSignal): Promise<string> {
-  const names = [...new Set([...hosts, ...HERE])];
+  const names = namesOf(hosts);
   const files = {
     "vault.hcl": vaultConfig(hosts[0] ?? "localhost"),
     ...(await certificateFor(names)),
@@ -159,21 +155,10 @@ async function emptyVault(signal: AbortSignal): Promise<void> {
 /** New files, or none while the certificate that is there will do. The CA's key is thrown away: nothing else is ever signed with it. */
 async function certificateFor(names: readonly string[]): Promise<Record<string, string>> {
   const held = await readText(join(VAULT_DIRECTORY, "tls.crt"));
-  if (held !== null && (await readText(CA_FILE)) !== null) {
-    const certificate = new X509Certificate(held);
-    const fits = names.every((name) =>
-      isIP(name) === 0 ? certificate.checkHost(name) : certificate.checkIP(name),
-    );
-    if (fits && Date.parse(certificate.validTo) - Date.now() > RENEW_BEFORE_MS) return {};
-  }
-  const not_after = Date.now() + LIFE_MS;
+  if (held !== null && (await readText(CA_FILE)) !== null && stillFits(held, names, Date.now())) return {};
+  const not_after = Date.now() + VAULT_TLS_LIFE_MS;
   const ca = await makeCa({ common_name: "Vault of the fleet", not_after });
-  const issued = await issue(ca, {
-    common_name: names[0] ?? "vault",
-    dns_names: names.filter((name) => isIP(name) === 0),
-    ip_addresses: names.filter((name) => isIP(name) !== 0),
-    not_after,
-  });
+  const issued = await issueFor(ca, names, not_after);
   return {
     "tls.key": issued.private_pem,
     "ca.crt": ca.certificate_pem,
