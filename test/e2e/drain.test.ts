@@ -120,6 +120,52 @@ suite(
       const wrong = await fleet.ctl(["birdc", "ixp1", "show", "nothing"], { expect: 1 });
       assert.match(wrong.stdout, /BIRD refused.*syntax error/);
     });
+
+    test("without the include line sessions are disabled, once that is agreed to; nothing drained is red, here or at the far end", async () => {
+      fleet.edit("templates/bird.conf.j2", (text) =>
+        text.replace(/^include .*$/m, "define muster_drain = false;"),
+      );
+      await fleet.ctl(["apply", "ixp1", "-y"], { expect: 0 });
+      const wish = ["drain", "ixp1", "--why", "switch swap", "--alone"];
+      const asked = await fleet.ctl(wish, { expect: 2 });
+      assert.match(asked.stdout, /lacks the line include .*can only be disabled$/m);
+      assert.match(asked.stderr, /Disable them\? upstream go down/);
+      assert.is((await drainedRow())?.troubles.length, 0);
+      const drained = await fleet.ctl([...wish, "-y"], { expect: 0 });
+      assert.match(drained.stdout, /^2\/3 disabled 1 session$/m);
+      const states = Object.fromEntries((await begun()).map(({ name, state }) => [name, state]));
+      assert.equal([states.upstream, states.core1], ["down", "up"]);
+      const since = Date.now();
+      await fleet.on("ixp1").sh("systemctl stop bird");
+      const { value: far } = await fleet.until(
+        "the far end is judged anew",
+        async () => {
+          const shown = await fleet.ctl(["bgp", "core1", "--json"]);
+          const sessions: { name: string; verdict: string; why: string }[] = shown.json().sessions;
+          return sessions.find(({ name, verdict }) => name === "ixp1" && verdict !== "ok") ?? false;
+        },
+        30_000,
+      );
+      assert.is(far.verdict, "drained");
+      assert.match(far.why, /^ixp1 is drained by \S+: switch swap/);
+      const own = await fleet.ctl(["bgp", "ixp1"]);
+      assert.match(own.stdout, /upstream .*drained: drained by \S+: switch swap/);
+      assert.not.match(own.stdout, /MISSING|DOWN/);
+      const rows = await fleet.status();
+      for (const name of ["ixp1", "core1"]) {
+        const red = rows
+          .get(name)
+          ?.troubles.filter(({ tint, what }) => tint === "red" && !/service\/bird/.test(what));
+        assert.equal(red, [], name);
+      }
+      await fleet.event(
+        (event) => event.host === "ixp1" && event.kind === "session" && event.drained === true,
+        since,
+      );
+      await fleet.on("ixp1").sh("systemctl start bird; systemctl restart muster-agent");
+      assert.match(await fleet.on("ixp1").sh("birdc show protocols upstream"), /down/);
+      await fleet.ctl(["undrain", "ixp1"], { expect: 0 });
+    });
   },
   { limit_ms: 120_000 },
 );

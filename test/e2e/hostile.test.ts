@@ -371,6 +371,7 @@ suite(
         assert.is(await ask(me, core1, method, { headers: {}, body }), "UNSIGNED", method);
       const viewer = await viewerSigner(alice);
       assert.is(await ask(me, core1, "facts", signed(viewer, "facts")), "ok");
+      assert.is(await ask(me, core1, "birdc", signed(viewer, "birdc", { command: "show status" })), "ok");
       for (const method of ["reconcile", "plan", "switch", "return"])
         assert.is(await ask(me, core1, method, signed(viewer, method)), "NOT_ALLOWED", method);
       const once = signed(alice.signer, "reconcile");

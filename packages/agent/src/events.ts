@@ -30,12 +30,14 @@ export type Events = {
 
 /**
  * @param where gives bus, id and name once there is a connection; null while there is none
+ * @param drained whether the host is: what happens then says so, whatever it is but the drain itself
  */
 export async function openEvents(
   files: { log: string; spool: string },
   where: () => { bus: Bus; id: string; host: string } | null,
   log: Log,
   now: () => number,
+  drained: () => boolean,
 ): Promise<Events> {
   const kept = await readSpool(files.spool, log);
   let waiting = kept.waiting;
@@ -77,7 +79,13 @@ export async function openEvents(
 
   return {
     tell(given) {
-      const event: FleetEvent = { ...given, at: given.at ?? now(), what: given.what.slice(0, 4_000) };
+      const marks = given.kind !== "drain" && drained() ? { drained: true as const } : {};
+      const event: FleetEvent = {
+        ...given,
+        ...marks,
+        at: given.at ?? now(),
+        what: given.what.slice(0, 4_000),
+      };
       if (event.diff !== undefined) event.diff = event.diff.slice(0, 65_536);
       log[LOUDNESS[event.severity]]({ kind: event.kind, ref: event.ref }, event.what);
       local(JSON.stringify(event));

@@ -122,7 +122,8 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   ]);
   let connected: Connected | null = null;
   const where = () => connected;
-  const events = await openEvents({ log: places.events, spool: places.spool }, where, log, ports.now);
+  const spool = { log: places.events, spool: places.spool };
+  const events = await openEvents(spool, where, log, ports.now, () => ports.drain() !== null);
   if (ledger.damaged !== null)
     events.tell({
       kind: "convergence",

@@ -30,6 +30,7 @@ export const FleetEvent = z
     session: z.string().optional().describe("The BGP session that it is about."),
     rollout: RandomId.optional().describe("The rollout that it is about."),
     by: z.string().optional().describe("The person whose order it was."),
+    drained: z.literal(true).optional().describe("It happened on a host while that was drained."),
     diff: z
       .string()
       .max(65_536)

@@ -4,6 +4,7 @@ export * from "./brief.ts";
 export * from "./canonical.ts";
 export * from "./certificate.ts";
 export * from "./control/index.ts";
+export * from "./drained.ts";
 export * from "./enrolment.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";

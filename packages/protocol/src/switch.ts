@@ -22,6 +22,12 @@ export const ThrownSwitch = z.strictObject({
   name: z.enum(["drain", "hold"]).describe("Which switch."),
   on: z.boolean().describe("Thrown, or taken back."),
   resource: ResourceRef.optional().describe("For a hold of one resource; without it the whole host."),
+  disable: z
+    .literal(true)
+    .optional()
+    .describe(
+      "For a drain: where bird.conf has no drain constant, sessions with other networks are disabled.",
+    ),
   why: z.string().max(500).describe("The reason given."),
   by: z.string().max(64).describe("Who threw it."),
   at: Instant,

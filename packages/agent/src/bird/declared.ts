@@ -24,6 +24,8 @@ export type DeclaredSession = {
   /** First part of the names of the sessions that a dynamic one makes (BIRD's default `dynbgp`). */
   readonly dynamic_name: string | null;
   readonly disabled: boolean;
+  /** With another network: its AS is not ours, or not known before it comes. */
+  readonly external: boolean;
   /** The statements of the block, what it inherits before its own; constants are replaced by their values. */
   readonly statements: readonly Statement[];
 };
@@ -113,7 +115,8 @@ function describe(name: string, all: readonly Statement[]): DeclaredSession {
     }
   }
   if (dynamic) dynamic_name ??= "dynbgp";
-  return { name, neighbor, as, dynamic, dynamic_name, disabled, statements: all };
+  const external = as === null || as !== local_as;
+  return { name, neighbor, as, dynamic, dynamic_name, disabled, external, statements: all };
 }
 
 /** `fe80::1 % 'eth0'` with spaces; without them the % is part of the address' word, and the name may follow quoted. */

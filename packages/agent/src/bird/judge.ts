@@ -190,6 +190,7 @@ function undeclared(name: string): DeclaredSession {
     dynamic: false,
     dynamic_name: null,
     disabled: false,
+    external: true,
     statements: [],
   };
 }

@@ -17,8 +17,13 @@ const MARKS = "{}()[];,=<>!~&|?";
 /** BIRD's own limit on nested includes. */
 const MAX_INCLUDE_DEPTH = 8;
 
-export function tokens(text: string): Token[] {
-  const found: Token[] = [];
+/** A token and where it begins in the text. */
+export type Placed = { readonly token: Token; readonly at: number };
+
+export const tokens = (text: string): Token[] => placedTokens(text).map(({ token }) => token);
+
+export function placedTokens(text: string): Placed[] {
+  const found: Placed[] = [];
   let at = 0;
   const until = (end: number) => (end < 0 ? text.length : end);
   while (at < text.length) {
@@ -30,15 +35,15 @@ export function tokens(text: string): Token[] {
       at = end < 0 ? text.length : end + 2;
     } else if (char === '"' || char === "'") {
       const end = until(text.indexOf(char, at + 1));
-      found.push({ kind: char === '"' ? "string" : "word", text: text.slice(at + 1, end) });
+      found.push({ at, token: { kind: char === '"' ? "string" : "word", text: text.slice(at + 1, end) } });
       at = end + 1;
     } else if (MARKS.includes(char)) {
-      found.push({ kind: "mark", text: char });
+      found.push({ at, token: { kind: "mark", text: char } });
       at += 1;
     } else {
       const start = at;
       while (at < text.length && !endsWord(text, at)) at += 1;
-      found.push({ kind: "word", text: text.slice(start, at) });
+      found.push({ at: start, token: { kind: "word", text: text.slice(start, at) } });
     }
   }
   return found;

@@ -2,7 +2,8 @@
  * BGP sessions: BIRD is asked for its short table every two seconds over one restricted connection, and for everything when that has changed or
  * ten seconds are over; a sample goes out when something changed, and every ten seconds so that silence shows. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
  */
-import type { BgpSample, Bird, FleetEvent } from "@muster/protocol";
+import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
+import { asDrained, drainText } from "@muster/protocol/drained";
 import { FleetError } from "@muster/protocol/errors";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredSession, declaredSessions } from "../bird/declared.ts";
@@ -36,7 +37,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     found: Map<string, Readonly<Record<string, boolean | null>>>;
   } | null = null;
   let last: BgpSample | null = null;
-  let looked: { at: number; spec: Bird | null; table: string } | null = null;
+  let looked: { at: number; spec: Bird | null; drain: ThrownSwitch | null; table: string } | null = null;
   let published_at = Number.NEGATIVE_INFINITY;
 
   const declaredNow = async (spec: Bird | null): Promise<readonly DeclaredSession[]> => {
@@ -62,7 +63,11 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
 
   const sample = async (signal: AbortSignal): Promise<BgpSample | null> => {
     const taken = await take(signal);
-    return taken === null ? null : remember(taken, last);
+    if (taken === null) return null;
+    const drain = ports.drain();
+    if (drain === null) return remember(taken, last);
+    const words = drainText(drain, ports.now());
+    return remember({ ...taken, sessions: taken.sessions.map((each) => asDrained(each, words)) }, last);
   };
 
   const take = async (signal: AbortSignal): Promise<BgpSample | null> => {
@@ -87,17 +92,18 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
 
   /** Whether what was last looked at still stands: all of it costs ten times the short table, every two seconds on an idle host. */
   const unchanged = async (signal: AbortSignal): Promise<boolean> => {
-    const [spec, at] = [declared(), ports.now()];
+    const [spec, drain, at] = [declared(), ports.drain(), ports.now()];
     const before = looked;
     looked = null;
     try {
-      looked = { at, spec, table: await ports.routing.table(signal) };
+      looked = { at, spec, drain, table: await ports.routing.table(signal) };
     } catch (error) {
       // The full look says why, and in which words.
       if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
       return false;
     }
-    if (before === null || before.spec !== spec || before.table !== looked.table) return false;
+    if (before === null || before.spec !== spec || before.drain !== drain) return false;
+    if (before.table !== looked.table) return false;
     if (at - before.at >= PUBLISH_PERIOD_MS || at < before.at) return false;
     looked = before;
     return true;

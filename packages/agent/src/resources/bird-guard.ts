@@ -12,6 +12,7 @@ import type { Files } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import { pick } from "./attributes.ts";
 import type { ObservedBird, ObservedBirdSession } from "./bird.ts";
+import { wantedText } from "./bird-drain.ts";
 import {
   BOOT_FILE,
   CONFIG_BYTES,
@@ -63,7 +64,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
       generation,
       boot: facts === null || bytes === null ? null : { base64: bytes.toString("base64"), ...pick(facts) },
       muster: (await files.read(MUSTER_FILE, CONFIG_BYTES))?.toString("utf8") ?? null,
-      after: sha256(resource.spec.config),
+      after: sha256(wantedText(resource.spec.config, observed.includes, observed.drain).text),
       baseline: guardBaseline(sessions, { before, after }, isFlappingIn(sessions)),
     };
     return snapshot;
@@ -155,10 +156,11 @@ async function undoPending(routing: Ports["routing"], signal: AbortSignal): Prom
   }
 }
 
-function comparison(config: string, { boot, includes, daemon }: ObservedBird) {
+function comparison(config: string, { boot, includes, drain, daemon }: ObservedBird) {
+  const { text } = wantedText(config, includes, drain);
   return {
     before: declaredIn(boot?.text ?? "", includes),
-    after: declaredIn(config, includes),
+    after: declaredIn(text, includes),
     sessions: daemon?.sessions ?? [],
   };
 }

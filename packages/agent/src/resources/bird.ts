@@ -6,6 +6,7 @@
 import type { Step } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
+import { withDisabled } from "../bird/disable.ts";
 import type { SeenSession } from "../bird/protocols.ts";
 import { guardWindow, successorOf } from "../bird/resets.ts";
 import { diffCounts, textDiff } from "../diff.ts";
@@ -13,6 +14,7 @@ import type { FileFacts } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import type { CheckResult } from "../ports/routing.ts";
 import { editWords, pick } from "./attributes.ts";
+import { type BirdDrain, birdDrain, disabledIn, turns, wantedText } from "./bird-drain.ts";
 import {
   BOOT_FILE,
   CONFIG_BYTES,
@@ -25,7 +27,6 @@ import {
   musterText,
   nameBootFile,
   readIncludes,
-  saysDrained,
   versionedFile,
 } from "./bird-files.ts";
 import { birdGuard } from "./bird-guard.ts";
@@ -39,7 +40,7 @@ export type ObservedBird = {
   /** What old and new text include; muster.conf among them. */
   readonly includes: Includes;
   /** The drain that is thrown; null = none. */
-  readonly drain: { readonly by: string; readonly why: string } | null;
+  readonly drain: BirdDrain | null;
   /** What follows is asked for only when there is something to do; null otherwise. */
   readonly daemon: {
     /** Null: there is no BIRD on this host. */
@@ -67,14 +68,14 @@ export const bird: ResourceKind<"bird", ObservedBird> = {
       ...(boot === null || boot.text === config ? {} : await readIncludes(boot.text, files)),
       ...(await readIncludes(config, files)),
     };
-    const thrown = ports.drain();
-    const drain = thrown === null ? null : { by: thrown.by, why: thrown.why };
-    const agrees = boot !== null && boot.text === config && !turns(config, includes, drain);
+    const drain = birdDrain(ports.drain());
+    const { text } = wantedText(config, includes, drain);
+    const agrees = boot !== null && boot.text === text && !turns(config, includes, drain);
     return {
       boot,
       includes,
       drain,
-      daemon: agrees ? null : await observeDaemon(config, boot, includes, ports, signal),
+      daemon: agrees ? null : await observeDaemon(text, boot, includes, ports, signal),
     };
   },
   plan: (resource, observed, context) => planBird(resource.spec.config, observed, context),
@@ -90,7 +91,7 @@ export const bird: ResourceKind<"bird", ObservedBird> = {
 };
 
 async function observeDaemon(
-  config: string,
+  text: string,
   boot: ObservedBird["boot"],
   includes: Includes,
   ports: Ports,
@@ -102,7 +103,7 @@ async function observeDaemon(
   if (version === null) return { ...nothing, version, running: false, check: { ok: true } };
   const attributes = boot === null ? FRESH_ATTRIBUTES : pick(boot.facts);
   const running = await routing.running(signal);
-  const check = await checkConfig(config, { version, includes, attributes }, ports, signal);
+  const check = await checkConfig(text, { version, includes, attributes }, ports, signal);
   if (!running) return { ...nothing, version, running, check };
   const { undo_in_ms } = await routing.status(signal);
   const { sessions } = await routing.sessions(signal);
@@ -139,29 +140,30 @@ function planBird(
   const note = check.ok
     ? `checked by BIRD ${version} there`
     : `BIRD ${version} checks it once ${unread.join(", ")} is written`;
-  const diff = textDiff(boot?.text ?? "", config, hidePasswords);
+  const { text, disables } = wantedText(config, includes, drain);
+  const before = boot?.text ?? "";
+  const diff = textDiff(before, text, hidePasswords);
   const turn = turns(config, includes, drain);
+  const ends = drain === null && disabledIn(before, config, includes).length > 0;
   const turned = drain === null ? "undrained" : `drained by ${drain.by}: ${drain.why}`;
-  const effect = running
-    ? effectOf(boot?.text ?? "", config, includes)
-    : "BIRD does not run: it reads it when it starts";
+  const effect = running ? effectOf(before, text, includes) : "BIRD does not run: it reads it when it starts";
   steps.push({
     ref: REF,
     action: running ? "configure" : "install",
-    args: { content_sha256: sha256(config), ...(turn ? { drain: drain !== null } : {}) },
-    why: [...(turn ? [turned] : []), ...(diff.text === "" ? [] : [diffCounts("bird.conf", diff)])].join("; "),
+    args: {
+      content_sha256: sha256(text),
+      ...(turn ? { drain: drain !== null } : {}),
+      ...(disables.length > 0 ? { disables: [...disables] } : {}),
+    },
+    why: [
+      ...(turn || ends || disables.length > 0 ? [turned] : []),
+      ...(diff.text === "" ? [] : [diffCounts("bird.conf", diff)]),
+    ].join("; "),
     ...(diff.text === "" ? {} : { diff: diff.text }),
     effect: `${turn && drain !== null ? "GRACEFUL_SHUTDOWN (65535:0) where muster_drain says so; " : ""}${effect}`,
     reversible: true,
   });
   return { steps, notes: [note] };
-}
-
-/** Whether the drain constant that BIRD includes is another than the switch says; false while it is not there at all. */
-function turns(config: string, includes: Includes, drain: ObservedBird["drain"]): boolean {
-  const said = includes[MUSTER_FILE];
-  if (said === null || said === undefined || !declaredIn(config, includes).muster_include) return false;
-  return saysDrained(said) !== (drain !== null);
 }
 
 /** What the change does to sessions, for the operator. */
@@ -174,14 +176,24 @@ function effectOf(before: string, after: string, includes: Includes): string {
   const come = now.sessions
     .filter((session) => successorOf(session, old.sessions, now.sessions) === null)
     .map(({ name }) => name);
+  const turned = (off: boolean) =>
+    old.sessions
+      .filter((session) => {
+        const next = successorOf(session, now.sessions, old.sessions);
+        return next !== null && session.disabled !== off && next.disabled === off;
+      })
+      .map(({ name }) => name);
+  const [disabled, enabled] = [turned(true), turned(false)];
   const parts = [
+    ...(disabled.length === 0 ? [] : [`disables ${disabled.join(", ")}: they go down`]),
+    ...(enabled.length === 0 ? [] : [`enables ${enabled.join(", ")}`]),
     ...(resets.length === 0
       ? []
       : [`resets ${resets.map(({ session, why }) => `${session} (${why})`).join(", ")}`]),
     ...(gone.length === 0 ? [] : [`ends ${gone.join(", ")}`]),
     ...(come.length === 0 ? [] : [`begins ${come.join(", ")}`]),
   ];
-  if (resets.length === 0) parts.unshift("filters reload in place, no session resets");
+  if (resets.length + disabled.length === 0) parts.unshift("filters reload in place, no session resets");
   return parts.join("; ").slice(0, 2_000);
 }
 
@@ -205,10 +217,12 @@ async function applyBird(
     return;
   }
   const config = context.resource?.spec.config;
-  if (config === undefined || sha256(config) !== step.args.content_sha256)
+  const { drain, disables } = step.args;
+  const names = Array.isArray(disables) ? disables.map(String) : [];
+  const text = config === undefined ? null : withDisabled(config, names);
+  if (text === null || sha256(text) !== step.args.content_sha256)
     throw new FleetError("ALTERED", `${REF}: its content is not the one that was planned`);
-  const bytes = Buffer.from(config);
-  const { drain } = step.args;
+  const bytes = Buffer.from(text);
   const define = async () => {
     if (typeof drain === "boolean")
       await files.replace(MUSTER_FILE, Buffer.from(musterText(drain)), attributes);

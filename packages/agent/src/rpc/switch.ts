@@ -2,7 +2,10 @@
 import type { Call } from "@muster/ports/dispatch";
 import { permits, type Resource, type RpcReply, type RpcRequest, type ThrownSwitch } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { declaredSessions, MUSTER_INCLUDE } from "../bird/declared.ts";
+import { MUSTER_INCLUDE } from "../bird/declared.ts";
+import { disabling, withDisabled } from "../bird/disable.ts";
+import type { Files } from "../ports/files.ts";
+import { declaredIn, readIncludes } from "../resources/bird-files.ts";
 import type { RpcDoor } from "./door.ts";
 
 const LIMIT = 256;
@@ -25,7 +28,8 @@ export const throwSwitch =
         "NOT_ALLOWED",
         `${request.name} needs ${declared.by}, ${principal.name} is ${principal.rank}`,
       );
-    if (request.name === "drain") drainable(content.resources, request);
+    if (request.name === "drain") await drainable(content.resources, request, ports.files);
+    else if (request.disable) throw new FleetError("INVALID", "only a drain disables sessions");
     const { longest_ms } = declared;
     if (request.on && longest_ms > 0 && (request.for_ms === null || request.for_ms > longest_ms))
       throw new FleetError(
@@ -37,6 +41,7 @@ export const throwSwitch =
       name: request.name,
       on: true,
       ...(request.resource === undefined ? {} : { resource: request.resource }),
+      ...(request.disable === undefined ? {} : { disable: request.disable }),
       why: request.why,
       by: principal.name,
       at: now_ms,
@@ -66,11 +71,25 @@ export const throwSwitch =
   };
 
 /** Errors: UNSUPPORTED where a drain could not take effect; undraining is always taken. */
-function drainable(resources: readonly Resource[], request: RpcRequest<"switch">): void {
+async function drainable(
+  resources: readonly Resource[],
+  request: RpcRequest<"switch">,
+  files: Files,
+): Promise<void> {
   if (request.resource !== undefined) throw new FleetError("INVALID", "a drain is of the whole host");
   if (!request.on) return;
   const bird = resources.find((each) => each.kind === "bird");
   if (bird === undefined) throw new FleetError("UNSUPPORTED", "no BIRD is managed here to drain");
-  if (!declaredSessions(bird.spec.config).muster_include)
+  const { config } = bird.spec;
+  const declared = declaredIn(config, await readIncludes(config, files));
+  if (declared.muster_include) return;
+  if (!request.disable)
     throw new FleetError("UNSUPPORTED", `its bird.conf lacks the line: include "${MUSTER_INCLUDE}";`);
+  const { sessions, beyond } = disabling(config, declared);
+  if (beyond.length > 0)
+    throw new FleetError(
+      "UNSUPPORTED",
+      `sessions stand in files that bird.conf includes and cannot be disabled there: ${beyond.join(", ")}`,
+    );
+  withDisabled(config, sessions);
 }

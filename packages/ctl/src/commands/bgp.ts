@@ -2,11 +2,13 @@
 import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { FleetEvent } from "@muster/protocol/event";
+import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import { suggest } from "../inventory/problem.ts";
 import { countText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
+import { type Drains, drainsOf, judgedWith } from "../report/drained.ts";
 import {
   daemonFault,
   isRed,
@@ -16,6 +18,7 @@ import {
   sortedRows,
 } from "../report/sessions.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
+import { glances } from "../roster/roster.ts";
 import type { Session } from "../session/session.ts";
 
 const EVENTS_BACK_MS = 90 * 86_400_000;
@@ -36,8 +39,10 @@ ctl bgp ixp -o wide`,
     if (session !== undefined) return diagnose(context, selector, session);
     const { output } = context;
     const asked = await askHosts(context, selector, "bgp", {});
+    const told = asked.answered.flatMap(({ reply }) => reply.sample.sessions);
+    const drains = await drainsFor(context, asked.session, told);
     const rows = asked.answered.flatMap(({ name, reply }): SessionRow[] =>
-      reply.sample.sessions.map((each) => ({ host: name, session: each })),
+      judgedWith(drains, name, reply.sample.sessions).map((each) => ({ host: name, session: each })),
     );
     const faults = asked.answered.flatMap(({ name, reply }) => {
       // A host that has no session to be up needs no BIRD.
@@ -80,7 +85,8 @@ async function diagnose(context: Context, selector: string, name: string): Promi
     return askedExit(asked) || 5;
   }
   const { sample, path } = first.reply;
-  const session = sample.sessions.find((each) => each.name === name);
+  const drains = await drainsFor(context, asked.session, sample.sessions);
+  const session = judgedWith(drains, first.name, sample.sessions).find((each) => each.name === name);
   if (session === undefined) {
     const fault = daemonFault(sample, context.now());
     if (fault !== null) throw new FleetError("BIRD_UNREACHABLE", `${first.name}: ${fault}`);
@@ -97,6 +103,21 @@ async function diagnose(context: Context, selector: string, name: string): Promi
     output.line(line);
   output.json({ host: first.name, session, path, last_event });
   return isRed(session) ? 1 : 0;
+}
+
+/** Whose drain explains a red session; nobody is asked while none is red, and without a controller nobody knows. */
+async function drainsFor(
+  context: Context,
+  session: Session,
+  sessions: readonly BgpSession[],
+): Promise<Drains> {
+  if (!sessions.some(isRed)) return new Map();
+  const known = await glances(await session.connect());
+  if ("silence" in known) return new Map();
+  const hosts = [...known.hosts.values()].flatMap((glance) =>
+    "view" in glance ? [{ name: glance.name, convergence: glance.view.convergence }] : [],
+  );
+  return drainsOf(hosts, context.now());
 }
 
 /** The newest event about this session; null when there is none, or nobody to ask. */

@@ -1,4 +1,7 @@
-/** `ctl drain`: takes the traffic off a host before it is touched. Its sessions stay up, and what it announces carries GRACEFUL_SHUTDOWN (RFC 8326). */
+/**
+ * `ctl drain`: takes the traffic off a host before it is touched. Its sessions stay up, and what it announces carries GRACEFUL_SHUTDOWN (RFC 8326);
+ * where bird.conf has no drain constant they can only be disabled.
+ */
 import { drainHost, WATCH_MS } from "../maintenance/drain.ts";
 import { oneHost } from "../maintenance/host.ts";
 import { durationOf } from "../output/words.ts";
@@ -30,6 +33,7 @@ ctl undrain ixp1`,
     output.json({
       host: host.name,
       why: options.why,
+      how: drained.how,
       alone: drained.alone,
       sessions: drained.sessions,
       bits_before: Object.fromEntries(drained.before),

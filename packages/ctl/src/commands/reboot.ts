@@ -104,10 +104,15 @@ async function rebootOne(
   const progress = output.progress(`${host.name} reboots`);
   try {
     const { boot } = await callOne(connection, host.id, "reboot", { why: wish.why }, { signal });
-    await untilBack(connection, host, { boot, standing }, wish.within_ms, signal, (what) =>
-      progress.update(`${host.name} reboots: waiting, ${what}`),
-    );
-    if (ours) await turnDrain(connection, host, { on: false, why: "", for_ms: null }, signal);
+    const back = () =>
+      untilBack(connection, host, { boot, standing }, wish.within_ms, signal, (what) =>
+        progress.update(`${host.name} reboots: waiting, ${what}`),
+      );
+    await back();
+    if (!ours) return;
+    await turnDrain(connection, host, { on: false, why: "", for_ms: null }, signal);
+    // Those that the drain had disabled.
+    await back();
   } finally {
     progress.done();
   }

@@ -8,7 +8,8 @@ import { durationText, listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { backupTrouble } from "../report/backup.ts";
-import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled } from "../report/known.ts";
+import { drainsOf } from "../report/drained.ts";
+import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled, seenWith } from "../report/known.ts";
 import { statusColumns, statusExit, statusJson, statusOf, troubleLines } from "../report/status.ts";
 import { clockText } from "../report/trouble.ts";
 import { pick } from "../roster/facts.ts";
@@ -65,6 +66,8 @@ ctl status --json          for scripts, with the end of every certificate`,
 /** The hosts that a selector names, as they stand. */
 export type Found = {
   readonly hosts: readonly Known[];
+  /** Whoever is drained, chosen or not: sessions with them are judged by it. */
+  readonly drained: readonly Pick<Known, "name" | "convergence">[];
   readonly now_ms: number;
   /** Why no controller answered; null when one did. */
   readonly controller: string | null;
@@ -148,8 +151,15 @@ export async function look(
   if (undeclared.length > 0) notes.push(`enrolled and not in the folder: ${listText(undeclared)}`);
   const silent = "silence" in known;
   const controller = silent ? "no controller answers" : null;
+  // Whoever is not shown may be the far end of a session that is.
+  const others = [...there.values()].flatMap((glance) =>
+    "view" in glance ? [{ name: glance.name, convergence: glance.view.convergence }] : [],
+  );
+  const drained = [...others, ...hosts].filter(({ convergence }) => convergence?.drained != null);
+  const drains = drainsOf(drained, now_ms);
   return {
-    hosts,
+    hosts: hosts.map((known) => seenWith(known, drains)),
+    drained,
     now_ms,
     controller,
     stalled_since: silent ? null : known.stalled_since,

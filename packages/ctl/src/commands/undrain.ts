@@ -2,7 +2,7 @@
 import { callOne } from "@muster/ports/call";
 import { oneHost } from "../maintenance/host.ts";
 import { turnDrain } from "../maintenance/switch.ts";
-import { durationText } from "../output/words.ts";
+import { durationText, listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { openSession } from "../session/session.ts";
 
@@ -30,6 +30,9 @@ export const undrain = defineCommand({
       progress.done();
     }
     output.line(`${host.name}  back after ${durationText(context.now() - drained.since)}: ${drained.why}`);
+    const disabled = drained.disables ?? [];
+    if (disabled.length > 0)
+      output.note(`${listText(disabled)} come up again as their neighbours answer: ctl bgp ${host.name}`);
     output.json({ host: host.name, was_drained: drained });
     return undefined;
   },

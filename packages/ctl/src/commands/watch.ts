@@ -59,6 +59,7 @@ ctl watch | cat            where nobody looks: as ctl status, with its exit code
         known.heard_at === null ? known : { ...known, heard_at: known.heard_at + ahead_ms },
       ),
       events,
+      found.drained,
     );
     model.rollout = rollout;
     for (const change of heard) change(model);

@@ -1,4 +1,4 @@
-/** Waits until a host is back from a reboot: another boot, converged, with every session up that was up before. */
+/** Waits until a host is back from a reboot: another boot, converged, with every session up that was up before and that its drain has not disabled. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { callOne } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
@@ -62,7 +62,7 @@ function missingOf(now: Standing, up: readonly string[]): string | null {
   const { state, detail } = now.convergence;
   if (!["converged", "watched", "returned"].includes(state))
     return `${state}${detail === "" ? "" : `: ${detail}`}`;
-  const here = upIn(now);
+  const here = [...upIn(now), ...(now.convergence.drained?.disables ?? [])];
   const down = up.filter((name) => !here.includes(name));
   return down.length === 0 ? null : `sessions ${listText(down)}`;
 }

@@ -12,7 +12,8 @@ export function signedBird(content: ManifestContent | null): Bird | null {
   return resource?.kind === "bird" ? resource.spec : null;
 }
 
-export const canDrain = (bird: Bird) => INCLUDE.test(bird.config);
+/** Whether its sessions can stay up in a drain: bird.conf has the drain constant. */
+export const drainsGracefully = (bird: Bird) => INCLUDE.test(bird.config);
 
 /** Prefixes that it originates: its unreachable static routes, and what `expect` says it must export. */
 export function announcedBy(bird: Bird): string[] {

@@ -1,12 +1,12 @@
 /** The three steps of a drain, for `drain` and `reboot`: what would be lost, the switch, the traffic that falls. */
 import { FleetError } from "@muster/protocol/errors";
+import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import type { Host } from "../apply/signed.ts";
-import { withNext } from "../output/error.ts";
 import { countText, listText, timeText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import type { Connection, Session } from "../session/session.ts";
-import { canDrain } from "./announced.ts";
-import { type Surroundings, surroundings } from "./host.ts";
+import { drainsGracefully } from "./announced.ts";
+import { surroundings } from "./host.ts";
 import { turnDrain } from "./switch.ts";
 import { external, interfacesOf, isQuiet, measure, trafficText } from "./traffic.ts";
 
@@ -21,6 +21,8 @@ export type DrainWish = {
 };
 
 export type Drained = {
+  /** Sessions stay up and say so, or could only be disabled. */
+  readonly how: "graceful" | "disabled";
   readonly alone: readonly string[];
   readonly sessions: readonly string[];
   readonly before: ReadonlyMap<string, number>;
@@ -39,32 +41,33 @@ export async function drainHost(
 ): Promise<Drained | null> {
   const { output, signal } = context;
   const around = await surroundings(context, session, connection, host);
-  requireDrainable(host, around);
+  if (around.bird === null)
+    throw new FleetError("UNSUPPORTED", `${host.name} has no BIRD that Muster manages`);
+  const how = drainsGracefully(around.bird) ? "graceful" : "disabled";
   const sessions = external(around.standing.bgp);
   const names = await interfacesOf(connection, host, sessions);
   const before = await measure(connection, host, names, signal);
-  if (!(await agreed(context, host, around.alone, wish.alone))) return null;
+  if (how === "disabled" && !(await agreedToDisable(context, host, sessions))) return null;
+  if (!(await agreed(context, host, around.alone, wish.alone, how === "disabled"))) return null;
   const progress = output.progress(`${host.name} drains`);
-  const turn = { on: true, why: wish.why, for_ms: wish.for_ms };
+  const disable = how === "disabled" ? { disable: true as const } : {};
+  const turn = { on: true, why: wish.why, for_ms: wish.for_ms, ...disable };
   await turnDrain(connection, host, turn, signal, ({ state, undo_at }) => {
     progress.update(`${host.name} ${state}${undo_at === null ? "" : `, guarded until ${timeText(undo_at)}`}`);
   }).finally(() => progress.done());
-  output.line(`2/3 GRACEFUL_SHUTDOWN on ${countText(sessions.length, "session")}`);
+  const counted = countText(sessions.length, "session");
+  output.line(how === "graceful" ? `2/3 GRACEFUL_SHUTDOWN on ${counted}` : `2/3 disabled ${counted}`);
   const { quiet, now } = await watchFall(context, connection, host, before, wish.wait_ms);
-  return { alone: around.alone, sessions: sessions.map(({ name }) => name), before, now, safe: quiet };
+  return { how, alone: around.alone, sessions: sessions.map(({ name }) => name), before, now, safe: quiet };
 }
 
-/** Errors: UNSUPPORTED with what would make it possible. */
-function requireDrainable({ name }: Host, { bird }: Pick<Surroundings, "bird">): void {
-  if (bird === null) throw new FleetError("UNSUPPORTED", `${name} has no BIRD that Muster manages`);
-  if (canDrain(bird)) return;
-  throw withNext(
-    new FleetError(
-      "UNSUPPORTED",
-      `the bird.conf of ${name} lacks the line include "/etc/bird/muster.conf"; without it sessions can only be disabled, which resets them`,
-    ),
-    `on the host: birdc 'disable SESSION "maintenance"'`,
+/** Whatever else was meant: a drain that takes sessions down is another thing. */
+function agreedToDisable({ output }: Context, host: Host, sessions: readonly BgpSession[]): Promise<boolean> {
+  const names = listText(sessions.map(({ name }) => name));
+  output.line(
+    `${host.name}  bird.conf lacks the line include "/etc/bird/muster.conf": its sessions with other networks can only be disabled`,
   );
+  return output.confirm(names === "" ? "Disable them? None is up" : `Disable them? ${names} go down`);
 }
 
 /** Step 1: what would be lost with it, and whether that is meant. */
@@ -73,11 +76,12 @@ async function agreed(
   host: Host,
   alone: readonly string[],
   meant: boolean,
+  asked: boolean,
 ): Promise<boolean> {
   const { output } = context;
   if (alone.length === 0) {
     output.line("1/3 each of its prefixes is announced elsewhere too");
-    return output.confirm(`Drain ${host.name}?`);
+    return asked || output.confirm(`Drain ${host.name}?`);
   }
   const warning = `1/3 nobody else announces ${listText(alone)}`;
   if (!meant) return output.confirmTyped(warning, host.name);

@@ -10,7 +10,13 @@ const POLL_MS = 300;
 /** The guard's window is a minute unless the plan says more. */
 const LIMIT_MS = 330_000;
 
-export type Turn = { readonly on: boolean; readonly why: string; readonly for_ms: number | null };
+export type Turn = {
+  readonly on: boolean;
+  readonly why: string;
+  readonly for_ms: number | null;
+  /** Sessions are disabled, since bird.conf has no drain constant. */
+  readonly disable?: true;
+};
 
 /** Errors: UNDONE, FAILED, OVERWRITE as the host says; TIMEOUT; CANCELLED on abort, and the switch stays thrown. */
 export async function turnDrain(

@@ -5,14 +5,15 @@ import { diffLines } from "./plan.ts";
 
 export type HostEvent = { readonly host: string; readonly event: FleetEvent };
 
-/** `2026-11-21 03:12:07  ixp1  session  upstream is down: …  (alice)`; host `_` is the fleet. */
+/** `2026-11-21 03:12:07  ixp1  session  upstream is down: …  (alice)`; host `_` is the fleet. A host that was drained then is marked so. */
 export function eventLines({ host, event }: HostEvent, colour: Colour): string[] {
   const at = new Date(event.at).toISOString().slice(0, 19).replace("T", " ");
   const paint = { info: (text: string) => text, warning: colour.amber, error: colour.red }[event.severity];
   const by = event.by === undefined ? "" : `  (${event.by})`;
   const name = host === "_" ? "fleet" : host;
+  const drained = event.drained === true ? colour.dim(" (drained)") : "";
   return [
-    `${colour.dim(at)}  ${colour.bold(name)}  ${event.kind}  ${paint(event.what.replaceAll("\n", " "))}${by}`,
+    `${colour.dim(at)}  ${colour.bold(name)}${drained}  ${event.kind}  ${paint(event.what.replaceAll("\n", " "))}${by}`,
     ...diffLines(event.diff ?? "", colour),
   ];
 }

@@ -5,6 +5,7 @@ import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
+import { type Drains, judgedWith } from "./drained.ts";
 
 export type Known = {
   readonly name: string;
@@ -26,6 +27,12 @@ export type Known = {
   /** The newest generation signed for it, 0 while there is none; null where that could not be read. */
   readonly signed_generation: number | null;
 };
+
+/** With its sessions judged by who else is drained. */
+export const seenWith = (known: Known, drains: Drains): Known =>
+  known.bgp === null || drains.size === 0
+    ? known
+    : { ...known, bgp: { ...known.bgp, sessions: judgedWith(drains, known.name, known.bgp.sessions) } };
 
 /** Whether something newer is signed for it than it has taken. */
 export const isBehind = (known: Known, convergence: Convergence) =>

@@ -16,6 +16,7 @@ const WORDS: Record<BgpVerdict, string> = {
   overdue: "OVERDUE",
   unexpected: "unexpected",
   disabled: "disabled",
+  drained: "drained",
   ignored: "ignored",
   unknown: "UNKNOWN",
 };

@@ -19,7 +19,8 @@ export type HostStatus = {
   /** For people: the state with what qualifies it. */
   readonly word: string;
   readonly tint: Tint;
-  readonly sessions: { readonly up: number; readonly expected: number } | null;
+  /** `drained`: of those expected, down because this host or its neighbour is. */
+  readonly sessions: { readonly up: number; readonly expected: number; readonly drained?: number } | null;
   readonly soonest: { readonly name: string; readonly not_after: number } | null;
   readonly troubles: readonly Trouble[];
 };
@@ -93,6 +94,7 @@ function sessionsOf(known: Known, now_ms: number): HostStatus["sessions"] {
   return {
     up: expected.filter((session) => session.state === "established").length,
     expected: expected.length,
+    drained: expected.filter(({ verdict, state }) => verdict === "drained" && state !== "established").length,
   };
 }
 
@@ -118,7 +120,10 @@ export function statusColumns(now_ms: number, colour: Colour): Column<HostStatus
       value: ({ sessions, known }) => {
         if (sessions === null) return known.bgp === null || known.silent ? "-" : colour.red("?");
         const text = `${sessions.up}/${sessions.expected}`;
-        return sessions.up < sessions.expected ? colour.red(text) : text;
+        if (sessions.up === sessions.expected) return text;
+        return sessions.up + (sessions.drained ?? 0) < sessions.expected
+          ? colour.red(text)
+          : colour.amber(text);
       },
       align: "right",
     },

@@ -113,6 +113,8 @@ function ownTrouble(known: Known, convergence: Convergence, now_ms: number): Tro
 function bgpTroubles(known: Known, now_ms: number): Trouble[] {
   const { name, bgp, convergence, counted } = known;
   if (counted !== undefined) return [];
+  // Whoever drained it takes its sessions down on purpose.
+  const drained = convergence?.drained != null;
   if (bgp === null) {
     if ((convergence?.resources.managed.bird ?? 0) === 0) return [];
     return [{ tint: "red", what: "nothing is known of its BGP sessions", next: `ctl bgp ${name}` }];
@@ -126,16 +128,17 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
   // Without any session to watch nobody asked for a routing daemon.
   if (fault !== null)
     return bgp.sessions.length > 0 || (convergence?.resources.managed.bird ?? 0) > 0
-      ? [{ tint: "red", what: fault, next: `ctl bgp ${name}` }]
+      ? [{ tint: drained ? "amber" : "red", what: fault, next: `ctl bgp ${name}` }]
       : [];
-  return bgp.sessions.filter(isRed).map(
-    (session): Trouble => ({
-      // Whoever drained it takes its sessions down on purpose.
-      tint: convergence?.drained == null ? "red" : "amber",
-      what: redSessionText(session, now_ms),
-      next: `ctl bgp ${name} ${session.name}`,
-    }),
-  );
+  return bgp.sessions
+    .filter((session) => isRed(session) || session.verdict === "drained")
+    .map(
+      (session): Trouble => ({
+        tint: isRed(session) && !drained ? "red" : "amber",
+        what: redSessionText(session, now_ms),
+        next: `ctl bgp ${name} ${session.name}`,
+      }),
+    );
 }
 
 function hostTroubles(known: Known, now_ms: number): Trouble[] {

@@ -3,8 +3,9 @@ import type { Rollout } from "@muster/protocol/record";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
 import { type Convergence, SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
+import { drainsOf } from "../report/drained.ts";
 import type { HostEvent } from "../report/event.ts";
-import { type Known, notEnrolled } from "../report/known.ts";
+import { type Known, notEnrolled, seenWith } from "../report/known.ts";
 
 const EVENTS_LIMIT = 500;
 /** Hosts beyond this are counted and not shown. */
@@ -19,6 +20,8 @@ export class FleetModel {
   readonly fleet: string;
   readonly person: string;
   readonly #hosts = new Map<string, Known>();
+  /** Whoever is drained, chosen or not. */
+  readonly #drained = new Map<string, Convergence>();
   #events: HostEvent[] = [];
   rollout: Rollout | null = null;
   /** Since when there is no connection, by our clock; null while there is one. */
@@ -34,7 +37,12 @@ export class FleetModel {
 
   /** Hosts as they stand at `now_ms`: who was not heard of for a while is silent. Our own cut line makes nobody silent: nothing is known then. */
   hosts(now_ms: number): Known[] {
-    return [...this.#hosts.values()].map((known) => {
+    const drains = drainsOf(
+      [...this.#drained].map(([name, convergence]) => ({ name, convergence })),
+      now_ms,
+    );
+    return [...this.#hosts.values()].map((host) => {
+      const known = seenWith(host, drains);
       if (!known.enrolled || known.heard_at === null) return known;
       const until_ms = this.cut_at ?? now_ms;
       const silent = until_ms - known.heard_at > SILENT_AFTER_MS;
@@ -47,7 +55,13 @@ export class FleetModel {
   }
 
   /** What a controller or the hosts said at the beginning; anything heard meanwhile is newer and stays. */
-  begin(hosts: readonly Known[], events: readonly HostEvent[]): void {
+  begin(
+    hosts: readonly Known[],
+    events: readonly HostEvent[],
+    drained: readonly Pick<Known, "name" | "convergence">[] = [],
+  ): void {
+    for (const { name, convergence } of drained)
+      if (convergence !== null && !this.#hosts.has(name)) this.#drained.set(name, convergence);
     for (const known of hosts) {
       const heard = this.#hosts.get(known.name);
       this.#hosts.set(
@@ -81,6 +95,10 @@ export class FleetModel {
 
   /** A sample of a host. One of another machine under a name that is taken is not taken. */
   hear(name: string, id: string, told: Told, now_ms: number): void {
+    if (told.kind === "convergence") {
+      if (told.sample.drained == null) this.#drained.delete(name);
+      else if (this.#drained.size < HOSTS_LIMIT) this.#drained.set(name, told.sample);
+    }
     if (!this.#wants(name)) return;
     let known = this.#hosts.get(name);
     if (known === undefined) {

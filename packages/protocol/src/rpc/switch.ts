@@ -12,6 +12,10 @@ export const throwSwitch = method({
     name: z.enum(["drain", "hold"]).describe("Which switch."),
     on: z.boolean().describe("Throw it, or take it back."),
     resource: ResourceRef.optional().describe("For a hold of one resource; without it the whole host."),
+    disable: z
+      .literal(true)
+      .optional()
+      .describe("For a drain: where bird.conf has no drain constant, disable sessions with other networks."),
     why: z.string().max(500).describe("The reason, for everybody to read."),
     for_ms: z
       .int()

@@ -33,6 +33,7 @@ export const BgpVerdict = z
     "overdue",
     "unexpected",
     "disabled",
+    "drained",
     "ignored",
     "unknown",
   ])
@@ -51,6 +52,7 @@ const COLOURS = {
   overdue: "red",
   unexpected: "amber",
   disabled: "grey",
+  drained: "amber",
   ignored: "grey",
   unknown: "red",
 } as const satisfies Record<BgpVerdict, BgpColour>;

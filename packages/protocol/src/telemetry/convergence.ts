@@ -79,7 +79,21 @@ export const Convergence = z
         until: Instant.nullable().describe(
           "When it was meant to be over: past that it alarms; null = never.",
         ),
-        in_effect: z.boolean().describe("Its routes carry GRACEFUL_SHUTDOWN."),
+        in_effect: z
+          .boolean()
+          .describe("Its routes carry GRACEFUL_SHUTDOWN, or its sessions with other networks are disabled."),
+        disables: z
+          .array(z.string())
+          .max(10_000)
+          .optional()
+          .describe(
+            "Sessions that are disabled for it, where bird.conf has no drain constant; absent: none.",
+          ),
+        addresses: z
+          .array(z.string())
+          .max(256)
+          .optional()
+          .describe("The host's own addresses: by them a neighbour's session with it is known."),
       })
       .nullable()
       .optional()

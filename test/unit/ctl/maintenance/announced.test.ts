@@ -1,5 +1,5 @@
 /** What a host announces, and what of it would be gone with it. */
-import { announcedAlone, announcedBy, canDrain } from "@muster/ctl/maintenance/announced";
+import { announcedAlone, announcedBy, drainsGracefully } from "@muster/ctl/maintenance/announced";
 import { isQuiet, trafficText } from "@muster/ctl/maintenance/traffic";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
@@ -21,9 +21,9 @@ suite("what a drain takes away", (test) => {
   });
 
   test("the include line, and not one in a comment", () => {
-    assert.ok(canDrain(bird('  include "/etc/bird/muster.conf";\n')));
-    assert.not.ok(canDrain(bird('# include "/etc/bird/muster.conf";\n')));
-    assert.not.ok(canDrain(bird('include "/etc/bird/other.conf";\n')));
+    assert.ok(drainsGracefully(bird('  include "/etc/bird/muster.conf";\n')));
+    assert.not.ok(drainsGracefully(bird('# include "/etc/bird/muster.conf";\n')));
+    assert.not.ok(drainsGracefully(bird('include "/etc/bird/other.conf";\n')));
   });
 
   test("traffic: a megabit is quiet, and so is a tenth of what there was", () => {
