@@ -58,8 +58,13 @@ export async function applyRound(round: Round, options: ApplyOptions, signal: Ab
   const blocked = ({ ref }: StepGroup): boolean => {
     if (failed.has(ref)) return true;
     const blocker = resources.get(ref)?.needs.find((need) => failed.has(need));
-    if (blocker === undefined) return false;
-    failed.set(ref, { ref, code: "FAILED", what: `needs ${blocker}, which failed` });
+    const taker = round.planned.making_room?.[ref];
+    if (blocker === undefined && (taker === undefined || !failed.has(taker))) return false;
+    const what =
+      blocker === undefined
+        ? `stays until ${taker} can take its place, which failed`
+        : `needs ${blocker}, which failed`;
+    failed.set(ref, { ref, code: "FAILED", what });
     return true;
   };
 

@@ -22,6 +22,7 @@ import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
 import {
+  createAttempts,
   createBlobs,
   createDocker,
   createFiles,
@@ -65,6 +66,7 @@ export function buildPorts(config: AgentConfig, contents: string, signal: AbortS
     systemd,
     routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
     docker: createDocker(files.real(config.docker_socket)),
+    pulls: createAttempts(Date.now),
     packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
     users: createUsers(files, run),
     confined: confinedBy(config),

@@ -60,7 +60,7 @@ export type Docker = {
   rename(name: string, to: string, signal: AbortSignal): Promise<void>;
   /** `name` as Docker has it, such as unless-stopped; `retries` of on-failure. */
   setRestart(name: string, policy: RestartPolicy, signal: AbortSignal): Promise<void>;
-  /** Also one that runs; its named volumes stay. Nothing there is fine. */
+  /** Also one that runs, and the volumes without a name that its image asked for; named ones stay. Nothing there is fine. */
   remove(name: string, signal: AbortSignal): Promise<void>;
   signal(name: string, signal_name: string, signal: AbortSignal): Promise<void>;
   /** Runs a command in it to its end. */
@@ -275,7 +275,7 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
       change(
         `rm ${name}`,
         signal,
-        (docker, abortSignal) => docker.getContainer(name).remove({ force: true, abortSignal }),
+        (docker, abortSignal) => docker.getContainer(name).remove({ force: true, v: true, abortSignal }),
         [],
       ),
     signal: (name, signal_name, signal) =>

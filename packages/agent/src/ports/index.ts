@@ -3,6 +3,7 @@
  * which knows the file-system prefix, so that an agent without root can live below one.
  */
 import type { ThrownSwitch } from "@muster/protocol";
+import type { Attempts } from "./attempts.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Docker } from "./docker.ts";
 import type { Files } from "./files.ts";
@@ -20,6 +21,8 @@ export type Ports = {
   readonly systemd: Systemd;
   readonly routing: Routing;
   readonly docker: Docker;
+  /** When images that could not be had may be asked for again. */
+  readonly pulls: Attempts;
   readonly packages: Packages;
   readonly users: Users;
   /** Why this agent must keep its hands off what the whole machine shares (kernel, units, packages, accounts); null when they are its own. */
@@ -29,6 +32,7 @@ export type Ports = {
   readonly now: () => number;
 };
 
+export { type Attempts, createAttempts } from "./attempts.ts";
 export { type Blobs, createBlobs } from "./blobs.ts";
 export { createDocker, type Docker } from "./docker.ts";
 export { createFiles, type Files } from "./files.ts";

@@ -17,10 +17,29 @@ export async function fetchImage(
   docker: Docker,
   signal: AbortSignal,
 ): Promise<void> {
-  await docker.pull(repository, digest, signal);
+  try {
+    await docker.pull(repository, digest, signal);
+  } catch (error) {
+    throw error instanceof FleetError ? wantsLogin(error, repository, digest) : error;
+  }
   const image = await docker.image(`${repository}@${digest}`, signal);
   if (image === null) throw new FleetError("FAILED", `${repository}@${digest} was fetched and is not there`);
   await docker.tag(image.id, FETCHED, image.id.slice("sha256:".length, 19), signal);
+}
+
+/** What registries and Docker say of an image that is not for everybody; a hidden one is "not there" to some. */
+const CLOSED =
+  /no basic auth|unauthorized|authentication required|access denied|denied:|may require 'docker login'/i;
+
+/** The agent has no log-in at a registry, and must not seem to need another try only. */
+function wantsLogin(error: FleetError, repository: string, digest: string): FleetError {
+  if (error.code !== "DOCKER_REFUSED" || !CLOSED.test(error.detail)) return error;
+  const registry = /^[^/]*[.:][^/]*\//.exec(repository)?.[0].slice(0, -1) ?? "docker.io";
+  return new FleetError(
+    "DOCKER_REFUSED",
+    `the registry ${registry} wants a log-in for ${repository}, and hosts have none yet (they come with secrets): on the host, docker login ${registry} && docker pull ${repository}@${digest}; or take the image from a registry that is open to it. Docker says: ${error.detail}`,
+    { cause: error },
+  );
 }
 
 /** After a container took over: its predecessor's image is the one to go back to. */

@@ -165,7 +165,9 @@ async function apply(
   const { spec } = resource;
   switch (step.action) {
     case "pull":
-      return fetchImage(String(step.args.repository), String(step.args.digest), docker, signal);
+      return ports.pulls.try(`${step.args.repository}@${step.args.digest} ${identityOf(spec)}`, () =>
+        fetchImage(String(step.args.repository), String(step.args.digest), docker, signal),
+      );
     case "create":
     case "replace":
       requirePlanned(step, spec, "identity", "files_sha256");

@@ -1,12 +1,14 @@
 /**
  * One host's plan out of all its resources: each kind's own steps in the manifest's order, then what is no longer declared, then the services
- * that take note, each once however many files ask for it. Pure: the same input gives the same plan.
+ * that take note, each once however many files ask for it. What is no longer declared and has a port, an address, a subnet or a path that
+ * another one is to have goes just before that one is made. Pure: the same input gives the same plan.
  */
 import type { Plan, Resource, ResourceRef, Step } from "@muster/protocol";
 import type { ErrorReply, FleetError } from "@muster/protocol/errors";
 import { refOf } from "@muster/protocol/resources/index";
 import { kindOf } from "./index.ts";
 import type { PlanContext, Reaction } from "./kind.ts";
+import { occupied } from "./occupied.ts";
 
 /** One resource with what is known of it. */
 export type PlanEntry = {
@@ -43,6 +45,8 @@ export type PlannedAll = {
   readonly refused: readonly { readonly ref: ResourceRef; readonly error: ErrorReply }[];
   /** To be noted on disk before the first step and struck off when the step that stands for them is done. */
   readonly reactions: readonly Reaction[];
+  /** Of what goes to make room: whom for. It stays when that one fails before. */
+  readonly making_room?: Readonly<Record<ResourceRef, ResourceRef>>;
 };
 
 const WHY_LIMIT = 2_000;
@@ -66,10 +70,12 @@ export function planAll(input: PlanInput): PlannedAll {
   for (const entry of input.declared) {
     if (!planOne(entry, blocked, draft)) blocked.add(refOf(entry.resource));
   }
-  draft.steps.push(...removalSteps(input.removed, draft));
-  const reactions = neededReactions(draft);
+  const removal = removalSteps(input.removed, draft);
+  const reactions = neededReactions({ ...draft, steps: [...draft.steps, ...removal] });
+  const making_room = roomFor(input, draft.steps, removal);
   return {
-    steps: [...draft.steps, ...reactionSteps(reactions)],
+    steps: [...ordered(draft.steps, removal, making_room), ...reactionSteps(reactions)],
+    ...(making_room.size > 0 ? { making_room: Object.fromEntries(making_room) } : {}),
     waiting: draft.waiting,
     left: draft.left,
     notes: draft.notes,
@@ -163,6 +169,47 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
     .map((entry) => ({ kind: entry.resource.kind, steps: removeOne(entry, draft) }))
     .sort((a, b) => done[a.kind] - done[b.kind])
     .flatMap(({ steps }) => steps);
+}
+
+/** Of each removal that has to come early: before which of the declared ones that are to be made. */
+function roomFor(
+  { declared, removed }: PlanInput,
+  steps: readonly Step[],
+  removal: readonly Step[],
+): Map<ResourceRef, ResourceRef> {
+  const made = new Set(steps.map(({ ref }) => ref));
+  const gone = new Set(removal.map(({ ref }) => ref));
+  const wanted = declared.map(({ resource }) => resource).filter((each) => made.has(refOf(each)));
+  const going = removed.map(({ resource }) => resource).filter((each) => gone.has(refOf(each)));
+  const room = new Map<ResourceRef, ResourceRef>();
+  for (const resource of going) {
+    const taker = wanted.find((each) => occupied(resource, each) !== null);
+    if (taker !== undefined) room.set(refOf(resource), refOf(taker));
+  }
+  // A network goes only when nobody is on it any more.
+  for (const [ref, taker] of [...room])
+    for (const resource of ref.startsWith("network/") ? going : [])
+      if (resource.kind === "container" && ref.slice("network/".length) in resource.spec.networks)
+        room.set(refOf(resource), taker);
+  return room;
+}
+
+/** A taker's image is fetched while what stands in its way still runs. */
+function ordered(
+  steps: readonly Step[],
+  removal: readonly Step[],
+  room: ReadonlyMap<ResourceRef, ResourceRef>,
+): Step[] {
+  const found: Step[] = [];
+  const opened = new Set<ResourceRef>();
+  for (const step of steps) {
+    if (step.action !== "pull" && !opened.has(step.ref)) {
+      opened.add(step.ref);
+      found.push(...removal.filter(({ ref }) => room.get(ref) === step.ref));
+    }
+    found.push(step);
+  }
+  return [...found, ...removal.filter(({ ref }) => !room.has(ref))];
 }
 
 function removeOne(entry: PlanEntry, draft: Draft): readonly Step[] {

@@ -1,6 +1,11 @@
 // limit: 120 s
 /** Kinds network, volume and container against a real engine: made, changed, replaced with the old one kept, put back, removed. */
 import { createServer } from "node:net";
+import { join } from "node:path";
+import { applyRound } from "@muster/agent/apply";
+import { Ledger } from "@muster/agent/ledger";
+import { look } from "@muster/agent/round";
+import { contentHash } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
 import { noEngine } from "../../../kit/engine.ts";
 import { suite } from "../../../kit/suite.ts";
@@ -266,6 +271,86 @@ suite(
       server.close();
       await at.apply(all);
       assert.equal((await at.plan(all)).steps, []);
+    });
+
+    test("what is no longer declared makes room before what takes its address and port is made", async () => {
+      await at.apply([...base(), web(at.images.v2)]);
+      const successor = at.container("site", at.images.v2, {
+        networks: networks(5),
+        ports: [`127.0.0.1:${port}:8080`],
+        ...READY,
+      });
+      assert.equal(await at.apply([...base(), successor], [web(at.images.v2)]), [
+        "container/web remove",
+        "container/site create",
+      ]);
+      assert.is(await page("version"), "2");
+      // What cannot be fetched takes nobody's place.
+      const pin = { digest: `sha256:${"4".repeat(64)}` };
+      const away = at.resource("container", "away", { ...successor.spec, image: "127.0.0.1:1/x:1", pin });
+      const state = join(at.prefix, "state");
+      const ledger = await Ledger.open(join(state, "ledger.json"), join(state, "manifests"));
+      const entry = {
+        spec_hash: "",
+        managed_hash: null,
+        made: true,
+        applied_at: 0,
+        corrected: [],
+        overwritten: null,
+      };
+      await ledger.update(
+        () => ({ resources: { "container/site": { ...entry, resource: successor } } }) as never,
+      );
+      const content = { groups: [], labels: {}, resources: [...base(), away], switches: [] };
+      const options = { host: "core1", state: ledger.state, holds: [], overwrite: [], also: [] };
+      const hashes = { content_hash: contentHash(content), spec_hashes: new WeakMap() };
+      const looked = await look(content, { ...options, ...hashes, seen: "all" }, at.ports, lifetime.signal);
+      assert.equal(
+        looked.plan.steps.map(({ ref, action }) => `${ref} ${action}`),
+        ["container/away pull", "container/site remove", "container/away create"],
+      );
+      const door = { generation: 1, within_ms: null, overwrite: [], ledger, ports: at.ports };
+      const { failures } = await applyRound(looked, { ...door, guarded: null as never }, lifetime.signal);
+      assert.equal(
+        failures.map(({ ref, what }) => [
+          ref,
+          /connection refused|stays until container\/away can take its place/.test(what),
+        ]),
+        [
+          ["container/away", true],
+          ["container/site", true],
+        ],
+      );
+      assert.is(await page("version"), "2");
+      await at.apply(base(), [successor]);
+    });
+
+    test("volumes without a name go with their container, those with one stay", async () => {
+      at.engine.docker("create", "--name", "seed", at.images.v2);
+      const image = at.engine.docker("commit", "--change", "VOLUME /anonymous", "seed");
+      at.engine.docker("rm", "seed");
+      const count = () => at.engine.docker("volume", "ls", "-q").split("\n").filter(Boolean).length;
+      const before = count();
+      const kept = at.container("keeper", image, {
+        volumes: ["data:/data"],
+        ready: { command: ["true"] },
+        stop_grace_period: "1s",
+      });
+      await at.apply([...base(), kept]);
+      assert.is(count(), before + 1);
+      await at.apply([
+        ...base(),
+        at.container("keeper", image, {
+          hostname: "other",
+          volumes: ["data:/data"],
+          ready: { command: ["true"] },
+          stop_grace_period: "1s",
+        }),
+      ]);
+      assert.is(count(), before + 1, "the one before took its own along");
+      await at.apply(base(), [kept]);
+      assert.is(count(), before);
+      at.engine.docker("rmi", image);
     });
 
     test("removal: container and networks go, the volume is kept and said so, others' are left", async () => {

@@ -79,6 +79,24 @@ suite(
       assert.not.match(here(), new RegExp(digests.map(({ id }) => id).join("|")));
     });
 
+    test("a registry that wants a log-in: said so, with what can be done; not asked again before its time, but for another image", async () => {
+      const digest = await registry.push("private/web", "1");
+      const wanted = (image: string, pin = digest) =>
+        at.resource("container", "web", { image: `${registry.address}/${image}`, pin: { digest: pin } });
+      const error = await errorOf(at.apply([wanted("private/web:1")]));
+      assert.is(error.code, "DOCKER_REFUSED");
+      assert.match(
+        error.detail,
+        /^the registry 127\.0\.0\.1:\d+ wants a log-in for .*private\/web, and hosts have none yet .*docker login .* Docker says: .*; next try \d{4}-\d\d-\d\d \d\d:\d\d UTC$/,
+      );
+      await registry.stop();
+      const again = await errorOf(at.apply([wanted("private/web:1")]));
+      assert.is(again.detail, error.detail, "the registry was asked");
+      const other = await errorOf(at.apply([wanted("private/web:1", `sha256:${"5".repeat(64)}`)]));
+      assert.match(other.detail, /connection refused; next try/);
+      registry = await startRegistry();
+    });
+
     test("one that falls again and again is red with its last words, is not made anew, and is well once it stays up", async () => {
       const falls = at.container("falls", at.images.broken, { stop_grace_period: "1s" });
       const error = await errorOf(at.apply([falls]));

@@ -19,6 +19,8 @@ export const NET = 1 + (process.pid % 250);
 export interface Ground {
   readonly engine: Engine;
   readonly ports: Ports;
+  /** Where the host below it begins. */
+  readonly prefix: string;
   readonly images: { readonly v1: string; readonly v2: string; readonly broken: string };
   resource(kind: Kind, name: string, spec: object, needs?: string[]): Resource;
   container(name: string, image: string, spec?: object): Resource;
@@ -67,6 +69,7 @@ export async function ground(signal: AbortSignal): Promise<Ground> {
   return {
     engine,
     ports,
+    prefix: prefix.path,
     images,
     resource,
     container: (name, image, spec = {}) =>

@@ -7,6 +7,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  createAttempts,
   createBlobs,
   createDocker,
   createFiles,
@@ -97,6 +98,7 @@ export function portsBelow(prefix: string, signal: AbortSignal): Ports {
       signal,
     ),
     docker: createDocker(join(prefix, "run/docker.sock")),
+    pulls: createAttempts(Date.now),
     now: Date.now,
   };
 }
