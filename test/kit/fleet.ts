@@ -24,6 +24,7 @@ import {
   SETUP_PERMISSIONS,
   STREAMS,
   type StreamSpec,
+  SYSTEM_PERMISSIONS,
   seal,
   sentinelJwt,
   signEd25519,
@@ -72,6 +73,8 @@ export type TestFleet = {
   setUp(signal: AbortSignal): Promise<Bus>;
   /** A connection with the rights of `ctl init` over streams: what no program of the fleet has. */
   setup(signal: AbortSignal): Promise<Bus>;
+  /** An admin's connection in account SYS. */
+  system(signal: AbortSignal): Promise<Bus>;
   /** A connection without credentials: account ENROL. */
   anonymous(signal: AbortSignal): Promise<Bus>;
   /** Signs a bundle with the admin key. */
@@ -149,10 +152,15 @@ export async function startFleet(
       },
       signal,
     );
-  const credentialsOf = async (signer: Nkey, label: string, key: Nkey) => ({
+  const credentialsOf = async (
+    signer: Nkey,
+    label: string,
+    key: Nkey,
+    account: string = jwts.fleet.public,
+  ) => ({
     id: key.public,
     jwt: await userJwt(
-      { name: label, key: key.public, account: jwts.fleet.public, expires_ms: Date.now() + DAY_MS },
+      { name: label, key: key.public, account, expires_ms: Date.now() + DAY_MS },
       memorySigner(signer),
       Date.now(),
     ),
@@ -187,6 +195,11 @@ export async function startFleet(
       const credentials = await credentialsOf(jwts.setup, "setup", createNkey("user"));
       return dial(credentials, subjects.inboxPrefix(credentials.id), "setup", signal);
     },
+    async system(signal) {
+      const key = createNkey("user");
+      const credentials = await credentialsOf(jwts.sys_admin, "admin", key, jwts.system);
+      return dial(credentials, subjects.inboxPrefix(key.public), "admin", signal);
+    },
     anonymous: (signal) => dial(null, subjects.enrolInboxPrefix(), "new machine", signal),
     signBundle,
     stop: () => server.stop(),
@@ -210,13 +223,15 @@ type Accounts = {
   readonly sentinel_jwt: string;
   readonly fleet: Nkey;
   readonly setup: Nkey;
+  readonly sys_admin: Nkey;
   readonly roles: Record<Role, Nkey>;
 };
 
 async function makeAccounts(name: string, more: Partial<Record<Role, string>>): Promise<Accounts> {
   const now = Date.now();
-  const [operator, system, fleet, enrol, setup] = [
+  const [operator, system, fleet, enrol, setup, sys_admin] = [
     createNkey("operator"),
+    createNkey("account"),
     createNkey("account"),
     createNkey("account"),
     createNkey("account"),
@@ -226,7 +241,12 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
   const signer = memorySigner(operator);
   const sign = (spec: Parameters<typeof accountJwt>[0]) => accountJwt(spec, signer, now);
   const preload = {
-    [system.public]: await sign({ name: "SYS", key: system.public, scopes: [], jetstream: false }),
+    [system.public]: await sign({
+      name: "SYS",
+      key: system.public,
+      scopes: [{ role: "sys-admin", key: sys_admin.public, permissions: SYSTEM_PERMISSIONS }],
+      jetstream: false,
+    }),
     [fleet.public]: await sign({
       name: "FLEET",
       key: fleet.public,
@@ -266,6 +286,7 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
     ),
     fleet,
     setup,
+    sys_admin,
     roles,
   };
 }

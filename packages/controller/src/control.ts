@@ -5,11 +5,14 @@ import type { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
 import { backupReport } from "./backup-report.ts";
 import type { BlobStore } from "./blobs/store.ts";
+import type { Issuer } from "./certificates/issuer.ts";
 import { apply } from "./desired/apply.ts";
 import { headReply, readHead } from "./desired/head.ts";
 import type { Staging } from "./desired/stage.ts";
+import { credential } from "./enrolment/credential.ts";
 import type { WaitingRoom } from "./enrolment/waiting.ts";
 import type { Events } from "./events.ts";
+import type { AccessRecords } from "./records/access.ts";
 import type { HostRecords } from "./records/hosts.ts";
 import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
@@ -27,6 +30,8 @@ export type ControlPorts = {
   readonly now: () => number;
   readonly trust: Trust;
   readonly records: HostRecords;
+  readonly access: AccessRecords;
+  readonly issuer: Issuer;
   readonly last: LastValues;
   readonly blobs: BlobStore;
   readonly staging: Staging;
@@ -101,6 +106,26 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       const what = `${by} rejected ${fingerprint}, which calls itself ${view.name}`;
       events.emit({ host: "_", kind: "enrolment", severity: "info", what, by });
       return { rejected: true };
+    },
+
+    accesses: (request) => ports.access.page(request),
+    credential: (request, call) => credential(request, caller(call), ports),
+    async revoke({ host, accesses, why }, call) {
+      const by = caller(call);
+      const [closed, marked] = await Promise.all([
+        host !== null && records.retire(host, { at: now(), by, why }),
+        ports.access.revoke(accesses, by, why),
+      ]);
+      const reason = why === "" ? "" : `: ${why}`;
+      if (closed) {
+        const what = `${by} took it out of the fleet${reason}`;
+        events.emit({ host: host?.name ?? "_", kind: "host", severity: "warning", what, by });
+      }
+      if (marked > 0) {
+        const what = `${by} made ${marked === 1 ? "an access" : `${marked} accesses`} to the bus void${reason}`;
+        events.emit({ host: "_", kind: "credentials", severity: "warning", what, by });
+      }
+      return { host: closed, accesses: marked };
     },
 
     async trust({ bundle }, call) {

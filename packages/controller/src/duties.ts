@@ -28,7 +28,8 @@ export async function watchSilence(
 ): Promise<void> {
   const { records, last, now } = ports;
   while (!signal.aborted) {
-    const heard = records.names().map((host) => ({ host, heard_at: last.heardAt(host) }));
+    const names = records.names().filter((host) => records.byName(host)?.state === "enrolled");
+    const heard = names.map((host) => ({ host, heard_at: last.heardAt(host) }));
     for (const { host, silent, heard_at } of ports.silence.look(heard, now())) {
       // Every controller watches, so that a new leader knows; one tells.
       if (!ports.engine.leading) continue;

@@ -24,6 +24,7 @@ import { serveEnrolment } from "./enrolment/service.ts";
 import { Tickets } from "./enrolment/tickets.ts";
 import { WaitingRoom } from "./enrolment/waiting.ts";
 import { Events } from "./events.ts";
+import { AccessRecords } from "./records/access.ts";
 import { HostRecords } from "./records/hosts.ts";
 import { Storage } from "./records/storage.ts";
 import { untilDone } from "./retry.ts";
@@ -110,6 +111,7 @@ async function run(
   const fleet = { name: config.fleet, anchor: config.anchor };
   const trust = new Trust({ fleet: config.fleet, anchor: config.anchor, broker_ca_pem });
   const records = new HostRecords(bus);
+  const access = new AccessRecords(bus, now);
   const last = new LastValues(records);
   const events = new Events(bus, identity.id, log, now);
   const waiting = new WaitingRoom(bus, now);
@@ -163,6 +165,8 @@ async function run(
           now,
           trust,
           records,
+          access,
+          issuer,
           last,
           blobs,
           staging,
@@ -186,7 +190,7 @@ async function run(
     signal,
   );
   const tickets = new Tickets(bus);
-  serveEnrolment({ bus, fleet, trust, issuer, records, tickets, waiting, events, now, log }, signal);
+  serveEnrolment({ bus, fleet, trust, issuer, records, access, tickets, waiting, events, now, log }, signal);
 
   const lease = keepLease(
     {

@@ -1,4 +1,5 @@
 /** The public list of `@muster/protocol`: everything that crosses the wire, and the pure rules that both sides must share. No I/O. */
+export * from "./access.ts";
 export * from "./blob.ts";
 export * from "./brief.ts";
 export * from "./canonical.ts";
@@ -11,6 +12,7 @@ export * from "./errors.ts";
 export * from "./event.ts";
 export * from "./join.ts";
 export * from "./jwt.ts";
+export * from "./krl.ts";
 export * from "./manifest.ts";
 export * from "./names.ts";
 export * from "./nkey.ts";

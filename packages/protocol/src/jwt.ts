@@ -34,9 +34,11 @@ export type AccountSpec = {
     readonly subscriptions?: number;
     readonly payload_bytes?: number;
   };
-  /** Public user nkey → seconds since 1970: JWTs issued up to then are void. */
-  readonly revocations?: Readonly<Record<string, number>>;
+  readonly revocations?: Revocations;
 };
+
+/** Public user nkey → seconds since 1970: JWTs issued up to then are void. */
+export type Revocations = Readonly<Record<string, number>>;
 
 const HEADER = Buffer.from('{"typ":"JWT","alg":"ed25519-nkey"}').toString("base64url");
 
@@ -113,6 +115,34 @@ export function accountJwt(account: AccountSpec, signer: JwtSigner, now_ms: numb
     version: 2,
   };
   return encode({ name: account.name, sub: account.key, nats }, signer, now_ms);
+}
+
+const AccountClaims = z.looseObject({
+  iat: z.number(),
+  nats: z.looseObject({
+    type: z.literal("account"),
+    revocations: z.record(z.string(), z.int()).nullish(),
+  }),
+});
+
+function accountClaims(account_jwt: string): z.infer<typeof AccountClaims> {
+  return parseJson(AccountClaims, Buffer.from(account_jwt.split(".")[1] ?? "", "base64url"), "account JWT");
+}
+
+/** What an account's JWT voids. Its signature is whoever's who gave it: a broker holds none but its operator's. Errors: INVALID. */
+export function revocationsOf(account_jwt: string): Revocations {
+  return accountClaims(account_jwt).nats.revocations ?? {};
+}
+
+/** The same account with these revocations, and newer than it was: a broker keeps the newest by the second. Errors: INVALID. */
+export function withRevocations(
+  account_jwt: string,
+  revocations: Revocations,
+  signer: JwtSigner,
+  now_ms: number,
+): Promise<string> {
+  const { iat, iss, jti, nats, ...claims } = accountClaims(account_jwt);
+  return encode({ ...claims, nats: { ...nats, revocations } }, signer, Math.max(now_ms, (iat + 1) * 1_000));
 }
 
 /** A user of a scope: only key, name and expiry. */

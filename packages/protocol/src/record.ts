@@ -16,6 +16,14 @@ export const HostRecord = z.object({
   enrolled_by: z.string().describe("Who made the join string, or approved."),
   recoveries: z.int().describe("How often it came back through its bound key."),
   state: z.enum(["enrolled", "retired"]).describe("Whether it belongs to the fleet."),
+  retired: z
+    .object({
+      at: Instant,
+      by: z.string().describe("Whose order it was."),
+      why: z.string().describe("In the person's words."),
+    })
+    .nullish()
+    .describe("Since when it belongs to it no more: nobody gets this name by enrolling."),
   certificates: z
     .object({ user_jwt: Instant, service: Instant, ssh: Instant })
     .describe("When each issued one ends."),

@@ -32,6 +32,8 @@ export const BUCKETS = {
   hosts: { history: 1, max_bytes: 256 * MIB },
   /** Spent join ids and enrolment nonces, each with its own time to live; waiting enrolments. */
   joins: { history: 1, max_bytes: 64 * MIB },
+  /** Accesses to the bus that people and programs have, key = public nkey; each goes when it ends. */
+  access: { history: 1, max_bytes: 64 * MIB },
   /** One state machine a rollout, key = rollout id. */
   rollouts: { history: 1, max_bytes: 64 * MIB },
   /** Which blobs are stored whole, key = `<owner>.<sha256>`; see `blob.ts`. */

@@ -88,9 +88,16 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "BLOB"].map((stream) =>
         directGet(stream, ">"),
       ),
-      ...["DESIRED", "TELEMETRY", "EVENT", "KV_hosts", "KV_joins", "KV_rollouts", "KV_blobs"].map(
-        (stream) => `$JS.API.DIRECT.GET.${stream}`,
-      ),
+      ...[
+        "DESIRED",
+        "TELEMETRY",
+        "EVENT",
+        "KV_hosts",
+        "KV_joins",
+        "KV_access",
+        "KV_rollouts",
+        "KV_blobs",
+      ].map((stream) => `$JS.API.DIRECT.GET.${stream}`),
     ],
     sub: ["ctl.*", "enrol.*", "host.*.*", "telemetry.>", "event.>", "live.trust", `_INBOX_${SELF}.>`],
     resp: { max: 64, ttl_ms: 60_000 },
@@ -114,9 +121,16 @@ export const PERMISSIONS: Record<Role, Permissions> = {
 /** What a client without credentials may do in account ENROL. */
 export const SENTINEL_PERMISSIONS: Permissions = { pub: ["enrol.*"], sub: ["_INBOX_ENROL.>"] };
 
-/** An admin's rights in account SYS: push account claims. */
+/** An admin's rights in account SYS: push account claims, see who is connected, and close a connection that should not be there. */
 export const SYSTEM_PERMISSIONS: Permissions = {
-  pub: ["$SYS.REQ.CLAIMS.UPDATE", "$SYS.REQ.CLAIMS.LIST", "$SYS.REQ.CLAIMS.PACK"],
+  pub: [
+    "$SYS.REQ.CLAIMS.UPDATE",
+    "$SYS.REQ.CLAIMS.LIST",
+    "$SYS.REQ.CLAIMS.PACK",
+    "$SYS.REQ.SERVER.PING",
+    "$SYS.REQ.SERVER.*.CONNZ",
+    "$SYS.REQ.SERVER.*.KICK",
+  ],
   sub: [`_INBOX_${SELF}.>`],
 };
 

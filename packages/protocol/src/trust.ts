@@ -68,6 +68,9 @@ export const TrustBundle = z.strictObject({
         fingerprint: z.string().optional().describe("SHA-256 of one certificate."),
         name: z.string().optional().describe("Everything of this person."),
         since: Instant.describe("What was signed from then on is void."),
+        until: Instant.optional().describe(
+          "Certificates issued from then on count again: the person was taken up anew.",
+        ),
       }),
     )
     .max(10_000),
@@ -95,6 +98,9 @@ export function anchorOf(ca: string | Buffer): string {
 export const sameAnchor = (one: string, other: string) =>
   one.replaceAll("-", "").toUpperCase() === other.replaceAll("-", "").toUpperCase();
 
+/** Vault dates certificates back by so much, for clocks that are late. */
+const BACKDATED_MS = 120_000;
+
 /** A verifier for envelopes by what the bundle says. */
 export function verifierOf(bundle: TrustBundle): Verifier {
   const certificates = new CertificateReader({
@@ -105,6 +111,7 @@ export function verifierOf(bundle: TrustBundle): Verifier {
     bundle.voided.some(
       (entry) =>
         at_ms >= entry.since &&
+        (entry.until === undefined || principal.not_before_ms + BACKDATED_MS < entry.until) &&
         (entry.fingerprint === principal.fingerprint || entry.name === principal.name),
     );
   return { certificates, voided };

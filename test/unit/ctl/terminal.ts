@@ -12,6 +12,8 @@ export async function ctl(
     answers?: readonly string[];
     now?: () => number;
     signal?: AbortSignal;
+    /** Standard output is a terminal. */
+    tty?: boolean;
   },
 ): Promise<Ran> {
   let out = "";
@@ -49,7 +51,7 @@ export async function ctl(
         stdin,
         stdout: keep((text) => {
           out += text;
-        }, false),
+        }, options.tty === true),
         stderr: keep((text) => {
           err += text;
         }, interactive),

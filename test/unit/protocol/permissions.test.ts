@@ -252,6 +252,30 @@ suite(
       assert.equal(await refusedSubscribe(controller.bus, ears), ears);
     });
 
+    test("an admin in SYS gives accounts to the broker, sees and closes connections, and nothing else", async () => {
+      const system = await fleet.system(lifetime.signal);
+      const needs = [
+        "$SYS.REQ.CLAIMS.PACK",
+        "$SYS.REQ.SERVER.PING",
+        "$SYS.REQ.SERVER.S1.CONNZ",
+        "$SYS.REQ.SERVER.S1.KICK",
+      ];
+      assert.equal(await refusedPublish(system, needs), []);
+      const wanted = [
+        "$SYS.REQ.CLAIMS.DELETE",
+        "$SYS.REQ.SERVER.S1.RELOAD",
+        "$SYS.REQ.SERVER.S1.LDM",
+        "$SYS.REQ.SERVER.S1.VARZ",
+        "$SYS.REQ.SERVER.S1.JSZ",
+        "$SYS.REQ.ACCOUNT.PING.CONNZ",
+        "$SYS.ACCOUNT.A.CONNECT",
+        "anything.else",
+      ];
+      assert.equal(await refusedPublish(system, wanted), wanted);
+      const ears = ["$SYS.>", "$SYS.ACCOUNT.*.CONNECT", "_INBOX.>", ">"];
+      assert.equal(await refusedSubscribe(system, ears), ears);
+    });
+
     test("without credentials one can enrol and nothing else, and filling that account leaves the fleet alone", async () => {
       const stranger = await fleet.anonymous(lifetime.signal);
       assert.equal(await refusedPublish(stranger, ["hello", "join", "access"].map(subjects.enrol)), []);

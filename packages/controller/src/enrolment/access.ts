@@ -12,11 +12,13 @@ import {
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { type Issuer, LIFE_MS } from "../certificates/issuer.ts";
 import type { Events } from "../events.ts";
+import type { AccessRecords } from "../records/access.ts";
 import { forStrangers } from "./join.ts";
 
 export type AccessPorts = {
   readonly trust: { readonly verifier: Verifier; readonly stored: StoredEnvelope };
   readonly issuer: Issuer;
+  readonly access: Pick<AccessRecords, "note">;
   readonly nonces: NonceStore;
   readonly events: Pick<Events, "emit">;
   readonly now: () => number;
@@ -39,6 +41,11 @@ export async function access(stored: StoredEnvelope, ports: AccessPorts): Promis
     const role = principal.rank === "viewer" ? "viewer" : "operator";
     const expires_ms = Math.min(now_ms + LIFE_MS.person, principal.not_after_ms);
     const jwt = await ports.issuer.userJwt(role, { name: principal.name, key: id, expires_ms });
+    await ports.access.note({
+      ...{ id, name: principal.name, kind: "login", rank: principal.rank, groups: null },
+      certificate: principal.fingerprint,
+      ...{ given_at: now_ms, given_by: principal.name, ends: jwt.not_after, revoked: null },
+    });
     if (principal.kit)
       ports.events.emit({
         host: "_",

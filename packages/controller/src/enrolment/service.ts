@@ -20,6 +20,7 @@ import {
   sealTo,
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import type { AccessRecords } from "../records/access.ts";
 import { access } from "./access.ts";
 import { type JoinPorts, join } from "./join.ts";
 import { requestAddress } from "./network.ts";
@@ -30,6 +31,7 @@ const PER_SECOND = 500;
 const REQUEST_BYTES = 64 * 1024;
 
 export type ServicePorts = JoinPorts & {
+  readonly access: AccessRecords;
   readonly bus: Pick<Bus, "subscribe" | "respond">;
   readonly log: Log;
 };

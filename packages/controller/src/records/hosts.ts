@@ -80,6 +80,26 @@ export class HostRecords {
     this.#remember(record);
   }
 
+  /**
+   * Closes a host's record: nothing is issued for it any more, and its name stays taken. False when that was so already.
+   * Errors: NOT_FOUND, CONFLICT when the name stands for another key by now.
+   */
+  async retire(host: { name: string; id: string }, retired: NonNullable<HostRecord["retired"]>) {
+    for (let tries = 0; ; tries++) {
+      const kept = await this.fetch(host.name);
+      if (kept === null) throw new FleetError("NOT_FOUND", `no host is called ${host.name}`);
+      if (kept.record.id !== host.id)
+        throw new FleetError("CONFLICT", `${host.name} is another machine by now`);
+      if (kept.record.state === "retired") return false;
+      try {
+        await this.write({ ...kept.record, state: "retired", retired }, kept.revision);
+        return true;
+      } catch (error) {
+        if (!(error instanceof FleetError) || error.code !== "CONFLICT" || tries >= 3) throw error;
+      }
+    }
+  }
+
   #remember(record: HostRecord): void {
     const before = this.#by_name.get(record.name);
     if (before !== undefined && before.id !== record.id) this.#name_by_id.delete(before.id);

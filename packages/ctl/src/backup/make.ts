@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { openVault, type Vault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { STREAMS } from "@muster/protocol/streams";
+import { issuedAt } from "../fleet/accounts.ts";
+import { BROKER_STORE } from "../fleet/broker-config.ts";
 import { connectSetUp } from "../fleet/broker-setup.ts";
 import { readText } from "../fleet/disk.ts";
 import { LOCAL_BROKER } from "../fleet/make.ts";
@@ -95,11 +97,20 @@ async function gather(
     at: what.at,
     host: what.host,
     unseal: (await keysOnDisk()) === null ? "manual" : "auto",
-    state,
+    state: { ...state, account_jwts: await newestJwts(state.account_jwts) },
     streams,
   };
   await writeFile(join(content, "contents.json"), JSON.stringify(contents), { mode: 0o600 });
   await vault.revokeSelf();
+}
+
+/** The accounts as the broker here keeps them: what was revoked since `ctl init` must not come back with a restored fleet. */
+async function newestJwts(known: Readonly<Record<string, string>>): Promise<Record<string, string>> {
+  const newest = Object.entries(known).map(async ([key, jwt]) => {
+    const held = (await readText(join(BROKER_STORE, "jwt", `${key}.jwt`)))?.trim();
+    return [key, held !== undefined && issuedAt(held) > issuedAt(jwt) ? held : jwt] as const;
+  });
+  return Object.fromEntries(await Promise.all(newest));
 }
 
 /** Vault's own program, its token in the environment of that one process. */

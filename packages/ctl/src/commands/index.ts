@@ -28,9 +28,17 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "who you are to the fleet, and until when",
     load: async () => (await import("./whoami.ts")).whoami,
   },
+  sessions: {
+    summary: "who is logged in to the fleet, and until when",
+    load: async () => (await import("./sessions.ts")).sessions,
+  },
   operator: {
     summary: "the people of the fleet",
     load: async () => (await import("./operator.ts")).operator,
+  },
+  revoke: {
+    summary: "end a host's, a person's or a program's part in the fleet",
+    load: async () => (await import("./revoke.ts")).revoke,
   },
   new: {
     summary: "a fleet folder for the hosts there are",
@@ -107,6 +115,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   events: {
     summary: "what happened, and what happens",
     load: async () => (await import("./events.ts")).events,
+  },
+  creds: {
+    summary: "a credential for a program that looks on",
+    load: async () => (await import("./creds.ts")).creds,
   },
   nats: {
     summary: "the nats program with a viewer's rights",

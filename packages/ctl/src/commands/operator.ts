@@ -2,12 +2,14 @@
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { loginLine } from "../fleet/files.ts";
-import { disablePerson, hasLogin, listPeople, putPerson } from "../fleet/people.ts";
+import { hasLogin, listPeople, putPerson } from "../fleet/people.ts";
 import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
 import { newSecret } from "../session/passphrase.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
-import { openSession } from "../session/session.ts";
+import { openSession, type Session } from "../session/session.ts";
+import { revokeByName } from "./revoke.ts";
 
 const add = defineCommand({
   name: "add",
@@ -33,6 +35,8 @@ const add = defineCommand({
         ? null
         : await newSecret(context, options.password_file, `first password of ${name}`);
     const changed = await putPerson(vault, { name, rank, password });
+    if (await readmit(context, session, name))
+      context.output.line(`${name}  is taken up again: the log-ins from before stay void`);
     context.output.line(changed ? `${name}  ${rank}` : `${name}  is ${rank} already`);
     const { brokers, anchor } = session.profile;
     if (changed)
@@ -41,6 +45,15 @@ const add = defineCommand({
     return undefined;
   },
 });
+
+/** Somebody who was revoked: what is signed on new certificates counts again. */
+async function readmit(context: Context, session: Session, name: string): Promise<boolean> {
+  // A fleet without a running broker has nobody to tell.
+  await session.connect();
+  if (!session.bundle.voided.some((entry) => entry.name === name && entry.until === undefined)) return false;
+  const { changeBundle, readmitting } = await import("../revoke/trust.ts");
+  return (await changeBundle(session, readmitting(name), context.now, context.asking)).changed;
+}
 
 const list = defineCommand({
   name: "list",
@@ -61,20 +74,11 @@ const list = defineCommand({
 
 const disable = defineCommand({
   name: "disable",
-  summary: "cut a person off at Vault",
+  summary: "cut a person off: as ctl revoke does",
   args: "<name>",
+  options: { why: { flag: "--why <text>", help: "the reason, for the record" } },
   example: "ctl operator disable bob",
-  async run(context, { args }) {
-    const session = await openSession(context, { rank: "admin" });
-    context.output.begin(session.fleet, session.person);
-    if (!(await context.output.confirm(`Disable ${args[0]}?`))) return 1;
-    const person = await disablePerson(await session.vault(), args[0] ?? "");
-    context.output.line(
-      `${person.name}  cannot log in any more; a log-in from before ends by itself within eight hours`,
-    );
-    context.output.json(person);
-    return undefined;
-  },
+  run: (context, { args, options }) => revokeByName(context, `person/${args[0] ?? ""}`, options),
 });
 
 export const operator = defineCommand({

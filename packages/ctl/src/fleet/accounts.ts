@@ -3,7 +3,7 @@
  * Vault Transit; compared without the time of signing, so that a second run can tell whether anything differs.
  */
 import { canonicalize } from "@muster/protocol/canonical";
-import { type AccountSpec, accountJwt, type JwtSigner } from "@muster/protocol/jwt";
+import { type AccountSpec, accountJwt, type JwtSigner, revocationsOf } from "@muster/protocol/jwt";
 import { encodePublic } from "@muster/protocol/nkey";
 import {
   PERMISSIONS,
@@ -12,6 +12,7 @@ import {
   SETUP_PERMISSIONS,
   SYSTEM_PERMISSIONS,
 } from "@muster/protocol/subjects";
+import { pruned } from "./revocations.ts";
 import type { TransitKey } from "./vault-roles.ts";
 
 /** Public nkeys of the identities; the seeds are in the recovery kit. */
@@ -62,20 +63,28 @@ export function accountSpecs(
   ];
 }
 
+const bodyOf = (jwt: string) =>
+  JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+
 /** A JWT's claims as one text, without when and under which number it was signed. */
 export function claimsOf(jwt: string): string {
-  const body: unknown = JSON.parse(Buffer.from(jwt.split(".")[1] ?? "", "base64url").toString());
-  const { iat, jti, ...claims } = body as Record<string, unknown>;
+  const { iat, jti, ...claims } = bodyOf(jwt);
   return canonicalize(claims);
 }
 
-/** The account's JWT: the one that is held when it says the same. */
+/** When a JWT was signed, seconds since 1970. */
+export const issuedAt = (jwt: string): number => Number(bodyOf(jwt).iat);
+
+/** The account's JWT: the one that is held when it says the same. What that one voids stays void, for as long as it matters. */
 export async function signAccount(
   spec: AccountSpec,
   signer: JwtSigner,
   held: string | undefined,
   now_ms: number,
 ): Promise<string> {
-  const fresh = await accountJwt(spec, signer, now_ms);
+  const revocations = held === undefined ? {} : pruned(revocationsOf(held), now_ms);
+  // A broker keeps the newest, by the second.
+  const issued_ms = held === undefined ? now_ms : Math.max(now_ms, (issuedAt(held) + 1) * 1_000);
+  const fresh = await accountJwt({ ...spec, revocations }, signer, issued_ms);
   return held !== undefined && claimsOf(held) === claimsOf(fresh) ? held : fresh;
 }

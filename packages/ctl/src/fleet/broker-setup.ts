@@ -15,6 +15,7 @@ import { z } from "zod";
 import { mintByTransit } from "../session/login.ts";
 import { claimsOf } from "./accounts.ts";
 import { readBundle } from "./bundle.ts";
+import { heldAccounts, pushAccount } from "./claims.ts";
 import type { MadeFleet } from "./state.ts";
 import type { TransitKey } from "./vault-roles.ts";
 import type { Changes } from "./vault-setup.ts";
@@ -52,6 +53,32 @@ export async function setUpBroker(
   }
 }
 
+/**
+ * The accounts that the broker holds, which may void more than this machine knows of: an admin revokes from wherever he is.
+ * Null where none runs yet, or one with another fleet's configuration.
+ */
+export async function accountsThere(
+  made: Pick<MadeFleet, "broker_ca" | "accounts">,
+  servers: readonly string[],
+  vault: Vault,
+  now_ms: number,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string> | null> {
+  try {
+    const there = { ...made, addresses: servers };
+    const { bus } = await connectAs(there, vault, "sys-admin", made.accounts.system, now_ms, signal);
+    try {
+      return await heldAccounts(bus);
+    } finally {
+      await bus.close();
+    }
+  } catch (error) {
+    const away = error instanceof FleetError && ["BUS_UNREACHABLE", "NOT_LOGGED_IN"].includes(error.code);
+    if (!away) throw error;
+    return null;
+  }
+}
+
 /** A connection with the rights to make and copy streams, and the prefix of its inboxes. */
 export async function connectSetUp(
   made: MadeFleet,
@@ -64,8 +91,9 @@ export async function connectSetUp(
   return connectAs(there, vault, "fleet-setup", made.accounts.fleet, now_ms, signal);
 }
 
-async function connectAs(
-  made: MadeFleet,
+/** A connection in that account with the rights of one role, which Vault signs for. */
+export async function connectAs(
+  made: { readonly addresses: readonly string[]; readonly broker_ca: string },
   vault: Vault,
   role_key: TransitKey,
   account: string,
@@ -91,28 +119,13 @@ async function connectAs(
   return { bus, inbox };
 }
 
-const Updated = z.object({ error: z.object({ description: z.string() }).optional() });
-
-/** A server answers a pack request with lines `<account>|<jwt>` and ends with an empty message. */
+/** What the broker lacks of ours. */
 async function pushAccounts(system: Bus, made: MadeFleet, changes: Changes): Promise<void> {
-  const held = new Map<string, string>();
-  await system.collect("$SYS.REQ.CLAIMS.PACK", EMPTY, { timeout_ms: TIMEOUT_MS }, (message) => {
-    const text = Buffer.from(message.body).toString();
-    for (const line of text.split("\n")) {
-      const [key, jwt] = line.split("|");
-      if (key !== undefined && jwt !== undefined) held.set(key, jwt);
-    }
-    return text === "";
-  });
+  const held = await heldAccounts(system);
   for (const [key, jwt] of Object.entries(made.account_jwts)) {
     const known = held.get(key);
     if (known !== undefined && claimsOf(known) === claimsOf(jwt)) continue;
-    const answer = await system.request("$SYS.REQ.CLAIMS.UPDATE", Buffer.from(jwt), {
-      timeout_ms: TIMEOUT_MS,
-    });
-    const { error } = parseJson(Updated, answer.body, "the broker's answer to an account");
-    if (error !== undefined)
-      throw new FleetError("FAILED", `the broker takes an account not: ${error.description}`);
+    await pushAccount(system, jwt);
     changes.made.push(`account ${key.slice(0, 8)}…`);
   }
 }

@@ -12,7 +12,7 @@ import { SENTINEL_PERMISSIONS } from "@muster/protocol/subjects";
 import { anchorOf } from "@muster/protocol/trust";
 import { FLEET_RECORD } from "../session/login.ts";
 import { loadProfile, type Profile, saveProfile } from "../session/profile.ts";
-import { accountSpecs, signAccount } from "./accounts.ts";
+import { accountSpecs, issuedAt, signAccount } from "./accounts.ts";
 import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
 import { readText, writeText } from "./disk.ts";
 import { ensureDocument } from "./document.ts";
@@ -57,6 +57,8 @@ export type Order = {
   /** undefined: as it is at Vault, from anywhere at first. */
   readonly controller_networks: readonly string[] | undefined;
   readonly audit_file: string;
+  /** The accounts as the running broker holds them, which may void more than we know of; null when there is none to ask. */
+  held(made: Pick<MadeFleet, "broker_ca" | "accounts">): Promise<ReadonlyMap<string, string> | null>;
   now(): number;
 };
 
@@ -148,8 +150,14 @@ async function papers(
     sign: (data: Uint8Array) => signing.signEd25519("operator-signing", data),
   };
   const account_jwts: Record<string, string> = {};
+  // A fleet whose keys were just made has no broker yet.
+  const there = keys.made === null ? await order.held(base) : null;
   for (const spec of accountSpecs(base.accounts, vault_made.keys)) {
-    account_jwts[spec.key] = await signAccount(spec, signer, base.account_jwts[spec.key], now_ms);
+    const ours = base.account_jwts[spec.key];
+    const held = newerOf(ours, there?.get(spec.key));
+    // With no broker to ask nobody knows what was revoked since: a JWT of now would take that back where one starts with it.
+    account_jwts[spec.key] =
+      there === null && ours !== undefined ? ours : await signAccount(spec, signer, held, now_ms);
   }
   const parts: BundleParts = {
     fleet: order.fleet,
@@ -180,6 +188,12 @@ async function papers(
     bundle,
   };
   return { state, certificate };
+}
+
+/** Of two JWTs of an account the one that was issued later. */
+function newerOf(one: string | undefined, other: string | undefined): string | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return issuedAt(other) > issuedAt(one) ? other : one;
 }
 
 async function beginning(order: Order, vault_made: VaultMade, identities: Identities): Promise<MadeFleet> {

@@ -41,6 +41,13 @@ export async function listPeople(vault: Vault): Promise<Person[]> {
   return people;
 }
 
+/** The person, or null when nobody of this fleet is called so. */
+export async function findPerson(vault: Vault, name: string): Promise<Person | null> {
+  const entity = await found(vault.read(["identity", "entity", "name", name], Entity));
+  const rank = entity === null ? undefined : rankOf(entity);
+  return entity === null || rank === undefined ? null : { name, rank, disabled: entity.disabled };
+}
+
 /** Whether the person can log in already, so that no password has to be asked for. */
 export async function hasLogin(vault: Vault, name: string): Promise<boolean> {
   return (await found(vault.read(["auth", "userpass", "users", name], z.looseObject({})))) !== null;
@@ -82,13 +89,12 @@ export async function putPerson(
   return changed;
 }
 
-/** Cuts a person off at Vault, at once. Errors: NOT_FOUND. */
-export async function disablePerson(vault: Vault, name: string): Promise<Person> {
-  const path = ["identity", "entity", "name", parse(PersonName, name, "name")];
+/** Cuts an identity off at Vault at once, tokens that it has included. False when it was, null when Vault knows none of that name. */
+export async function disableEntity(vault: Vault, name: string): Promise<boolean | null> {
+  const path = ["identity", "entity", "name", name];
   const entity = await found(vault.read(path, Entity));
-  const rank = entity === null ? undefined : rankOf(entity);
-  if (entity === null || rank === undefined)
-    throw new FleetError("NOT_FOUND", `${name} is nobody of this fleet`);
-  if (!entity.disabled) await vault.write(path, { disabled: true });
-  return { name, rank, disabled: true };
+  if (entity === null) return null;
+  if (entity.disabled) return false;
+  await vault.write(path, { disabled: true });
+  return true;
 }

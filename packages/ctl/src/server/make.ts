@@ -4,9 +4,9 @@
  */
 import { join } from "node:path";
 import type { Vault } from "@muster/ports/vault";
-import { setUpBroker } from "../fleet/broker-setup.ts";
+import { accountsThere, setUpBroker } from "../fleet/broker-setup.ts";
 import type { GivenVault, InitInput } from "../fleet/init-input.ts";
-import { keepProfile, LOCAL_BROKER, type Made, makeFleet } from "../fleet/make.ts";
+import { keepProfile, LOCAL_BROKER, type Made, makeFleet, type Order } from "../fleet/make.ts";
 import { hostOf } from "../fleet/networks.ts";
 import { hasLogin, putPerson } from "../fleet/people.ts";
 import type { MadeFleet } from "../fleet/state.ts";
@@ -60,7 +60,7 @@ export async function makeServer(
   const vault = own?.vault ?? (order.given_vault as GivenVault).vault;
   try {
     say("Vault: mounts, keys, roles, policies");
-    const made = await makeFleet(fleetOrder(order, own, vault, context.now), changes);
+    const made = await makeFleet(fleetOrder(order, own, vault, context.now, signal), changes);
     await keepProfile(context.home, made.profile);
     if (own?.unseal === "manual") await forgetKeys(changes);
     say("broker");
@@ -90,7 +90,13 @@ function openOwn(order: ServerOrder, changes: Changes, signal: AbortSignal): Pro
   return ownVault(order.addresses.map(hostOf), order.unseal, kept, changes, signal);
 }
 
-function fleetOrder(order: ServerOrder, own: OwnVault | null, vault: Vault, now: () => number) {
+function fleetOrder(
+  order: ServerOrder,
+  own: OwnVault | null,
+  vault: Vault,
+  now: () => number,
+  signal: AbortSignal,
+): Order {
   const { fleet, addresses, admin, kit, given_vault, networks } = order;
   const vault_addresses =
     given_vault?.addresses ?? addresses.map((address) => `https://${address.replace(/(:\d+)$/, "")}:8200`);
@@ -110,6 +116,7 @@ function fleetOrder(order: ServerOrder, own: OwnVault | null, vault: Vault, now:
     controller_networks: networks.length > 0 ? networks : own === null ? undefined : LOOPBACK,
     audit_file:
       order.audit_file ?? (own === null ? "/var/log/vault/audit.log" : join(VAULT_STORE, "audit.log")),
+    held: (made) => accountsThere(made, [LOCAL_BROKER], vault, now(), signal),
     now,
   };
 }

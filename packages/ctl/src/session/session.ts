@@ -132,7 +132,7 @@ function dialBus(context: Context, profile: Profile, stored: StoredSession, nkey
 }
 
 /** The newest bundle of the stream when it is newer and signed under the one held. One that does not fit is an error, not a shrug. */
-async function newestBundle(bus: Bus, held: TrustBundle): Promise<TrustBundle | null> {
+export async function newestBundle(bus: Bus, held: TrustBundle): Promise<TrustBundle | null> {
   const message = await bus.directGet("TRUST", subjects.trust()).catch((error: unknown) => {
     // A fleet whose streams are not made yet.
     if (error instanceof FleetError && error.code === "NO_RESPONDER") return null;

@@ -3,12 +3,13 @@
  * How an apply goes: `head` → sign → `stage` each manifest → `apply` the release (compare-and-set of the generation) → watch telemetry or `rollout`.
  */
 import { z } from "zod";
+import { AccessRecord, LONGEST_ACCESS_MS } from "../access.ts";
 import { BackupReport } from "../backup.ts";
 import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { HostBrief } from "../brief.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
-import { GroupName, HostId, HostName, Instant, RandomId, Sha256 } from "../names.ts";
+import { GroupName, HostId, HostName, Instant, PersonName, RandomId, Sha256 } from "../names.ts";
 import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
 import { method } from "../rpc/method.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
@@ -199,6 +200,50 @@ export const CONTROL = {
     timeout_ms: 5_000,
     request: z.strictObject({ name: HostName }),
     reply: z.object({ record: HostRecord.nullable().describe("Null when there is no such host.") }),
+  }),
+  accesses: method({
+    what: "Accesses to the bus that people and programs have, paged by key.",
+    authority: "operator",
+    timeout_ms: 5_000,
+    request: z.strictObject({
+      after: HostId.nullable().describe("The last key of the page before; null for the first."),
+      name: PersonName.optional().describe("Of this person or program only."),
+    }),
+    reply: z.object({
+      accesses: z.array(AccessRecord).describe("Ordered by key."),
+      next: HostId.nullable().describe("Give it as `after` for the next page; null = no more."),
+    }),
+  }),
+  credential: method({
+    what: "A viewer's access for a program that has no log-in; its key is made where it is asked for.",
+    authority: "admin",
+    timeout_ms: 10_000,
+    request: z.strictObject({
+      id: HostId.describe("The program's public key on the bus."),
+      name: PersonName.describe("What the program is called."),
+      life_ms: z.int().min(60_000).max(LONGEST_ACCESS_MS).describe("How long it lives."),
+    }),
+    reply: z.object({
+      user_jwt: z.string().describe("For the program's connection; worth nothing without its key."),
+      ends: Instant.describe("When it ends."),
+    }),
+  }),
+  revoke: method({
+    what: "Writes down that a host or accesses belong to the fleet no more: nothing is issued or renewed for them. The broker is told by an admin.",
+    authority: "admin",
+    timeout_ms: 10_000,
+    request: z.strictObject({
+      host: z
+        .strictObject({ name: HostName, id: HostId })
+        .nullable()
+        .describe("The host whose record is closed; its name stays taken."),
+      accesses: z.array(HostId).max(1_000).describe("Accesses by their key."),
+      why: z.string().max(500).describe("In the person's words."),
+    }),
+    reply: z.object({
+      host: z.boolean().describe("Whether the host's record changed."),
+      accesses: z.int().describe("How many accesses were not void before."),
+    }),
   }),
   trust: method({
     what: "A newer trust bundle, signed by an admin; it is checked and then stored for everybody.",

@@ -4,6 +4,7 @@ import type { Bus } from "@muster/ports/bus";
 import { callController } from "@muster/ports/call";
 import {
   AccessReply,
+  createNkey,
   FleetError,
   hostFingerprint,
   type JoinClaims,
@@ -280,8 +281,14 @@ suite(
 
     test("a person gets onto the bus with a certificate, and nobody else", async () => {
       const machine = await makeMachine("laptop");
-      const ask = async (person: Person, at_ms = Date.now(), subject = "enrol.access") => {
-        const signed = seal(subject, Buffer.from(JSON.stringify({ id: machine.nkey.public })), person, at_ms);
+      const elsewhere = createNkey("user").public;
+      const ask = async (
+        person: Person,
+        at_ms = Date.now(),
+        subject = "enrol.access",
+        id = machine.nkey.public,
+      ) => {
+        const signed = seal(subject, Buffer.from(JSON.stringify({ id })), person, at_ms);
         const body = { v: 1, curve: machine.curve.public, access: storeEnvelope(signed) };
         const answer = await bus.request("enrol.access", Buffer.from(JSON.stringify(body)), {
           timeout_ms: 2_000,
@@ -294,7 +301,9 @@ suite(
       if (granted.status !== "granted") return;
       assert.is(readJwt(granted.user_jwt, fleet.roles.operator.public).name, "alice");
       assert.ok(granted.expires <= Date.now() + 3_600_000);
-      const viewer = await ask(await fleet.person("bob", "viewer"));
+      const bob = await fleet.person("bob", "viewer");
+      assert.is((await ask(bob)).status, "refused", "alice's key");
+      const viewer = await ask(bob, Date.now(), "enrol.access", elsewhere);
       assert.ok(viewer.status === "granted" && readJwt(viewer.user_jwt, fleet.roles.viewer.public));
       const code = async (reply: ReturnType<typeof ask>) => {
         const said = await reply;

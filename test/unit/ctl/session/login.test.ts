@@ -173,7 +173,12 @@ suite(
     });
 
     test("a disabled person is out at once, and comes back by `add`", async () => {
-      assert.is((await ctl(["operator", "disable", "bob", "-y"], { home: made.home })).code, 0);
+      const disabled = await ctl(["operator", "disable", "bob", "-y"], { home: made.home });
+      assert.is(disabled.code, 4, disabled.err);
+      assert.match(
+        disabled.out,
+        /^vault +can neither log in[\s\S]*^records +NOT DONE: nobody is there to answer/m,
+      );
       const open = openVault({ addresses: [made.vault.address], ca_pem: made.vault.ca_pem }, life.signal);
       try {
         await open.loginUserpass("bob", "another long password");

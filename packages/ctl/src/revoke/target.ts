@@ -1,0 +1,111 @@
+/** Who is meant by a word: a host, a person, a program's credential, or one access by its key. Hosts and people are known without a controller too. */
+import { callController } from "@muster/ports/call";
+import type { Vault } from "@muster/ports/vault";
+import type { AccessRecord } from "@muster/protocol/access";
+import { FleetError } from "@muster/protocol/errors";
+import { HostId, HostName, PersonName } from "@muster/protocol/names";
+import type { HostRecord } from "@muster/protocol/record";
+import { findPerson, type Person } from "../fleet/people.ts";
+import type { Pins } from "../fleet/pins.ts";
+import type { Connection } from "../session/session.ts";
+
+export type Target = {
+  readonly kind: "host" | "person" | "program" | "access";
+  readonly name: string;
+  /** Of a host. `record` is null when no controller told it. */
+  readonly host: { readonly id: string; readonly record: HostRecord | null } | null;
+  readonly person: Person | null;
+  /** What it may reach the bus with, as far as is on record. */
+  readonly accesses: readonly AccessRecord[];
+  /** Why the records are not known; null when they are. */
+  readonly silence: FleetError | null;
+};
+
+type Known = {
+  readonly record: HostRecord | null;
+  readonly accesses: readonly AccessRecord[];
+  readonly silence: FleetError | null;
+};
+
+/** Errors: NOT_FOUND, USAGE when a word means two things, those of Vault and of the bus. */
+export async function findTarget(
+  word: string,
+  there: { readonly connection: Connection; readonly vault: Vault; readonly pins: Pins },
+): Promise<Target> {
+  const [, prefix, rest] = /^(host|person|program)\/(.*)$/.exec(word) ?? [];
+  const name = rest ?? word;
+  if (HostId.safeParse(name).success) return oneAccess(name, there.connection);
+  const [known, person] = await Promise.all([
+    onRecord(name, there.connection),
+    PersonName.safeParse(name).success ? findPerson(there.vault, name) : null,
+  ]);
+  const id = known.record?.id ?? there.pins.get(name);
+  const programs = known.accesses.filter((access) => access.kind === "program");
+  const logins = known.accesses.filter((access) => access.kind !== "program");
+  const { silence } = known;
+  const meanings: Target[] = [];
+  if (id !== undefined)
+    meanings.push({
+      kind: "host",
+      name,
+      host: { id, record: known.record },
+      person: null,
+      accesses: [],
+      silence,
+    });
+  if (person !== null || logins.length > 0)
+    meanings.push({ kind: "person", name, host: null, person, accesses: logins, silence });
+  if (programs.length > 0)
+    meanings.push({ kind: "program", name, host: null, person: null, accesses: programs, silence });
+  const meant = prefix === undefined ? meanings : meanings.filter(({ kind }) => kind === prefix);
+  const [target, other] = meant;
+  if (target === undefined) {
+    const beyond = silence === null ? "" : `; credentials of programs are not known: ${silence.message}`;
+    throw new FleetError(
+      "NOT_FOUND",
+      `no host, person or credential of this fleet is called ${name}${beyond}`,
+    );
+  }
+  if (other !== undefined) {
+    const words = meant.map(({ kind }) => `${kind}/${name}`).join(" or ");
+    throw new FleetError("USAGE", `${name} is more than one thing: say ${words}`);
+  }
+  return target;
+}
+
+async function onRecord(name: string, connection: Connection): Promise<Known> {
+  try {
+    const [record, accesses] = await Promise.all([
+      HostName.safeParse(name).success
+        ? callController(connection, "host", { name }).then((reply) => reply.record)
+        : null,
+      PersonName.safeParse(name).success ? accessesOf(connection, name) : [],
+    ]);
+    return { record, accesses, silence: null };
+  } catch (error) {
+    if (!(error instanceof FleetError) || (error.code !== "NO_RESPONDER" && error.code !== "TIMEOUT"))
+      throw error;
+    return { record: null, accesses: [], silence: error };
+  }
+}
+
+/** Every access on record, or those of one name. */
+export async function accessesOf(connection: Connection, name?: string): Promise<AccessRecord[]> {
+  const all: AccessRecord[] = [];
+  let after: string | null = null;
+  for (;;) {
+    const request: { after: string | null; name?: string } = name === undefined ? { after } : { after, name };
+    const page = await callController(connection, "accesses", request);
+    all.push(...page.accesses);
+    if (page.next === null) return all;
+    after = page.next;
+  }
+}
+
+async function oneAccess(id: string, connection: Connection): Promise<Target> {
+  const access = (await accessesOf(connection)).find((one) => one.id === id);
+  if (access === undefined)
+    throw new FleetError("NOT_FOUND", `no access with the key ${id}; ctl sessions lists them`);
+  const kind = access.kind === "program" ? "program" : "access";
+  return { kind, name: access.name, host: null, person: null, accesses: [access], silence: null };
+}
