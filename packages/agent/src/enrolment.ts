@@ -23,6 +23,7 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import { hostFingerprint } from "@muster/protocol/names";
 import { subjects } from "@muster/protocol/subjects";
 import { checkBroker } from "./broker-check.ts";
+import { brokersOf } from "./brokers.ts";
 import { type AgentConfig, machineName, type Places, readText } from "./config.ts";
 import type { CredentialStore, KeptCredentials } from "./credentials.ts";
 import { type Identity, prove } from "./identity.ts";
@@ -109,10 +110,22 @@ export async function enrol(door: EnrolmentDoor, signal: AbortSignal): Promise<s
 
 function invitationOf(door: EnrolmentDoor): Invitation | null {
   const root = readText(door.places.root_ca);
+  const { bundle } = door.trust;
+  const held = (): Invitation | null =>
+    bundle === null || root === null
+      ? null
+      : {
+          brokers: brokersOf(bundle, {
+            root_ca_file: door.places.root_ca,
+            fleet_file: door.places.fleet_file,
+            log: door.log,
+          }),
+          anchor: anchorOf(root),
+          join: undefined,
+          token: null,
+        };
   // A host that was in comes back by its bound key: its join string was used, should it still lie there.
-  if (door.credentials.kept !== null && door.trust.bundle !== null && root !== null) {
-    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined, token: null };
-  }
+  if (door.credentials.kept !== null && bundle !== null && root !== null) return held();
   const text = readText(door.places.join_file);
   if (text !== null) {
     const { brokers, anchor, id, not_after } = readJoinString(text);
@@ -120,9 +133,7 @@ function invitationOf(door: EnrolmentDoor): Invitation | null {
     const token = vault_token === null ? null : { token: vault_token, instance: id, until: not_after };
     return { brokers, anchor, join, token };
   }
-  if (door.trust.bundle !== null && root !== null) {
-    return { brokers: door.trust.bundle.brokers, anchor: anchorOf(root), join: undefined, token: null };
-  }
+  if (bundle !== null && root !== null) return held();
   const fleet = readText(door.places.fleet_file);
   if (fleet === null) return null;
   const { addresses, anchor } = readFleetString(fleet);

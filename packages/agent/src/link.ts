@@ -7,17 +7,17 @@ import type { Log } from "@muster/ports/log";
 import { signEd25519 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { subjects } from "@muster/protocol/subjects";
+import { type BrokersDoor, brokersOf } from "./brokers.ts";
 import { readText } from "./config.ts";
 import type { CredentialStore } from "./credentials.ts";
 import type { Identity } from "./identity.ts";
 import type { Trust } from "./trust.ts";
 import { Bell, jittered } from "./wait.ts";
 
-export type LinkDoor = {
+export type LinkDoor = BrokersDoor & {
   readonly identity: Identity;
   readonly credentials: CredentialStore;
   readonly trust: Trust;
-  readonly root_ca_file: string;
   readonly desired_period_ms: number;
   readonly log: Log;
   offerManifest(message: { headers: Readonly<Record<string, string>>; body: Uint8Array }): Promise<void>;
@@ -29,17 +29,17 @@ export type LinkDoor = {
 
 const RECONNECT_MAX_MS = 5_000;
 
+type Dialling = BrokersDoor & Pick<LinkDoor, "identity" | "credentials" | "trust">;
+
 /** Options of a connection with this host's credentials. */
-function connection(
-  door: Pick<LinkDoor, "identity" | "credentials" | "trust" | "root_ca_file">,
-  name: string,
-) {
+function connection(door: Dialling, name: string) {
   const { identity, credentials, trust } = door;
   const kept = readText(door.root_ca_file);
   const bundle = trust.bundle;
   if (bundle === null) throw new FleetError("NOT_LOGGED_IN", "no trust bundle is held yet");
   return {
-    servers: bundle.brokers,
+    // Asked before every round: a newer bundle, or the person on the host, may know where the brokers are now.
+    servers: () => brokersOf(trust.bundle ?? bundle, door),
     ca_pem: [...new Set([...(kept === null ? [] : [kept]), ...bundle.broker_ca])].join("\n"),
     name,
     inbox_prefix: subjects.inboxPrefix(identity.id),
@@ -75,10 +75,7 @@ export async function openLink(door: LinkDoor, host: string, signal: AbortSignal
 }
 
 /** Whether a connection that is made anew takes a message there and back. For confirming a change: an old one outlives its route. */
-export async function newConnectionWorks(
-  door: Pick<LinkDoor, "identity" | "credentials" | "trust" | "root_ca_file">,
-  signal: AbortSignal,
-): Promise<boolean> {
+export async function newConnectionWorks(door: Dialling, signal: AbortSignal): Promise<boolean> {
   const ends = new AbortController();
   try {
     const options = {

@@ -143,6 +143,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     credentials,
     trust,
     root_ca_file: places.root_ca,
+    fleet_file: places.fleet_file,
     desired_period_ms: config.desired_period_ms,
     log,
     offerManifest: (message) => intake.offer({ headers: message.headers, body: message.body }),

@@ -14,7 +14,7 @@ const DRAIN_LIMIT_MS = 5_000;
 export class BusState {
   link: Link | undefined;
   readonly #options: BusOptions;
-  readonly #servers: BusServer[];
+  readonly #servers: () => BusServer[];
   readonly #inbox: Inbox;
   readonly #subscriptions = new Map<BusSubscription, (() => void) | undefined>();
   readonly #listeners = new Set<(event: BusEvent) => void>();
@@ -24,7 +24,7 @@ export class BusState {
   #hurry = false;
   #wake: (() => void)[] = [];
 
-  constructor(options: BusOptions, servers: BusServer[], signal: AbortSignal) {
+  constructor(options: BusOptions, servers: () => BusServer[], signal: AbortSignal) {
     this.#options = options;
     this.#servers = servers;
     this.#signal = signal;
@@ -174,7 +174,7 @@ export class BusState {
   async #dialRound(): Promise<Link> {
     const credentials = (await this.#options.credentials?.()) ?? null;
     let worst: FleetError | undefined;
-    for (const server of shuffled(this.#servers)) {
+    for (const server of shuffled(this.#servers())) {
       if (this.#life.signal.aborted) break;
       try {
         const link = await dial({

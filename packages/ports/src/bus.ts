@@ -4,7 +4,7 @@
  * not kept: the caller hears so at once. Requests: bus-requests.ts; what streams hold: bus-stored.ts and bus-kv.ts.
  */
 import { FleetError } from "@muster/protocol/errors";
-import type { BusCredentials, BusMessage } from "./bus-link.ts";
+import type { BusCredentials, BusMessage, BusServer } from "./bus-link.ts";
 import { type Ask, type BusRequests, busRequests } from "./bus-requests.ts";
 import { BusState } from "./bus-state.ts";
 import { type BusStored, busStored } from "./bus-stored.ts";
@@ -17,8 +17,11 @@ export type { KeyValue, KeyValueEntry, StoredMessage } from "./bus-stored.ts";
 export type { Handler, SubscribeOptions } from "./bus-subscription.ts";
 
 export type BusOptions = {
-  /** `host:port`, `[IPv6]:port`, a port of 4222 may be left out; tried in an order that is shuffled at every round. */
-  readonly servers: readonly string[];
+  /**
+   * `host:port`, `[IPv6]:port`, a port of 4222 may be left out; tried in an order that is shuffled at every round. A function is asked before each
+   * round: brokers move.
+   */
+  readonly servers: readonly string[] | (() => readonly string[]);
   /** The only CA that a broker's certificate may come from. Without it there is no TLS: for tests on loopback. */
   readonly ca_pem?: string;
   /** What the certificate must be for, where the address says otherwise. */
@@ -77,9 +80,14 @@ const MAX_PAYLOAD_BYTES = 1024 * 1024;
  * connection); with `first_connect: "once"` also `BUS_UNREACHABLE`, `NOT_LOGGED_IN`, `BAD_SIGNATURE`.
  */
 export async function connectBus(options: BusOptions, signal: AbortSignal): Promise<Bus> {
-  const servers = options.servers.map(parseServer);
-  if (servers.length === 0) throw new FleetError("CONFIG", "the bus needs at least one broker address");
-  const state = new BusState(options, servers, signal);
+  const { servers } = options;
+  const addresses = (): BusServer[] => {
+    const list = (typeof servers === "function" ? servers() : servers).map(parseServer);
+    if (list.length === 0) throw new FleetError("CONFIG", "the bus needs at least one broker address");
+    return list;
+  };
+  addresses();
+  const state = new BusState(options, addresses, signal);
   await state.start();
   return busOf(state);
 }
