@@ -153,15 +153,20 @@ export class Ledger {
   async manifest(accepted: Accepted, remember = true): Promise<Manifest> {
     const known = this.#manifests.get(key(accepted));
     if (known !== undefined) return known;
-    const kept = await readKept(this.#manifestFile(accepted), Held);
-    if (kept === null)
-      throw new FleetError("NOT_FOUND", `generation ${accepted.generation} is not kept here`);
-    const body = Buffer.from(kept.value.envelope.body, "base64");
+    const body = Buffer.from((await this.envelope(accepted)).body, "base64");
     const manifest = parseJson(Manifest, body, `generation ${accepted.generation}`);
     if (manifest.content_hash !== accepted.content_hash || manifest.generation !== accepted.generation)
       throw new FleetError("ALTERED", `generation ${accepted.generation}`);
     if (remember) this.#manifests.set(key(accepted), manifest);
     return manifest;
+  }
+
+  /** As it came, with the signature. Errors: NOT_FOUND. */
+  async envelope(accepted: Accepted): Promise<StoredEnvelope> {
+    const kept = await readKept(this.#manifestFile(accepted), Held);
+    if (kept === null)
+      throw new FleetError("NOT_FOUND", `generation ${accepted.generation} is not kept here`);
+    return kept.value.envelope;
   }
 
   /** The newest kept manifest with that content; null when it is not kept. */

@@ -4,13 +4,17 @@ import {
   Convergence,
   type FleetEvent,
   hashOfContent,
+  loadEnvelope,
   type Manifest,
   type ManifestContent,
+  openManifest,
   parseJson,
   patterns,
   type Resource,
+  type StoredEnvelope,
   seal,
   subjects,
+  verifierOf,
 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
@@ -172,6 +176,19 @@ suite(
       assert.equal(facts.groups, ["core"]);
       const health = await callOne(caller, id, "health", {});
       assert.ok(health.memory.total_bytes > 0);
+      const { envelope } = await callOne(caller, id, "manifest", {});
+      const held = openManifest(
+        loadEnvelope(envelope as StoredEnvelope),
+        { fleet: fleet.name, id },
+        verifierOf(fleet.bundle),
+      );
+      assert.is(held.manifest.generation, generation);
+      const vera = await fleet.person("vera", "viewer");
+      const refusal = await callOne({ ...caller, signer: vera }, id, "manifest", {}).then(
+        () => "answered",
+        String,
+      );
+      assert.match(refusal, /viewer/);
       assert.is((await callOne(caller, id, "status", {})).convergence.state, "converged");
     });
 

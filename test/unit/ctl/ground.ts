@@ -251,6 +251,7 @@ async function playHost(
           convergence: { ...played.now, at: Date.now() },
           bgp: null,
         }),
+        manifest: () => ({ envelope: null }),
         images: ({ images }) => ({
           images: images.map((image) => ({ image, id: played.images[image] ?? null })),
         }),

@@ -47,6 +47,7 @@ suite(
         bgp: () => new Promise(() => {}),
         status: () => new Promise(() => {}),
         plan: () => ({}) as never,
+        manifest: () => ({ envelope: null }),
         images: () => ({ images: [] }),
         reconcile: (_, call) => {
           self.calls.push(call.principal?.name ?? "");

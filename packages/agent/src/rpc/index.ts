@@ -9,6 +9,7 @@ import { facts } from "./facts.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
 import { logs } from "./logs.ts";
+import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
@@ -27,6 +28,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     health: health(door),
     bgp: bgp(door),
     plan: plan(door),
+    manifest: manifest(door),
     images: images(door),
     reconcile: reconcile(door),
     return: returnTo(door),

@@ -2,7 +2,8 @@
  * The way from the folder to plans, shared by `plan` and `apply`: load and dial at once, read what was signed and what the controllers know at
  * once, then ask the hosts. Two round trips, however many hosts.
  */
-import { callController } from "@muster/ports/call";
+import { callController, callOne } from "@muster/ports/call";
+import { type Envelope, loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import type { OpenedManifest } from "@muster/protocol/manifest";
 import { hostFingerprint } from "@muster/protocol/names";
@@ -113,9 +114,21 @@ export async function readGround(
   return { ids, last, renew, views, generation, controller: head instanceof FleetError ? head : null };
 }
 
+/** What the host itself holds; null where it does not say. */
+async function heldBy(connection: Connection, { id }: Host): Promise<Envelope | null> {
+  try {
+    const { envelope } = await callOne(connection, id, "manifest", {});
+    return envelope === null ? null : loadEnvelope(envelope);
+  } catch (error) {
+    // Nothing rests on it: without it the ground is what is stored.
+    if (error instanceof FleetError) return null;
+    throw error;
+  }
+}
+
 async function proveLast(
   { fleet, verifier }: Session,
-  { bus }: Connection,
+  connection: Connection,
   hosts: readonly Host[],
   views: ReadonlyMap<string, HostView>,
   stored: ReadonlyMap<string, Stored>,
@@ -125,7 +138,15 @@ async function proveLast(
   await Promise.all(
     hosts.map(async (host) => {
       const held = views.get(host.name)?.convergence ?? null;
-      const found = await lastSigned(bus, fleet, host, stored.get(host.name) ?? null, held, verifier);
+      const found = await lastSigned(
+        connection.bus,
+        fleet,
+        host,
+        stored.get(host.name) ?? null,
+        held,
+        verifier,
+        () => heldBy(connection, host),
+      );
       last.set(host.name, found.last);
       if (found.renew) renew.add(host.name);
     }),

@@ -47,7 +47,9 @@ export type Last = { readonly last: OpenedManifest | null; readonly renew: boole
 
 /**
  * The newest manifest of a host that is proved. What is stored may be forged, or an old one once more; the host then refuses it, and says which
- * rollout it holds on to: that one's manifest is in the release stream, and its signature makes it count.
+ * rollout it holds on to: that one's manifest is in the release stream, or, after the stream was lost, with the host itself. Its signature makes it
+ * count, wherever it comes from.
+ * @param ask the host's own copy; null where it does not answer
  * Errors: why the stored one is not believed, where nothing else is to be had.
  */
 export async function lastSigned(
@@ -57,6 +59,7 @@ export async function lastSigned(
   stored: Stored,
   held: { readonly generation: number | null; readonly release: string | null } | null,
   verifier: Verifier,
+  ask: () => Promise<Envelope | null>,
 ): Promise<Last> {
   const proved = stored instanceof FleetError ? null : stored;
   const held_generation = held?.generation ?? 0;
@@ -65,13 +68,16 @@ export async function lastSigned(
   if (stored instanceof FleetError && held !== null && held.generation === null)
     return { last: null, renew: true };
   const release = held?.release ?? null;
-  const kept = release === null ? null : await bus.directGet("RELEASE", subjects.staged(release, host.id));
-  const opened = kept === null ? null : believed(host, fleet, envelopeOf(kept), verifier);
-  const newer =
+  const newer = (opened: Stored): opened is OpenedManifest =>
     opened !== null &&
     !(opened instanceof FleetError) &&
     opened.manifest.generation > (proved?.manifest.generation ?? 0);
-  if (newer) return { last: opened, renew: true };
+  const kept = release === null ? null : await bus.directGet("RELEASE", subjects.staged(release, host.id));
+  const released = kept === null ? null : believed(host, fleet, envelopeOf(kept), verifier);
+  if (newer(released)) return { last: released, renew: true };
+  const own = await ask();
+  const held_there = own === null ? null : believed(host, fleet, own, verifier);
+  if (newer(held_there)) return { last: held_there, renew: true };
   if (stored instanceof FleetError) throw stored;
   return { last: stored, renew: false };
 }

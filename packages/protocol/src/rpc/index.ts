@@ -8,6 +8,7 @@ import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
 import { logs } from "./logs.ts";
+import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
@@ -25,6 +26,7 @@ export const RPC = {
   bgp,
   status,
   plan,
+  manifest,
   images,
   reconcile,
   return: returnTo,

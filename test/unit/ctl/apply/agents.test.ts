@@ -1,6 +1,7 @@
 /** The same commands with real agents: three processes that enrol, converge and answer, each below a directory of its own. */
 import { rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Manifest, subjects } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../../kit/agent.ts";
 import { suite } from "../../../kit/suite.ts";
@@ -116,6 +117,45 @@ suite(
         const ran = await ground.run(words);
         assert.is(ran.code, 0, ran.out + ran.err);
       }
+    });
+
+    test("what the broker lost since its backup the hosts still have, and numbers go on above it", async () => {
+      const { bus } = await ground.fleet.connect("controller", "restored", life.signal);
+      const rows: { name: string; record: { id: string } }[] = JSON.parse(
+        (await ground.run("hosts --json")).out,
+      );
+      const ids = rows.map(({ record }) => record.id);
+      const newest = () => Promise.all(ids.map((id) => bus.directGet("DESIRED", subjects.desired(id))));
+      const head = bus.kv("fleet");
+      const manifestOf = (message: { body: Uint8Array } | null | undefined): Manifest =>
+        JSON.parse(Buffer.from(message?.body ?? []).toString());
+      const [backup, backup_head] = [await newest(), await head.get("generation")];
+      await files("four");
+      const lost = await ground.run("apply -y");
+      assert.is(lost.code, 0, lost.out + lost.err);
+      const after = await newest();
+      const highest = Math.max(...after.map((message) => manifestOf(message).generation));
+      // As a restored broker stands: older manifests, the older number, and nothing of the release that came after.
+      await Promise.all(
+        ids.map(async (id, at) => {
+          const release = manifestOf(after[at]).release.id;
+          await bus.publishStored(subjects.staged(release, id), Buffer.from("lost"), {});
+          const { headers = {}, body = Buffer.alloc(0) } = backup[at] ?? {};
+          // Without the broker's own: by its message id it would count as a duplicate.
+          const signed = Object.entries(headers).filter(([name]) => !name.startsWith("Nats-"));
+          await bus.publishStored(subjects.desired(id), body, { headers: Object.fromEntries(signed) });
+        }),
+      );
+      await head.put("generation", backup_head?.value ?? Buffer.alloc(0));
+
+      for (const message of await newest()) assert.ok(manifestOf(message).generation < highest);
+      const planned = await ground.run("plan");
+      assert.is(planned.code, 3, planned.out + planned.err);
+      const agreed = await ground.run("apply -y");
+      assert.is(agreed.code, 0, agreed.out + agreed.err);
+      for (const message of await newest()) assert.ok(manifestOf(message).generation > highest, agreed.out);
+      assert.is(await agents.get("ixp1")?.read("/etc/net/0.conf"), "four 0\n");
+      assert.is((await ground.run("plan")).code, 0);
     });
 
     test("without a controller the hosts are asked themselves", async () => {
