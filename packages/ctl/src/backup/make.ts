@@ -5,8 +5,10 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openVault, type Vault } from "@muster/ports/vault";
+import { storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { STREAMS } from "@muster/protocol/streams";
+import { subjects } from "@muster/protocol/subjects";
 import { issuedAt } from "../fleet/accounts.ts";
 import { BROKER_STORE } from "../fleet/broker-config.ts";
 import { connectSetUp } from "../fleet/broker-setup.ts";
@@ -83,7 +85,11 @@ async function gather(
   await vaultCommand(vault, ["operator", "raft", "snapshot", "save", join(content, "vault.snap")], signal);
   const { bus, inbox } = await connectSetUp(state, [LOCAL_BROKER], vault, now(), signal);
   const streams: Record<string, StreamForm> = {};
+  let { bundle } = state;
   try {
+    // An admin may have signed a newer one since: what it revokes has to stay revoked.
+    const newest = await bus.directGet("TRUST", subjects.trust());
+    if (newest !== null) bundle = storeEnvelope({ headers: newest.headers, body: newest.body });
     for (const { name } of STREAMS) {
       const form = await copyStream(bus, inbox, name, join(content, "streams", name));
       if (form !== null) streams[name] = form;
@@ -97,7 +103,7 @@ async function gather(
     at: what.at,
     host: what.host,
     unseal: (await keysOnDisk()) === null ? "manual" : "auto",
-    state: { ...state, account_jwts: await newestJwts(state.account_jwts) },
+    state: { ...state, bundle, account_jwts: await newestJwts(state.account_jwts) },
     streams,
   };
   await writeFile(join(content, "contents.json"), JSON.stringify(contents), { mode: 0o600 });

@@ -1,6 +1,6 @@
 /**
  * The first server again, on a new machine: Vault takes in its snapshot, streams come back with their numbers, and `ctl init` makes the rest as it does
- * on any server. Certificates are new, the fleet is the same: hosts find it under the names that they know.
+ * on any server. Certificates are new, the fleet is the same: hosts find it under the names that they know, and get the trust bundle with the new ones.
  */
 import { access, rm } from "node:fs/promises";
 import { isIP } from "node:net";
@@ -33,8 +33,10 @@ export type Restored = ServerMade & {
   readonly backup: { readonly name: string; readonly at: number };
   /** The first server that was. */
   readonly old_host: string;
-  /** Names under which hosts look for the first server, and which must lead here now. */
-  readonly old_names: readonly string[];
+  /** Under these hosts look for the first server already; names among them must lead here now. */
+  readonly known_as: readonly string[];
+  /** Where else they look, in vain. */
+  readonly dead: readonly string[];
 };
 
 export async function restoreServer(
@@ -58,6 +60,15 @@ export async function restoreServer(
   try {
     say("fetching the backup");
     const { name, contents, path } = await fetchBackup(order.from, kit, signal);
+    if (contents.host === order.name) {
+      throw withNext(
+        new FleetError(
+          "NAME_TAKEN",
+          `${order.name} is the server that is gone, and its name stays with its key: this machine is another one`,
+        ),
+        `the same line with --name: any name that the fleet has not, such as ${order.name.slice(0, 60)}b`,
+      );
+    }
     const old_names = contents.state.addresses.filter((address) => isIP(hostOf(address)) === 0);
     const addresses = [...new Set([...order.addresses, ...old_names])];
     await makeConfigRoot(CONFIG_ROOT);
@@ -98,7 +109,10 @@ export async function restoreServer(
       },
       say,
     );
-    return { ...made, backup: { name, at: contents.at }, old_host: contents.host, old_names };
+    const [known_as, dead] = [true, false].map((here) =>
+      contents.state.addresses.filter((address) => addresses.includes(address) === here),
+    ) as [string[], string[]];
+    return { ...made, backup: { name, at: contents.at }, old_host: contents.host, known_as, dead };
   } finally {
     await rm(WORK_DIRECTORY, { recursive: true, force: true });
   }

@@ -4,6 +4,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { GroupName, HostName } from "@muster/protocol/names";
 import { z } from "zod";
 import { writeText } from "../fleet/disk.ts";
+import { fleetString } from "../fleet/files.ts";
 import { checkHosts } from "../fleet/folder.ts";
 import { checkedNetwork } from "../fleet/networks.ts";
 import { joinString } from "../join/claims.ts";
@@ -25,7 +26,7 @@ export const join = defineCommand({
   options: {
     ssh: {
       flag: "--ssh",
-      help: "bring package and string there over your own ssh (ansible_host, ansible_user), and wait until they have joined",
+      help: "bring package and string there over your own ssh (ansible_host, ansible_user), and wait until they have joined; to those that are in and do not find their brokers, where these are now",
     },
     cloud_init: {
       flag: "--cloud-init",
@@ -164,6 +165,7 @@ async function overSsh(
       deb ??= readPackage(named, { cwd: context.cwd, folder: folder.root, home: context.home });
       return deb;
     },
+    fleet_string: fleetString({ addresses: session.profile.brokers, anchor: session.profile.anchor }),
     string: stringOf,
   };
   context.output.begin(session.fleet, session.person);

@@ -1,4 +1,5 @@
 /** `ctl restore`: from recovery kit and backup to a fleet whose hosts have come back by themselves. */
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +18,8 @@ import { hostViews } from "../roster/roster.ts";
 import { readSecret } from "../session/passphrase.ts";
 import { openSession } from "../session/session.ts";
 
-const BACK_MS = 120_000;
+/** A round over all addresses that a host knows, dead ones included, and the pause before it. */
+const QUIET_MS = 45_000;
 const POLL_MS = 500;
 
 export const restore = defineCommand({
@@ -65,23 +67,36 @@ ctl restore as64500.kit --from /mnt/backup/as64500-20261125T020000Z.muster --add
       },
       progress.update,
     ).finally(() => progress.done());
+    const login = loginLine(made.state.admin, made.state);
     output.begin(fleet, made.state.admin);
     output.line(
       `server   ${name} is the first server now, after ${durationText(performance.now() - began)}; from ${made.backup.name}`,
     );
-    if (made.old_names.length > 0)
+    const names = made.known_as.map(hostOf).filter((host) => isIP(host) === 0);
+    if (names.length > 0)
       output.line(
-        `names    ${listText(made.old_names.map(hostOf))} must lead here now: that is where hosts look for the first server`,
+        `names    ${listText(names)} must lead here now: that is where hosts look for the first server`,
       );
-    const back = await comeBack(context, fleet, [name, made.old_host]);
+    if (made.known_as.length === 0)
+      output.line(
+        `names    none: hosts look for the first server at ${listText(made.dead.map(hostOf))}, and nothing of it leads here`,
+      );
+    const wait_ms = made.known_as.length === 0 ? 0 : QUIET_MS;
+    const back = await comeBack(context, fleet, [name, made.old_host], wait_ms);
+    const gone = back.gone_at === null ? "" : ` since ${timeText(back.gone_at)}`;
+    output.line(`gone     ${made.old_host} silent${gone}`);
     const lost_ms = context.now() - made.backup.at;
     output.line(
-      `lost     ${durationText(lost_ms)}: telemetry since ${timeText(made.backup.at)}, and whatever was applied since; ctl plan, in your folder, says what differs`,
+      `lost     ${durationText(lost_ms)}: telemetry since ${timeText(made.backup.at)}. What was applied since stands on the hosts: ctl plan, in your folder, says what differs`,
     );
     output.line(
       output.colour.amber("backup   NOT SET on this server      ctl backup to PATH | rclone:REMOTE/PATH"),
     );
-    output.line(`next     on your laptop: ${loginLine(made.state.admin, made.state)}`);
+    output.line(`next     on your laptop: ${login}`);
+    if (back.silent.length > 0)
+      output.line(
+        `         and there, in your folder: ctl join ${back.silent.join(" ")} --ssh      brings them word of the new addresses`,
+      );
     output.json({
       fleet,
       host: name,
@@ -89,7 +104,8 @@ ctl restore as64500.kit --from /mnt/backup/as64500-20261125T020000Z.muster --add
       lost_ms,
       back: back.back,
       silent: back.silent,
-      login: loginLine(made.state.admin, made.state),
+      gone: made.old_host,
+      login,
     });
     return back.silent.length === 0 ? undefined : 4;
   },
@@ -101,12 +117,15 @@ async function kitText(path: string): Promise<string> {
   return text;
 }
 
-/** Waits for the hosts that the backup knows; `others`: this one, and the one that is gone. */
+/**
+ * Waits for the hosts that the backup knows, until nobody came for a while, or `^C`. `others`: this one, and the one that is gone.
+ */
 async function comeBack(
   context: Context,
   fleet: string,
-  others: readonly string[],
-): Promise<{ back: string[]; silent: string[] }> {
+  others: readonly [string, string],
+  wait_ms: number,
+): Promise<{ back: string[]; silent: string[]; gone_at: number | null }> {
   const { output, now } = context;
   const began_ms = now();
   const session = await openSession(
@@ -115,7 +134,8 @@ async function comeBack(
   );
   const connection = await session.connect();
   const progress = output.progress("hosts come back");
-  const deadline = performance.now() + BACK_MS;
+  let count = 0;
+  let came = performance.now();
   try {
     for (;;) {
       const { views } = await hostViews(connection);
@@ -124,7 +144,9 @@ async function comeBack(
       const back = heard.map(({ record }) => record.name);
       const silent = known.map(({ record }) => record.name).filter((name) => !back.includes(name));
       progress.update(`${back.length} of ${known.length} hosts are back`);
-      if (silent.length > 0 && performance.now() < deadline && !context.signal.aborted) {
+      if (back.length > count) came = performance.now();
+      count = back.length;
+      if (silent.length > 0 && performance.now() - came < wait_ms && !context.signal.aborted) {
         await sleep(POLL_MS, undefined, { signal: context.lifetime });
         continue;
       }
@@ -135,9 +157,9 @@ async function comeBack(
         );
       if (silent.length > 0)
         output.line(
-          `${output.colour.red("silent")}   ${listText(silent)}: not heard yet      do they reach this machine under one of the names above?`,
+          `${output.colour.red("silent")}   ${listText(silent)}: not heard yet      they go on looking under the addresses that they know`,
         );
-      return { back, silent };
+      return { back, silent, gone_at: views.get(others[1])?.heard_at ?? null };
     }
   } finally {
     progress.done();

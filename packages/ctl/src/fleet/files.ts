@@ -69,7 +69,10 @@ export function fleetFiles(
 }
 
 /** `core1.example:4222,…#7F3K-…`, without the usual port: for machines that wait for approval, and for people. */
-export function fleetString(state: Pick<MadeFleet, "addresses" | "anchor">): string {
+export function fleetString(state: {
+  readonly addresses: readonly string[];
+  readonly anchor: string;
+}): string {
   // A profile may know an address with the usual port and without it.
   const addresses = [...new Set(state.addresses.map((address) => address.replace(/:4222$/, "")))];
   return writeFleetString({ addresses, anchor: state.anchor });

@@ -33,6 +33,8 @@ import { type Changes, setUpVault, type VaultMade } from "./vault-setup.ts";
 
 /** The broker's certificate is made anew when it has less left than this. */
 const RENEW_BEFORE_MS = 60 * 86_400_000;
+/** More trust bundles than anybody signs between two backups: hosts take only a higher number than they hold. */
+const SIGNED_SINCE_BACKUP = 1_000;
 const LOCAL_NAMES = ["localhost", "127.0.0.1", "[::1]"];
 /** How what runs beside the broker reaches it, whatever names and firewalls say. */
 export const LOCAL_BROKER = "localhost:4222";
@@ -59,6 +61,8 @@ export type Order = {
   readonly audit_file: string;
   /** The accounts as the running broker holds them, which may void more than we know of; null when there is none to ask. */
   held(made: Pick<MadeFleet, "broker_ca" | "accounts">): Promise<ReadonlyMap<string, string> | null>;
+  /** Made again from a backup: hosts may hold what was signed after it. */
+  readonly restored?: boolean;
   now(): number;
 };
 
@@ -170,7 +174,8 @@ async function papers(
   let { bundle } = base;
   const held = before === null ? null : readBundle(before.bundle);
   if (held === null || !saysTheSame(held, parts)) {
-    const next = bundleOf(parts, (held?.version ?? 0) + 1, now_ms);
+    const version = (held?.version ?? 0) + (order.restored === true ? SIGNED_SINCE_BACKUP : 1);
+    const next = bundleOf(parts, version, now_ms);
     const kept = held === null ? {} : { voided: held.voided, ssh_krl: held.ssh_krl, policy: held.policy };
     bundle = signBundle({ ...next, ...kept }, adminSigner(await keys.open()), now_ms);
     if (held !== null) changes.made.push(`trust bundle ${next.version}`);

@@ -20,11 +20,17 @@ export function joinedOf({ record, bgp }: Pick<HostView, "record" | "bgp">): Joi
   };
 }
 
-/** `joined in 6 s   Debian 12, BIRD 2.0.12, 3 sessions seen, 1 down: locix_rs1`; null: it was in before. */
-export function joinedText({ os, bird, sessions }: Joined, took_ms: number | null): string {
+/** How it came: joined now, was in before, or was in and is back. */
+export type Arrival = { readonly state: "joined" | "already" | "back"; readonly took_ms: number };
+
+/** `joined in 6 s   Debian 12, BIRD 2.0.12, 3 sessions seen, 1 down: locix_rs1` */
+export function joinedText({ os, bird, sessions }: Joined, { state, took_ms }: Arrival): string {
   const { seen, down } = sessions;
   const routing = bird === null ? [] : [`BIRD ${bird}`, `${countText(seen, "session")} seen`];
   const broken = down.length === 0 ? [] : [`${down.length} down: ${listText(down, 4)}`];
-  const when = took_ms === null ? "is in already" : `joined in ${durationText(took_ms)}`;
+  const took = durationText(took_ms);
+  const when = { joined: `joined in ${took}`, already: "is in already", back: `is back after ${took}` }[
+    state
+  ];
   return `${when}   ${[os, ...routing, ...broken].join(", ")}`;
 }

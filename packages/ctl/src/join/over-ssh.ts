@@ -1,4 +1,7 @@
-/** The agent on a server, over the person's own ssh: looks what is there, brings the package where it is missing, and the join string by standard input. */
+/**
+ * The agent on a server, over the person's own ssh: looks what is there, brings the package where it is missing, and the join string by standard input;
+ * to one that is in and does not find its brokers, where these are now.
+ */
 import { Readable } from "node:stream";
 import { FleetError } from "@muster/protocol/errors";
 import { withNext } from "../output/error.ts";
@@ -35,6 +38,14 @@ if [ -s "$directory/muster-agent.deb" ]; then
 fi
 $run systemctl enable --quiet --now muster-agent`;
 
+/** Standard input: the fleet string. The agent reads it whenever it looks for its brokers, and believes only whom it knows. */
+const LEAD = `set -eu
+${AS_ROOT}
+IFS= read -r text
+$run install -d -m 0755 /etc/muster
+printf '%s\\n' "$text" | $run sh -c 'cat >/etc/muster/fleet.part && mv /etc/muster/fleet.part /etc/muster/fleet'
+$run systemctl enable --quiet --now muster-agent`;
+
 export type Found = "joined" | "installed" | "bare";
 
 /** What the server has. Errors: FAILED with ssh's own words. */
@@ -55,6 +66,11 @@ export async function bringIn(
   await ssh(target, INSTALL, { timeout_ms: INSTALL_MS, input: Readable.from(parts) }, signal);
 }
 
+/** Tells a host that is in where the brokers are now. Errors: FAILED with the server's own words. */
+export async function leadTo(target: Target, fleet_string: string, signal: AbortSignal): Promise<void> {
+  await ssh(target, LEAD, { timeout_ms: LOOK_MS, input: `${fleet_string}\n` }, signal);
+}
+
 /** What the agent says of itself, for a host that does not come. */
 export async function agentSays(target: Target, signal: AbortSignal): Promise<string> {
   const script = "systemctl show muster-agent --property=StatusText --value";
@@ -64,7 +80,7 @@ export async function agentSays(target: Target, signal: AbortSignal): Promise<st
 async function ssh(
   target: Target,
   script: string,
-  options: { timeout_ms: number; input?: Readable },
+  options: { timeout_ms: number; input?: Readable | string },
   signal: AbortSignal,
 ): Promise<string> {
   // Whatever shell the other side logs in to.

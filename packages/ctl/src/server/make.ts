@@ -34,7 +34,7 @@ export type ServerOrder = InitInput & {
   readonly name: string;
   readonly unseal: Unseal | undefined;
   readonly audit_file: string | undefined;
-  /** With the broker running and empty: what has to be in it before streams are made. */
+  /** Made again from a backup: with the broker running and empty, what has to be in it before streams are made. */
   readonly fill?: (state: MadeFleet, vault: Vault) => Promise<void>;
   /** The person's password: a new one, or that of a log-in that exists. */
   password(is_new: boolean): Promise<string>;
@@ -114,6 +114,7 @@ function fleetOrder(
     kit,
     // The controller here speaks to a Vault here: its log-in is worth nothing elsewhere.
     controller_networks: networks.length > 0 ? networks : own === null ? undefined : LOOPBACK,
+    restored: order.fill !== undefined,
     audit_file:
       order.audit_file ?? (own === null ? "/var/log/vault/audit.log" : join(VAULT_STORE, "audit.log")),
     held: (made) => accountsThere(made, [LOCAL_BROKER], vault, now(), signal),

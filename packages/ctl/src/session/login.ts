@@ -11,11 +11,12 @@ import type { EnvelopeSigner } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { userJwt } from "@muster/protocol/jwt";
 import { createNkey, encodePublic } from "@muster/protocol/nkey";
+import type { TrustBundle } from "@muster/protocol/trust";
 import { z } from "zod";
 import type { Profile } from "./profile.ts";
 import { AUTHORITY_S, PERSON_RANKS, type PersonRank, policyOf } from "./ranks.ts";
 import { derOf, type StoredSession } from "./stored.ts";
-import { connectUnknown, requestAccess } from "./welcome.ts";
+import { connectUnknown, fetchFirstBundle, requestAccess } from "./welcome.ts";
 
 /** Where Vault keeps what an admin needs without a controller: the accounts' public keys. */
 export const FLEET_RECORD = "kv/data/muster/fleet";
@@ -57,11 +58,44 @@ export async function logIn(
   now: () => number,
   signal: AbortSignal,
 ): Promise<StoredSession> {
-  const vault = await vaultOf(profile, signal).loginUserpass(who.person, who.password);
+  const vault = await vaultLogin(profile, who, signal);
   const highest = await rankOf(vault, who.person);
   const rank = who.rank ?? highest;
   const authority = await authorityOf(profile, vault, { person: who.person, rank }, now, signal);
   return { v: 1, ...authority, vault_token: vault.revealToken() ?? null };
+}
+
+/** Vault may have moved since this machine heard of it, or have another certificate: the fleet's newest bundle says so, under the same anchor. */
+async function vaultLogin(
+  profile: Profile,
+  { person, password }: { person: string; password: string },
+  signal: AbortSignal,
+): Promise<Vault> {
+  try {
+    return await vaultOf(profile, signal).loginUserpass(person, password);
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code !== "VAULT_UNREACHABLE") throw error;
+    const newer = await newerBundle(profile, signal);
+    if (newer === null) throw error;
+    return await vaultOf({ ...profile, bundle: newer }, signal).loginUserpass(person, password);
+  }
+}
+
+/** What a controller hands to strangers, when it is newer than what is held; null also when nobody answers. */
+async function newerBundle(profile: Profile, signal: AbortSignal): Promise<TrustBundle | null> {
+  try {
+    const bus = await connectUnknown(profile.brokers, profile.broker_ca, signal);
+    try {
+      const bundle = await fetchFirstBundle(bus, profile.anchor, profile.broker_ca);
+      return bundle.fleet === profile.fleet && bundle.version > profile.bundle.version ? bundle : null;
+    } finally {
+      await bus.close();
+    }
+  } catch (error) {
+    // The person hears why Vault was not reached.
+    if (error instanceof FleetError && error.code !== "CANCELLED") return null;
+    throw error;
+  }
 }
 
 /**

@@ -65,9 +65,15 @@ suite("ctl join: user data", (test) => {
 
   test("a host that has joined is told in a sentence", () => {
     const sessions = { seen: 3, down: ["locix_rs1"] };
-    const text = joinedText({ os: "Debian 12", bird: "2.0.12", sessions }, 6_000);
+    const text = joinedText(
+      { os: "Debian 12", bird: "2.0.12", sessions },
+      { state: "joined", took_ms: 6_000 },
+    );
     assert.is(text, "joined in 6 s   Debian 12, BIRD 2.0.12, 3 sessions seen, 1 down: locix_rs1");
-    const bare = joinedText({ os: "Debian 12", bird: null, sessions: { seen: 0, down: [] } }, null);
+    const bare = joinedText(
+      { os: "Debian 12", bird: null, sessions: { seen: 0, down: [] } },
+      { state: "already", took_ms: 1 },
+    );
     assert.is(bare, "is in already   Debian 12");
   });
 });
