@@ -31,7 +31,7 @@ const PACKAGES = [
     "wireguard-tools",
     "wireguard-go",
   ],
-  ...["ca-certificates", "iputils-ping", "procps", "libstdc++6", "netcat-openbsd"],
+  ...["ca-certificates", "iputils-ping", "procps", "libstdc++6", "netcat-openbsd", "logrotate"],
   // Containers on a server: off until a story or a person starts it.
   ...["docker.io", "iptables", "busybox-static"],
 ];

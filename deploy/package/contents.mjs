@@ -81,7 +81,7 @@ const CONTENTS = {
     if (parts.tools === undefined) throw new Error("package muster has nats-server and vault in it");
     return {
       fields: {
-        Depends: `${NODE_NEEDS}, ${SYSTEMD}`,
+        Depends: `${NODE_NEEDS}, ${SYSTEMD}, logrotate`,
         Recommends: "iproute2, openssh-client",
         Suggests: "bird2, git, bash-completion",
         Provides: `muster-agent (= ${version}), muster-ctl (= ${version})`,

@@ -48,12 +48,18 @@ export async function writeDeb({ name, version, fields, files, scripts }, { path
       Priority: "optional",
       ...fields,
     };
+    const conffiles = Object.keys(files)
+      .filter((path) => path.startsWith("/etc/"))
+      .map((path) => `${path}\n`)
+      .join("");
     await place(join(root, "DEBIAN"), {
       control: {
         content: Object.entries(control)
           .map(([key, value]) => `${key}: ${value}\n`)
           .join(""),
       },
+      // dpkg(1): what a person has changed of these stays at an upgrade.
+      ...(conffiles === "" ? {} : { conffiles: { content: conffiles } }),
       md5sums: { content: sums.map(({ md5, at }) => `${md5}  ${at}\n`).join("") },
       ...Object.fromEntries(
         Object.entries(scripts).map(([script, body]) => [

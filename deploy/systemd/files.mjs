@@ -1,4 +1,4 @@
-/** What runs broker, Vault and controller: units, users, the script that opens Vault; where the package puts them, and the lab too. */
+/** What runs broker, Vault and controller: units, users, the script that opens Vault, the turn of its audit log; where the package puts them, and the lab too. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ export function serviceFiles() {
     ...Object.fromEntries(
       units.map((unit) => [`/usr/lib/systemd/system/${unit}`, { from: join(HERE, unit) }]),
     ),
+    "/etc/logrotate.d/muster-vault": { from: join(HERE, "muster-vault.logrotate") },
     "/usr/lib/sysusers.d/muster-hub.conf": { from: join(HERE, "muster-hub.sysusers") },
     "/usr/lib/muster/vault-unseal": { from: join(DEPLOY, "vault", "unseal"), mode: 0o755 },
   };
