@@ -1,20 +1,31 @@
-// limit: 420 s
+// limit: 600 s
 /**
  * From nothing to three green rows on bare Debian servers that are not the demo's: the package, `ctl init` on the first, `ctl login`, `ctl new` and
- * `ctl join --ssh` on a laptop, `ctl apply`. Nobody has Node, Vault or a key of this fleet before.
+ * `ctl join --ssh` on a laptop, `ctl apply`. Nobody has Node, Vault or a key of this fleet before. In the end the first server is destroyed for good,
+ * and another one takes its place (restored.ts).
  */
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
+import { debianAnswers, install } from "./debian.ts";
 import { type Fleet, measured, openFleet } from "./kit.ts";
 import { bootMachine, type Machine } from "./machine.ts";
+import { lifeOfPackage } from "./muster-deb.ts";
 import { makePackages, type Packages } from "./packages.ts";
+import { restored } from "./restored.ts";
 
 const NAME = "as64501";
 const APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q install";
 /** What the name service says: on the machines that look for the first server. */
 const HUB = "hub9.as64501.example";
+/** Without it there are no rclone and no sudo: backups go to a directory, and everybody is root. */
+const MIRROR = await debianAnswers();
 const PASSWORD = "one password of alice";
 const PASSPHRASE = "a passphrase for the kit";
+
+/** Who logs in to probe9: not root, where sudo is to be had. */
+const OPS = MIRROR ? "ops" : "root";
+
+type FiveMachines = [Machine, Machine, Machine, Machine, Machine];
 
 const bird = (id: string, sessions: string) => `log syslog all;
 router id ${id};
@@ -28,13 +39,14 @@ suite(
   (test) => {
     let packages: Packages;
     let core9: Machine;
+    let spare9: Machine;
     let ixp9: Machine;
     let probe9: Machine;
     let desk: Machine;
     let fleet: Fleet;
     let init: string;
     let login: string;
-    const machines = () => [core9, ixp9, probe9, desk].filter((machine) => machine !== undefined);
+    const machines = () => [core9, spare9, ixp9, probe9, desk].filter((machine) => machine !== undefined);
     const on = (machine: Machine, line: string, limit_ms = 120_000) =>
       machine.exec(["bash", "-c", line], { timeout_ms: limit_ms });
     const must = async (machine: Machine, line: string): Promise<string> => {
@@ -53,19 +65,19 @@ suite(
       async () => {
         fleet = await openFleet();
         const boot = (name: string) => bootMachine(fleet, name, { bare: true });
-        [packages, core9, ixp9, probe9, desk] = await Promise.all([
+        [packages, [core9, spare9, ixp9, probe9, desk]] = await Promise.all([
           makePackages(["muster", "muster-agent", "muster-ctl"]),
-          ...["core9", "ixp9", "probe9", "desk9"].map(boot),
-        ] as [Promise<Packages>, Promise<Machine>, Promise<Machine>, Promise<Machine>, Promise<Machine>]);
+          Promise.all(["core9", "spare9", "ixp9", "probe9", "desk9"].map(boot)) as Promise<FiveMachines>,
+        ]);
         await Promise.all([
-          core9.put({ "/root/muster.deb": packages.path("muster") }),
+          ...[core9, spare9].map((machine) => machine.put({ "/root/muster.deb": packages.path("muster") })),
           desk.put({
             "/root/muster-ctl.deb": packages.path("muster-ctl"),
             "/root/fleet/muster-agent.deb": packages.path("muster-agent"),
           }),
         ]);
         const secrets = `umask 077; echo '${PASSWORD}' >/root/password; echo '${PASSPHRASE}' >/root/passphrase`;
-        await Promise.all([core9, desk].map((machine) => machine.sh(secrets)));
+        await Promise.all([core9, spare9, desk].map((machine) => machine.sh(secrets)));
         const [one, other] = await Promise.all([core9.facts(), ixp9.facts()]);
         await ixp9.write(
           "/etc/bird/bird.conf",
@@ -82,8 +94,16 @@ suite(
         const key = await desk.sh(
           "mkdir -p -m 0700 /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519; cat /root/.ssh/id_ed25519.pub",
         );
-        for (const machine of [ixp9, probe9]) {
-          await machine.sh("mkdir -p -m 0700 /root/.ssh; cat >/root/.ssh/authorized_keys", { input: key });
+        if (MIRROR) {
+          await install(probe9, "sudo");
+          await probe9.sh("useradd --create-home --shell /bin/sh ops");
+        }
+        for (const [machine, user] of [
+          [ixp9, "root"],
+          [probe9, OPS],
+        ] as const) {
+          const ssh = `cd ~${user} && mkdir -p -m 0700 .ssh && cat >.ssh/authorized_keys && chown -R ${user}: .ssh`;
+          await machine.sh(ssh, { input: key });
           const { ipv6 } = await machine.facts();
           await desk.sh(`ssh-keyscan -t ed25519 ${ipv6} 2>/dev/null >>/root/.ssh/known_hosts`);
         }
@@ -167,14 +187,14 @@ suite(
       const [ixp, probe] = await Promise.all([ixp9.facts(), probe9.facts()]);
       await desk.sh("cat >>/root/fleet/hosts.yml", {
         input: `ixp: { hosts: { ixp9: { ansible_host: "${ixp.ipv6}", ansible_user: root } } }
-probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } } }
+probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: ${OPS} } } }
 `,
       });
       await desk.sh("sed -i 's/children: {/children: { ixp: {}, probe: {},/' /root/fleet/hosts.yml");
     });
 
     test("servers join over the person's own ssh, all at once, and one that cannot holds up no other", async () => {
-      await probe9.sh("mv /root/.ssh /root/shut");
+      await probe9.sh(`mv ~${OPS}/.ssh ~${OPS}/shut`);
       const begun_ms = performance.now();
       const first = await on(desk, "cd /root/fleet && ctl join ixp9 probe9 --ssh");
       measured("ctl join --ssh of a bare server", `${Math.round(performance.now() - begun_ms)} ms`);
@@ -184,8 +204,13 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } 
         /^ixp9 +joined in [\d.]+ s +Debian 12, BIRD 2\.0\.12, 2 sessions seen, 1 down: locix_rs1$/m,
       );
       assert.match(first.stdout, /^probe9 +error .*Permission denied/m);
-      assert.match(first.stdout, /log in once by hand: ssh root@/);
-      await probe9.sh("mv /root/shut /root/.ssh");
+      assert.match(first.stdout, new RegExp(`log in once by hand: ssh ${OPS}@`));
+      await probe9.sh(`mv ~${OPS}/shut ~${OPS}/.ssh`);
+      if (MIRROR) {
+        const powerless = await on(desk, "cd /root/fleet && ctl join probe9 --ssh");
+        assert.match(powerless.stdout, /ops may not become root without a password \(sudo -n\)/);
+        await probe9.sh("echo 'ops ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/ops");
+      }
       const all = await must(desk, "cd /root/fleet && ctl join all --ssh --json");
       const { hosts } = JSON.parse(all) as { hosts: { name: string; state: string }[] };
       assert.equal(hosts.map(({ name, state }) => `${name} ${state}`).sort(), [
@@ -230,6 +255,15 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } 
       );
     });
 
+    test("Vault's audit log turns, and Vault writes on into the new one", async () => {
+      await must(core9, "logrotate --force /etc/logrotate.d/muster-vault");
+      await must(desk, "ctl login alice --password-file /root/password");
+      const files =
+        "cd /var/lib/muster-vault && stat -c '%n %U %a' audit.log audit.log.1 && test -s audit.log.1";
+      assert.is(await must(core9, files), "audit.log muster-vault 600\naudit.log.1 muster-vault 600\n");
+      assert.is((await on(core9, "grep -c userpass /var/lib/muster-vault/audit.log")).code, 0);
+    });
+
     test("backups go somewhere, every day, and nobody can read them", async () => {
       const status = () => on(desk, "cd /root/fleet && ctl status");
       assert.match((await status()).stdout, /^backup +NOT SET/m);
@@ -250,7 +284,19 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: root } 
       const failed = await status();
       assert.match(failed.stdout, /^backup +to \/mnt\/backup FAILED: /m);
       assert.is(failed.code, 1);
+      await must(core9, "rm /mnt/backup && mv /mnt/kept /mnt/backup");
     });
+
+    const stage = {
+      name: NAME,
+      hub: HUB,
+      mirror: MIRROR,
+      machines: () => ({ fleet, core: core9, spare: spare9, ixp: ixp9, probe: probe9, desk }),
+      on,
+      must,
+    };
+    restored(test, stage);
+    lifeOfPackage(test, stage);
   },
   { limit_ms: 120_000 },
 );
