@@ -335,7 +335,8 @@ export class Reconciler {
       ...new Set(content.resources.flatMap((resource) => [...kindOf(resource).watch(resource)])),
     ].sort();
     const in_docker = content.resources.filter((each) => kindOf(each).in_docker).map(({ name }) => name);
-    const key = [...paths, ...in_docker].join("\n");
+    const units = content.resources.flatMap((each) => kindOf(each).units?.(each) ?? []);
+    const key = [...paths, ...in_docker, ...units].join("\n");
     if (this.#watching?.key === key) return;
     this.#watching?.stop.abort();
     const stop = new AbortController();
@@ -343,14 +344,13 @@ export class Reconciler {
     const life = AbortSignal.any([signal, stop.signal]);
     if (in_docker.length > 0)
       this.#door.ports.docker.follow(new Set(in_docker), () => this.bell.ring(), life);
-    this.#door.ports.files.watch(
-      paths,
-      {
-        changed: () => this.bell.ring(),
-        failed: (error) =>
-          this.#door.log.warn({ err: error }, "paths cannot be watched; the timer still looks"),
-      },
-      life,
-    );
+    const on = (what: string) => ({
+      changed: () => this.bell.ring(),
+      failed: (error: FleetError) =>
+        this.#door.log.warn({ err: error }, `${what} cannot be watched; the timer still looks`),
+    });
+    if (units.length > 0 && this.#door.ports.confined === null)
+      this.#door.ports.systemd.follow(units, on("units"), life);
+    this.#door.ports.files.watch(paths, on("paths"), life);
   }
 }

@@ -6,6 +6,7 @@ import { rm, stat } from "node:fs/promises";
 import { uptime } from "node:os";
 import { FleetError } from "@muster/protocol/errors";
 import type { Run } from "./run.ts";
+import { followUnits, type SignalListener } from "./systemd-signals.ts";
 
 export type UnitFacts = {
   readonly loaded: boolean;
@@ -60,6 +61,8 @@ export type Systemd = {
    * agent ends. Gives its exit code. Errors: CONFLICT while one of that name runs, COMMAND_FAILED when it could not be started.
    */
   task(task: Task, signal: AbortSignal): Promise<number>;
+  /** Tells when a unit begins or ends, until the signal aborts; names with their type. Does nothing where systemd does not run. */
+  follow(units: readonly string[], on: SignalListener, signal: AbortSignal): void;
   /** Stops the timer of that name; none there is fine. */
   disarm(name: string, signal: AbortSignal): Promise<void>;
   /** sd_notify(3) through systemd-notify; does nothing outside a notify unit. */
@@ -154,24 +157,27 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
       );
   };
 
+  const available = async (): Promise<boolean> => {
+    try {
+      return (await stat(marker)).isDirectory();
+    } catch (error) {
+      if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
+        return false;
+      throw new FleetError("FAILED", `${marker}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+  };
+
   return {
-    async available() {
-      try {
-        return (await stat(marker)).isDirectory();
-      } catch (error) {
-        if (
-          error instanceof Error &&
-          "code" in error &&
-          (error.code === "ENOENT" || error.code === "ENOTDIR")
-        )
-          return false;
-        throw new FleetError(
-          "FAILED",
-          `${marker}: ${error instanceof Error ? error.message : String(error)}`,
-          { cause: error },
-        );
-      }
-    },
+    available,
+    follow: (units, on, signal) =>
+      void available()
+        .then((runs) => (runs ? followUnits(units, on, signal) : undefined))
+        .catch((error: unknown) => {
+          if (!(error instanceof FleetError)) throw error;
+          on.failed(error);
+        }),
     units(names, signal) {
       if (signal.aborted)
         return Promise.reject(new FleetError("CANCELLED", "systemctl show was not started"));

@@ -95,6 +95,8 @@ export type ResourceKind<K extends Kind, O> = {
   concern?(resource: Declared<K>, observed: O): string | null;
   /** Paths whose change wakes the loop at once. */
   watch(resource: Declared<K>): readonly string[];
+  /** Units of systemd that keep no file: their beginning and end, as systemd tells it, wakes the loop too. */
+  units?(resource: Declared<K>): readonly string[];
   /** Its name is one at Docker, whose events wake the loop too. */
   readonly in_docker?: true;
   /** Only for kinds that can cut the host off. */

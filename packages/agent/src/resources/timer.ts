@@ -108,7 +108,7 @@ export const timer: ResourceKind<"timer", ObservedTimer> = {
   },
   concern: ({ name }, { last_result }) =>
     last_result === "success" ? null : `its last run failed (${last_result}): journalctl -u ${name}`,
-  // For a timer that runs systemd keeps no file: one that is stopped by hand is seen at the next look.
+  units: ({ name }) => [`${name}.timer`],
   watch: ({ name }) => [timerFile(name), serviceFile(name), `${DIRECTORY}/timers.target.wants/${name}.timer`],
 };
 
