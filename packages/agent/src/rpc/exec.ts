@@ -1,6 +1,7 @@
 /**
  * RPC `exec`: a program as root in a transient unit of its own, so that the agent's confinement and memory limit are not its, and a stop takes all
- * that it started with it. Told as an event before and after; the unit's description says who to the journal.
+ * that it started with it. Told as an event before and after, with the program's name alone, since viewers read events and an argument may be a
+ * secret; the whole line is the unit's description, in the host's journal, which operators read.
  */
 
 import type { Call } from "@muster/ports/dispatch";
@@ -24,6 +25,7 @@ export const exec =
       throw new FleetError("UNSUPPORTED", "there is no systemd here to run it apart from the agent");
     const by = principal.name;
     const words = shown(request.command);
+    const program = named(request.command);
     const order = `${by} from ${plain(request.from)}`;
     const tell = (severity: "info" | "warning", what: string) =>
       events.tell({ kind: "exec", severity, what: what.slice(0, 4_000), by });
@@ -31,7 +33,7 @@ export const exec =
       const unit = `muster-exec-${randomId().slice(0, 12)}`;
       const began_ms = ports.now();
       const took = () => `after ${((ports.now() - began_ms) / 1_000).toFixed(1)} s`;
-      tell("info", `${order} runs: ${words}`);
+      tell("info", `${order} runs: ${program}`);
       const on_output = async (from: "stdout" | "stderr", text: string) => {
         for (const piece of pieces(text)) await write({ from, text: piece });
       };
@@ -51,11 +53,11 @@ export const exec =
         const late = ran.code !== 0 && ports.now() - began_ms >= request.longest_ms;
         const ended = late ? { code: null, ended_by: "its time limit" } : ran;
         const how = ended.ended_by === null ? `exit ${ended.code}` : `ended by ${ended.ended_by}`;
-        tell(ended.code === 0 ? "info" : "warning", `${order} ran: ${words}: ${how} ${took()}`);
+        tell(ended.code === 0 ? "info" : "warning", `${order} ran: ${program}: ${how} ${took()}`);
         return ended;
       } catch (error) {
         await stop();
-        tell("warning", `${order} ran: ${words}: stopped ${took()}`);
+        tell("warning", `${order} ran: ${program}: stopped ${took()}`);
         throw error;
       } finally {
         signal.removeEventListener("abort", stop);
@@ -81,6 +83,10 @@ export function unitArguments(unit: string, description: string, request: RpcReq
     ...request.command,
   ];
 }
+
+/** The program, and whether it was given more. */
+const named = ([program = "", ...more]: readonly string[]) =>
+  shown([program]) + (more.length > 0 ? " …" : "");
 
 /** As a shell would need it typed, so that it can be read without a doubt; control characters do not get into the journal. */
 export function shown(command: readonly string[]): string {

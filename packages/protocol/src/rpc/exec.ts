@@ -15,7 +15,9 @@ export const exec = streamed({
       .min(1)
       .max(512)
       .refine((words) => words.every((word) => !word.includes("\0")), "must hold no NUL")
-      .describe("The program and its arguments; no shell reads them. They stand in the journal."),
+      .describe(
+        "The program and its arguments; no shell reads them. They stand in the journal, the program alone in the event.",
+      ),
     from: z.string().max(128).describe("Where the person sits, in ctl's words."),
     longest_ms: z
       .int()
