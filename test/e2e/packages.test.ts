@@ -252,8 +252,7 @@ service:
       const good = await core1.sh(states);
       const slow = slowness();
       for (const change of [
-        "systemctl stop lab-tick.timer",
-        // What systemd tells is heard of a bus that was started anew, too.
+        // What systemd tells is heard over a bus that was started anew, too.
         "systemctl restart dbus; sleep 2; systemctl stop lab-tick.timer",
         "systemctl disable lab-tick.timer",
         "echo '# mine' >>/etc/systemd/system/lab-tick.service",
