@@ -22,6 +22,7 @@ import {
 import type { z } from "zod";
 import { AgentConfig } from "../packages/agent/src/config.ts";
 import { ControllerConfig } from "../packages/controller/src/config.ts";
+import { HOST_METRICS } from "../packages/controller/src/metrics/host.ts";
 import { type Field, fieldsOf } from "../packages/ctl/src/docs/fields.ts";
 import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/docs/json-schema.ts";
 import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
@@ -46,7 +47,7 @@ const ELSEWHERE: ReadonlyMap<z.ZodType, string> = new Map<z.ZodType, string>([
 
 /** Every generated file, by its path. */
 export function files(): ReadonlyMap<string, string> {
-  const pages = { inventory, kinds, errors, subjects, configuration, telemetry, rpc };
+  const pages = { inventory, kinds, errors, subjects, configuration, telemetry, metrics, rpc };
   const written = new Map<string, string>();
   for (const [name, page] of Object.entries(pages))
     written.set(`docs/reference/${name}.md`, `${MADE}\n${page().join("\n\n")}\n`);
@@ -241,6 +242,23 @@ function telemetry(): string[] {
     "## event",
     `\`event.<id>.<host>.<kind>\`; a controller's events are about \`<host>\`, \`_\` is the fleet. ${FleetEvent.description ?? ""}`,
     sample(FleetEvent),
+  ];
+}
+
+function metrics(): string[] {
+  return [
+    "# Metrics for Prometheus",
+    "At `/metrics` of a controller, where its configuration says so; `ctl prometheus rules` writes the alert rules. What is not known has no series: of a silent host there is only that it is silent.",
+    table(
+      ["metric", "type", "labels", "meaning"],
+      HOST_METRICS.map(({ name, type, labels, help }) => [
+        `\`${name}\``,
+        type,
+        ["host", ...labels].join(", "),
+        help,
+      ]),
+    ),
+    "Of the controller itself: `muster_controller_leading`, `muster_hosts`.",
   ];
 }
 

@@ -1,6 +1,6 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, ssh-keygen, openssl, the shells that
- * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A routing daemon or registry that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, ssh-keygen, openssl, the shells that
+ * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
 import { existsSync } from "node:fs";
@@ -22,9 +22,14 @@ const PACKAGES = {
   groff: "groff-base",
   "dpkg-deb": "dpkg",
   "docker-registry": "docker-registry",
+  prometheus: "prometheus",
 };
 /** Services that come with them. */
-const SERVICES = { bird: "bird.service", "docker-registry": "docker-registry.service" };
+const SERVICES = {
+  bird: "bird.service",
+  "docker-registry": "docker-registry.service",
+  prometheus: "prometheus.service",
+};
 
 /**
  * Makes sure that they are there. Errors: SetupError that names what to install.

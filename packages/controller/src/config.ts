@@ -4,6 +4,7 @@ import { LOG_LEVELS } from "@muster/ports/log";
 import { FleetName, PersonName } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { z } from "zod";
+import { LISTEN } from "./metrics/server.ts";
 
 const Path = z.string().startsWith("/", "must be an absolute path");
 
@@ -39,6 +40,15 @@ export const ControllerConfig = z.strictObject({
   backup_report: Path.optional().describe(
     "How the last backup went, as `ctl backup` on this server writes it.",
   ),
+  metrics: z
+    .strictObject({
+      listen: z
+        .string()
+        .regex(LISTEN, "must be host:port or [v6]:port")
+        .describe("host:port, [v6]:port: where Prometheus finds /metrics, in plain HTTP."),
+    })
+    .optional()
+    .describe("Metrics of the whole fleet for Prometheus; absent = none."),
   log_level: z.enum(LOG_LEVELS).default("info").describe("Least level that is logged."),
 });
 export type ControllerConfig = z.infer<typeof ControllerConfig>;

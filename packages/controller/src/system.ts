@@ -24,6 +24,8 @@ import { serveEnrolment } from "./enrolment/service.ts";
 import { Tickets } from "./enrolment/tickets.ts";
 import { WaitingRoom } from "./enrolment/waiting.ts";
 import { Events } from "./events.ts";
+import { fleetMetrics } from "./metrics/fleet.ts";
+import { serveMetrics } from "./metrics/server.ts";
 import { AccessRecords } from "./records/access.ts";
 import { HostRecords } from "./records/hosts.ts";
 import { Storage } from "./records/storage.ts";
@@ -189,6 +191,14 @@ async function run(
     },
     signal,
   );
+  if (config.metrics !== undefined) {
+    const families = () => fleetMetrics({ records, last, leading: engine.leading }, now());
+    // A port that is taken must not keep hosts from being admitted and rolled out to.
+    await serveMetrics(config.metrics.listen, families, signal).catch((error) => {
+      if (!(error instanceof FleetError)) throw error;
+      log.error({ err: error }, "no metrics for Prometheus");
+    });
+  }
   const tickets = new Tickets(bus);
   serveEnrolment({ bus, fleet, trust, issuer, records, access, tickets, waiting, events, now, log }, signal);
 

@@ -120,6 +120,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "a credential for a program that looks on",
     load: async () => (await import("./creds.ts")).creds,
   },
+  prometheus: {
+    summary: "alert rules for Prometheus, for the hosts of the folder",
+    load: async () => (await import("./prometheus.ts")).prometheus,
+  },
   nats: {
     summary: "the nats program with a viewer's rights",
     load: async () => (await import("./nats.ts")).nats,

@@ -6,6 +6,9 @@ import type { MadeFleet } from "./state.ts";
 /** Where an installed controller has its configuration. */
 export const CONTROLLER_DIRECTORY = "/etc/muster/controller";
 
+/** Where Prometheus on the controller's own server finds the fleet's metrics. */
+const METRICS = "127.0.0.1:9464";
+
 type Login = { readonly role_id: string; readonly secret_id: string };
 
 export function fleetFiles(
@@ -31,6 +34,7 @@ export function fleetFiles(
     anchor: state.anchor,
     account: accounts.fleet,
     ...(made.backup === null ? {} : { backup_report: "/var/lib/muster/backup.json" }),
+    metrics: { listen: METRICS },
     vault: {
       addresses: made.vault.addresses,
       ca: `${CONTROLLER_DIRECTORY}/vault-ca.pem`,

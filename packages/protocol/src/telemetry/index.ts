@@ -10,6 +10,9 @@ export const TELEMETRY = {
   convergence: { sample: Convergence, period_ms: CONVERGENCE_PERIOD_MS },
 } as const;
 
+/** A sample that is older than so many of its periods says nothing of now: its collector is blind. */
+export const FRESH_PERIODS = 3;
+
 export type TelemetryKind = keyof typeof TELEMETRY;
 export const TELEMETRY_KINDS = Object.keys(TELEMETRY) as [TelemetryKind, ...TelemetryKind[]];
 export type Sample<K extends TelemetryKind> = z.output<(typeof TELEMETRY)[K]["sample"]>;

@@ -1,0 +1,60 @@
+/** All metrics of the fleet from the last values that a controller holds, and of the controller itself. */
+import { FRESH_PERIODS, type Sample, TELEMETRY, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
+import type { HostRecords } from "../records/hosts.ts";
+import type { LastValues } from "../telemetry/last.ts";
+import type { Family } from "./exposition.ts";
+import { type Heard, HOST_METRICS } from "./host.ts";
+
+export type FleetSource = {
+  readonly records: Pick<HostRecords, "names" | "byName">;
+  readonly last: Pick<LastValues, "view" | "sample">;
+  readonly leading: boolean;
+};
+
+/** At this instant, in milliseconds since 1970 UTC. */
+export function fleetMetrics({ records, last, leading }: FleetSource, now_ms: number): Family[] {
+  const hosts = records.names().flatMap((name) => heard(name, last, now_ms) ?? []);
+  return [
+    one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
+    one("muster_hosts", "Hosts that are enrolled.", hosts.length),
+    ...HOST_METRICS.map(({ of, labels, ...metric }): Family => {
+      const values = hosts.flatMap((host) =>
+        [...of(host)].flatMap(([words, value]) =>
+          value === null ? [] : [{ words: [host.record.name, ...words], value }],
+        ),
+      );
+      return { ...metric, labels: ["host", ...labels], values };
+    }),
+  ];
+}
+
+const one = (name: string, help: string, value: number): Family => ({
+  ...{ name, help, type: "gauge", labels: [] },
+  values: [{ words: [], value }],
+});
+
+/** Null for a host that does not belong to the fleet any more. */
+function heard(name: string, last: FleetSource["last"], now_ms: number): Heard | null {
+  const view = last.view(name, now_ms);
+  if (view === null || view.record.state !== "enrolled") return null;
+  const fresh = <K extends TelemetryKind>(kind: K): Sample<K> | null => {
+    const sample = last.sample(name, kind);
+    if (view.silent || sample === undefined) return null;
+    return now_ms - sample.heard_at > FRESH_PERIODS * TELEMETRY[kind].period_ms
+      ? null
+      : (sample.value as Sample<K>);
+  };
+  return {
+    record: view.record,
+    silent: view.silent,
+    heard_at: view.heard_at,
+    kinds: TELEMETRY_KINDS.flatMap((kind) => {
+      const sample = last.sample(name, kind);
+      return sample === undefined ? [] : [{ kind, heard_at: sample.heard_at }];
+    }),
+    clock_skew_ms: view.silent ? null : (view.clock_skew_ms ?? null),
+    convergence: fresh("convergence"),
+    bgp: fresh("bgp"),
+    health: fresh("health"),
+  };
+}

@@ -1,0 +1,198 @@
+/** `/metrics` of a real controller, read by a real Prometheus: the fleet as it is, nothing of a host that is silent, and the same cost for one reader and for many. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Health, type HostView, subjects, TELEMETRY, verifierOf } from "@muster/protocol";
+import * as assert from "uvu/assert";
+import { expose } from "../../../packages/controller/src/metrics/exposition.ts";
+import { type FleetSource, fleetMetrics } from "../../../packages/controller/src/metrics/fleet.ts";
+import { type Child, freePort, startChild } from "../../kit/child.ts";
+import { startController, type TestController } from "../../kit/controller.ts";
+import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { suite } from "../../kit/suite.ts";
+import { EMPTY_BGP } from "../ctl/ground.ts";
+import { CONVERGENCE, DOWN, NOW, SESSION, sample } from "../ctl/report/samples.ts";
+
+const HEALTH: Health = {
+  at: NOW,
+  uptime_s: 86_400,
+  load: [0.5, 0.4, 0.3],
+  cpu_busy: 0.1,
+  cores: 2,
+  memory: { total_bytes: 2e9, available_bytes: 1e9, swap_used_bytes: 0 },
+  disks: [{ mount: "/", size_bytes: 1e10, used_bytes: 5e9 }],
+  interfaces: [{ name: "eth0", rx_bytes: 1e12, tx_bytes: 2e12, up: true }],
+  failed_units: [],
+  agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 },
+};
+
+/** A controller's last values of so many hosts; `change` says what is different of one. */
+function lastValues(count: number, change: { silent?: boolean; health_heard_at?: number } = {}): FleetSource {
+  const names = Array.from({ length: count }, (_, at) => `h${at}`);
+  const samples = { convergence: CONVERGENCE, bgp: sample(SESSION, DOWN), health: HEALTH };
+  const record = (name: string): HostView["record"] => ({
+    ...{ name, id: `U${"A".repeat(55)}`, ssh_public_key: "", curve: "", groups: [], enrolled_at: 0 },
+    ...{ enrolled_by: "alice", recoveries: 0, state: "enrolled", os: "Debian 12", agent_version: "0.1.0" },
+    certificates: { user_jwt: 0, service: 0, ssh: 0 },
+  });
+  return {
+    leading: true,
+    records: { names: () => names, byName: (name) => record(name) },
+    last: {
+      view: (name) => ({
+        ...{ record: record(name), heard_at: NOW, silent: change.silent ?? false, clock_skew_ms: 40 },
+        ...samples,
+      }),
+      sample: (_, kind) => ({
+        heard_at: (kind === "health" ? change.health_heard_at : undefined) ?? NOW,
+        value: samples[kind],
+      }),
+    },
+  };
+}
+/** Names of the metrics that have a value. */
+const named = (source: FleetSource) =>
+  fleetMetrics(source, NOW).flatMap(({ name, values }) => (values.length > 0 ? [name] : []));
+
+suite("metrics of last values", (test) => {
+  test("a silent host keeps that it is silent and when it was heard, and none of its last colours", () => {
+    assert.equal(
+      named(lastValues(1, { silent: true })).filter((name) => !/^muster_(controller|hosts)/.test(name)),
+      ["muster_host_up", "muster_host_last_heard_timestamp_seconds", "muster_host_info"],
+    );
+  });
+
+  test("a collector that says nothing any more loses its series, and the time of its last word stays", () => {
+    const blind = { health_heard_at: NOW - 3 * TELEMETRY.health.period_ms - 1 };
+    const lost = named(lastValues(1)).filter((name) => !named(lastValues(1, blind)).includes(name));
+    assert.ok(lost.includes("muster_host_memory_total_bytes"));
+    assert.ok(!lost.some((name) => name.startsWith("muster_bgp") || name.includes("sample_timestamp")));
+  });
+
+  test("a thousand hosts are told within a second", () => {
+    const begun_ms = performance.now();
+    const text = expose(fleetMetrics(lastValues(1_000), NOW));
+    const took_ms = performance.now() - begun_ms;
+    console.log(
+      `\n#measured metrics of 1,000 hosts, ${text.split("\n").length} lines: ${Math.round(took_ms)} ms`,
+    );
+    assert.ok(took_ms < 1_000, `${Math.round(took_ms)} ms`);
+  });
+});
+
+suite(
+  "metrics",
+  (test) => {
+    const life = new AbortController();
+    let fleet: TestFleet;
+    let controller: TestController;
+    let host: TestHost;
+    let prometheus: Child;
+    let directory = "";
+    let own = "";
+    let port = 0;
+
+    const said = (kind: "bgp" | "health", sample: object) =>
+      host.bus.publish(subjects.telemetry(host.id, "ixp1", kind), Buffer.from(JSON.stringify(sample)));
+    /** The value of what Prometheus now has, by the labels besides those of the scrape. */
+    const query = async (expression: string): Promise<number[]> => {
+      const reply = await fetch(`${own}/api/v1/query?query=${encodeURIComponent(expression)}`);
+      const { data } = (await reply.json()) as { data?: { result: { value: [number, string] }[] } };
+      return (data?.result ?? []).map(({ value }) => Number(value[1]));
+    };
+    const until = async (expression: string, wanted: number[]) => {
+      const end = Date.now() + 15_000;
+      for (let seen = await query(expression); ; seen = await query(expression)) {
+        if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
+        if (Date.now() > end) throw new Error(`${expression} is ${seen}\n${prometheus.output()}`);
+        await sleep(100);
+      }
+    };
+
+    test.before(async () => {
+      directory = await mkdtemp(join(tmpdir(), "muster-prometheus-"));
+      fleet = await startFleet({ name: "as64500" });
+      port = await freePort();
+      controller = await startController(fleet, { metrics: { listen: `127.0.0.1:${port}` } });
+      const setup = await fleet.connect("controller", "setup", life.signal);
+      host = await makeHost(fleet, "ixp1", setup.bus, verifierOf(fleet.bundle), life.signal);
+      const config = {
+        global: { scrape_interval: "1s" },
+        scrape_configs: [{ job_name: "muster", static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
+      };
+      await writeFile(join(directory, "prometheus.yml"), JSON.stringify(config));
+      const web = await freePort();
+      own = `http://127.0.0.1:${web}`;
+      prometheus = startChild("prometheus", [
+        `--config.file=${join(directory, "prometheus.yml")}`,
+        `--storage.tsdb.path=${join(directory, "data")}`,
+        `--web.listen-address=127.0.0.1:${web}`,
+      ]);
+      await prometheus.until(() =>
+        fetch(`${own}/-/ready`).then(
+          ({ ok }) => ok,
+          () => false,
+        ),
+      );
+    });
+    test.after(async () => {
+      await prometheus?.stop();
+      life.abort();
+      await controller?.stop();
+      await fleet?.stop();
+      await rm(directory, { recursive: true, force: true });
+    });
+
+    test("a real Prometheus has the fleet as it is, and sees a session go down", async () => {
+      host.say({ state: "converged", resources: { total: 7, ok: 7, managed: {} } });
+      said("health", HEALTH);
+      const at = () => new Date().toISOString();
+      said("bgp", { ...EMPTY_BGP, at: at(), sessions: [SESSION] });
+      await until('up{job="muster"}', [1]);
+      await until('muster_host_up{host="ixp1"}', [1]);
+      await until('muster_host_state{host="ixp1", state="converged"}', [1]);
+      await until('muster_host_resources_ok{host="ixp1"}', [7]);
+      await until('muster_bgp_session_up{host="ixp1", session="upstream", neighbor_as="64496"}', [1]);
+      await until(
+        'muster_bgp_session_routes{session="upstream", family="ipv6", direction="imported"}',
+        [182_301],
+      );
+      await until("count(muster_bgp_session_red == 1)", []);
+      said("bgp", { ...EMPTY_BGP, at: at(), sessions: [SESSION, DOWN] });
+      await until('muster_bgp_session_red{session="locix_rs1"}', [1]);
+      await until("muster_controller_leading", [1]);
+    });
+
+    test("promtool finds nothing against the names and the text", async () => {
+      const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+      const child = spawn("promtool", ["check", "metrics"]);
+      let complaints = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (complaints += data));
+      child.stdin.end(text);
+      const [code] = await once(child, "close");
+      assert.is(code, 0, complaints);
+      assert.is(complaints, "");
+    });
+
+    test("there is nothing else to ask for", async () => {
+      assert.is((await fetch(`http://127.0.0.1:${port}/`)).status, 404);
+      assert.is((await fetch(`http://127.0.0.1:${port}/metrics`, { method: "POST" })).status, 405);
+    });
+
+    test("a port that is taken keeps no controller from its work", async () => {
+      const taken = createServer().listen(0, "127.0.0.1");
+      await once(taken, "listening");
+      const address = taken.address();
+      assert.ok(address !== null && typeof address === "object");
+      const second = await startController(fleet, { metrics: { listen: `127.0.0.1:${address.port}` } });
+      await second.stop();
+      taken.close();
+    });
+  },
+  { limit_ms: 30_000 },
+);

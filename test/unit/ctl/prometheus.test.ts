@@ -1,0 +1,147 @@
+/** `ctl prometheus rules` by the real promtool: each rule is shown to fire and to be silent, and every declared host is named. */
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import * as assert from "uvu/assert";
+import { suite } from "../../kit/suite.ts";
+import { ctl } from "./terminal.ts";
+
+const execute = promisify(execFile);
+
+/** Series by name and labels, each with its values at every minute: `1x10` = ten minutes more of 1. */
+type Series = Readonly<Record<string, string>>;
+const host = '{host="ixp1"}';
+const session = '{host="ixp1", session="upstream", neighbor_as="64496"}';
+
+const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
+  MusterControllerGone: { fires: {}, silent: { muster_controller_leading: "1x20" } },
+  MusterNoLeader: {
+    fires: {
+      'muster_controller_leading{instance="a"}': "0x20",
+      'muster_controller_leading{instance="b"}': "0x20",
+    },
+    silent: {
+      'muster_controller_leading{instance="a"}': "0x20",
+      'muster_controller_leading{instance="b"}': "1x20",
+    },
+  },
+  MusterHostSilent: {
+    fires: { [`muster_host_up${host}`]: "0x20" },
+    silent: { [`muster_host_up${host}`]: "1x20" },
+  },
+  MusterCollectorBlind: {
+    fires: { 'muster_host_sample_timestamp_seconds{host="ixp1", kind="bgp"}': "0x20" },
+    silent: { 'muster_host_sample_timestamp_seconds{host="ixp1", kind="bgp"}': "0+60x20" },
+  },
+  MusterHostNotAsDeclared: {
+    fires: { 'muster_host_state{host="ixp1", state="undone"}': "1x20" },
+    silent: {
+      'muster_host_state{host="ixp1", state="undone"}': "0x20",
+      'muster_host_state{host="ixp1", state="converged"}': "1x20",
+    },
+  },
+  MusterResourceInTrouble: {
+    fires: { [`muster_host_troubles${host}`]: "2x20" },
+    silent: { [`muster_host_troubles${host}`]: "0x20" },
+  },
+  MusterHandEdit: {
+    fires: { [`muster_host_drifts${host}`]: "1x20" },
+    silent: { [`muster_host_drifts${host}`]: "1 1 0x18" },
+  },
+  MusterSessionDown: {
+    fires: { [`muster_bgp_session_red${session}`]: "1x20" },
+    silent: { [`muster_bgp_session_red${session}`]: "0x20" },
+  },
+  MusterSessionFlapping: {
+    fires: { [`muster_bgp_session_flaps${session}`]: "3x20" },
+    silent: { [`muster_bgp_session_flaps${session}`]: "2x20" },
+  },
+  MusterRoutingDaemonDown: {
+    fires: { [`muster_bgp_daemon_up${host}`]: "0x20" },
+    silent: { [`muster_bgp_daemon_up${host}`]: "1x20" },
+  },
+  MusterCredentialEnds: {
+    fires: { 'muster_certificate_expiry_timestamp_seconds{host="ixp1", name="bus"}': "86400x20" },
+    silent: { 'muster_certificate_expiry_timestamp_seconds{host="ixp1", name="bus"}': "604800x20" },
+  },
+  MusterClockOff: {
+    fires: { [`muster_host_clock_skew_seconds${host}`]: "-600x20" },
+    silent: { [`muster_host_clock_skew_seconds${host}`]: "0.2x20" },
+  },
+  MusterDiskFull: {
+    fires: {
+      'muster_host_filesystem_used_bytes{host="ixp1", mount="/"}': "95x20",
+      'muster_host_filesystem_size_bytes{host="ixp1", mount="/"}': "100x20",
+    },
+    silent: {
+      'muster_host_filesystem_used_bytes{host="ixp1", mount="/"}': "50x20",
+      'muster_host_filesystem_size_bytes{host="ixp1", mount="/"}': "100x20",
+    },
+  },
+  MusterUnitsFailed: {
+    fires: { [`muster_host_failed_units${host}`]: "1x20" },
+    silent: { [`muster_host_failed_units${host}`]: "0x20" },
+  },
+  MusterHostMissing: {
+    fires: { muster_controller_leading: "1x20" },
+    silent: { muster_controller_leading: "1x20", [`muster_host_up${host}`]: "0x20" },
+  },
+};
+
+type RuleFile = { groups: { rules: { alert: string; expr: string; annotations: { command: string } }[] }[] };
+
+suite("ctl prometheus", (test) => {
+  let directory = "";
+  let text = "";
+  let rules: RuleFile["groups"][number]["rules"] = [];
+  test.before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "muster-rules-"));
+    const example = new URL("../../../inventory", import.meta.url).pathname;
+    const ran = await ctl(["prometheus", "rules"], { home: directory, cwd: example });
+    assert.is(ran.code, 0, ran.err);
+    text = ran.out;
+    const json = await ctl(["prometheus", "rules", "--json"], { home: directory, cwd: example });
+    rules = (JSON.parse(json.out) as RuleFile).groups.flatMap((group) => group.rules);
+    await writeFile(join(directory, "rules.yml"), text);
+  });
+  test.after(() => rm(directory, { recursive: true, force: true }));
+
+  test("promtool takes the file; every rule says what to type next; every declared host is asked for", async () => {
+    const { stdout } = await execute("promtool", ["check", "rules", join(directory, "rules.yml")]);
+    assert.match(stdout, `SUCCESS: ${rules.length} rules found`);
+    for (const rule of rules) assert.match(rule.annotations.command, /^(ctl|systemctl) /, rule.alert);
+    const missing = rules.filter(({ alert }) => alert === "MusterHostMissing").map(({ expr }) => expr);
+    assert.equal(missing.map((expr) => /host="(.*?)"/.exec(expr)?.[1]).sort(), ["core1", "ixp1", "probe1"]);
+  });
+
+  test("each rule fires on what is wrong, and is silent on what is not", async () => {
+    assert.equal(Object.keys(EXAMPLES).sort(), [...new Set(rules.map(({ alert }) => alert))].sort());
+    const tests = Object.entries(EXAMPLES).flatMap(([alert, { fires, silent }]) =>
+      [fires, silent].map((series, at) => ({
+        name: `${alert} ${at === 0 ? "fires" : "is silent"}`,
+        interval: "1m",
+        input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+        promql_expr_test: [
+          {
+            expr: `count(ALERTS{alertname="${alert}", alertstate="firing", host=~"|ixp1"})`,
+            eval_time: "15m",
+            exp_samples: at === 0 ? [{ labels: "{}", value: 1 }] : [],
+          },
+        ],
+      })),
+    );
+    // JSON is YAML too.
+    const file = join(directory, "tests.yml");
+    await writeFile(file, JSON.stringify({ rule_files: ["rules.yml"], evaluation_interval: "1m", tests }));
+    const ran = await execute("promtool", ["test", "rules", file]).catch((error) => error);
+    assert.match(ran.stdout, "SUCCESS", ran.stderr);
+  });
+
+  test("says what there is for other words", async () => {
+    const ran = await ctl(["prometheus", "dashboards"], { home: directory });
+    assert.is(ran.code, 2);
+    assert.match(ran.err, /there are rules/);
+  });
+});
