@@ -14,6 +14,7 @@ import { z } from "zod";
 import { cutOff, type HostLogins, hostLogins } from "../../packages/ctl/src/join/host-logins.ts";
 import { joinString } from "../kit/agent.ts";
 import { SSH_PUBLIC_KEY } from "../kit/fleet.ts";
+import { outcome } from "../kit/outcome.ts";
 import type { Person } from "../kit/people.ts";
 import { randomHex } from "../kit/rollout.ts";
 import { suite } from "../kit/suite.ts";
@@ -21,16 +22,6 @@ import { startVaultFleet, type VaultFleet } from "../kit/vault-fleet.ts";
 
 const any = z.unknown();
 const TTL_S = 600;
-
-/** What came of a request: "done", or the code of the refusal. */
-const outcome = (asked: Promise<unknown>): Promise<string> =>
-  asked.then(
-    () => "done",
-    (error: unknown) => {
-      if (error instanceof FleetError) return error.code;
-      throw error;
-    },
-  );
 
 suite(
   "a host's log-in at Vault, attacked",

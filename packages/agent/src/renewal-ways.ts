@@ -15,6 +15,7 @@ import { askVault } from "./own-login.ts";
 import type { Run } from "./ports/run.ts";
 import type { Way } from "./renewal.ts";
 import type { ExchangeOrder } from "./vault-exchange.ts";
+import { Bell } from "./wait.ts";
 
 const WIRE = { bus: "user_jwt", service: "service_certificate", ssh: "ssh_certificate" } as const;
 const REQUEST_MS = 15_000;
@@ -26,6 +27,7 @@ export type WaysDoor = {
   readonly credentials: CredentialStore;
   readonly bundle: () => TrustBundle | null;
   readonly events: Events;
+  readonly vault_bell: Bell;
   readonly now: () => number;
 };
 
@@ -38,12 +40,14 @@ export function waysOf(door: WaysDoor): Way[] {
       credentials.kept?.identity === undefined || unreachable ? ["bus", "service", "ssh"] : ["bus"],
     wanted: () => [],
     open: () => door.bus.connected,
+    bell: new Bell(),
     renew: (names, signal) => askController(door, names, signal),
   };
   const by_vault: Way = {
     names: () => (credentials.kept?.identity === undefined ? ["identity"] : ["identity", "service", "ssh"]),
     wanted: () => (credentials.kept?.join_token === undefined ? [] : ["identity"]),
     open: () => (door.bundle()?.vault.length ?? 0) > 0,
+    bell: door.vault_bell,
     async renew(names, signal) {
       try {
         await renewByVault(door, names, signal);

@@ -7,7 +7,7 @@ import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
 import { CREDENTIAL_NAMES, type CredentialName, type CredentialStore, type Span } from "./credentials.ts";
 import type { Events } from "./events.ts";
-import { backoff_ms, jittered, pause } from "./wait.ts";
+import { type Bell, backoff_ms, jittered, pause } from "./wait.ts";
 
 /** Of each life the part after which it is renewed: 7 and 14 days after one, 30 days after 10. */
 const RENEW_AFTER: Record<CredentialName, number> = {
@@ -40,6 +40,8 @@ export type Way = {
   /** Which are wanted now, whatever their age. */
   readonly wanted: () => readonly CredentialName[];
   readonly open: () => boolean;
+  /** Rings when something is wanted. */
+  readonly bell: Bell;
   /** Gets them and keeps them. Errors: whatever stands in the way; it is tried again. */
   readonly renew: (names: readonly CredentialName[], signal: AbortSignal) => Promise<void>;
 };
@@ -85,7 +87,10 @@ async function followWay(way: Way, due: Due, door: RenewalDoor, signal: AbortSig
     const names = times.filter(({ at }) => at !== null && at <= now_ms).map(({ name }) => name);
     if (names.length === 0 || !way.open()) {
       const next = Math.min(...times.map(({ at }) => at ?? Number.POSITIVE_INFINITY)) - now_ms;
-      await pause(Math.min(jittered(LOOK_PERIOD_MS, JITTER), Math.max(LOOK_SOONEST_MS, next)), signal);
+      await way.bell.rung(
+        Math.min(jittered(LOOK_PERIOD_MS, JITTER), Math.max(LOOK_SOONEST_MS, next)),
+        signal,
+      );
       continue;
     }
     try {

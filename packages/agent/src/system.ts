@@ -217,7 +217,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     const resource = ledger.state.resources["bird/main"]?.resource;
     return resource?.kind === "bird" ? resource.spec : null;
   });
-  const reenrol = new Bell();
+  const [reenrol, vault_bell] = [new Bell(), new Bell()];
   const enrolment = {
     config,
     places,
@@ -281,6 +281,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
             credentials,
             bundle: () => trust.bundle,
             events,
+            vault_bell,
             now: ports.now,
           }),
           events,
@@ -299,6 +300,9 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
         bus,
         table: RPC,
         handlers: handlersOf({
+          identity,
+          credentials,
+          vault_bell,
           ports,
           events,
           ledger,

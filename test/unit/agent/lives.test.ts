@@ -9,11 +9,11 @@ suite(
     test("all credentials renew without a gap, whatever is away for a while", async () => {
       const report = await watchLives({
         lives_s: { bus: 40, identity: 60, service: 24, ssh: 24 },
-        duration_s: 40,
+        duration_s: 32,
         faults: {
-          controller: { at_s: 4, for_s: 3 },
-          vault: { at_s: 14, for_s: 5 },
-          broker: { at_s: 27, for_s: 2 },
+          controller: { at_s: 3, for_s: 3 },
+          vault: { at_s: 10, for_s: 5 },
+          broker: { at_s: 21, for_s: 2 },
         },
         say: (text) => console.log(`    ${new Date().toISOString().slice(17, 23)} ${text}`),
       });

@@ -274,6 +274,9 @@ async function playHost(
           throw new FleetError("UNSUPPORTED", "not played");
         },
         reboot: () => ({ boot: "1" }),
+        login: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
       },
       routes: [{ pattern: `rpc.${host.id}.*`, logical: (method) => subjects.rpc(host.id, method) }],
       verifier: () => verifier,

@@ -59,6 +59,9 @@ suite(
         next: () => ({ from: 0, chunks: [], end: null }),
         birdc: () => ({ lines: [] }),
         reboot: () => ({ boot: "1" }),
+        login: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
         exec: () => ({ stream: "0".repeat(32) }),
       };
       serve(

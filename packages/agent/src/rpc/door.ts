@@ -2,13 +2,20 @@
 import type { Streams } from "@muster/ports/streams";
 import type { BgpCollector } from "../collectors/bgp.ts";
 import type { HealthCollector } from "../collectors/health.ts";
+import type { CredentialStore } from "../credentials.ts";
 import type { Events } from "../events.ts";
+import type { Identity } from "../identity.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Ports } from "../ports/index.ts";
 import type { Reconciler } from "../reconcile.ts";
 import type { Standing } from "../standing.ts";
+import type { Bell } from "../wait.ts";
 
 export type RpcDoor = {
+  readonly identity: Identity;
+  readonly credentials: CredentialStore;
+  /** Wakes whoever gets certificates from Vault. */
+  readonly vault_bell: Bell;
   readonly ports: Ports;
   readonly events: Events;
   readonly ledger: Ledger;

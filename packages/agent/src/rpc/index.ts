@@ -8,6 +8,7 @@ import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
+import { login } from "./login.ts";
 import { logs } from "./logs.ts";
 import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
@@ -39,5 +40,6 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     birdc: birdc(door),
     exec: exec(door),
     reboot: reboot(door),
+    login: login(door),
   };
 }

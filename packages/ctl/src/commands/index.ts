@@ -53,6 +53,14 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "who is declared and who is enrolled",
     load: async () => (await import("./hosts.ts")).hosts,
   },
+  host: {
+    summary: "a host's own identity in the course of its life",
+    load: async () => (await import("./host.ts")).host,
+  },
+  expiry: {
+    summary: "which credentials and certificates end when",
+    load: async () => (await import("./expiry.ts")).expiry,
+  },
   status: {
     summary: "how every host stands, and what is wrong",
     load: async () => (await import("./status.ts")).status,

@@ -7,6 +7,7 @@ import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
+import { login } from "./login.ts";
 import { logs } from "./logs.ts";
 import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
@@ -36,6 +37,7 @@ export const RPC = {
   birdc,
   exec,
   reboot,
+  login,
 } as const;
 export type RpcMethod = keyof typeof RPC;
 export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
