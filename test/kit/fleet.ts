@@ -50,6 +50,8 @@ export type TestFleet = {
   readonly anchor: string;
   /** Public key of account FLEET. */
   readonly account: string;
+  /** Public keys of the accounts SYS and ENROL. */
+  readonly other_accounts: { readonly system: string; readonly enrol: string };
   /** The scoped signing keys of FLEET. */
   readonly roles: Readonly<Record<Role, Nkey>>;
   readonly operators: PeopleCa;
@@ -173,6 +175,7 @@ export async function startFleet(
     broker_ca,
     anchor: anchorOf(broker_ca.certificate_pem),
     account: jwts.fleet.public,
+    other_accounts: { system: jwts.system, enrol: jwts.enrol },
     roles: jwts.roles,
     operators,
     controllers,
@@ -220,6 +223,7 @@ type Accounts = {
   readonly operator_jwt: string;
   readonly preload: Readonly<Record<string, string>>;
   readonly system: string;
+  readonly enrol: string;
   readonly sentinel_jwt: string;
   readonly fleet: Nkey;
   readonly setup: Nkey;
@@ -279,6 +283,7 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
     ),
     preload,
     system: system.public,
+    enrol: enrol.public,
     sentinel_jwt: await sentinelJwt(
       { key: createNkey("user").public, permissions: SENTINEL_PERMISSIONS },
       memorySigner(enrol),

@@ -155,7 +155,8 @@ const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee"
       ...of(["audit"], own).map(intakeOf),
       ...all.map(({ host }) => subjects.event(own.id, host, "drift")),
       ...keys.map(intakeOf),
-      ...whole("DESIRED", "TELEMETRY", "EVENT", "KV_hosts", "KV_joins", "KV_rollouts", "KV_blobs"),
+      ...whole("DESIRED", "TELEMETRY", "EVENT"),
+      ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs"),
       ...all.flatMap((whose) => [
         ...of(["rpc", "rpcAll"], whose),
         ...of(["desired", "trust", "release", "staged", "blob"], whose).map(intakeOf),
