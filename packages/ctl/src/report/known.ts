@@ -22,7 +22,11 @@ export type Known = {
   readonly health: Health | null;
   /** Where they were counted elsewhere: `bgp` is not known then. */
   readonly counted?: { readonly up: number; readonly expected: number } | null;
-  readonly certificates: readonly { readonly name: string; readonly not_after: number }[];
+  readonly certificates: readonly {
+    readonly name: string;
+    readonly not_before?: number | undefined;
+    readonly not_after: number;
+  }[];
   readonly agent_version: string | null;
   /** The newest generation signed for it, 0 while there is none; null where that could not be read. */
   readonly signed_generation: number | null;

@@ -9,12 +9,8 @@ export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; r
 
 /** A sample of BGP that is older than this says nothing of now. */
 export const STALE_MS = 60_000;
-/** Lives of certificates when they are issued; a third of that left is an alarm. */
-const LIFE_MS: Record<string, number> = {
-  bus: 7 * 86_400_000,
-  service: 30 * 86_400_000,
-  ssh: 30 * 86_400_000,
-};
+/** Lives of what a controller issues, for hosts that do not say since when they have it; a third of a life left is an alarm. */
+const LIFE_MS = 7 * 86_400_000;
 const DISK_FULL = 0.9;
 const SKEW_LIMIT_MS = 5_000;
 
@@ -144,7 +140,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
 function hostTroubles(known: Known, now_ms: number): Trouble[] {
   const { name, health, clock_skew_ms: skew_ms } = known;
   return [
-    ...known.certificates.flatMap(({ name: which, not_after }): Trouble[] => {
+    ...known.certificates.flatMap(({ name: which, not_before, not_after }): Trouble[] => {
       const left_ms = not_after - now_ms;
       if (left_ms <= 0)
         return [
@@ -154,7 +150,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
             next: "on the host: journalctl -u muster-agent",
           },
         ];
-      if (left_ms > (LIFE_MS[which] ?? 0) / 3) return [];
+      if (left_ms > (not_after - (not_before ?? not_after - LIFE_MS)) / 3) return [];
       return [
         {
           tint: "red",
