@@ -74,10 +74,12 @@ suite("metrics of last values", (test) => {
     assert.ok(!lost.some((name) => name.startsWith("muster_bgp") || name.includes("sample_timestamp")));
   });
 
-  test("a thousand hosts are told within a second", () => {
-    const begun_ms = performance.now();
+  test("a thousand hosts are told with less than a second of the processor", () => {
+    const before = process.cpuUsage();
     const text = expose(fleetMetrics(lastValues(1_000), NOW));
-    const took_ms = performance.now() - begun_ms;
+    const { user, system } = process.cpuUsage(before);
+    // Of the processor: what runs beside it tells nothing of this.
+    const took_ms = (user + system) / 1000;
     console.log(
       `\n#measured metrics of 1,000 hosts, ${text.split("\n").length} lines: ${Math.round(took_ms)} ms`,
     );
