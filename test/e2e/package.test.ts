@@ -238,7 +238,7 @@ suite(
             ["join", PROVIDED, "--cloud-init", "--for", "24h", "--package", url],
             { expect: 0 },
           );
-          // Where a provider's image finds them: the seed of the NoCloud data source.
+          // Where a provider's image finds them: the seed of the NoCloud data source. This image has no locales to set.
           await machine.sh(
             "mkdir -p /var/lib/cloud/seed/nocloud && cat >/var/lib/cloud/seed/nocloud/user-data",
             {
@@ -246,7 +246,7 @@ suite(
             },
           );
           await machine.sh(
-            `printf 'instance-id: ${PROVIDED}\\nlocal-hostname: ${PROVIDED}\\n' >/var/lib/cloud/seed/nocloud/meta-data; echo 'datasource_list: [ NoCloud ]' >/etc/cloud/cloud.cfg.d/90-seed.cfg; cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data`,
+            `printf 'instance-id: ${PROVIDED}\\nlocal-hostname: ${PROVIDED}\\n' >/var/lib/cloud/seed/nocloud/meta-data; printf 'datasource_list: [ NoCloud ]\\nlocale: false\\n' >/etc/cloud/cloud.cfg.d/90-seed.cfg; cloud-init schema --config-file /var/lib/cloud/seed/nocloud/user-data`,
           );
           const begun_ms = performance.now();
           await machine.restart();

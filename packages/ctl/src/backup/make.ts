@@ -5,13 +5,12 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openVault, type Vault } from "@muster/ports/vault";
-import { storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { STREAMS } from "@muster/protocol/streams";
-import { subjects } from "@muster/protocol/subjects";
 import { issuedAt } from "../fleet/accounts.ts";
 import { BROKER_STORE } from "../fleet/broker-config.ts";
-import { connectSetUp } from "../fleet/broker-setup.ts";
+import { connectSetUp, newestTrust } from "../fleet/broker-setup.ts";
+import { newerBundle } from "../fleet/bundle.ts";
 import { readText } from "../fleet/disk.ts";
 import { LOCAL_BROKER } from "../fleet/make.ts";
 import { loadState, type MadeFleet } from "../fleet/state.ts";
@@ -88,8 +87,7 @@ async function gather(
   let { bundle } = state;
   try {
     // An admin may have signed a newer one since: what it revokes has to stay revoked.
-    const newest = await bus.directGet("TRUST", subjects.trust());
-    if (newest !== null) bundle = storeEnvelope({ headers: newest.headers, body: newest.body });
+    bundle = newerBundle(bundle, await newestTrust(bus));
     for (const { name } of STREAMS) {
       const form = await copyStream(bus, inbox, name, join(content, "streams", name));
       if (form !== null) streams[name] = form;

@@ -5,7 +5,7 @@
 import { type Bus, connectBus } from "@muster/ports/bus";
 import type { Vault } from "@muster/ports/vault";
 import { canonicalize } from "@muster/protocol/canonical";
-import { loadEnvelope, type StoredEnvelope } from "@muster/protocol/envelope";
+import { loadEnvelope, type StoredEnvelope, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { createNkey, signEd25519 } from "@muster/protocol/nkey";
 import { STREAMS, streamConfig } from "@muster/protocol/streams";
@@ -53,29 +53,57 @@ export async function setUpBroker(
   }
 }
 
+/** What a running broker holds; `bundle` is null before the first one is published. */
+export type BrokerThere = {
+  /** Public account nkey → JWT. */
+  readonly accounts: ReadonlyMap<string, string>;
+  readonly bundle: StoredEnvelope | null;
+};
+
 /**
- * The accounts that the broker holds, which may void more than this machine knows of: an admin revokes from wherever he is.
+ * What the broker holds, which may void more than this machine knows of: an admin revokes from wherever he is.
  * Null where none runs yet, or one with another fleet's configuration.
  */
-export async function accountsThere(
+export async function brokerThere(
   made: Pick<MadeFleet, "broker_ca" | "accounts">,
   servers: readonly string[],
   vault: Vault,
   now_ms: number,
   signal: AbortSignal,
-): Promise<ReadonlyMap<string, string> | null> {
-  try {
-    const there = { ...made, addresses: servers };
-    const { bus } = await connectAs(there, vault, "sys-admin", made.accounts.system, now_ms, signal);
+): Promise<BrokerThere | null> {
+  const ask = async <T>(
+    role: TransitKey,
+    account: string,
+    question: (bus: Bus) => Promise<T>,
+  ): Promise<T> => {
+    const { bus } = await connectAs({ ...made, addresses: servers }, vault, role, account, now_ms, signal);
     try {
-      return await heldAccounts(bus);
+      return await question(bus);
     } finally {
       await bus.close();
     }
+  };
+  try {
+    const [accounts, bundle] = await Promise.all([
+      ask("sys-admin", made.accounts.system, heldAccounts),
+      ask("fleet-setup", made.accounts.fleet, newestTrust),
+    ]);
+    return { accounts, bundle };
   } catch (error) {
     const away = error instanceof FleetError && ["BUS_UNREACHABLE", "NOT_LOGGED_IN"].includes(error.code);
     if (!away) throw error;
     return null;
+  }
+}
+
+/** The newest bundle of the stream, unproved; null without one, or without the stream. */
+export async function newestTrust(bus: Bus): Promise<StoredEnvelope | null> {
+  try {
+    const held = await bus.directGet("TRUST", subjects.trust());
+    return held === null ? null : storeEnvelope({ headers: held.headers, body: held.body });
+  } catch (error) {
+    if (error instanceof FleetError && error.code === "NO_RESPONDER") return null;
+    throw error;
   }
 }
 

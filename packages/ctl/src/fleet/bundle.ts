@@ -9,7 +9,7 @@ import {
 } from "@muster/protocol/envelope";
 import { parse, parseJson } from "@muster/protocol/errors";
 import { subjects } from "@muster/protocol/subjects";
-import { TrustBundle } from "@muster/protocol/trust";
+import { openNextBundle, TrustBundle } from "@muster/protocol/trust";
 import type { VaultMade } from "./vault-setup.ts";
 
 export type BundleParts = {
@@ -57,6 +57,15 @@ export function splitPem(text: string): string[] {
 
 export const readBundle = (stored: StoredEnvelope) =>
   parseJson(TrustBundle, loadEnvelope(stored).body, "trust bundle");
+
+/**
+ * The one to go on from: ours, or what a broker holds when that is newer and signed under ours. Errors: as `openNextBundle`, for what an admin did
+ * not sign.
+ */
+export function newerBundle(ours: StoredEnvelope, there: StoredEnvelope | null): StoredEnvelope {
+  if (there === null) return ours;
+  return openNextBundle(loadEnvelope(there), readBundle(ours)) === null ? ours : there;
+}
 
 /** Whether a bundle says what these parts say, whatever its number. Revocations and policy are others' to change. */
 export function saysTheSame(held: TrustBundle, parts: BundleParts): boolean {

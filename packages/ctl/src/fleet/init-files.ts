@@ -7,7 +7,7 @@ import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
 import { newSecret } from "../session/passphrase.ts";
 import { addressWarnings } from "./address-warnings.ts";
-import { accountsThere, setUpBroker } from "./broker-setup.ts";
+import { brokerThere, setUpBroker } from "./broker-setup.ts";
 import { fleetString, loginLine } from "./files.ts";
 import { type InitOptions, readInit } from "./init-input.ts";
 import { keepProfile, makeFleet } from "./make.ts";
@@ -51,7 +51,7 @@ export async function initFiles(
       kit,
       controller_networks: networks.length > 0 ? networks : undefined,
       audit_file: options.audit_file ?? "/var/log/vault/audit.log",
-      held: (known) => accountsThere(known, addresses, vault, context.now(), context.asking),
+      held: (known) => brokerThere(known, addresses, vault, context.now(), context.asking),
       now: context.now,
     },
     changes,

@@ -13,7 +13,8 @@ import { anchorOf } from "@muster/protocol/trust";
 import { FLEET_RECORD } from "../session/login.ts";
 import { loadProfile, type Profile, saveProfile } from "../session/profile.ts";
 import { accountSpecs, issuedAt, signAccount } from "./accounts.ts";
-import { type BundleParts, bundleOf, readBundle, saysTheSame, signBundle } from "./bundle.ts";
+import type { BrokerThere } from "./broker-setup.ts";
+import { type BundleParts, bundleOf, newerBundle, readBundle, saysTheSame, signBundle } from "./bundle.ts";
 import { readText, writeText } from "./disk.ts";
 import { ensureDocument } from "./document.ts";
 import { fleetFiles } from "./files.ts";
@@ -59,8 +60,8 @@ export type Order = {
   /** undefined: as it is at Vault, from anywhere at first. */
   readonly controller_networks: readonly string[] | undefined;
   readonly audit_file: string;
-  /** The accounts as the running broker holds them, which may void more than we know of; null when there is none to ask. */
-  held(made: Pick<MadeFleet, "broker_ca" | "accounts">): Promise<ReadonlyMap<string, string> | null>;
+  /** What the running broker holds, which may void more than we know of; null when there is none to ask. */
+  held(made: Pick<MadeFleet, "broker_ca" | "accounts">): Promise<BrokerThere | null>;
   /** Made again from a backup: hosts may hold what was signed after it. */
   readonly restored?: boolean;
   now(): number;
@@ -158,7 +159,7 @@ async function papers(
   const there = keys.made === null ? await order.held(base) : null;
   for (const spec of accountSpecs(base.accounts, vault_made.keys)) {
     const ours = base.account_jwts[spec.key];
-    const held = newerOf(ours, there?.get(spec.key));
+    const held = newerOf(ours, there?.accounts.get(spec.key));
     // With no broker to ask nobody knows what was revoked since: a JWT of now would take that back where one starts with it.
     account_jwts[spec.key] =
       there === null && ours !== undefined ? ours : await signAccount(spec, signer, held, now_ms);
@@ -171,8 +172,8 @@ async function papers(
     brokers: order.addresses,
     vault: { addresses: order.vault_addresses, ca_pem: order.vault_ca },
   };
-  let { bundle } = base;
-  const held = before === null ? null : readBundle(before.bundle);
+  let bundle = before === null ? base.bundle : newerBundle(before.bundle, there?.bundle ?? null);
+  const held = before === null ? null : readBundle(bundle);
   if (held === null || !saysTheSame(held, parts)) {
     const version = (held?.version ?? 0) + (order.restored === true ? SIGNED_SINCE_BACKUP : 1);
     const next = bundleOf(parts, version, now_ms);

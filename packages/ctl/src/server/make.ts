@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { Vault } from "@muster/ports/vault";
-import { accountsThere, setUpBroker } from "../fleet/broker-setup.ts";
+import { brokerThere, setUpBroker } from "../fleet/broker-setup.ts";
 import type { GivenVault, InitInput } from "../fleet/init-input.ts";
 import { keepProfile, LOCAL_BROKER, type Made, makeFleet, type Order } from "../fleet/make.ts";
 import { hostOf } from "../fleet/networks.ts";
@@ -117,7 +117,7 @@ function fleetOrder(
     restored: order.fill !== undefined,
     audit_file:
       order.audit_file ?? (own === null ? "/var/log/vault/audit.log" : join(VAULT_STORE, "audit.log")),
-    held: (made) => accountsThere(made, [LOCAL_BROKER], vault, now(), signal),
+    held: (made) => brokerThere(made, [LOCAL_BROKER], vault, now(), signal),
     now,
   };
 }

@@ -221,6 +221,14 @@ suite(
       assert.is(init.code, 0, init.err);
       assert.equal(await accounts(), before);
       assert.is(await codeOf(connectWith(seed, user_jwt, signal)), "NOT_LOGGED_IN");
+      // The bundle with the new address goes on from the one that voids bob, and reaches everybody.
+      assert.is((await admin("hosts")).code, 0);
+      const { bundle } = JSON.parse(await readFile(join(made.home, "lab/fleet.json"), "utf8"));
+      assert.ok(
+        bundle.brokers.some((broker: string) => broker.startsWith("[::1]")),
+        bundle.brokers.join(),
+      );
+      assert.ok(bundle.voided.some((entry: { name?: string }) => entry.name === "bob"));
       const state = JSON.parse(await readFile(join(made.out, "fleet.json"), "utf8"));
       const body = state.account_jwts[state.accounts.fleet].split(".")[1];
       assert.equal(JSON.parse(Buffer.from(body, "base64url").toString()).nats.revocations, before);
