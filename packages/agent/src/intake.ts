@@ -23,7 +23,7 @@ export type IntakeDoor = {
   target(): { fleet: string; id: string } | null;
   readonly now: () => number;
   /** The on-node policy's word on a manifest that would be taken. Errors: NOT_ALLOWED. */
-  judge(opened: OpenedManifest): void;
+  judge(opened: OpenedManifest): Promise<void>;
   /** Rings the loop. */
   accepted(opened: OpenedManifest): void;
   refused(error: FleetError): void;
@@ -67,7 +67,7 @@ export class Intake {
       this.#judgeTime(opened, verifier);
       const { accepted, refused, resources } = ledger.state;
       if (!takes(opened, { accepted, refused, managed: Object.keys(resources) })) return;
-      this.#door.judge(opened);
+      await this.#door.judge(opened);
       const { manifest, signed_at_ms, by, kit } = opened;
       const { generation, content_hash } = manifest;
       await ledger.accept(manifest, storeEnvelope(envelope), {

@@ -2,10 +2,19 @@
  * The on-node policy of the trust bundle: what a controller alone may order, and to which groups and kinds a person is limited. Judged here, on
  * the host, after the signature and its rank were found good. Pure.
  */
-import type { NodePolicy, Principal } from "@muster/protocol";
+import type {
+  Manifest,
+  ManifestContent,
+  NodePolicy,
+  OpenedManifest,
+  Principal,
+  Resource,
+} from "@muster/protocol";
+import { canonicalize } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
-import { splitRef } from "@muster/protocol/resources/index";
+import { refOf, splitRef } from "@muster/protocol/resources/index";
 import { RPC } from "@muster/protocol/rpc/index";
+import { DEFAULT_SWITCHES } from "@muster/protocol/switch";
 
 /** Errors: NOT_ALLOWED with what the policy says. */
 export function judgeCall(
@@ -40,21 +49,48 @@ function isReading(method: string): boolean {
   return row?.authority === "none" || row?.authority === "viewer";
 }
 
-/** Whether a person may change these resources. Errors: NOT_ALLOWED. */
+/**
+ * Whether a person may sign this, held against the content that stands on this host, null while there is none. Only what differs from it counts,
+ * what is taken away too; the groups are those that stand, since a signer writes his own into what he signs.
+ * Errors: NOT_ALLOWED.
+ */
 export function judgeManifest(
   policy: NodePolicy,
-  by: string,
-  groups: readonly string[],
-  refs: readonly string[],
+  { by, manifest }: Pick<OpenedManifest, "by"> & { readonly manifest: Pick<Manifest, "content" | "intent"> },
+  standing: ManifestContent | null,
 ): void {
   const limits = policy.operators[by];
   if (limits === undefined) return;
-  if (limits.groups !== undefined && !limits.groups.some((group) => groups.includes(group))) {
-    throw new FleetError("NOT_ALLOWED", `${by} is limited to the groups ${limits.groups.join(", ")}`);
+  const refuse = (why: string): never => {
+    throw new FleetError("NOT_ALLOWED", `${by} is limited to ${why}`);
+  };
+  const { groups, kinds, verbs } = limits;
+  if (verbs !== undefined && !verbs.includes("apply")) refuse(`${verbs.join(", ") || "reading"}, not apply`);
+  if (groups !== undefined) {
+    const words = `the groups ${groups.join(", ")}`;
+    if (standing === null)
+      refuse(`${words}; which ones this host is in has yet to be signed by somebody else`);
+    else if (!groups.some((group) => standing.groups.includes(group))) refuse(words);
   }
-  const { kinds } = limits;
+  if (groups === undefined && kinds === undefined) return;
+  const { content, intent } = manifest;
+  const before = standing ?? { groups: content.groups, switches: DEFAULT_SWITCHES };
+  // By these others are limited, and others get rights.
+  for (const each of ["groups", "switches"] as const)
+    if (sorted(content[each]) !== sorted(before[each]))
+      refuse(`what is declared on a host, and this changes its ${each}`);
   if (kinds === undefined) return;
-  const beyond = refs.find((ref) => !kinds.includes(splitRef(ref).kind));
-  if (beyond !== undefined)
-    throw new FleetError("NOT_ALLOWED", `${by} is limited to the kinds ${kinds.join(", ")}: ${beyond}`);
+  const changed = [...changedRefs(standing?.resources ?? [], content.resources), ...intent.overwrite];
+  const beyond = changed.find((ref) => !kinds.includes(splitRef(ref).kind));
+  if (beyond !== undefined) refuse(`the kinds ${kinds.join(", ")}: ${beyond}`);
+}
+
+const sorted = (list: readonly unknown[]) => list.map(canonicalize).sort().join(" ");
+
+/** What is new, other than it was, or gone. */
+function changedRefs(before: readonly Resource[], after: readonly Resource[]): string[] {
+  const held = new Map(before.map((resource) => [refOf(resource), canonicalize(resource)]));
+  const come = after.filter((resource) => held.get(refOf(resource)) !== canonicalize(resource)).map(refOf);
+  const kept = new Set(after.map(refOf));
+  return [...come, ...[...held.keys()].filter((ref) => !kept.has(ref))];
 }

@@ -180,22 +180,22 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
           : standing.converge({ state: "unconfirmed", undo_at, detail: failures.join("; ").slice(0, 4_000) }),
     },
   });
-  const groups = async () => {
-    const { in_force } = ledger.state;
-    return in_force === null ? null : (await ledger.manifest(in_force)).content;
+  const standingContent = async () => {
+    const { in_force, returned_to } = ledger.state;
+    if (in_force === null) return null;
+    const returned = returned_to === null ? null : await ledger.byContent(returned_to);
+    return (returned ?? (await ledger.manifest(in_force))).content;
   };
   let standing_content: { groups: readonly string[]; labels: Readonly<Record<string, string>> } | null =
-    await groups();
+    await standingContent();
   const intake = new Intake({
     ledger,
     verifier: () => trust.verifier,
     target: () => (trust.bundle === null ? null : { fleet: trust.bundle.fleet, id: identity.id }),
     now: ports.now,
-    judge(opened) {
-      const { content } = opened.manifest;
-      const refs = content.resources.map(({ kind, name }) => `${kind}/${name}`);
-      const own = standing_content?.groups ?? content.groups;
-      if (trust.bundle !== null) judgeManifest(trust.bundle.policy, opened.by, own, refs);
+    async judge(opened) {
+      const standing = await standingContent();
+      if (trust.bundle !== null) judgeManifest(trust.bundle.policy, opened, standing);
     },
     accepted(opened) {
       standing_content = opened.manifest.content;

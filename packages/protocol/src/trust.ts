@@ -39,11 +39,16 @@ export const NodePolicy = z.strictObject({
       z.strictObject({
         groups: z.array(z.string()).optional(),
         kinds: z.array(z.string()).optional(),
-        verbs: z.array(z.string()).optional().describe("Methods beyond reading, such as exec and switch."),
+        verbs: z
+          .array(z.string())
+          .optional()
+          .describe("Methods beyond reading, such as exec and switch; `apply` to sign what a host is to be."),
       }),
     )
     .default({})
-    .describe("Limits by person: only these groups, only these kinds, only these methods."),
+    .describe(
+      "Limits by person: only hosts of these groups, only changes of these kinds, only these methods. Who has any leaves groups and switches of hosts as they are.",
+    ),
 });
 export type NodePolicy = z.infer<typeof NodePolicy>;
 

@@ -40,6 +40,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "end a host's, a person's or a program's part in the fleet",
     load: async () => (await import("./revoke.ts")).revoke,
   },
+  policy: {
+    summary: "who is limited to which hosts, kinds and methods; judged on every host",
+    load: async () => (await import("./policy.ts")).policy,
+  },
   new: {
     summary: "a fleet folder for the hosts there are",
     load: async () => (await import("./new.ts")).newCommand,

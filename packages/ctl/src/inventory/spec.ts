@@ -1,5 +1,6 @@
 /** A spec against the schema of its kind: what the schema says, in the words and at the places of the file. */
 import { KINDS, type Kind } from "@muster/protocol/resources/index";
+import type { z } from "zod";
 import { CommonFields } from "./forms.ts";
 import { type Place, suggest } from "./problem.ts";
 import { type Entry, type MapNode, nodeText, type YamlNode } from "./yaml.ts";
@@ -64,11 +65,23 @@ export function checkSpec(
   extra: readonly string[],
   failed: ReadonlySet<string>,
 ): { spec: unknown; faults: SpecFault[] } {
-  const schema = KINDS[kind].spec;
+  const common = [...Object.keys(CommonFields.shape), ...extra];
+  return checkFields(KINDS[kind].spec, what, spec, fields, at, common, failed);
+}
+
+/** As `checkSpec`, against any schema of a map; `common`: names that may stand at its top besides, for suggestions. */
+export function checkFields<S extends z.ZodType>(
+  schema: S,
+  what: string,
+  spec: Record<string, unknown>,
+  fields: MapNode,
+  at: Place,
+  common: readonly string[],
+  failed: ReadonlySet<string>,
+): { spec: z.output<S> | null; faults: SpecFault[] } {
   const result = schema.safeParse(spec);
   if (result.success) return { spec: result.data, faults: [] };
   const faults: SpecFault[] = [];
-  const common = [...Object.keys(CommonFields.shape), ...extra];
   for (const issue of result.error.issues) {
     if (failed.has(String(issue.path[0]))) continue;
     const { node, keyAt, depth } = nodeAt(fields, issue.path);
