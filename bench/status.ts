@@ -29,7 +29,7 @@ import { SSH_PUBLIC_KEY, startFleet, type TestFleet } from "../test/kit/fleet.ts
 import { memoryIssuer } from "../test/kit/issuer.ts";
 import { begin, figure, line, machine, times, told } from "./machine.ts";
 
-const CTL = fileURLToPath(new URL("../dist/ctl/main.cjs", import.meta.url));
+const CTL = fileURLToPath(new URL("../dist/ctl/ctl.cjs", import.meta.url));
 const TARGET_MS = 300;
 const RUNS = 9;
 /** The kept compiled form is at its best after so many runs. */
