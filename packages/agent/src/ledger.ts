@@ -10,7 +10,7 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { Resource } from "@muster/protocol/resources/index";
 import { z } from "zod";
-import { isMissing, readKept, writeKept } from "./store.ts";
+import { isMissing, readKept, writeKept, writeSynced } from "./store.ts";
 
 /** One resource that Muster has applied here. */
 export const Entry = z.object({
@@ -142,7 +142,7 @@ export class Ledger {
   /** Keeps a manifest as the newest accepted one: its own file first, then the ledger that names it. */
   accept(manifest: Manifest, envelope: StoredEnvelope, accepted: Accepted): Promise<void> {
     return this.#turn(async () => {
-      await writeKept(this.#manifestFile(accepted), { envelope, accepted });
+      await writeSynced(this.#manifestFile(accepted), `${JSON.stringify({ envelope, accepted })}\n`);
       this.#manifests.set(key(accepted), manifest);
       await this.#write({ accepted });
       await this.#prune();

@@ -77,7 +77,7 @@ export async function look(
       gone.map(
         async ([ref, entry]): Promise<PlanEntry> => ({
           resource: entry.resource,
-          observed: await observe(entry.resource, ports, signal, unseen),
+          observed: await observe(entry.resource, ports, signal, { unseen, applied: entry.resource.spec }),
           applied: entry.resource.spec,
           made: entry.made,
           kept: heldWhy(holds, ref),
@@ -148,8 +148,9 @@ async function lookAt(
   const { state, holds } = options;
   const ref = refOf(resource);
   const kind = kindOf(resource);
-  const observed = await observe(resource, ports, signal, unseen);
   const entry = state.resources[ref];
+  const applied = entry?.resource.spec ?? null;
+  const observed = await observe(resource, ports, signal, { unseen, applied });
   // A thrown switch is part of what is asked for: a drain is a change of its own, and each throw a new try.
   const drain = resource.kind === "bird" ? ports.drain() : null;
   const spec_hash =
@@ -162,7 +163,7 @@ async function lookAt(
   let concern: string | null = null;
   if ("value" in observed) {
     const context = {
-      applied: entry?.resource.spec ?? null,
+      applied,
       made: entry?.made ?? false,
       coming: new Set<string>(),
       going: new Set<string>(),
@@ -223,7 +224,7 @@ export async function observe(
   resource: Resource,
   ports: Ports,
   signal: AbortSignal,
-  unseen = false,
+  known?: { readonly unseen: boolean; readonly applied: Resource["spec"] | null },
 ): Promise<PlanEntry["observed"]> {
   const kind = kindOf(resource);
   if (ports.confined !== null && kind.host_wide === true)
@@ -231,7 +232,7 @@ export async function observe(
       error: new FleetError("UNSUPPORTED", `a ${resource.kind} needs the whole machine: ${ports.confined}`),
     };
   try {
-    return { value: await kind.observe(resource, ports, signal, unseen) };
+    return { value: await kind.observe(resource, ports, signal, known) };
   } catch (error) {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
     return { error };

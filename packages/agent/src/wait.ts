@@ -31,9 +31,17 @@ export class Bell {
 
   async rung(within_ms: number, signal: AbortSignal): Promise<void> {
     if (!this.#rang && !signal.aborted) {
-      const woken = new AbortController();
-      this.#wake = () => woken.abort();
-      await pause(within_ms, AbortSignal.any([signal, woken.signal]));
+      // Not of AbortSignal.any and a sleep: a bell rings often, and these cost more than what it wakes.
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        const timer = setTimeout(wake, within_ms);
+        signal.addEventListener("abort", wake, { once: true });
+        this.#wake = wake;
+      });
       this.#wake = null;
     }
     this.#rang = false;

@@ -79,15 +79,16 @@ async function hashOf(
   const piece = Buffer.allocUnsafe(small ? Math.max(size_bytes + 1, 4_096) : PIECE_BYTES);
   for (let size = 0; ; ) {
     const { bytesRead } = await handle.read(piece, 0, piece.length, null);
-    if (bytesRead === 0) {
-      const bytes = small && size <= small_bytes ? Buffer.concat(pieces, size) : null;
-      return { sha256: hash.digest("hex"), bytes };
-    }
     size += bytesRead;
     if (size > limit_bytes) return null;
     const read = piece.subarray(0, bytesRead);
     hash.update(read);
     if (small && size <= small_bytes) pieces.push(Buffer.from(read));
+    // There was room for more, and what came is all that the file is said to have.
+    const whole = size === size_bytes && bytesRead < piece.length;
+    if (!whole && bytesRead > 0) continue;
+    const bytes = small && size <= small_bytes ? Buffer.concat(pieces, size) : null;
+    return { sha256: hash.digest("hex"), bytes };
   }
 }
 

@@ -25,17 +25,17 @@ export type ObservedFile = {
 const VALIDATE_LIMIT_MS = 30_000;
 
 export const file: ResourceKind<"file", ObservedFile> = {
-  async observe(resource, { files }, _signal, unseen) {
+  async observe(resource, { files }, _signal, known) {
     await refuseProtected(resource.name, files);
     const looked = await files.look(resource.name, BLOB_BYTES);
     if (looked === null) return { facts: null, content: null, sha256: null };
     const { facts, sha256: hash } = looked;
     if (facts.type !== "file" || facts.size_bytes > INLINE_CONTENT_BYTES)
       return { facts, content: null, sha256: hash };
-    // Nothing is read of a file that is as declared.
-    const { content } = resource.spec;
-    if (content !== undefined && hash === sha256(content)) return { facts, content, sha256: hash };
-    if (unseen === true && hash !== null) return { facts, content: null, sha256: hash };
+    // Nothing is read of a file that is as declared, or as Muster left it.
+    for (const content of [resource.spec.content, known?.applied?.content])
+      if (content !== undefined && hash === sha256(content)) return { facts, content, sha256: hash };
+    if (known?.unseen === true && hash !== null) return { facts, content: null, sha256: hash };
     const bytes = looked.bytes ?? (await files.read(resource.name, INLINE_CONTENT_BYTES * 2));
     // It went away between the two questions.
     if (bytes === null) return { facts: null, content: null, sha256: null };

@@ -74,9 +74,14 @@ export type ApplyContext<K extends Kind> = {
 export type ResourceKind<K extends Kind, O> = {
   /**
    * What is there now. Errors are FleetErrors that name path or unit; PROTECTED_PATH for what is the agent's own. Must be JSON. `unseen`: what
-   * only differences for people are made of may be left out.
+   * only differences for people are made of may be left out. `applied` is the spec that Muster last applied here: what is still so need not be read.
    */
-  observe(resource: Declared<K>, ports: Ports, signal: AbortSignal, unseen?: boolean): Promise<O>;
+  observe(
+    resource: Declared<K>,
+    ports: Ports,
+    signal: AbortSignal,
+    known?: { readonly unseen: boolean; readonly applied: Spec<K> | null },
+  ): Promise<O>;
   /** The steps from observed to declared; none when they agree. */
   plan(resource: Declared<K>, observed: O, context: PlanContext): KindPlan;
   /** The steps that take the resource away, once it is no longer declared. */
