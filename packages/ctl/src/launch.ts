@@ -3,14 +3,15 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { compile, learn } from "./program/compiled.ts";
+import { compile, formFile, learn } from "./program/compiled.ts";
+import { commandName } from "./program/globals.ts";
 
 /** Names the content of main.cjs; put in by the build. */
 declare const __PROGRAM__: string;
 
 const path = join(__dirname, "main.cjs");
 const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-const file = join(cache, "muster", `ctl-${__PROGRAM__}-${process.version}`);
+const file = formFile(join(cache, "muster"), __PROGRAM__, commandName(process.argv.slice(2)));
 // On one line with the program, so that lines in its stack traces are right.
 const wrapped = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, "utf8")}\n})`;
 const compiled = compile(wrapped, path, file);

@@ -1,5 +1,5 @@
 /**
- * V8's compiled form of the program, kept between runs: without it every command compiles 2 MB of source anew (ping of three hosts on Node 20:
+ * V8's compiled form of the program, one for each command, kept between runs: without it every command compiles 2 MB of source anew (ping of three hosts on Node 20:
  * 270 ms, with it 200). It lies in the person's cache directory and is only taken from there when nobody else can have written it; a form that
  * does not fit this Node is thrown away. Losing it costs time and nothing else.
  */
@@ -21,7 +21,8 @@ import { Script } from "node:vm";
 
 /** A run compiles only what it uses: the form gets better with each of the first runs, which then take 10 ms longer to end. */
 const LEARNING_RUNS = 8;
-const KEPT = 4;
+/** A form a command, and several clones may be in use; some 1.5 MB each. */
+const KEPT = 16;
 const HEAD_BYTES = 33;
 /** More than it ever was: 1.5 MB. */
 const LIMIT_BYTES = 16 * 1024 * 1024;
@@ -31,6 +32,15 @@ export type Compiled = {
   /** Runs that the form which was found has learned from; 0 = none was found, or it did not fit. */
   readonly runs: number;
 };
+
+/**
+ * Where the form of a program lies. Each command learns by itself: after eight pings the form would be closed to what `apply` uses, and all of it is read
+ * at every start.
+ */
+export function formFile(directory: string, program: string, command: string | undefined): string {
+  const name = command !== undefined && /^[a-z]{1,16}$/.test(command) ? command : "other";
+  return join(directory, `ctl-${program}-${process.version}-${name}`);
+}
 
 /** Compiles `source`, which must be an expression, from the form in `file` if that can be used. */
 export function compile(source: string, filename: string, file: string): Compiled {
@@ -84,10 +94,10 @@ function read(file: string): { runs: number; form: Buffer } | null {
   }
 }
 
-/** The forms of programs that came before, but for the newest: several clones may be in use. */
+/** All but the newest forms. */
 function removeOld(directory: string): void {
   const forms = readdirSync(directory)
-    .filter((name) => /^ctl-[0-9a-f]{16}-v[\d.]+$/.test(name))
+    .filter((name) => /^ctl-[0-9a-f]{16}-v[\d.]+(-[a-z]+)?$/.test(name))
     .map((name) => ({ path: join(directory, name), at: statSync(join(directory, name)).mtimeMs }))
     .sort((a, b) => b.at - a.at);
   for (const { path } of forms.slice(KEPT)) rmSync(path, { force: true });

@@ -74,25 +74,28 @@ suite("the compiled form of ctl", (test) => {
 
   test("the built ctl keeps its form in the cache directory, and few of others", () => {
     const cache = join(directory.path, "cache");
-    const version = () =>
-      spawnSync(process.execPath, [PROGRAM, "--version"], {
+    const run_ctl = (...words: string[]) =>
+      spawnSync(process.execPath, [PROGRAM, ...words], {
         env: { ...process.env, XDG_CACHE_HOME: cache },
         encoding: "utf8",
       });
+    const version = () => run_ctl("--version");
     const first = version();
     assert.equal([first.status, first.stderr], [0, ""]);
     const [own = "", ...none] = readdirSync(join(cache, "muster"));
-    assert.match(own, /^ctl-[0-9a-f]{16}-v/);
+    assert.match(own, /^ctl-[0-9a-f]{16}-v[\d.]+-other$/);
     assert.equal(none, []);
-    for (let n = 0; n < 6; n++) {
-      const other = join(cache, "muster", `ctl-000000000000000${n}-v20.0.0`);
+    assert.is(run_ctl("-y", "completion", "bash").status, 0);
+    assert.ok(existsSync(join(cache, "muster", own.replace(/other$/, "completion"))));
+    for (let n = 10; n < 30; n++) {
+      const other = join(cache, "muster", `ctl-00000000000000${n}-v20.0.0-apply`);
       writeFileSync(other, "");
       utimesSync(other, n, n);
     }
     chmodSync(join(cache, "muster", own), 0o666);
     assert.is(version().stdout, first.stdout);
     const left = readdirSync(join(cache, "muster"));
-    assert.is(left.length, 4);
+    assert.is(left.length, 16);
     assert.ok(left.includes(own));
   });
 });
