@@ -19,7 +19,7 @@ import { DEFAULT_SWITCHES } from "@muster/protocol/switch";
 /** Errors: NOT_ALLOWED with what the policy says. */
 export function judgeCall(
   policy: NodePolicy,
-  principal: Pick<Principal, "rank" | "name">,
+  principal: Pick<Principal, "rank" | "name" | "guest">,
   method: string,
   groups: readonly string[],
 ): void {
@@ -30,6 +30,9 @@ export function judgeCall(
       `this host's policy lets a controller alone order ${policy.controller_may.join(", ")}, not ${method}`,
     );
   }
+  const invited = principal.guest?.groups ?? null;
+  if (invited !== null && !invited.some((group) => groups.includes(group)))
+    throw new FleetError("NOT_ALLOWED", `${principal.name} was invited to ${invited.join(", ")}`);
   const limits = policy.operators[principal.name];
   // A stream was judged when it was opened.
   const verbs = method === "next" || isReading(method) ? undefined : limits?.verbs;

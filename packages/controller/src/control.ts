@@ -17,7 +17,7 @@ import type { HostRecords } from "./records/hosts.ts";
 import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
-import { eventsReply } from "./telemetry/events.ts";
+import { eventsReply, forGuests } from "./telemetry/events.ts";
 import type { LastValues } from "./telemetry/last.ts";
 import { hostsPage, lastPage } from "./telemetry/pages.ts";
 import type { Trust } from "./trust.ts";
@@ -44,13 +44,18 @@ export type ControlPorts = {
 export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const { bus, records, last, waiting, events, engine, trust, now } = ports;
   return {
-    hosts: async (request) => ({
-      ...hostsPage(request, records, last, now()),
+    hosts: async (request, call) => ({
+      ...hostsPage(request, records, last, now(), guestOf(call)),
       stalled_since: ports.storage.stalled_since,
       ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
     }),
-    last: (request) => lastPage(request, records, last),
-    events: (request) => eventsReply(bus, request, now()),
+    last: (request, call) => lastPage(request, records, last, guestOf(call)),
+    events(request, call) {
+      const guest = guestOf(call);
+      if (guest === null) return eventsReply(bus, request, now());
+      const seen = new Set(records.seenBy(guest).map(({ name }) => name));
+      return eventsReply(bus, request, now(), (host) => seen.has(host), forGuests);
+    },
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
 
     head: () => headReply(bus),
@@ -142,6 +147,8 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     },
   };
 }
+
+const guestOf = (call: Call) => call.principal?.guest ?? null;
 
 /** Every row that uses this asks for authority, so the dispatcher never calls it without a principal. */
 function caller(call: Call): string {

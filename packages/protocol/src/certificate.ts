@@ -4,6 +4,7 @@
  */
 import { X509Certificate } from "node:crypto";
 import { FleetError } from "./errors.ts";
+import { type Grant, readGrant } from "./invite.ts";
 
 /** `kit` is the recovery kit's admin: everything that it does is announced loudly. */
 export type Rank = "viewer" | "operator" | "admin" | "ci" | "controller";
@@ -17,6 +18,8 @@ export type Principal = {
   /** SHA-256 of the certificate, hexadecimal. */
   readonly fingerprint: string;
   readonly kit: boolean;
+  /** What somebody who was invited may see; null for everybody else. */
+  readonly guest: Grant | null;
   readonly not_before_ms: number;
   readonly not_after_ms: number;
 };
@@ -42,6 +45,7 @@ const OU_RANK: Record<string, { rank: Rank; kit: boolean; mount: keyof Issuers }
   operator: { rank: "operator", kit: false, mount: "operators" },
   admin: { rank: "admin", kit: false, mount: "operators" },
   ci: { rank: "ci", kit: false, mount: "operators" },
+  guest: { rank: "viewer", kit: false, mount: "operators" },
   kit: { rank: "admin", kit: true, mount: "operators" },
   controller: { rank: "controller", kit: false, mount: "controllers" },
 };
@@ -56,6 +60,16 @@ function subjectField(certificate: X509Certificate, field: string): string {
     throw new FleetError("BAD_CERTIFICATE", `its subject must hold ${field} exactly once`);
   }
   return line.slice(field.length + 1);
+}
+
+/** A guest's certificate says what it is for in its one URI (the person's name stands beside it): without it, it is for nothing. */
+function grantOf(certificate: X509Certificate): Grant {
+  const uris = (certificate.subjectAltName ?? "").split(", ").filter((name) => name.startsWith("URI:"));
+  const [, text = ""] = /^URI:muster:guest:([^,"]+)$/.exec(uris[0] ?? "") ?? [];
+  const grant = readGrant(text);
+  if (grant === null || uris.length > 1)
+    throw new FleetError("BAD_CERTIFICATE", "it does not say what its guest may see");
+  return grant;
 }
 
 function reader(pem: string): X509Certificate {
@@ -121,13 +135,15 @@ export class CertificateReader {
     if (certificate.publicKey.asymmetricKeyType !== "ed25519") {
       throw new FleetError("BAD_CERTIFICATE", "its key must be Ed25519");
     }
+    const guest = unit === "guest" ? grantOf(certificate) : null;
     const principal: Principal = {
       rank: rank.rank,
       kit: rank.kit,
+      guest,
       name: subjectField(certificate, "CN"),
       fingerprint: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
       not_before_ms: Date.parse(certificate.validFrom),
-      not_after_ms: Date.parse(certificate.validTo),
+      not_after_ms: Math.min(Date.parse(certificate.validTo), guest?.ends ?? Number.POSITIVE_INFINITY),
     };
     return { principal, key: certificate.publicKey };
   }

@@ -10,6 +10,7 @@ export * from "./enrolment.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";
 export * from "./event.ts";
+export * from "./invite.ts";
 export * from "./join.ts";
 export * from "./jwt.ts";
 export * from "./krl.ts";

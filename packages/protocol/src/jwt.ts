@@ -145,13 +145,14 @@ export function withRevocations(
   return encode({ ...claims, nats: { ...nats, revocations } }, signer, Math.max(now_ms, (iat + 1) * 1_000));
 }
 
-/** A user of a scope: only key, name and expiry. */
+/** A user of a scope: only key, name and expiry; `tags` (`name:value`) where the scope's template asks for them. */
 export function userJwt(
-  user: { name: string; key: string; account: string; expires_ms: number },
+  user: { name: string; key: string; account: string; expires_ms: number; tags?: readonly string[] },
   signer: JwtSigner,
   now_ms: number,
 ): Promise<string> {
-  const nats = { issuer_account: user.account, type: "user", version: 2 };
+  const { tags = [] } = user;
+  const nats = { issuer_account: user.account, ...(tags.length > 0 && { tags }), type: "user", version: 2 };
   const exp = Math.floor(user.expires_ms / 1000);
   return encode({ name: user.name, sub: user.key, exp, nats }, signer, now_ms);
 }

@@ -60,8 +60,8 @@ const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${str
 export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "status", "birdc"] as const;
 export const VIEWER_CTL = ["hosts", "last", "events"] as const;
 
-export type Role = "agent" | "controller" | "operator" | "viewer";
-export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer"];
+export type Role = "agent" | "controller" | "operator" | "viewer" | "guest";
+export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest"];
 
 /** What each role of account FLEET may publish and subscribe to. */
 export const PERMISSIONS: Record<Role, Permissions> = {
@@ -115,6 +115,15 @@ export const PERMISSIONS: Record<Role, Permissions> = {
   viewer: {
     pub: [...VIEWER_CTL.map((method) => `ctl.${method}`), ...VIEWER_RPC.map((method) => `rpc.*.${method}`)],
     sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
+  },
+  // Somebody who was invited. The tags of the JWT are the hosts that may be seen, or `*`; without any nothing but the controllers' pages is left, which
+  // are cut to what the certificate says. Events carry differences of files and words of commands, so they come through a controller, without those.
+  guest: {
+    pub: [
+      ...VIEWER_CTL.map((method) => `ctl.${method}`),
+      ...VIEWER_RPC.map((method) => `rpc.{{tag(id)}}.${method}`),
+    ],
+    sub: ["telemetry.*.{{tag(host)}}.*", `_INBOX_${SELF}.>`],
   },
 };
 

@@ -5,6 +5,7 @@
 import type { Vault } from "@muster/ports/vault";
 import { HOST_VAULT } from "@muster/protocol/host-vault";
 import { z } from "zod";
+import { GUEST_ROLES } from "../../../packages/ctl/src/fleet/vault-guests.ts";
 import { HOST_ROLES } from "../../../packages/ctl/src/fleet/vault-hosts.ts";
 import { POLICIES } from "../../../packages/ctl/src/fleet/vault-policies.ts";
 import {
@@ -27,6 +28,7 @@ export const MAY: readonly string[] = [
   "transit/sign/fleet-controller",
   "transit/sign/fleet-operator",
   "transit/sign/fleet-viewer",
+  "transit/sign/fleet-guest",
   "services/sign/host",
   "ssh-host/sign/host",
   "controllers/sign/controller",
@@ -88,7 +90,7 @@ const sshCalls: Call[] = SSH_CAS.flatMap((mount): Call[] => [
   ["write", `${mount}/issue/host`, { cert_type: "user" }],
 ]);
 /** Every role of the plan: to use it, around it, to change it. */
-const roleCalls: Call[] = [...Object.keys(ROLES), ...Object.keys(HOST_ROLES)].flatMap((path): Call[] => {
+const roleCalls: Call[] = Object.keys({ ...ROLES, ...GUEST_ROLES, ...HOST_ROLES }).flatMap((path): Call[] => {
   const change: Call[] = [
     ["read", path],
     ["write", path, { allow_any_name: true }],
@@ -125,6 +127,7 @@ const loginCalls: Call[] = [
     ["read", `sys/auth/${mount}/tune`],
     ["remove", `sys/auth/${mount}`],
   ]),
+  ["write", "auth/token/create/muster-guest", { entity_alias: "guest-bob" }],
   ...Object.values(APPROLES).flatMap((role): Call[] => [
     ["read", `auth/approle/role/${role}/role-id`],
     ["write", `auth/approle/role/${role}/secret-id`],

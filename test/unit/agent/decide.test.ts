@@ -136,6 +136,7 @@ const opened = (
       name: "alice",
       fingerprint: "0".repeat(64),
       kit: false,
+      guest: null,
       not_before_ms: 0,
       not_after_ms: 0,
     },

@@ -8,7 +8,7 @@ import { suite } from "../../kit/suite.ts";
 const policy = NodePolicy.parse({
   operators: { bob: { groups: ["ixp"], verbs: ["switch"] }, carol: { verbs: [] } },
 });
-const person = (name: string) => ({ name, rank: "operator" as const });
+const person = (name: string) => ({ name, rank: "operator" as const, guest: null });
 const refusal = (name: string, method: string, groups: string[]) => {
   try {
     judgeCall(policy, person(name), method, groups);
@@ -36,6 +36,9 @@ suite("the on-node policy", (test) => {
 
   test("a controller alone neither runs programs nor drains", () => {
     for (const method of ["exec", "switch", "reboot", "birdc"])
-      assert.throws(() => judgeCall(policy, { name: "hub", rank: "controller" }, method, []), /not/);
+      assert.throws(
+        () => judgeCall(policy, { name: "hub", rank: "controller", guest: null }, method, []),
+        /not/,
+      );
   });
 });

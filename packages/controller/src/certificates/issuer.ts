@@ -24,7 +24,10 @@ export type Issued = { readonly text: string; readonly not_after: number };
 export interface Issuer {
   readonly life_ms: Lives;
   /** A user JWT of that role. Errors: VAULT_*. */
-  userJwt(role: Role, user: { name: string; key: string; expires_ms: number }): Promise<Issued>;
+  userJwt(
+    role: Role,
+    user: { name: string; key: string; expires_ms: number; tags?: readonly string[] },
+  ): Promise<Issued>;
   /** Leaf and chain, PEM, for `<name>` and `<name>.<fleet>`. */
   serviceCertificate(name: string, csr_pem: string): Promise<Issued>;
   /** The line of an OpenSSH host certificate. */

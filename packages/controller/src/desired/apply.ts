@@ -77,6 +77,7 @@ export async function apply(
   await moveHead(bus, { generation: release.generation, rollout, by, at: now() }, revision);
   await begin(release, by, ports);
   ports.staging.forget(rollout);
+  await regroup(staged, ports);
   const count = Object.keys(release.hosts).length;
   const hosts = `${count} ${count === 1 ? "host" : "hosts"} in ${release.waves.length} ${release.waves.length === 1 ? "wave" : "waves"}`;
   const why = release.message === "" ? "" : `: ${release.message}`;
@@ -103,6 +104,27 @@ async function stagedOf(release: Release, ports: ApplyPorts) {
     );
   }
   return found;
+}
+
+/** The records follow what a person signed: whom a guest may see goes by them. What fails is told, and done with the next apply. */
+async function regroup(
+  staged: ReadonlyMap<string, { readonly groups: readonly string[] } | null>,
+  { records, events }: ApplyPorts,
+): Promise<void> {
+  const hosts = [...staged];
+  for (let at = 0; at < hosts.length; at += READS_AT_ONCE) {
+    await Promise.all(
+      hosts.slice(at, at + READS_AT_ONCE).map(async ([host, manifest]) => {
+        try {
+          if (manifest !== null) await records.regroup(host, manifest.groups);
+        } catch (error) {
+          if (!(error instanceof FleetError)) throw error;
+          const what = `its new groups could not be written down: ${error.message}`;
+          events.emit({ host, kind: "host", severity: "warning", what });
+        }
+      }),
+    );
+  }
 }
 
 /** Those that run; also the newest one whose state was not yet written when its controller died or is about to be. Drops the oldest that ended. */

@@ -20,6 +20,7 @@ export type Staged = {
   readonly generation: number;
   readonly content_hash: string;
   readonly return_to: string | null;
+  readonly groups: readonly string[];
 };
 
 type Opened = { readonly staged: Staged; readonly manifest: Manifest };
@@ -87,7 +88,9 @@ export class Staging {
         `the manifest of ${manifest.host} is for rollout ${manifest.release.id}`,
       );
     const { host, generation, content_hash } = manifest;
-    return { manifest, staged: { host, generation, content_hash, return_to: manifest.release.return_to } };
+    const { return_to } = manifest.release;
+    const { groups } = manifest.content;
+    return { manifest, staged: { host, generation, content_hash, return_to, groups } };
   }
 
   #remember(rollout: string, id: string, staged: Staged): void {

@@ -2,6 +2,7 @@
 import {
   Access,
   type AccessReply,
+  type Grant,
   loadEnvelope,
   type NonceStore,
   openCommand,
@@ -13,12 +14,14 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import { type Issuer, LIFE_MS } from "../certificates/issuer.ts";
 import type { Events } from "../events.ts";
 import type { AccessRecords } from "../records/access.ts";
+import type { HostRecords } from "../records/hosts.ts";
 import { forStrangers } from "./join.ts";
 
 export type AccessPorts = {
   readonly trust: { readonly verifier: Verifier; readonly stored: StoredEnvelope };
   readonly issuer: Issuer;
   readonly access: Pick<AccessRecords, "note">;
+  readonly records: Pick<HostRecords, "seenBy">;
   readonly nonces: NonceStore;
   readonly events: Pick<Events, "emit">;
   readonly now: () => number;
@@ -38,11 +41,14 @@ export async function access(stored: StoredEnvelope, ports: AccessPorts): Promis
     if (principal.rank === "controller")
       throw new FleetError("NOT_ALLOWED", `${principal.name} is a controller`);
     const { id } = parseJson(Access, body, "access");
-    const role = principal.rank === "viewer" ? "viewer" : "operator";
+    const { guest } = principal;
+    const role = guest !== null ? "guest" : principal.rank === "viewer" ? "viewer" : "operator";
     const expires_ms = Math.min(now_ms + LIFE_MS.person, principal.not_after_ms);
-    const jwt = await ports.issuer.userJwt(role, { name: principal.name, key: id, expires_ms });
+    const tags = guest === null ? [] : tagsOf(guest, ports.records);
+    const jwt = await ports.issuer.userJwt(role, { name: principal.name, key: id, expires_ms, tags });
     await ports.access.note({
-      ...{ id, name: principal.name, kind: "login", rank: principal.rank, groups: null },
+      ...{ id, name: principal.name, kind: guest === null ? "login" : "invited" },
+      ...{ rank: principal.rank, groups: guest?.groups == null ? null : [...guest.groups] },
       certificate: principal.fingerprint,
       ...{ given_at: now_ms, given_by: principal.name, ends: jwt.not_after, revoked: null },
     });
@@ -59,4 +65,17 @@ export async function access(stored: StoredEnvelope, ports: AccessPorts): Promis
     if (!(error instanceof FleetError)) throw error;
     return { status: "refused", error: forStrangers(error) };
   }
+}
+
+/** A client's first line may hold 4 KiB, and its JWT is in it. */
+const TAG_BYTES = 2_000;
+
+/**
+ * What a guest may hear and ask directly: hosts by name and by key. Of a group with too many hosts for a JWT nothing is: such a guest has the controllers'
+ * pages, which are as fresh.
+ */
+function tagsOf(guest: Grant, records: Pick<HostRecords, "seenBy">): string[] {
+  if (guest.groups === null) return ["host:*", "id:*"];
+  const tags = records.seenBy(guest).flatMap(({ name, id }) => [`host:${name}`, `id:${id}`]);
+  return JSON.stringify(tags).length > TAG_BYTES ? [] : tags;
 }

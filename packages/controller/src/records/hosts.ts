@@ -3,7 +3,7 @@
  * or an id belongs to; it follows this controller's own changes, and others' through their events.
  */
 import type { Bus, KeyValue } from "@muster/ports/bus";
-import { HostName, HostRecord } from "@muster/protocol";
+import { type Grant, HostName, HostRecord } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 
 /** More hosts than this a fleet cannot have with these streams. */
@@ -56,6 +56,25 @@ export class HostRecords {
   names(after: string | null = null): string[] {
     const names = [...this.#by_name.keys()].sort();
     return after === null ? names : names.filter((name) => name > after);
+  }
+
+  /** The enrolled hosts that a guest may see; to everybody else all are open. */
+  seenBy(guest: Pick<Grant, "groups">): HostRecord[] {
+    const { groups } = guest;
+    return [...this.#by_name.values()].filter(
+      (record) =>
+        record.state === "enrolled" &&
+        (groups === null || groups.some((group) => record.groups.includes(group))),
+    );
+  }
+
+  /** Writes down which groups a person has put a host into, where that is news. Errors: CONFLICT, those of the bus. */
+  async regroup(name: string, groups: readonly string[]): Promise<void> {
+    const known = this.#by_name.get(name);
+    if (known === undefined || sameGroups(known.groups, groups)) return;
+    const kept = await this.fetch(name);
+    if (kept === null || sameGroups(kept.record.groups, groups)) return;
+    await this.write({ ...kept.record, groups: [...groups] }, kept.revision);
   }
 
   /** The record as it is stored now. */
@@ -114,3 +133,6 @@ export class HostRecords {
     this.#name_by_id.delete(before.id);
   }
 }
+
+const sameGroups = (one: readonly string[], other: readonly string[]) =>
+  [...one].sort().join() === [...other].sort().join();

@@ -16,6 +16,8 @@ export async function eventsReply(
   bus: Pick<Bus, "readAll">,
   request: ControlRequest<"events">,
   now_ms: number,
+  sees: (host: string) => boolean = () => true,
+  shown: (event: FleetEvent) => FleetEvent | null = (event) => event,
 ): Promise<ControlReply<"events">> {
   const filter = patterns.event(request.host ?? "*", request.kind ?? "*");
   const from_time_ms = request.since ?? now_ms - DAY_MS;
@@ -25,8 +27,9 @@ export async function eventsReply(
   for await (const message of bus.readAll("EVENT", filter, { from_time_ms })) {
     if (++scanned > SCANNED) break;
     const event = read(message.subject, message.body);
-    if (event === null) continue;
-    kept.push({ event, bytes: message.body.length + 256 });
+    const said = event !== null && sees(event.host) ? shown(event.event) : null;
+    if (event === null || said === null) continue;
+    kept.push({ event: { ...event, event: said }, bytes: message.body.length + 256 });
     bytes += message.body.length + 256;
     while (kept.length > request.limit || (bytes > REPLY_BYTES && kept.length > 1))
       bytes -= kept.shift()?.bytes ?? 0;
@@ -43,4 +46,11 @@ function read(subject: string, body: Uint8Array): Kept | null {
     if (error instanceof FleetError) return null;
     throw error;
   }
+}
+
+/** What somebody who was invited is told: no differences of files, and nothing of commands. */
+export function forGuests(event: FleetEvent): FleetEvent | null {
+  if (event.kind === "exec") return null;
+  const { diff, ...rest } = event;
+  return rest;
 }

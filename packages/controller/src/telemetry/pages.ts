@@ -1,5 +1,5 @@
 /** `ctl.hosts` and `ctl.last`: last values page by page, each page small enough for one message. */
-import { briefOf } from "@muster/protocol";
+import { briefOf, type Grant } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "./last.ts";
@@ -12,8 +12,9 @@ export function hostsPage(
   records: HostRecords,
   last: LastValues,
   now_ms: number,
+  guest: Grant | null = null,
 ): ControlReply<"hosts"> {
-  const { items, next } = page(records.names(request.after), request.limit, (host) => {
+  const { items, next } = page(namesFor(guest, records, request.after), request.limit, (host) => {
     const view = last.view(host, now_ms);
     const brief = request.brief === true && view !== null ? briefOf(view, now_ms) : null;
     return brief ?? view;
@@ -27,8 +28,9 @@ export function lastPage(
   request: ControlRequest<"last">,
   records: HostRecords,
   last: LastValues,
+  guest: Grant | null = null,
 ): ControlReply<"last"> {
-  const { items, next } = page(records.names(request.after), request.limit, (host) => {
+  const { items, next } = page(namesFor(guest, records, request.after), request.limit, (host) => {
     const sample = last.sample(host, request.kind);
     const id = records.byName(host)?.id;
     if (sample === undefined || id === undefined) return null;
@@ -40,6 +42,13 @@ export function lastPage(
     };
   });
   return { values: items, next };
+}
+
+/** Somebody who was invited sees the hosts of his groups. */
+function namesFor(guest: Grant | null, records: HostRecords, after: string | null): string[] {
+  if (guest === null) return records.names(after);
+  const seen = new Set(records.seenBy(guest).map(({ name }) => name));
+  return records.names(after).filter((name) => seen.has(name));
 }
 
 /** `next` is the last name of this page when there are more. */

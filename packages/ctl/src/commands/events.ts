@@ -32,6 +32,8 @@ ctl events --host ixp1 --kind session --since 1d`,
     if (back_ms === undefined)
       throw new FleetError("USAGE", `--since ${options.since}: must be like 2h or 1d`);
     const session = await openSession(context, { rank: "viewer" });
+    if (options.follow && session.invited)
+      throw new FleetError("UNSUPPORTED", "what is live is not for guests: leave --follow away");
     const connection = await session.connect();
     // Heard before the past is read, so that nothing falls between; what is in both is told once.
     const heard: HostEvent[] = [];

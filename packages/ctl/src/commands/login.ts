@@ -1,16 +1,17 @@
 /** `ctl login`: makes this machine know the fleet, if it does not, and logs a person in for eight hours. */
 import { FleetError } from "@muster/protocol/errors";
+import { isInvitation, readInvitation } from "@muster/protocol/invite";
 import { readFleetString } from "@muster/protocol/join";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { brokerAddress } from "../fleet/networks.ts";
 import { withNext } from "../output/error.ts";
-import { durationText, timeText } from "../output/words.ts";
+import { durationText, listText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
-import { logIn } from "../session/login.ts";
+import { acceptInvitation, logIn, renewAccess } from "../session/login.ts";
 import { readSecret } from "../session/passphrase.ts";
 import { loadProfile, type Profile, requireProfile, saveProfile } from "../session/profile.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
@@ -25,8 +26,10 @@ export const login = defineCommand({
     rank: { flag: "--rank <rank>", help: `log in as less than you are: ${PERSON_RANKS.join(", ")}` },
   },
   example: `ctl login alice@core1.as64500.example#7F3K-9QXM-…   the first time; the part after # proves the server
+ctl login mi1.…                                   with an invitation, once
 ctl login                                         later, when the eight hours are over`,
   async run(context, { args, options }) {
+    if (isInvitation(args[0] ?? "")) return acceptInvite(context, args[0] ?? "");
     const target = readTarget(args[0]);
     const rank =
       options.rank === undefined ? undefined : readWord(z.enum(PERSON_RANKS), options.rank, "--rank");
@@ -53,6 +56,37 @@ ctl login                                         later, when the eight hours ar
     return undefined;
   },
 });
+
+/** Somebody who was invited: no password, no account at Vault. The string works once, so the session is kept before anything else can fail. */
+async function acceptInvite(context: Context, text: string): Promise<undefined> {
+  const { invitation, token } = readInvitation(text);
+  if (context.now() > invitation.use_by)
+    throw new FleetError(
+      "JOIN_EXPIRED",
+      `the invitation was good until ${timeText(invitation.use_by)}: ask for another`,
+    );
+  const { anchor, brokers, name } = invitation;
+  const profile = await meet(context, { addresses: brokers, anchor });
+  const stored = await acceptInvitation(profile, invitation, token, context.now, context.asking);
+  await saveSession(context.home, profile.fleet, stored);
+  await saveProfile(context.home, { ...profile, person: name });
+  await saveSession(
+    context.home,
+    profile.fleet,
+    await renewAccess(profile, stored, context.now, context.asking),
+  );
+  const hosts = invitation.groups === null ? "all hosts" : `the hosts of ${listText(invitation.groups)}`;
+  context.output.line(`${profile.fleet} · ${name}, viewer of ${hosts}, until ${timeText(invitation.ends)}`);
+  context.output.line("next   ctl status    ctl bgp    ctl health    ctl events");
+  context.output.json({
+    fleet: profile.fleet,
+    person: name,
+    rank: "viewer",
+    groups: invitation.groups,
+    ends: invitation.ends,
+  });
+  return undefined;
+}
 
 type Target = { readonly person?: string; readonly fleet?: { addresses: readonly string[]; anchor: string } };
 

@@ -3,12 +3,13 @@ import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { loginLine } from "../fleet/files.ts";
 import { hasLogin, listPeople, putPerson } from "../fleet/people.ts";
+import { listText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
-import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
 import { newSecret } from "../session/passphrase.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
-import { openSession, type Session } from "../session/session.ts";
+import { openSession } from "../session/session.ts";
+import { invite, readmit } from "./invite.ts";
 import { revokeByName } from "./revoke.ts";
 
 const add = defineCommand({
@@ -46,15 +47,6 @@ const add = defineCommand({
   },
 });
 
-/** Somebody who was revoked: what is signed on new certificates counts again. */
-async function readmit(context: Context, session: Session, name: string): Promise<boolean> {
-  // A fleet without a running broker has nobody to tell.
-  await session.connect();
-  if (!session.bundle.voided.some((entry) => entry.name === name && entry.until === undefined)) return false;
-  const { changeBundle, readmitting } = await import("../revoke/trust.ts");
-  return (await changeBundle(session, readmitting(name), context.now, context.asking)).changed;
-}
-
 const list = defineCommand({
   name: "list",
   summary: "everybody with a rank",
@@ -66,6 +58,8 @@ const list = defineCommand({
     context.output.table(people, [
       { title: "NAME", value: (row) => row.name },
       { title: "RANK", value: (row) => row.rank },
+      { title: "HOSTS", value: (row) => listText(row.guest?.groups ?? ["all"]) },
+      { title: "UNTIL", value: (row) => (row.guest === null ? "" : timeText(row.guest.ends)) },
       { title: "STATE", value: (row) => (row.disabled ? context.output.colour.amber("disabled") : "") },
     ]);
     return undefined;
@@ -85,5 +79,5 @@ export const operator = defineCommand({
   name: "operator",
   example: `ctl operator add bob --rank operator
 ctl operator list`,
-  subcommands: [add, list, disable],
+  subcommands: [add, invite, list, disable],
 });

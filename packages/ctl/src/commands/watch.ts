@@ -33,6 +33,7 @@ ctl watch | cat            where nobody looks: as ctl status, with its exit code
     if (!looked_at || (output.form !== "table" && output.form !== "wide"))
       return status.run?.(context, input as never);
     const session = await openSession(context, { rank: "viewer" });
+    if (session.invited) throw new FleetError("UNSUPPORTED", "what is live is not for guests: ctl status");
     const connection = await session.connect();
     const selector = input.args[0] ?? "all";
     const everybody = selector === "all" && context.global.not === undefined;

@@ -3,7 +3,7 @@ import { fleetOfFolder } from "../fleet/folder.ts";
 import { durationText, timeText } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import { requireProfile } from "../session/profile.ts";
-import { lacking, loadSession } from "../session/stored.ts";
+import { endsOf, lacking, loadSession } from "../session/stored.ts";
 
 export const whoami = defineCommand({
   name: "whoami",
@@ -16,7 +16,7 @@ export const whoami = defineCommand({
     );
     const stored = await loadSession(context.home, profile.fleet);
     const lack = lacking(stored, "viewer", context.now());
-    const ends_ms = stored === null ? null : Math.min(stored.certificate_ends, stored.jwt_ends);
+    const ends_ms = stored === null ? null : endsOf(stored);
     output.json({
       fleet: profile.fleet,
       person: stored?.person ?? null,

@@ -2,6 +2,7 @@
 
 import type { Vault } from "@muster/ports/vault";
 import { FleetError, parse } from "@muster/protocol/errors";
+import { type Grant, GUEST_VAULT, readGrant } from "@muster/protocol/invite";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { AUTHORITY_S, PERSON_RANKS, type PersonRank, policyOf } from "../session/ranks.ts";
@@ -11,15 +12,31 @@ const Entity = z.object({
   name: z.string(),
   disabled: z.boolean().default(false),
   policies: z.array(z.string()).nullish(),
+  metadata: z.record(z.string(), z.string()).nullish(),
   aliases: z.array(z.looseObject({ name: z.string(), mount_accessor: z.string() })).nullish(),
 });
 type Entity = z.infer<typeof Entity>;
 const Auth = z.record(z.string(), z.looseObject({ accessor: z.string() }));
 
-export type Person = { readonly name: string; readonly rank: PersonRank; readonly disabled: boolean };
+export type Person = {
+  readonly name: string;
+  readonly rank: PersonRank;
+  readonly disabled: boolean;
+  /** What somebody who was invited may see, and until when; null for those with a log-in. */
+  readonly guest: Grant | null;
+};
 
 const rankOf = (entity: Entity): PersonRank | undefined =>
   PERSON_RANKS.find((rank) => entity.policies?.includes(policyOf(rank)));
+
+function personOf(name: string, entity: Entity | null): Person | null {
+  if (entity === null) return null;
+  const { disabled } = entity;
+  const rank = rankOf(entity);
+  if (rank !== undefined) return { name, rank, disabled, guest: null };
+  const guest = readGrant(entity.metadata?.[GUEST_VAULT.metadata] ?? "");
+  return guest === null ? null : { name, rank: "viewer", disabled, guest };
+}
 
 async function found<T>(answer: Promise<T>): Promise<T | null> {
   try {
@@ -34,18 +51,15 @@ async function found<T>(answer: Promise<T>): Promise<T | null> {
 export async function listPeople(vault: Vault): Promise<Person[]> {
   const people: Person[] = [];
   for (const name of (await vault.list("identity/entity/name")).sort()) {
-    const entity = await found(vault.read(["identity", "entity", "name", name], Entity));
-    const rank = entity === null ? undefined : rankOf(entity);
-    if (entity !== null && rank !== undefined) people.push({ name, rank, disabled: entity.disabled });
+    const person = personOf(name, await found(vault.read(["identity", "entity", "name", name], Entity)));
+    if (person !== null) people.push(person);
   }
   return people;
 }
 
 /** The person, or null when nobody of this fleet is called so. */
 export async function findPerson(vault: Vault, name: string): Promise<Person | null> {
-  const entity = await found(vault.read(["identity", "entity", "name", name], Entity));
-  const rank = entity === null ? undefined : rankOf(entity);
-  return entity === null || rank === undefined ? null : { name, rank, disabled: entity.disabled };
+  return personOf(name, await found(vault.read(["identity", "entity", "name", name], Entity)));
 }
 
 /** Whether the person can log in already, so that no password has to be asked for. */

@@ -2,6 +2,7 @@
  * All that a fleet has at Vault, piece by piece, in the order in which it can be made: the one description that `ctl init` and `ctl vault bootstrap` make,
  * `ctl vault check` compares and `ctl vault policies` prints. To add something, add it to vault-roles.ts or vault-policies.ts. Pure.
  */
+import { GUEST_ROLES } from "./vault-guests.ts";
 import { HOST_ROLES } from "./vault-hosts.ts";
 import { POLICIES } from "./vault-policies.ts";
 import {
@@ -49,7 +50,9 @@ export function vaultPlan(fleet: string, audit_file: string): Piece[] {
       (mount) => ({ kind: "ca", mount, common_name: `${fleet} ${PKI_CAS[mount]}` }) as const,
     ),
     ...SSH_CAS.map((mount) => ({ kind: "ssh-ca", mount }) as const),
-    ...Object.entries(ROLES).map(([path, fields]) => ({ kind: "record", path, fields }) as const),
+    ...Object.entries({ ...ROLES, ...GUEST_ROLES }).map(
+      ([path, fields]) => ({ kind: "record", path, fields }) as const,
+    ),
     ...Object.entries(HOST_ROLES).map(
       ([path, fieldsOf]) => ({ kind: "record", path, fields: fieldsOf(fleet) }) as const,
     ),

@@ -3,6 +3,7 @@
  * (developer.hashicorp.com/vault/docs/concepts/policies), since that is what its owner reads before agreeing.
  */
 import { policyOf } from "../session/ranks.ts";
+import { GUEST_POLICIES, GUEST_ROLES, INVITE_RULES } from "./vault-guests.ts";
 import { CUT_OFF_RULES, HOST_POLICIES, HOST_ROLES, hostAliases, JOIN_RULES } from "./vault-hosts.ts";
 import {
   APPROLES,
@@ -50,6 +51,7 @@ const PEOPLE = [
   allowed_parameters = {
     "policies" = [${["viewer", "operator", "admin", "ci"].map((rank) => `"muster-${rank}"`).join(", ")}]
     "disabled" = []
+    "metadata" = []
   }
 }
 `,
@@ -59,7 +61,9 @@ const PEOPLE = [
 ];
 
 const eachRole = (...capabilities: string[]) =>
-  [...Object.keys(ROLES), ...Object.keys(HOST_ROLES)].map((path) => rule(path, ...capabilities));
+  [...Object.keys(ROLES), ...Object.keys(GUEST_ROLES), ...Object.keys(HOST_ROLES)].map((path) =>
+    rule(path, ...capabilities),
+  );
 const OWN_POLICIES = `sys/policies/acl/${policyOf("")}*`;
 
 /** What `ctl vault check` reads: how Vault is set up, and no secret. */
@@ -120,7 +124,7 @@ export const OWNER_POLICIES: Readonly<Record<string, string>> = {
 export const POLICIES: Readonly<Record<string, Written<string>>> = {
   [policyOf("controller")]: policy(
     OWN_TOKEN,
-    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer"),
+    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest"),
     rule("services/sign/host", "update"),
     rule("ssh-host/sign/host", "update"),
     rule("controllers/sign/controller", "update"),
@@ -143,12 +147,14 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
     rule("kv/data/muster/fleet", "read"),
     PEOPLE,
     JOIN_RULES,
+    INVITE_RULES,
     CUT_OFF_RULES,
     LOOKS,
   ),
   // For a monitoring of the firm's own.
   [policyOf("check")]: policy(OWN_TOKEN, LOOKS),
   ...HOST_POLICIES,
+  ...GUEST_POLICIES,
 };
 
 /** Every policy, those for its owner's tokens too. Where one depends on the Vault that it is for, a placeholder stands in it. */

@@ -56,6 +56,7 @@ export const TRANSIT_KEYS = [
   "fleet-controller",
   "fleet-operator",
   "fleet-viewer",
+  "fleet-guest",
   "fleet-setup",
 ] as const;
 export type TransitKey = (typeof TRANSIT_KEYS)[number];
@@ -97,7 +98,7 @@ export const PKI_BASE = {
   allow_wildcard_certificates: false,
   not_before_duration: 120,
 } as const;
-const PERSON = {
+export const PERSON = {
   ...PKI_BASE,
   key_type: "ed25519",
   allowed_domains: ["{{identity.entity.name}}"],

@@ -9,8 +9,9 @@ import { transit } from "@muster/ports/transit";
 import { openVault, type Vault } from "@muster/ports/vault";
 import type { EnvelopeSigner } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
+import type { Invitation } from "@muster/protocol/invite";
 import { userJwt } from "@muster/protocol/jwt";
-import { createNkey, encodePublic } from "@muster/protocol/nkey";
+import { createNkey, encodePublic, nkeyFromSeed } from "@muster/protocol/nkey";
 import type { TrustBundle } from "@muster/protocol/trust";
 import { z } from "zod";
 import type { Profile } from "./profile.ts";
@@ -62,7 +63,49 @@ export async function logIn(
   const highest = await rankOf(vault, who.person);
   const rank = who.rank ?? highest;
   const authority = await authorityOf(profile, vault, { person: who.person, rank }, now, signal);
-  return { v: 1, ...authority, vault_token: vault.revealToken() ?? null };
+  return { v: 1, ...authority, vault_token: vault.revealToken() ?? null, invited: false };
+}
+
+/** Uses an invitation up: a key made here, and its certificate. Bus access comes by `renewAccess`. Errors: JOIN_USED, VAULT_*. */
+export async function acceptInvitation(
+  profile: Profile,
+  invitation: Invitation,
+  token: string,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<StoredSession> {
+  const { takeInvitation } = await import("../fleet/guests.ts");
+  const paper = await takeInvitation(vaultOf(profile, signal), invitation, token, now());
+  return {
+    v: 1,
+    person: invitation.name,
+    rank: "viewer",
+    certificate_pem: paper.certificate_pem,
+    certificate_ends: invitation.ends,
+    key_pem: paper.key_pem,
+    seed: createNkey("user").seed,
+    user_jwt: "",
+    jwt_ends: 0,
+    vault_token: null,
+    invited: true,
+  };
+}
+
+/** Bus access anew for a certificate that lasts longer than it. Errors: NO_RESPONDER without a controller, VOIDED. */
+export async function renewAccess(
+  profile: Profile,
+  stored: StoredSession,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<StoredSession> {
+  const signer = { certificate: derOf(stored.certificate_pem), key: createPrivateKey(stored.key_pem) };
+  const bus = await connectUnknown(profile.brokers, profile.broker_ca, signal);
+  try {
+    const { user_jwt, expires } = await requestAccess(bus, nkeyFromSeed(stored.seed).public, signer, now());
+    return { ...stored, user_jwt, jwt_ends: expires };
+  } finally {
+    await bus.close();
+  }
 }
 
 /** Vault may have moved since this machine heard of it, or have another certificate: the fleet's newest bundle says so, under the same anchor. */
@@ -108,7 +151,7 @@ export async function authorityOf(
   who: { person: string; rank: PersonRank; ttl_s?: number },
   now: () => number,
   signal: AbortSignal,
-): Promise<Omit<StoredSession, "v" | "vault_token">> {
+): Promise<Omit<StoredSession, "v" | "vault_token" | "invited">> {
   const { person, rank, ttl_s = AUTHORITY_S } = who;
   const { private_pem } = makeKey("ed25519");
   const csr = await makeCsr(private_pem, { common_name: person });

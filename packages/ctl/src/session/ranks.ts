@@ -6,7 +6,7 @@ export type PersonRank = (typeof PERSON_RANKS)[number];
 
 /** The policy of a rank or a program at Vault; of `""` what all of them begin with. */
 export const policyOf = (
-  who: PersonRank | "controller" | "backup" | "check" | "bootstrap" | "init" | "host" | "join" | "",
+  who: PersonRank | "controller" | "backup" | "check" | "bootstrap" | "init" | "host" | "join" | "guest" | "",
 ) => `muster-${who}`;
 
 /** How long a person's authority lives. */

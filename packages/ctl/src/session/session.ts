@@ -24,6 +24,9 @@ import { derOf, lacking, loadSession, type StoredSession, saveSession } from "./
 /** How long the kit's own bus access lives. */
 const KIT_ACCESS_MS = 3_600_000;
 
+/** Bus access of somebody invited that ends within this is asked for anew. */
+const RENEW_MS = 120_000;
+
 /** What calls need (`@muster/ports/call` takes it as it is), and the bus itself. */
 export type Connection = {
   readonly bus: Bus;
@@ -39,6 +42,8 @@ export interface Session {
   readonly rank: PersonRank;
   /** The recovery kit acts; every host will say so. */
   readonly kit: boolean;
+  /** By an invitation: what is live is not heard, only what a controller tells when it is asked. */
+  readonly invited: boolean;
   readonly signer: EnvelopeSigner;
   readonly profile: Profile;
   /** The newest trust bundle that is held here; `connect` may bring a newer one. */
@@ -58,6 +63,11 @@ export async function openSession(context: Context, needs: { rank: PersonRank })
   const fleet = context.global.fleet ?? (await fleetOfFolder(context.cwd));
   const profile = await requireProfile(context.home, fleet);
   let stored = await loadSession(context.home, profile.fleet);
+  if (stored !== null && mayRenew(stored, context.now())) {
+    const { renewAccess } = await import("./login.ts");
+    stored = await renewAccess(profile, stored, context.now, context.asking);
+    await saveSession(context.home, profile.fleet, stored);
+  }
   const lack = lacking(stored, needs.rank, context.now());
   if (lack !== null || stored === null) {
     const person = stored?.person ?? profile.person;
@@ -76,6 +86,10 @@ export async function openSession(context: Context, needs: { rank: PersonRank })
   return sessionOf(context, profile, stored, false);
 }
 
+/** Of somebody who was invited the certificate lasts longer than the bus access that it is good for. */
+const mayRenew = ({ invited, jwt_ends, certificate_ends }: StoredSession, now_ms: number) =>
+  invited && now_ms > jwt_ends - RENEW_MS && now_ms < certificate_ends - RENEW_MS;
+
 /** The session of what is stored, as it is. */
 export function sessionOf(context: Context, profile: Profile, stored: StoredSession, kit: boolean): Session {
   const signer = { certificate: derOf(stored.certificate_pem), key: createPrivateKey(stored.key_pem) };
@@ -87,6 +101,7 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
     person: stored.person,
     rank: stored.rank,
     kit,
+    invited: stored.invited,
     signer,
     profile,
     ends_ms: Math.min(stored.certificate_ends, stored.jwt_ends),
@@ -176,6 +191,7 @@ async function openKitSession(context: Context, path: string): Promise<Session> 
     user_jwt,
     jwt_ends: ends_ms,
     vault_token: null,
+    invited: false,
   };
   return sessionOf(context, known, stored, true);
 }

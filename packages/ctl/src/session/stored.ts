@@ -22,6 +22,12 @@ export const StoredSession = z.strictObject({
   user_jwt: z.string(),
   jwt_ends: Instant,
   vault_token: z.string().nullable().describe("Secret."),
+  invited: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Came by an invitation: the certificate lasts, and bus access for it is asked for again and again.",
+    ),
 });
 export type StoredSession = z.infer<typeof StoredSession>;
 
@@ -43,10 +49,14 @@ export function removeSession(home: string, fleet: string): Promise<void> {
   return rm(fileOf(home, fleet), { force: true });
 }
 
+/** When a log-in ends; of somebody invited, when the certificate does: bus access follows it. */
+export const endsOf = ({ invited, certificate_ends, jwt_ends }: StoredSession) =>
+  invited ? certificate_ends : Math.min(certificate_ends, jwt_ends);
+
 /** Why a log-in does not do, or null when it does. */
 export function lacking(session: StoredSession | null, rank: PersonRank, now_ms: number): string | null {
   if (session === null) return "nobody is logged in here";
-  const ends_ms = Math.min(session.certificate_ends, session.jwt_ends);
+  const ends_ms = endsOf(session);
   if (now_ms > ends_ms - SLACK_MS) return `the log-in of ${session.person} has ended`;
   if (PERSON_RANKS.indexOf(session.rank) < PERSON_RANKS.indexOf(rank)) {
     return `${session.person} is logged in as ${session.rank}, this needs ${rank}`;

@@ -154,8 +154,8 @@ suite(
       }
       const list = await ctl(["operator", "list", "--json"], { home: made.home });
       assert.equal(JSON.parse(list.out), [
-        { name: "alice", rank: "admin", disabled: false },
-        { name: "bob", rank: "operator", disabled: false },
+        { name: "alice", rank: "admin", disabled: false, guest: null },
+        { name: "bob", rank: "operator", disabled: false, guest: null },
       ]);
     });
 
