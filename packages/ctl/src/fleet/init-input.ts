@@ -67,16 +67,16 @@ export async function givenVault(
   context: Context,
   options: Pick<InitOptions, "vault" | "vault_ca" | "vault_token_file">,
 ): Promise<GivenVault> {
-  const ca_pem = await required(options.vault_ca, "--vault-ca");
-  const token = (await required(options.vault_token_file, "--vault-token-file")).trim();
+  const ca_pem = await required(context, options.vault_ca, "--vault-ca");
+  const token = (await required(context, options.vault_token_file, "--vault-token-file")).trim();
   const addresses = options.vault;
   const vault = openVault({ addresses, ca_pem, timeout_ms: 30_000 }, context.asking).withToken(token);
   return { vault, addresses: addresses.map((url) => new URL(url).origin), ca_pem };
 }
 
-async function required(path: string | undefined, option: string): Promise<string> {
+async function required(context: Context, path: string | undefined, option: string): Promise<string> {
   if (path === undefined) throw new FleetError("USAGE", `--vault needs ${option} too`);
-  const text = await readText(path);
+  const text = await readText(resolve(context.cwd, path));
   if (text === null) throw new FleetError("USAGE", `${option} ${path}: there is no such file`);
   return text;
 }

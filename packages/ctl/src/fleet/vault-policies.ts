@@ -66,22 +66,27 @@ const eachRole = (...capabilities: string[]) =>
   );
 const OWN_POLICIES = `sys/policies/acl/${policyOf("")}*`;
 
+const RAFT = [
+  rule("sys/storage/raft/configuration", "read"),
+  rule("sys/storage/raft/autopilot/state", "read"),
+];
+
 /** What `ctl vault check` reads: how Vault is set up, and no secret. */
 const LOOKS = [
   rule("sys/mounts", "read"),
   rule("sys/auth", "read"),
   rule("sys/audit", "read", "sudo"),
-  rule("sys/storage/raft/configuration", "read"),
-  rule("sys/storage/raft/autopilot/state", "read"),
+  ...RAFT,
   ...TRANSIT_KEYS.map((key) => rule(`transit/keys/${key}`, "read")),
   ...SSH_CAS.map((mount) => rule(`${mount}/config/ca`, "read")),
   ...eachRole("read"),
   rule(OWN_POLICIES, "read"),
 ];
 
-/** What `ctl vault bootstrap` does. The CAs' certificates need no permission to be read. */
+/** What `ctl vault bootstrap` does, and `check` with the same token. The CAs' certificates need no permission to be read. */
 const MAKES = [
   ...OWN_TOKEN,
+  ...RAFT,
   rule("sys/mounts", "read"),
   ...MOUNTS.flatMap(({ path }) => [
     rule(`sys/mounts/${path}`, "create", "update"),

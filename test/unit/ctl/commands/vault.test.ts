@@ -52,6 +52,8 @@ suite(
         ...extra,
       );
     const check = (...extra: string[]) => run("check", "lab", ...withToken("check"), ...extra);
+    /** All but what is known of the version that is tested with. */
+    const beside = (found: readonly Finding[]) => found.filter(({ where }) => !/^Vault \d/.test(where));
     async function findings(): Promise<{ code: number; found: Finding[]; writes: { path: string }[] }> {
       const ran = await check("--json");
       const { findings: found, would_write: writes } = JSON.parse(ran.out);
@@ -87,10 +89,10 @@ suite(
       const { code, found } = await findings();
       assert.is(code, 0);
       // What is left is told by the version and by how open the log-in is, and stays until a person changes it.
-      assert.equal(found.map(({ level, where }) => `${level} ${where}`).sort(), [
-        "amber Vault 1.21.1",
-        "amber auth/approle/role/muster-controller",
-      ]);
+      assert.equal(
+        beside(found).map(({ level, where }) => `${level} ${where}`),
+        ["amber auth/approle/role/muster-controller"],
+      );
     });
 
     test("names each field that differs, and puts it right", async () => {
@@ -135,10 +137,7 @@ suite(
       const again = await bootstrap("--json");
       assert.equal(JSON.parse(again.out).changed, []);
       const { found } = await findings();
-      assert.equal(
-        found.map(({ where }) => where),
-        ["Vault 1.21.1"],
-      );
+      assert.equal(beside(found), []);
       const other = await check("--controller-cidr", "10.0.0.0/8");
       assert.is(other.code, 3);
       assert.match(
