@@ -136,7 +136,7 @@ export const hostAliases = (known: Known) => `path "identity/entity-alias" {
 /** What an admin needs to cut hosts off. */
 export const CUT_OFF_RULES = [
   rule("identity/entity-alias/id", "list"),
-  `path "identity/entity/id/*" {
+  `path "identity/entity/id/+" {
   capabilities = ["create", "update"]
   allowed_parameters = {
     "disabled" = []

@@ -36,7 +36,7 @@ const OWN_TOKEN = [
 
 /** An admin may give the fleet's own policies and no others. */
 const PEOPLE = [
-  `path "auth/userpass/users/*" {
+  `path "auth/userpass/users/+" {
   capabilities = ["create", "update", "read"]
   allowed_parameters = {
     "password" = []
@@ -46,7 +46,7 @@ const PEOPLE = [
   }
 }
 `,
-  `path "identity/entity/name/*" {
+  `path "identity/entity/name/+" {
   capabilities = ["create", "update", "read"]
   allowed_parameters = {
     "policies" = [${["viewer", "operator", "admin", "ci"].map((rank) => `"muster-${rank}"`).join(", ")}]
