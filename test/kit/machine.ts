@@ -32,7 +32,7 @@ export type Machine = {
 
 export async function makeMachine(
   name: string,
-  given: { nkey?: Nkey; ssh?: KeyObject } = {},
+  given: { nkey?: Nkey; ssh?: KeyObject; csr?: { common_name?: string; dns_names?: string[] } } = {},
 ): Promise<Machine> {
   const tls = makeKey("p256");
   const ssh = given.ssh ?? generateKeyPairSync("ed25519").privateKey;
@@ -43,7 +43,7 @@ export async function makeMachine(
     ssh,
     ssh_public_key: sshLine(ssh),
     tls,
-    csr: await makeCsr(tls.private_pem, { common_name: name, dns_names: ["evil.example"] }),
+    csr: await makeCsr(tls.private_pem, { common_name: name, ...given.csr }),
   };
 }
 

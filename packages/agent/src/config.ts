@@ -55,6 +55,7 @@ export type Places = {
   readonly alone: string;
   readonly keys: string;
   readonly credentials: string;
+  readonly mark: string;
   readonly certificates: string;
   readonly root_ca: string;
   readonly trust: string;
@@ -79,6 +80,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     alone: at("alone.sock"),
     keys: at("keys.json"),
     credentials: at("credentials.json"),
+    mark: at("mark.json"),
     certificates: at("certificates"),
     root_ca: at("root-ca.pem"),
     trust: at("trust.json"),

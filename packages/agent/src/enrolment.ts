@@ -27,6 +27,7 @@ import { brokersOf } from "./brokers.ts";
 import { type AgentConfig, machineName, type Places, readText } from "./config.ts";
 import type { CredentialStore, KeptCredentials } from "./credentials.ts";
 import { type Identity, prove } from "./identity.ts";
+import type { Marks } from "./mark.ts";
 import { writeSynced } from "./store.ts";
 import type { Trust } from "./trust.ts";
 import { backoff_ms, jittered, pause } from "./wait.ts";
@@ -37,6 +38,7 @@ export type EnrolmentDoor = {
   readonly identity: Identity;
   readonly trust: Trust;
   readonly credentials: CredentialStore;
+  readonly marks: Marks;
   readonly os: string;
   readonly agent_version: string;
   readonly log: Log;
@@ -211,6 +213,7 @@ async function ask(
         retry_ms: Math.min(60_000, Math.max(500, reply.retry_ms)),
       };
     await trust.next(loadEnvelope(reply.bundle));
+    if (claim.mark !== undefined) await door.marks.taken(claim.mark);
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
     if (invitation.token !== null) await door.credentials.holdToken(invitation.token);
     await removeUsed(door);
@@ -248,6 +251,7 @@ async function claimOf(door: EnrolmentDoor, invitation: Invitation, nonce: strin
     curve: identity.curve.public,
     ssh_public_key: identity.ssh.public_key,
     csr: await makeCsr(identity.tls_pem, { common_name: name }),
+    mark: await door.marks.tell(),
     facts: {
       hostname: osHostname().slice(0, 255),
       os: door.os,

@@ -11,6 +11,7 @@ import { z } from "zod";
 import type { CredentialName, CredentialStore } from "./credentials.ts";
 import type { Events } from "./events.ts";
 import type { Identity } from "./identity.ts";
+import type { Marks } from "./mark.ts";
 import { askVault } from "./own-login.ts";
 import type { Run } from "./ports/run.ts";
 import type { Way } from "./renewal.ts";
@@ -25,6 +26,7 @@ export type WaysDoor = {
   readonly run: Run;
   readonly identity: Identity;
   readonly credentials: CredentialStore;
+  readonly marks: Marks;
   readonly bundle: () => TrustBundle | null;
   readonly events: Events;
   readonly vault_bell: Bell;
@@ -72,7 +74,8 @@ async function askController(
   const kept = credentials.kept;
   if (kept === null) return;
   const wire = names.filter((name) => name !== "identity").map((name) => WIRE[name]);
-  const request: RenewRequest = { v: 1, what: wire };
+  const mark = await door.marks.tell();
+  const request: RenewRequest = { v: 1, what: wire, mark };
   if (names.includes("service")) {
     const { makeCsr } = await import("@muster/ports/csr");
     request.csr = await makeCsr(identity.tls_pem, { common_name: kept.host });
@@ -85,6 +88,7 @@ async function askController(
   );
   const answer = parseJson(Answer, message.body, "answer to renew");
   if ("error" in answer) throw FleetError.fromReply(answer.error);
+  await door.marks.taken(mark);
   const fresh = RenewReply.parse("ok" in answer ? answer.ok : answer);
   if (wire.every((name) => fresh[name] === undefined))
     throw new FleetError("FAILED", `the controller renewed nothing of ${names.join(", ")}`);

@@ -8,7 +8,9 @@ import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Systemd } from "./ports/index.ts";
 import { type Bearings, type Standing, statusLine } from "./standing.ts";
 import { writeWhole } from "./store.ts";
-import { Bell } from "./wait.ts";
+import { Bell, pause } from "./wait.ts";
+
+const WATCHDOG_PERIOD_MS = 30_000;
 
 export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
 
@@ -55,5 +57,13 @@ async function keep(
     await writeWhole(door.status_file, JSON.stringify(body));
   } catch (error) {
     door.log.error({ err: error }, "the status file cannot be written");
+  }
+}
+
+/** systemd restarts an agent whose event loop stands still. */
+export async function watchdog({ systemd }: { systemd: Systemd }, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await systemd.notify({ watchdog: true });
+    await pause(WATCHDOG_PERIOD_MS, signal);
   }
 }

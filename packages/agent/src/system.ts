@@ -20,6 +20,7 @@ import { openIdentity } from "./identity.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
+import { Marks } from "./mark.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
 import {
   createAttempts,
@@ -38,16 +39,15 @@ import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { waysOf } from "./renewal-ways.ts";
-import { type Connected, report } from "./reporter.ts";
+import { type Connected, report, watchdog } from "./reporter.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
 import { Trust } from "./trust.ts";
 import { Records } from "./unconfirmed.ts";
 import { AGENT_VERSION } from "./version.ts";
-import { Bell, pause } from "./wait.ts";
+import { Bell } from "./wait.ts";
 
-const WATCHDOG_PERIOD_MS = 30_000;
 /** Half a megabyte over a line of 128 kbit/s. */
 const CHUNK_LIMIT_MS = 30_000;
 const BIRD_PROGRAM = "/usr/sbin/bird";
@@ -115,10 +115,11 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   const ports: Ports = { ...base.ports, drain: () => drainOf(ledger.state.switches) };
   await holdAlone(places.alone, signal);
   const standing = new Standing(AGENT_VERSION, ports.now);
-  const [identity, trust, credentials, ledger, os] = await Promise.all([
+  const [identity, trust, credentials, marks, ledger, os] = await Promise.all([
     openIdentity(places.keys, places.ssh_host_key),
     Trust.open(places.trust, log),
     CredentialStore.open(places.credentials),
+    Marks.open(places.mark),
     Ledger.open(places.ledger, places.manifests),
     operatingSystem(),
   ]);
@@ -224,6 +225,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     identity,
     trust,
     credentials,
+    marks,
     os,
     agent_version: AGENT_VERSION,
     log,
@@ -279,6 +281,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
             run: ports.run,
             identity,
             credentials,
+            marks,
             bundle: () => trust.bundle,
             events,
             vault_bell,
@@ -386,12 +389,4 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     onTheBus(),
     comeBack(),
   ]);
-}
-
-/** systemd restarts an agent whose event loop stands still. */
-async function watchdog(ports: Ports, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await ports.systemd.notify({ watchdog: true });
-    await pause(WATCHDOG_PERIOD_MS, signal);
-  }
 }

@@ -105,6 +105,13 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       });
       return { name, id };
     },
+    async clear({ name }, call) {
+      const by = caller(call);
+      const cleared = await records.clear(name);
+      const what = `${by} ended its quarantine`;
+      if (cleared) events.emit({ host: name, kind: "credentials", severity: "warning", what, by });
+      return { cleared };
+    },
     async reject({ fingerprint }, call) {
       const by = caller(call);
       const view = await waiting.answer(fingerprint, { rejected: true });

@@ -75,10 +75,13 @@ export async function makeCsr(private_pem: string, subject: Subject): Promise<st
 }
 
 /**
- * The public key (SubjectPublicKeyInfo, PEM) of a PKCS#10 request whose own signature holds: whoever made it has the key.
+ * The public key (SubjectPublicKeyInfo, PEM) of a PKCS#10 request whose own signature holds: whoever made it has the key. `subject` as RFC 4514 writes it
+ * (`CN=ixp1`), `extensions` the object identifiers of what it asks for beside.
  * FleetError `INVALID` for what cannot be read, and `BAD_PROOF` for a signature of another key.
  */
-export async function readCsr(csr_pem: string): Promise<{ public_pem: string }> {
+export async function readCsr(
+  csr_pem: string,
+): Promise<{ public_pem: string; subject: string; extensions: readonly string[] }> {
   const x509 = await library();
   let request: InstanceType<typeof x509.Pkcs10CertificateRequest>;
   try {
@@ -88,7 +91,11 @@ export async function readCsr(csr_pem: string): Promise<{ public_pem: string }> 
   }
   if (!(await request.verify(webcrypto).catch(() => false)))
     throw new FleetError("BAD_PROOF", "the certificate request is not signed by its own key");
-  return { public_pem: `${request.publicKey.toString("pem")}\n` };
+  return {
+    public_pem: `${request.publicKey.toString("pem")}\n`,
+    subject: request.subject,
+    extensions: request.extensions.map(({ type }) => type),
+  };
 }
 
 /**

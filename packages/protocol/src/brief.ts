@@ -35,6 +35,7 @@ const DISK_SHARE = 0.8;
 export function briefOf(view: HostView, now_ms: number): HostBrief | null {
   const { record, convergence, heard_at, bgp, health } = view;
   if (view.silent || convergence === null || heard_at === null || record.state !== "enrolled") return null;
+  if (record.quarantined != null) return null;
   const skew_ms = view.clock_skew_ms ?? 0;
   const quiet =
     convergence.state === "converged" &&

@@ -31,6 +31,10 @@ export type HelloRequest = z.infer<typeof HelloRequest>;
 export const HelloReply = z.strictObject({ nonce: RandomId, time: Instant, bundle: StoredEnvelope });
 export type HelloReply = z.infer<typeof HelloReply>;
 
+/** A word that changes with each renewal: what the host was given last, and what it will be given now. By it a copy of its state shows. */
+export const Mark = z.strictObject({ held: RandomId.nullable(), next: RandomId });
+export type Mark = z.infer<typeof Mark>;
+
 /** What a machine says of itself; the facts help a person decide, and prove nothing. */
 export const Claim = z.strictObject({
   v: z.literal(1),
@@ -41,6 +45,7 @@ export const Claim = z.strictObject({
   curve: CurveKey,
   ssh_public_key: SshPublicKey,
   csr: Pem.describe("PKCS#10 request of the service TLS key."),
+  mark: Mark.optional(),
   facts: z.strictObject({
     hostname: z.string().max(255),
     os: z.string().max(255),
@@ -115,6 +120,7 @@ export const RenewRequest = z.strictObject({
   what: z.array(z.enum(["user_jwt", "service_certificate", "ssh_certificate"])).min(1),
   csr: Pem.optional(),
   ssh_public_key: SshPublicKey.optional(),
+  mark: Mark.optional(),
 });
 export type RenewRequest = z.infer<typeof RenewRequest>;
 export const RenewReply = Credentials.partial();

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { type Envelope, type EnvelopeSigner, HEADER, open, seal, type Verifier } from "./envelope.ts";
 import { FleetError, parse, parseJson } from "./errors.ts";
-import { FleetName, GroupName, HostName, Instant, RandomId } from "./names.ts";
+import { FleetName, GroupName, HostId, HostName, Instant, RandomId } from "./names.ts";
 
 /** A broker's `host:port`, or `[v6]:port`. */
 const Address = z
@@ -31,6 +31,7 @@ export const JoinClaims = z.strictObject({
     .default([])
     .describe("CIDR ranges that the machine must come from; empty = any."),
   not_after: Instant,
+  replaces: HostId.optional().describe("The key that the name stands for now, and then no more."),
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;
 

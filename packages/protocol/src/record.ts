@@ -24,6 +24,17 @@ export const HostRecord = z.object({
     })
     .nullish()
     .describe("Since when it belongs to it no more: nobody gets this name by enrolling."),
+  mark: z
+    .object({
+      word: z.string().describe("What it tells at its next renewal."),
+      generation: z.int().describe("How often it was renewed."),
+    })
+    .nullish()
+    .describe("By which a copy of its state shows."),
+  quarantined: z
+    .object({ at: Instant, why: z.string().describe("What was seen.") })
+    .nullish()
+    .describe("Two machines have its key: since when nothing is issued for it."),
   certificates: z
     .object({ user_jwt: Instant, service: Instant, ssh: Instant })
     .describe("When each issued one ends."),

@@ -16,7 +16,14 @@ export async function admit(
   claim: Claim,
   decision: Extract<Decision, { verdict: "admit" }>,
   kept: Kept | null,
-  ports: { issuer: Issuer; records: HostRecords; now: () => number; spend: () => Promise<void> },
+  ports: {
+    issuer: Issuer;
+    records: HostRecords;
+    now: () => number;
+    /** It came back with nobody's word but its own. */
+    by_key: boolean;
+    spend: () => Promise<void>;
+  },
 ): Promise<Admitted> {
   const now = ports.now();
   const { name } = decision;
@@ -31,11 +38,13 @@ export async function admit(
     ssh_public_key: claim.ssh_public_key,
     curve: claim.curve,
     groups: [...decision.groups],
-    enrolled_at: kept?.record.enrolled_at ?? now,
+    enrolled_at: kept?.record.id === claim.id ? kept.record.enrolled_at : now,
     enrolled_by: decision.by,
     recoveries: decision.recoveries,
     state: "enrolled",
     certificates: { user_jwt: user.not_after, service: service.not_after, ssh: ssh.not_after },
+    // By its key alone: as `takeMark` took it. A person's word is a new start.
+    mark: ports.by_key ? kept?.record.mark : claim.mark && { word: claim.mark.next, generation: 1 },
     os: claim.facts.os,
     agent_version: claim.facts.agent_version,
   };

@@ -2,6 +2,7 @@
  * Who is let in, under what name, and why not: the whole rule of enrolment over what was found out. Pure; proofs of keys are in proofs.ts.
  *
  * - A join string admits the machine of its name (or, with groups only, of the name that the machine claims), once.
+ * - One that names the key which it replaces (`ctl host replace`) admits another machine under a name that is taken.
  * - A bound key without a join string is the way back after a loss: the same name, a limited number of times.
  * - Everybody else waits for a person, whose answer counts for exactly the keys that were shown.
  */
@@ -57,6 +58,10 @@ export function decide(evidence: Evidence): Decision {
   if (join !== null) checkJoin(evidence, join.claims);
   if (enrolled_as !== null && enrolled_as !== name)
     throw new FleetError("NAME_TAKEN", `this machine's key is enrolled as ${enrolled_as} already`);
+  if (record !== null && record.id !== claim.id && join?.claims.replaces === record.id) {
+    const groups = join.claims.groups.length > 0 ? join.claims.groups : record.groups;
+    return { verdict: "admit", name, groups, by: join.by, recoveries: 0, how: "joined" };
+  }
   if (record !== null && record.id !== claim.id)
     throw new FleetError("NAME_TAKEN", `${name} is enrolled with another key: ctl host replace ${name}`);
   if (record !== null) return recover(evidence, record);

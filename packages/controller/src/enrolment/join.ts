@@ -14,6 +14,7 @@ import type { Events } from "../events.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import { admit } from "./admission.ts";
 import { type Decision, decide, nameFor } from "./decide.ts";
+import { takeMark } from "./marks.ts";
 import { checkProofs } from "./proofs.ts";
 import type { Tickets } from "./tickets.ts";
 import type { WaitingRoom } from "./waiting.ts";
@@ -80,7 +81,13 @@ async function joinOrThrow(request: JoinRequest, from: string | null, ports: Joi
     if (joining !== null)
       await tickets.spend(joining.claims.id, claim.id, joining.claims.not_after, ports.now());
   };
-  const { credentials } = await admit(claim, decision, kept, { ...ports, spend });
+  // Who comes back by its key alone has to be the one that it was; a join string is a person's word that it is.
+  const by_key = decision.how === "recovered" && (joining === null || spent_by !== null);
+  const marked =
+    by_key && kept !== null
+      ? await takeMark(kept, claim.mark, `from ${from ?? "an unknown address"}`, ports)
+      : kept;
+  const { credentials } = await admit(claim, decision, marked, { ...ports, by_key, spend });
   if (room !== null) await waiting.remove(claim.id);
   const severity = decision.how === "recovered" ? "warning" : "info";
   const what = sentence(decision, from);

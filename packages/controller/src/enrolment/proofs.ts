@@ -9,10 +9,29 @@ const SSH_TYPE = "ssh-ed25519";
 /** Errors: BAD_PROOF, naming the key that was not proved. The curve key was proved by opening the nonce. */
 export async function checkProofs({ claim, proofs }: JoinRequest): Promise<void> {
   const text = proofText(claim);
-  const { public_pem } = await readCsr(claim.csr);
+  const public_pem = await plainCsr(claim.csr, claim.name);
   prove("nkey", () => publicKeyObject(decodePublic("user", claim.id)), text, proofs.id);
   prove("ssh host key", () => sshPublicKey(claim.ssh_public_key), text, proofs.ssh);
   prove("TLS key", () => createPublicKey(public_pem), text, proofs.tls);
+}
+
+/**
+ * The public key of a request that asks for that name and nothing beside. Vault's roles fix the names, so that more would be left out: but whoever asks for
+ * more is no agent of ours. Errors: INVALID, BAD_PROOF for a key that the asker does not have.
+ */
+export async function plainCsr(csr_pem: string, name: string): Promise<string> {
+  const { public_pem, subject, extensions } = await readCsr(csr_pem);
+  if (subject !== `CN=${name}`)
+    throw new FleetError(
+      "INVALID",
+      `the certificate request is for ${subject.slice(0, 200)}, not CN=${name}`,
+    );
+  if (extensions.length > 0)
+    throw new FleetError(
+      "INVALID",
+      `the certificate request asks for more than the name of ${name} (extensions ${extensions.slice(0, 8).join(", ")}): names are given, not asked for`,
+    );
+  return public_pem;
 }
 
 function prove(what: string, read: () => KeyObject, text: Uint8Array, signature: string): void {

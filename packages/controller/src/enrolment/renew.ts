@@ -1,26 +1,31 @@
 /** `host.<id>.renew`: fresh credentials for an enrolled host. The broker's grant on `host.<id>.*` proves the id; nothing else is believed. */
-import { readCsr } from "@muster/ports/csr";
 import type { HostRecord, RenewReply, RenewRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { Issued, Issuer } from "../certificates/issuer.ts";
+import type { Events } from "../events.ts";
 import type { HostRecords, Kept } from "../records/hosts.ts";
+import { takeMark } from "./marks.ts";
+import { plainCsr } from "./proofs.ts";
 
 const TRIES = 5;
 
 export type RenewPorts = {
   readonly issuer: Issuer;
   readonly records: HostRecords;
+  readonly events: Pick<Events, "emit">;
   readonly now: () => number;
 };
 
 /** Errors: NOT_FOUND (no such host), NOT_ALLOWED (retired, or another ssh key), INVALID, BAD_PROOF, VAULT_*. */
 export async function renew(id: string, request: RenewRequest, ports: RenewPorts): Promise<RenewReply> {
   const name = await ports.records.find(id, ports.now());
-  const kept = name === undefined ? null : await ports.records.fetch(name);
-  if (kept === null || kept.record.id !== id)
+  const found = name === undefined ? null : await ports.records.fetch(name);
+  if (found === null || found.record.id !== id)
     throw new FleetError("NOT_FOUND", `no host is enrolled as ${id}`);
+  if (found.record.state !== "enrolled")
+    throw new FleetError("NOT_ALLOWED", `${found.record.name} is retired`);
+  const kept = await takeMark(found, request.mark, "to renew over the bus", ports);
   const { record } = kept;
-  if (record.state !== "enrolled") throw new FleetError("NOT_ALLOWED", `${record.name} is retired`);
   const wanted = new Set(request.what);
   const [user, service, ssh] = await Promise.all([
     wanted.has("user_jwt")
@@ -47,7 +52,7 @@ async function serviceCertificate(
   issuer: Issuer,
 ): Promise<Issued> {
   if (request.csr === undefined) throw new FleetError("INVALID", "a service certificate needs csr");
-  await readCsr(request.csr);
+  await plainCsr(request.csr, record.name);
   return issuer.serviceCertificate(record.name, request.csr);
 }
 

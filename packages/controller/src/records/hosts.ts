@@ -99,6 +99,15 @@ export class HostRecords {
     this.#remember(record);
   }
 
+  /** Ends a quarantine, whatever mark is told next. False when there was none. Errors: NOT_FOUND, CONFLICT. */
+  async clear(name: string): Promise<boolean> {
+    const kept = await this.fetch(name);
+    if (kept === null) throw new FleetError("NOT_FOUND", `no host is called ${name}`);
+    if (kept.record.quarantined == null) return false;
+    await this.write({ ...kept.record, quarantined: null, mark: null }, kept.revision);
+    return true;
+  }
+
   /**
    * Closes a host's record: nothing is issued for it any more, and its name stays taken. False when that was so already.
    * Errors: NOT_FOUND, CONFLICT when the name stands for another key by now.

@@ -1,6 +1,9 @@
 /** `ctl host`: what happens to a host's own identity in the course of its life. */
+import { callController } from "@muster/ports/call";
+import { HostName } from "@muster/protocol/names";
 import { timeText } from "../output/words.ts";
-import { defineCommand } from "../program/command.ts";
+import { defineCommand, EXIT } from "../program/command.ts";
+import { readWord } from "../program/word.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 
@@ -44,8 +47,43 @@ ctl host identity ixp1 --anew`,
   },
 });
 
+const clear = defineCommand({
+  name: "clear",
+  summary: "end the quarantine of a host, once the copy of it is gone",
+  args: "<host>",
+  example: "ctl host clear ixp1",
+  async run(context, { args }) {
+    const { output } = context;
+    const name = readWord(HostName, args[0], "host");
+    const session = await openSession(context, { rank: "operator" });
+    output.begin(session.fleet, session.person);
+    if (!(await output.confirm(`Is the copy of ${name} gone for good?`))) return EXIT.failed;
+    const { cleared } = await callController(await session.connect(), "clear", { name });
+    output.line(cleared ? `${name}  is issued credentials again` : `${name}  was in no quarantine`);
+    output.json({ name, cleared });
+    return undefined;
+  },
+});
+
+const replace = defineCommand({
+  name: "replace",
+  summary: "end a machine on every plane, and let another have its name",
+  args: "<host>",
+  options: {
+    why: { flag: "--why <text>", help: "the reason, for the record" },
+    life: { flag: "--for <duration>", help: "how long the string for the new machine works (default 1h)" },
+    out: { flag: "--out <file>", help: "write the string there (0600)" },
+  },
+  example: `ctl host replace ixp1 --why "disk stolen" --out ixp1.join`,
+  async run(context, { args, options }) {
+    const { replaceHost } = await import("../host/replace.ts");
+    return replaceHost(context, readWord(HostName, args[0], "host"), options);
+  },
+});
+
 export const host = defineCommand({
   name: "host",
-  example: "ctl host identity ixp1",
-  subcommands: [identity],
+  example: `ctl host identity ixp1
+ctl host replace ixp1 --out ixp1.join`,
+  subcommands: [identity, clear, replace],
 });

@@ -10,6 +10,8 @@ export type JoinWish = {
   readonly groups: readonly string[];
   readonly networks: readonly string[];
   readonly not_after: number;
+  /** The key that the machine takes the name from. */
+  readonly replaces?: string;
 };
 
 /** `vault` null: without a token for the host's own log-in. Errors: VAULT_*. */
@@ -29,6 +31,7 @@ export async function joinString(
     groups: [...what.groups],
     networks: [...what.networks],
     not_after: what.not_after,
+    ...(what.replaces === undefined ? {} : { replaces: what.replaces }),
   };
   // A machine that brings its own name has a controller's word for it, and that is not enough for a log-in at Vault.
   const token =

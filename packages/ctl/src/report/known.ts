@@ -28,6 +28,8 @@ export type Known = {
     readonly not_after: number;
   }[];
   readonly agent_version: string | null;
+  /** Two machines have its key: what was seen; null = not, or not known. */
+  readonly quarantined: string | null;
   /** The newest generation signed for it, 0 while there is none; null where that could not be read. */
   readonly signed_generation: number | null;
 };
@@ -68,6 +70,7 @@ export function knownOf(
     health: view.health,
     certificates: own.length > 0 ? own : issued,
     agent_version: convergence?.agent_version ?? record.agent_version,
+    quarantined: record.quarantined?.why ?? null,
     signed_generation,
   };
 }
@@ -125,6 +128,7 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     health: null,
     certificates: [],
     agent_version: null,
+    quarantined: null,
     signed_generation: null,
   };
 }

@@ -140,6 +140,15 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
 function hostTroubles(known: Known, now_ms: number): Trouble[] {
   const { name, health, clock_skew_ms: skew_ms } = known;
   return [
+    ...(known.quarantined === null
+      ? []
+      : [
+          {
+            tint: "red",
+            what: `IN QUARANTINE, two machines have its key: ${known.quarantined}`,
+            next: `ctl host clear ${name}    when the copy is gone, or ctl host replace ${name}`,
+          } as const,
+        ]),
     ...known.certificates.flatMap(({ name: which, not_before, not_after }): Trouble[] => {
       const left_ms = not_after - now_ms;
       if (left_ms <= 0)

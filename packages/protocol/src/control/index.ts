@@ -186,6 +186,13 @@ export const CONTROL = {
     }),
     reply: z.object({ name: HostName, id: HostId }),
   }),
+  clear: method({
+    what: "Ends a host's quarantine: what tells its key next is taken for the host.",
+    authority: "operator",
+    timeout_ms: 5_000,
+    request: z.strictObject({ name: HostName }),
+    reply: z.object({ cleared: z.boolean().describe("False: it was in none.") }),
+  }),
   reject: method({
     what: "Turns a waiting machine away.",
     authority: "operator",

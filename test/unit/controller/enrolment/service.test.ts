@@ -1,7 +1,9 @@
 /** Enrolment on a real broker: every way in, and each refusal with nothing left behind. */
+
 import { createPrivateKey, randomBytes, sign } from "node:crypto";
 import type { Bus } from "@muster/ports/bus";
 import { callController } from "@muster/ports/call";
+import { makeCsr } from "@muster/ports/csr";
 import {
   AccessReply,
   createNkey,
@@ -100,9 +102,10 @@ suite(
 
       // Its own connection, and its own renewal.
       const agent = await fleet.connect("agent", name, signal, machine.nkey);
+      const csr = await makeCsr(machine.tls.private_pem, { common_name: name });
       const renewed = await agent.bus.request(
         `host.${machine.nkey.public}.renew`,
-        Buffer.from(JSON.stringify({ v: 1, what: ["user_jwt", "service_certificate"], csr: machine.csr })),
+        Buffer.from(JSON.stringify({ v: 1, what: ["user_jwt", "service_certificate"], csr })),
         { timeout_ms: 2_000 },
       );
       const { ok } = JSON.parse(Buffer.from(renewed.body).toString());
@@ -228,6 +231,32 @@ suite(
       assert.is((await record(name))?.recoveries, 0);
       // One key is one host.
       assert.is(refusal(await enrol(bus, machine, string({ name: unused() }))), "NAME_TAKEN");
+    });
+
+    test("a request for a certificate names the host and nothing else", async () => {
+      for (const csr of [{ dns_names: ["evil.example"] }, { common_name: "core1" }]) {
+        const name = unused();
+        const machine = await makeMachine(name, { csr });
+        assert.is(refusal(await enrol(bus, machine, string({ name }))), "INVALID", JSON.stringify(csr));
+        assert.is(await record(name), null);
+      }
+    });
+
+    test("a name goes to another machine only by a string that says whose key it takes it from", async () => {
+      const name = unused();
+      const [old, other, next, late] = await Promise.all([1, 2, 3, 4].map(() => makeMachine(name)));
+      if (!old || !other || !next || !late) throw new Error("no machines");
+      assert.is(refusal(await enrol(bus, old, string({ name, groups: ["ixp"] }))), "admitted");
+      const wrong = string({ name, replaces: other.nkey.public });
+      assert.is(refusal(await enrol(bus, next, wrong)), "NAME_TAKEN");
+      const replaces = old.nkey.public;
+      assert.is(refusal(await enrol(bus, next, string({ name, groups: [], replaces }))), "admitted");
+      const now = await record(name);
+      assert.is(now?.id, next.nkey.public);
+      assert.equal(now?.groups, ["ixp"]);
+      // The name is another machine's: the old one does not come back, and a second string for the old key is worth nothing.
+      assert.is(refusal(await enrol(bus, old)), "NAME_TAKEN");
+      assert.is(refusal(await enrol(bus, late, string({ name, replaces }))), "NAME_TAKEN");
     });
 
     test("without a string it waits for a person, whose word is for the keys that were shown", async () => {

@@ -1,0 +1,123 @@
+/** A host's state directory copied to another machine: the second of the two that renews is seen, and nothing is issued for the key until a person has looked. */
+import { cp } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Caller, callController } from "@muster/ports/call";
+import { type FleetEvent, patterns } from "@muster/protocol";
+import * as assert from "uvu/assert";
+import { LIFE_MS } from "../../packages/controller/src/certificates/issuer.ts";
+import { judgeMark } from "../../packages/controller/src/enrolment/marks.ts";
+import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../kit/agent.ts";
+import { startController, type TestController } from "../kit/controller.ts";
+import { startFleet, type TestFleet } from "../kit/fleet.ts";
+import type { Person } from "../kit/people.ts";
+import { randomHex } from "../kit/rollout.ts";
+import { suite } from "../kit/suite.ts";
+
+/** Renewed after a seventh of it. */
+const BUS_LIFE_MS = 7_000;
+
+suite(
+  "a copied state directory",
+  (test) => {
+    const life = new AbortController();
+    let fleet: TestFleet;
+    let controller: TestController;
+    let agent: TestAgent;
+    let copy: TestAgent;
+    let alice: Person;
+    let caller: Caller;
+    const events: FleetEvent[] = [];
+
+    const record = async () => (await callController(caller, "host", { name: "core1" })).record;
+    const until = async (what: string, ready: () => boolean | Promise<boolean>) => {
+      const end = Date.now() + 15_000;
+      while (!(await ready())) {
+        if (Date.now() > end) throw new Error(`${what}: not after 15 s\n${agent.output().slice(-3_000)}`);
+        await sleep(50);
+      }
+    };
+
+    test.before(async () => {
+      fleet = await startFleet();
+      controller = await startController(fleet);
+      Object.assign(controller.issuer, { life_ms: { ...LIFE_MS, agent: BUS_LIFE_MS } });
+      await realSshCertificates(controller.issuer, fleet.server.directory);
+      alice = await fleet.person("alice");
+      agent = await makeAgent("core1");
+      copy = await makeAgent("core1");
+      const { bus } = await fleet.connect("operator", "alice", life.signal);
+      caller = { bus, signer: alice, now: Date.now };
+      bus.subscribe(patterns.event("core1", "credentials"), { concurrency: 1 }, (message) => {
+        events.push(JSON.parse(Buffer.from(message.body).toString()));
+      });
+      await agent.write("/etc/muster/join", joinString(fleet, alice, { name: "core1" }));
+      agent.start();
+      await until("renewed", async () => ((await record())?.mark?.generation ?? 0) >= 3);
+    });
+    test.after(async () => {
+      await agent.remove();
+      await copy.remove();
+      life.abort();
+      await controller.stop();
+      await fleet.stop();
+    });
+
+    test("one machine renews for ever, through restarts and a lost answer", async () => {
+      await agent.stop("SIGKILL");
+      agent.start();
+      const { generation = 0 } = (await record())?.mark ?? {};
+      await until(
+        "renewed after a crash",
+        async () => ((await record())?.mark?.generation ?? 0) > generation + 1,
+      );
+      assert.is((await record())?.quarantined ?? null, null);
+    });
+
+    test("two machines with one state: the second to renew brings both into quarantine, with an alarm", async () => {
+      await agent.stop();
+      for (const path of ["var/lib/muster-agent", "etc/ssh"])
+        await cp(join(agent.prefix, path), join(copy.prefix, path), {
+          recursive: true,
+          filter: (source) => !source.endsWith(".sock"),
+        });
+      agent.start();
+      copy.start();
+      const began = Date.now();
+      await until("quarantine", async () => (await record())?.quarantined != null);
+      console.log(`    seen after ${Date.now() - began} ms, with lives of ${BUS_LIFE_MS} ms`);
+      await until("alarm", () => events.some(({ what }) => what.includes("two machines have its key")));
+      const alarm = events.find(({ what }) => what.includes("two machines have its key"));
+      assert.is(alarm?.severity, "error");
+      assert.match(alarm?.what ?? "", /ctl host clear core1[\s\S]*ctl host replace core1/);
+      const { mark } = (await record()) ?? {};
+      await sleep(2_500);
+      assert.equal((await record())?.mark, mark, "neither is issued anything");
+      const log = agent.output() + copy.output();
+      assert.match(log, /in quarantine/);
+    });
+
+    test("when the copy is gone a person ends the quarantine, and the host renews again", async () => {
+      await copy.stop();
+      assert.is((await callController(caller, "clear", { name: "core1" })).cleared, true);
+      assert.is((await callController(caller, "clear", { name: "core1" })).cleared, false);
+      await until("renewed", async () => ((await record())?.mark?.generation ?? 0) >= 1);
+      assert.is((await record())?.quarantined ?? null, null);
+    });
+
+    test("a thief who tells no mark, or an old one, gets nothing; a lost answer is no thief", () => {
+      const [a, b, c] = [randomHex(), randomHex(), randomHex()];
+      const held = { word: b, generation: 7 };
+      assert.is(judgeMark(held, undefined).verdict, "copy");
+      assert.is(judgeMark(held, { held: a, next: c }).verdict, "copy");
+      assert.is(judgeMark(held, { held: null, next: c }).verdict, "copy");
+      assert.equal(judgeMark(held, { held: b, next: c }), {
+        verdict: "same",
+        mark: { word: c, generation: 8 },
+      });
+      assert.equal(judgeMark(held, { held: a, next: b }), { verdict: "same", mark: held });
+      assert.is(judgeMark(null, { held: null, next: a }).verdict, "same");
+    });
+  },
+  { limit_ms: 30_000 },
+);
