@@ -93,7 +93,7 @@ suite(
     test.after(async () => {
       await empty();
       fleet.edit("images.lock", (text) => text.replace(/^lab\/web:.*\n/gm, ""));
-      await core1("docker volume rm data");
+      await core1("docker rm -f guest; docker volume rm -f data");
       await fleet.reset();
     });
 
@@ -206,6 +206,28 @@ suite(
       assert.is((await core1("docker ps -aq")).trim(), "");
       assert.not.match(await core1("docker network ls"), /backend|dmz/);
       assert.match(await core1("docker volume ls"), /data/);
+    });
+
+    test("host prune: shows what is kept, asks, removes what is named and not in use; exit codes tell", async () => {
+      await fleet.ctl(["host", "prune", "core1"], { expect: 2 });
+      await core1("docker create --name guest -v data:/data lab/web:1");
+      const used = await fleet.ctl(["host", "prune", "core1", "-y", "--only", "volume"], { expect: 1 });
+      assert.match(used.stdout, /volume\/data is still there: .*in use/);
+      await core1("docker rm guest");
+      const other = await fleet.ctl(["host", "prune", "core1", "-y", "--only", "volume/nothing"], {
+        expect: 2,
+      });
+      assert.match(other.stderr, /nothing of that is kept on core1; there are .*volume\/data/);
+      const gone = await fleet.ctl(["host", "prune", "core1", "-y"], { expect: 0 });
+      assert.match(gone.stdout, /^core1 - the volume data with all that is in it$/m);
+      assert.match(gone.stdout, /^core1 {2}volume\/data is gone$/m);
+      assert.not.match(await core1("docker volume ls"), /data/);
+      await fleet.until(
+        "the plan no longer speaks of it",
+        async () => !/volume data is kept/.test((await fleet.ctl(["plan", "core1"])).stdout),
+        10_000,
+      );
+      assert.match((await fleet.ctl(["host", "prune", "core1"], { expect: 0 })).stdout, /nothing to remove/);
     });
   },
   { limit_ms: 120_000 },

@@ -115,14 +115,15 @@ export class Reconciler {
       spec_hashes: this.#spec_hashes,
       seen,
       state: ledger.state,
-      holds: await this.#holds(),
+      holds: await this.holds(),
       overwrite,
       also: this.#door.watched(),
     };
     return look(content, options, ports, signal);
   }
 
-  async #holds() {
+  /** Those in force now. */
+  async holds(): Promise<readonly Hold[]> {
     const { ledger, ports, holds_file } = this.#door;
     this.#held = holdsInForce(await readLocalHolds(holds_file), ledger.state.switches, ports.now());
     return this.#held;
@@ -133,7 +134,7 @@ export class Reconciler {
     const { accepted } = ledger.state;
     const admitted = accepted === null || accepted.admitted ? null : await this.#admit(accepted, signal);
     const current = ledger.state.in_force;
-    if (admitted === null) await this.#holds();
+    if (admitted === null) await this.holds();
     const holds = shownHolds(this.#held);
     if (current === null) {
       const state = this.#refusal === null ? "watched" : "refused";

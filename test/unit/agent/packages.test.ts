@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { applyRound } from "@muster/agent/apply";
 import { Ledger } from "@muster/agent/ledger";
 import type { Ports } from "@muster/agent/ports/index";
+import { packageKind } from "@muster/agent/resources/package";
 import { look } from "@muster/agent/round";
 import { contentHash } from "@muster/protocol/canonical";
 import { Resource } from "@muster/protocol/resources/index";
@@ -68,6 +69,25 @@ suite("packages of a round", (test) => {
       assert.equal(applied.failures, []);
       assert.is(applied.done.length, 5);
       assert.is(runs(), 2);
+    });
+
+    test("prune takes away what is named in one run, and nothing that would go with it", async () => {
+      const [a, b] = [resource("package", "tiny-a", {}), resource("package", "tiny-b", {})];
+      await round([a, b]);
+      const before = runs() ?? 0;
+      const observed = await packageKind.observe(a as never, ports, life.signal);
+      assert.match(
+        JSON.stringify(packageKind.prune?.plan(a as never, observed, true)),
+        /the package tiny-a 1\.0/,
+      );
+      assert.equal(await packageKind.prune?.apply(["tiny-a", "tiny-b"], ports, life.signal), new Map());
+      assert.is(runs(), before + 1);
+      const facts = await ports.packages.facts(["tiny-a", "tiny-b", "tiny-c"]);
+      assert.equal(
+        [...facts.values()].map(({ version }) => version),
+        [null, null, "1.0"],
+      );
+      await round([a]);
     });
 
     test("one that apt does not know fails alone, and what needs it with it", async () => {

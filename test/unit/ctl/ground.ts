@@ -274,6 +274,7 @@ async function playHost(
           throw new FleetError("UNSUPPORTED", "not played");
         },
         reboot: () => ({ boot: "1" }),
+        prune: () => ({ kept: [], removed: [], failed: [] }),
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

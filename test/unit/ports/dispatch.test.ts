@@ -59,6 +59,7 @@ suite(
         next: () => ({ from: 0, chunks: [], end: null }),
         birdc: () => ({ lines: [] }),
         reboot: () => ({ boot: "1" }),
+        prune: () => ({ kept: [], removed: [], failed: [] }),
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

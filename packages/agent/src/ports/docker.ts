@@ -9,6 +9,7 @@ import { isMissing } from "../store.ts";
 import { followEvents } from "./docker-events.ts";
 import { type ContainerFacts, containerFacts, type NetworkFacts, networkFacts } from "./docker-facts.ts";
 import { type ContainerLine, type LogWish, readLogs } from "./docker-logs.ts";
+import { textOf, unframed } from "./docker-output.ts";
 
 /** It takes a signal everywhere; its types know of it only here and there. */
 declare module "dockerode" {
@@ -82,6 +83,8 @@ export type Docker = {
   detach(network: string, container: string, signal: AbortSignal): Promise<void>;
   createNetwork(name: string, options: CreateNetwork, signal: AbortSignal): Promise<void>;
   removeNetwork(name: string, signal: AbortSignal): Promise<void>;
+  /** Nothing there is fine. Errors: DOCKER_REFUSED while a container has it. */
+  removeVolume(name: string, signal: AbortSignal): Promise<void>;
   createVolume(
     name: string,
     options: { driver: string; driver_opts: Record<string, string>; labels: Record<string, string> },
@@ -102,7 +105,6 @@ const CHANGE_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 300_000;
 const PULL_LIMIT_MS = 1_200_000;
 const WORDS_LIMIT = 1_500;
-const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
 /**
  * @param socket real path of the engine's socket
@@ -334,6 +336,13 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
           abortSignal,
         }),
       ),
+    removeVolume: (name, signal) =>
+      change(
+        `volume rm ${name}`,
+        signal,
+        (docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }),
+        [],
+      ),
     follow: (names, changed, signal) => void followEvents(engine, names, changed, signal),
   };
 }
@@ -366,29 +375,4 @@ function refusal(what: string, error: unknown, socket: string): FleetError {
 
 function unlessSo(error: unknown): void {
   if (!(error instanceof FleetError) || error.code !== "CONFLICT") throw error;
-}
-
-async function textOf(stream: NodeJS.ReadableStream, signal: AbortSignal): Promise<string> {
-  const parts: Buffer[] = [];
-  let size = 0;
-  await new Promise<void>((resolve, reject) => {
-    signal.addEventListener("abort", () => reject(new Error("no end in time")), { once: true });
-    stream.on("data", (part: Buffer) => {
-      size += part.length;
-      if (size <= OUTPUT_LIMIT_BYTES) parts.push(part);
-    });
-    stream.on("end", resolve).on("close", resolve).on("error", reject);
-  });
-  return Buffer.concat(parts).toString("utf8");
-}
-
-/** Takes the 8-byte heads of Docker's stream format away (stream, three zeros, length). */
-function unframed(raw: Buffer): string {
-  const parts: Buffer[] = [];
-  for (let at = 0; at + 8 <= raw.length; ) {
-    const length = raw.readUInt32BE(at + 4);
-    parts.push(raw.subarray(at + 8, at + 8 + length));
-    at += 8 + length;
-  }
-  return Buffer.concat(parts).toString("utf8");
 }

@@ -59,6 +59,22 @@ export type RemovalPlan =
   | { readonly steps: readonly Step[]; readonly reactions?: readonly Reaction[] }
   | { readonly left: string };
 
+/** What is no longer declared and was left, removed for good on a person's word. */
+export type Prunable<K extends Kind, O> = {
+  /** In words what goes, or why it stays in any case; null when nothing is there. `made`: Muster brought it. */
+  plan(
+    resource: Declared<K>,
+    observed: O,
+    made: boolean,
+  ): { readonly goes: string } | { readonly left: string } | null;
+  /** Removes them. Gives what failed, by name. Errors: FleetErrors that befell all of it. */
+  apply(
+    names: readonly string[],
+    ports: Ports,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, FleetError>>;
+};
+
 /** How a hand edit is told: who and when, as far as the file system knows. */
 export type Edit = { readonly what: string; readonly at_ms: number | null };
 
@@ -86,6 +102,8 @@ export type ResourceKind<K extends Kind, O> = {
   plan(resource: Declared<K>, observed: O, context: PlanContext): KindPlan;
   /** The steps that take the resource away, once it is no longer declared. */
   removal(resource: Declared<K>, observed: O, context: PlanContext): RemovalPlan;
+  /** Of kinds whose `removal` leaves what people may want to keep: what goes when a person says so, and how. */
+  readonly prune?: Prunable<K, O>;
   /** Does one step of this kind. */
   apply(step: Step, ports: Ports, signal: AbortSignal, context: ApplyContext<K>): Promise<void>;
   /** For what is dear to begin (apt) or waits for the disk (files): several resources of this kind at once, instead of `apply`. */

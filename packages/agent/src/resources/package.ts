@@ -37,11 +37,25 @@ export const packageKind: ResourceKind<"package", ObservedPackage> = {
     };
   },
   plan: planPackage,
-  removal({ name }, { facts }) {
+  removal({ name }, { facts }, { made }) {
     if (facts.version === null) return { steps: [] };
-    return {
-      left: `${name} ${facts.version} stays installed${facts.held ? ", held" : ""}: declare it with state: absent to remove it`,
-    };
+    const how = made ? "ctl host prune removes it" : "declare it with state: absent to remove it";
+    return { left: `${name} ${facts.version} stays installed${facts.held ? ", held" : ""}: ${how}` };
+  },
+  prune: {
+    plan({ name }, { facts }, made) {
+      if (facts.version === null) return null;
+      if (!made)
+        return {
+          left: `${name} was installed before Muster came: declare it with state: absent to remove it`,
+        };
+      if (facts.held) return { left: `${name} is held on the host: apt-mark unhold ${name}` };
+      return { goes: `the package ${name} ${facts.version}; its configuration in /etc stays` };
+    },
+    async apply(names, { packages }, signal) {
+      const failed = await packages.change({ install: [], remove: names, hold: [], unhold: [] }, signal);
+      return new Map([...failed].map(([name, why]) => [name, new FleetError("COMMAND_FAILED", why)]));
+    },
   },
   async apply(step, ports, signal) {
     const [error] = (await changeAll([step], ports, signal)).values();

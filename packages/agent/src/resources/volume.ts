@@ -1,4 +1,4 @@
-/** Kind `volume`: a Docker volume that is there. Never removed, never changed: what is in it is somebody's data. */
+/** Kind `volume`: a Docker volume that is there. Never changed, and removed only on a person's word: what is in it is somebody's data. */
 import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { VolumeFacts } from "../ports/docker.ts";
@@ -37,6 +37,27 @@ export const volume: ResourceKind<"volume", ObservedVolume> = {
     now === null
       ? { steps: [] }
       : { left: `the volume ${name} is kept with what is in it: ctl host prune removes it` },
+  prune: {
+    plan({ name }, { engine, volume: now }) {
+      if (!engine) return { left: NO_ENGINE };
+      if (now === null) return null;
+      return now.labels[RESOURCE_LABEL] === `volume/${name}`
+        ? { goes: `the volume ${name} with all that is in it` }
+        : { left: `the volume ${name} was not made by Muster` };
+    },
+    async apply(names, { docker }, signal) {
+      const failed = new Map<string, FleetError>();
+      for (const name of names) {
+        try {
+          await docker.removeVolume(name, signal);
+        } catch (error) {
+          if (!(error instanceof FleetError)) throw error;
+          failed.set(name, error);
+        }
+      }
+      return failed;
+    },
+  },
   async apply(step, { docker }, signal, { resource }) {
     if (step.action !== "create" || resource === null)
       throw new FleetError("INVALID", `volume has no step ${step.action}`);

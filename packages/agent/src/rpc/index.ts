@@ -14,6 +14,7 @@ import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
+import { prune } from "./prune.ts";
 import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
@@ -29,6 +30,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     health: health(door),
     bgp: bgp(door),
     plan: plan(door),
+    prune: prune(door),
     manifest: manifest(door),
     images: images(door),
     reconcile: reconcile(door),

@@ -6,6 +6,7 @@ import { defineCommand, EXIT } from "../program/command.ts";
 import { readWord } from "../program/word.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
+import { prune } from "./prune.ts";
 
 const identity = defineCommand({
   name: "identity",
@@ -84,6 +85,7 @@ const replace = defineCommand({
 export const host = defineCommand({
   name: "host",
   example: `ctl host identity ixp1
-ctl host replace ixp1 --out ixp1.join`,
-  subcommands: [identity, clear, replace],
+ctl host replace ixp1 --out ixp1.join
+ctl host prune core1`,
+  subcommands: [identity, clear, replace, prune],
 });

@@ -13,6 +13,7 @@ import { manifest } from "./manifest.ts";
 import { next } from "./next.ts";
 import { ping } from "./ping.ts";
 import { plan } from "./plan.ts";
+import { prune } from "./prune.ts";
 import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
 import { returnTo } from "./return.ts";
@@ -27,6 +28,7 @@ export const RPC = {
   bgp,
   status,
   plan,
+  prune,
   manifest,
   images,
   reconcile,

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { applyRound } from "@muster/agent/apply";
 import { Ledger } from "@muster/agent/ledger";
+import { kindOf } from "@muster/agent/resources/index";
 import { look } from "@muster/agent/round";
 import { contentHash } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
@@ -366,6 +367,16 @@ suite(
       assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "foreign");
       assert.match(at.engine.docker("volume", "ls"), /data/);
       assert.equal((await at.plan([], all)).steps, []);
+      // A person's word removes it, once nobody has it.
+      at.engine.docker("create", "--name", "guest", "-v", "data:/data", at.images.v2);
+      const used = await kindOf({ kind: "volume" }).prune?.apply(["data"], at.ports, lifetime.signal);
+      assert.match(used?.get("data")?.detail ?? "", /volume is in use/);
+      at.engine.docker("rm", "guest");
+      assert.is(
+        (await kindOf({ kind: "volume" }).prune?.apply(["data", "never"], at.ports, lifetime.signal))?.size,
+        0,
+      );
+      assert.not.match(at.engine.docker("volume", "ls"), /data/);
     });
   },
   { limit_ms: 30_000 },
