@@ -3,6 +3,8 @@ import type { Machine } from "./machine.ts";
 
 const MIRROR = "http://deb.debian.org/debian/dists/bookworm/Release.gpg";
 const ASK_MS = 5_000;
+/** cloud-init brings a whole Python. */
+const INSTALL_MS = 300_000;
 
 /** Whether Debian's mirror answers here. */
 export async function debianAnswers(): Promise<boolean> {
@@ -17,5 +19,6 @@ export async function debianAnswers(): Promise<boolean> {
 /** Installs them as a person would. */
 export async function install(machine: Machine, ...packages: readonly string[]): Promise<void> {
   const apt = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Languages=none";
-  await machine.sh(`${apt} update && ${apt} install --no-install-recommends ${packages.join(" ")}`);
+  const script = `${apt} update && ${apt} install --no-install-recommends ${packages.join(" ")}`;
+  await machine.sh(script, { timeout_ms: INSTALL_MS });
 }

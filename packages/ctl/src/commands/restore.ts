@@ -89,6 +89,7 @@ ctl restore as64500.kit --from /mnt/backup/as64500-20261125T020000Z.muster --add
     output.line(
       `lost     ${durationText(lost_ms)}: telemetry since ${timeText(made.backup.at)}. What was applied since stands on the hosts: ctl plan, in your folder, says what differs`,
     );
+    output.line("         what was revoked since counts again: ctl revoke it once more");
     output.line(
       output.colour.amber("backup   NOT SET on this server      ctl backup to PATH | rclone:REMOTE/PATH"),
     );
