@@ -81,8 +81,10 @@ export function lifeOfPackage(test: Test, { name, machines, on, must }: Stage): 
 
   test("a purge where there never was a fleet keeps nothing, and a Vault of one's own makes one", async () => {
     const { spare } = machines();
-    await must(spare, `cd /root && ${APT} install ./muster.deb`);
-    await must(spare, `${APT} purge muster 2>&1 | tee /tmp/purged; ! grep -q kept /tmp/purged`);
+    // The script alone: another installation for it would take its time, and shows no more.
+    const script =
+      "dpkg-deb -e /root/muster.deb /tmp/control && mkdir -p /etc/muster/nats /var/lib/muster-vault /var/lib/muster-nats/jwt && DPKG_MAINTSCRIPT_PACKAGE=muster /tmp/control/postrm purge";
+    assert.not.match(await must(spare, `${script} 2>&1`), /kept/);
     assert.is(await must(spare, "find /etc /var/lib -iname '*muster*'"), "");
     await must(spare, `cd /root && ${APT} install ./muster.deb`);
     const { ipv6 } = await spare.facts();
