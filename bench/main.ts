@@ -1,11 +1,12 @@
 /**
- * `npm run bench`: all measurements but the hour's soak, one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
+ * `npm run bench`: all measurements but the long ones (soak, lives), one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
  * on a machine that does nothing else; compare only within one run.
  */
 import { main as enrolment } from "./enrolment.ts";
 import { main as envelope } from "./envelope.ts";
 import { main as files } from "./files.ts";
 import { main as firstLight } from "./first-light.ts";
+import { main as lives } from "./lives.ts";
 import { main as scatter } from "./scatter.ts";
 import { main as soak } from "./soak.ts";
 import { main as status } from "./status.ts";
@@ -18,7 +19,7 @@ const ALL: Readonly<Record<string, () => Promise<void>>> = {
   status: () => status(1_000),
   "first-light": firstLight,
 };
-const ONLY_NAMED: typeof ALL = { soak: () => soak() };
+const ONLY_NAMED: typeof ALL = { soak: () => soak(), lives: () => lives() };
 
 const named = process.argv.slice(2);
 const there = { ...ALL, ...ONLY_NAMED };
