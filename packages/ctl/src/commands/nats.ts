@@ -38,17 +38,23 @@ ctl nats -- sub 'telemetry.*.*.health' --count 3      its own options after --`,
       await writeText(creds, credsText(viewer.user_jwt, viewer.seed));
       await writeText(ca, profile.broker_ca);
       const options = [
+        // What the person has set up for other fleets says nothing here: a password of theirs would win over the credentials.
+        "--no-context",
         `--server=${profile.brokers.map((broker) => `tls://${broker}`).join(",")}`,
         `--creds=${creds}`,
         `--tlsca=${ca}`,
         `--inbox-prefix=${subjects.inboxPrefix(nkeyFromSeed(viewer.seed).public)}`,
       ];
-      const code = await runAttached("nats", [...options, ...args], context.signal);
+      const theirs = Object.keys(process.env).filter((name) => name.startsWith("NATS_"));
+      const code = await runAttached("nats", [...options, ...args], context.signal, theirs);
       if (context.signal.aborted) return EXIT.interrupted;
       return code === 0 ? EXIT.done : EXIT.failed;
     } catch (error) {
       if (!(error instanceof FleetError) || error.code !== "COMMAND_FAILED") throw error;
-      throw withNext(error, "go install github.com/nats-io/natscli/nats@latest, or a package of it");
+      throw withNext(
+        error,
+        "install the program `nats` (github.com/nats-io/natscli): its releases have packages",
+      );
     } finally {
       await rm(directory, { recursive: true, force: true });
     }

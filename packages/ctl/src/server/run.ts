@@ -54,8 +54,11 @@ export async function runAttached(
   file: string,
   args: readonly string[],
   signal: AbortSignal,
+  /** Of this process' own environment what it does not get. */
+  without: readonly string[] = [],
 ): Promise<number> {
-  const child = execa(file, args, { stdio: "inherit", reject: false });
+  const env = Object.fromEntries(without.map((name) => [name, undefined]));
+  const child = execa(file, args, { stdio: "inherit", reject: false, env });
   // Where there is no terminal only we hear of it.
   const end = () => void child.kill("SIGINT", new Error("stopped on request"));
   signal.addEventListener("abort", end, { once: true });
