@@ -4,9 +4,10 @@ import { HostName } from "@muster/protocol/names";
 import { timeText } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import { readWord } from "../program/word.ts";
-import { chooseHosts } from "../roster/roster.ts";
+import { chooseHosts, folderHere } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 import { prune } from "./prune.ts";
+import { revokeByName } from "./revoke.ts";
 
 const identity = defineCommand({
   name: "identity",
@@ -82,10 +83,30 @@ const replace = defineCommand({
   },
 });
 
+const retire = defineCommand({
+  name: "retire",
+  summary: "take a host out of the fleet for good: as ctl revoke does",
+  args: "<host>",
+  options: { why: { flag: "--why <text>", help: "the reason, for the record" } },
+  example: `ctl host retire probe1 --why "rack given up"`,
+  async run(context, { args, options }) {
+    const name = args[0] ?? "";
+    const code = await revokeByName(context, `host/${name}`, options);
+    const folder = code === undefined ? await folderHere(context) : null;
+    const declared = (await folder?.declared(false))?.hosts.some((one) => one.name === name) === true;
+    if (declared)
+      context.output.line(
+        `next        take ${name} out of hosts.yml: it is declared there, and enrolled nowhere`,
+      );
+    return code;
+  },
+});
+
 export const host = defineCommand({
   name: "host",
   example: `ctl host identity ixp1
 ctl host replace ixp1 --out ixp1.join
-ctl host prune core1`,
-  subcommands: [identity, clear, replace, prune],
+ctl host prune core1
+ctl host retire probe1`,
+  subcommands: [identity, clear, replace, prune, retire],
 });

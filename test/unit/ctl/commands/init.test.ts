@@ -8,6 +8,8 @@ import { openVault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import * as z from "zod";
+import { connectSetUp } from "../../../../packages/ctl/src/fleet/broker-setup.ts";
+import { MadeFleet } from "../../../../packages/ctl/src/fleet/state.ts";
 import { suite } from "../../../kit/suite.ts";
 import { emptyGround, type Made } from "../made.ts";
 import { ctl } from "../terminal.ts";
@@ -53,6 +55,39 @@ suite(
       const third = await made.init();
       assert.is(third.code, 0, third.err);
       assert.match(third.out, /nothing: the fleet is as it should be/);
+    });
+
+    test("brings streams of an older fleet to what they are now, and loses nothing of them", async () => {
+      const state = MadeFleet.parse(JSON.parse(await readFile(join(made.out, "fleet.json"), "utf8")));
+      const { bus } = await connectSetUp(state, [made.address], made.vault.root, Date.now(), life.signal);
+      const api = async (verb: string, name: string, body: object) => {
+        const answer = await bus.request(
+          `$JS.API.STREAM.${verb}.${name}`,
+          Buffer.from(JSON.stringify(body)),
+          {
+            timeout_ms: 5_000,
+          },
+        );
+        const said = JSON.parse(Buffer.from(answer.body).toString());
+        assert.is(said.error, undefined, JSON.stringify(said.error));
+        return said.config as Record<string, unknown>;
+      };
+      // As they were before records of accesses, contents by hash, and so many events.
+      await api("DELETE", "KV_access", {});
+      const { allow_msg_ttl, subject_delete_marker_ttl, ...blob } = await api("INFO", "BLOB", {});
+      await api("DELETE", "BLOB", {});
+      await api("CREATE", "BLOB", { ...blob, discard: "old" });
+      await api("UPDATE", "EVENT", { ...(await api("INFO", "EVENT", {})), max_msgs_per_subject: 10 });
+      const trust = await bus.directGet("TRUST", "trust");
+      const ran = await made.init(["--json"]);
+      assert.is(ran.code, 0, ran.err);
+      assert.equal(JSON.parse(ran.out).changed.sort(), ["stream BLOB", "stream EVENT", "stream KV_access"]);
+      const now = await api("INFO", "BLOB", {});
+      assert.equal([now.discard, now.allow_msg_ttl], ["new", true]);
+      assert.is((await api("INFO", "EVENT", {})).max_msgs_per_subject, 10_000);
+      assert.is((await bus.directGet("TRUST", "trust"))?.seq, trust?.seq);
+      await bus.close();
+      assert.equal(JSON.parse((await made.init(["--json"])).out).changed, []);
     });
 
     test("writes every file for its reader only, and no secret outside of its own file", async () => {

@@ -247,6 +247,20 @@ suite(
       assert.match(renewed.err, /revoked/);
     });
 
+    test("a host that is retired is gone from every list, and the folder is told", async () => {
+      const ran = await ctl(["host", "retire", "core1", "--why", "rack given up", "-y"], {
+        home: made.home,
+        cwd: home("folder"),
+      });
+      assert.is(ran.code, 0, ran.err);
+      assert.match(ran.out, /^next +take core1 out of hosts\.yml/m);
+      const rows = JSON.parse((await admin("hosts", "--json")).out) as Row[];
+      assert.equal(
+        rows.map(({ name }) => name),
+        ["ixp1"],
+      );
+    });
+
     test("somebody with a log-in is not invited, and nobody to more than to look on", async () => {
       const self = await admin("operator", "invite", "alice", "--viewer", "--for", "1d");
       assert.match(self.err, /alice has a log-in as admin/);
