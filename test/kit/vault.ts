@@ -29,8 +29,11 @@ export interface VaultServer {
 const Init = z.object({ keys_base64: z.array(z.string()).min(1), root_token: z.string() });
 
 /** `signal` ends the ports that come with it, not the server: call `stop`. */
-export async function startVault(signal: AbortSignal, options: { host?: string } = {}): Promise<VaultServer> {
-  const path = await binary("vault");
+export async function startVault(
+  signal: AbortSignal,
+  options: { host?: string; program?: string } = {},
+): Promise<VaultServer> {
+  const path = options.program ?? (await binary("vault"));
   const { path: directory, release } = await temporaryDirectory("vault");
   const host = options.host ?? "127.0.0.1";
   const shown = host.includes(":") ? `[${host}]` : host;

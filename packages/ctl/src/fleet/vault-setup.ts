@@ -75,6 +75,11 @@ async function inTurn<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
   return results;
 }
 
+const BY_CONFIGURATION = /declarative/;
+/** What OpenBao needs in the file of each server. */
+export const auditConfiguration =
+  'audit "file" "file" { options = { file_path = "/var/log/openbao/audit.log" } }, then a restart';
+
 /** True when it is right now. */
 async function mend(vault: Vault, difference: Difference, changes: Changes): Promise<boolean> {
   const { write } = difference;
@@ -88,7 +93,9 @@ async function mend(vault: Vault, difference: Difference, changes: Changes): Pro
       error instanceof FleetError && (error.code === "VAULT_REFUSED" || error.code === "VAULT_DENIED");
     if (difference.kind !== "audit" || !is_refusal) throw error;
     changes.warnings.push(
-      `Vault keeps no audit log, since it cannot write it (${error.detail}); give another place with --audit-file`,
+      BY_CONFIGURATION.test(error.detail)
+        ? `there is no audit log: OpenBao takes it from its configuration only, ${auditConfiguration}`
+        : `Vault keeps no audit log, since it cannot write it (${error.detail}); give another place with --audit-file`,
     );
     return false;
   }

@@ -5,11 +5,11 @@ import { z } from "zod";
 import { caOf, type Difference, type Overview, overview } from "../fleet/vault-pieces.ts";
 import { vaultPlan } from "../fleet/vault-plan.ts";
 import { APPROLES, PKI_CAS, type PkiMount } from "../fleet/vault-roles.ts";
-import { differencesOf } from "../fleet/vault-setup.ts";
+import { auditConfiguration, differencesOf } from "../fleet/vault-setup.ts";
 import { withNext } from "../output/error.ts";
 import type { VaultAccess } from "./access.ts";
 import { differenceFinding, type Finding } from "./finding.ts";
-import { endsFinding, raftFindings, serverFindings } from "./servers.ts";
+import { endsFinding, product, raftFindings, serverFindings } from "./servers.ts";
 
 export type Examined = {
   readonly findings: readonly Finding[];
@@ -39,7 +39,8 @@ export async function examine(
   const is_open = nodes.some(
     ({ health }) => !(health instanceof FleetError) && health.initialized && !health.sealed,
   );
-  const inside = is_open ? await looked(access, wanted, now_ms) : notOpen(addresses);
+  const is_bao = nodes.some(({ health }) => !(health instanceof FleetError) && product(health) === "OpenBao");
+  const inside = is_open ? await looked(access, wanted, is_bao, now_ms) : notOpen(addresses);
   const raft = inside instanceof FleetError ? [] : await raftFindings(vault, addresses.length);
   const found = inside instanceof FleetError ? { findings: [], differences: [] } : inside;
   return {
@@ -57,18 +58,26 @@ const notOpen = (addresses: readonly string[]) =>
 
 type Inside = { readonly findings: readonly Finding[]; readonly differences: readonly Difference[] };
 
-async function looked(access: VaultAccess, wanted: Wanted, now_ms: number): Promise<Inside | FleetError> {
+async function looked(
+  access: VaultAccess,
+  wanted: Wanted,
+  is_bao: boolean,
+  now_ms: number,
+): Promise<Inside | FleetError> {
   const { fleet, vault } = access;
   const plan = vaultPlan(fleet, wanted.audit_file);
   try {
     const seen = await overview(vault);
-    const [differences, cas, networks] = await Promise.all([
+    const [found, cas, networks] = await Promise.all([
       differencesOf(vault, plan, wanted.networks),
       caFindings(access, seen, now_ms),
       networkFindings(access, wanted),
     ]);
+    // OpenBao takes audit devices from its configuration, where bootstrap does not reach.
+    const differences = found.filter(({ kind }) => kind !== "audit" || !is_bao);
+    const unheard = found.length > differences.length ? [NO_AUDIT] : [];
     const pending = differences.map((difference) => differenceFinding(difference, wanted.bootstrap));
-    return { findings: [...pending, ...auditFindings(seen), ...cas, ...networks], differences };
+    return { findings: [...unheard, ...pending, ...auditFindings(seen), ...cas, ...networks], differences };
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     if (error.code === "VAULT_DENIED")
@@ -83,6 +92,14 @@ async function looked(access: VaultAccess, wanted: Wanted, now_ms: number): Prom
     throw error;
   }
 }
+
+const NO_AUDIT: Finding = {
+  level: "red",
+  where: "audit log",
+  what: "is missing",
+  why: "without it nobody can tell who did what",
+  next: `in the configuration of each server: ${auditConfiguration}`,
+};
 
 function auditFindings(seen: Overview): Finding[] {
   const devices = Object.entries(seen.audit);

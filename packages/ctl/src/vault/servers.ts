@@ -25,7 +25,8 @@ export function endsFinding(where: string, not_after: number, now_ms: number, ne
   ];
 }
 
-const product = (health: VaultHealth): Product => (health.enterprise === undefined ? "OpenBao" : "Vault");
+export const product = (health: VaultHealth): Product =>
+  health.enterprise === undefined ? "OpenBao" : "Vault";
 
 /** Every server, asked by the caller. */
 export async function serverFindings(

@@ -9,6 +9,7 @@ import type { Vault } from "@muster/ports/vault";
 import type { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { z } from "zod";
+import { vaultPlan } from "../../../../packages/ctl/src/fleet/vault-plan.ts";
 import { OWNER_POLICIES, POLICIES } from "../../../../packages/ctl/src/fleet/vault-policies.ts";
 import { TRANSIT_KEYS } from "../../../../packages/ctl/src/fleet/vault-roles.ts";
 import { setUpVault } from "../../../../packages/ctl/src/fleet/vault-setup.ts";
@@ -56,7 +57,13 @@ async function allPaths(root: Vault): Promise<string[]> {
       path.replace(/\{[^}]*\}/g, (_, at: number) => (at === path.indexOf("{") ? value : OTHER)),
     );
   });
-  return [...new Set(filled)].sort();
+  // And every role of the fleet, with what it signs or makes.
+  const roles = vaultPlan("lab", "").flatMap((piece) => (piece.kind === "record" ? [piece.path] : []));
+  const used = roles.flatMap((path) => [
+    path.replace("/roles/", "/sign/"),
+    path.replace("/roles/", "/create/"),
+  ]);
+  return [...new Set([...filled, ...roles, ...used])].sort();
 }
 
 suite(
@@ -177,7 +184,7 @@ suite(
       await admin.write("identity/entity/name/bob", { policies: "muster-viewer", disabled: false });
       await denied("identity/entity/name/bob", { policies: "root" });
       await denied("identity/entity/name/bob", { policies: "muster-controller" });
-      await denied("identity/entity/name/bob", { metadata: { host: "ixp1" } });
+      await denied("identity/entity/name/bob", { policies: "muster-viewer", id: "0" });
       await denied("auth/userpass/users/bob", { password: "x", token_policies: ["muster-controller"] });
     });
   },
