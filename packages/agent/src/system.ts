@@ -40,6 +40,7 @@ import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { waysOf } from "./renewal-ways.ts";
 import { type Connected, report, watchdog } from "./reporter.ts";
+import { refuseOwn } from "./resources/protected.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
@@ -55,7 +56,7 @@ const BIRD_PROGRAM = "/usr/sbin/bird";
 /** The ports of this host, below the configured prefix. */
 export function buildPorts(config: AgentConfig, contents: string, signal: AbortSignal): Ports {
   const run = createRun();
-  const files = createFiles(config.prefix);
+  const files = createFiles(config.prefix, (paths) => refuseOwn(paths));
   const marker = config.prefix === "" ? {} : { marker: files.real("/run/systemd/system") };
   const systemd = createSystemd(run, marker);
   return {

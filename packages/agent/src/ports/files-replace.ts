@@ -4,11 +4,12 @@
  */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, unlink } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { basename } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import type { Accounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
+import type { Held, Hold } from "./files-held.ts";
 
 export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
 
@@ -17,17 +18,17 @@ export type Content = Uint8Array | AsyncIterable<Uint8Array>;
 export type Writing = { readonly path: string; readonly content: Content; readonly attributes: Attributes };
 
 export type Replacer = {
-  /** `held`: through the open directory, which must be no link. */
+  /** `held`: the directory itself must be no link. */
   one(writing: Writing, before?: (candidate: string) => Promise<void>, directory?: "held"): Promise<void>;
   /** All at once, each path once. Gives what failed, by path; those files are as before. */
   all(writings: readonly Writing[]): Promise<ReadonlyMap<string, FleetError>>;
 };
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, O_DIRECTORY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 /** New files that are open at a time. */
 const OPEN_WRITES = 32;
 
-export function createReplacer(real: (path: string) => string, accounts: () => Promise<Accounts>): Replacer {
+export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): Replacer {
   const turns = new Map<string, Promise<unknown>>();
 
   /** Two writers of one path would share the candidate's name: they take turns. */
@@ -87,31 +88,30 @@ export function createReplacer(real: (path: string) => string, accounts: () => P
 
   const replaceIn = async (
     writing: Writing,
-    directory: string,
+    { directory, where }: Held,
     before: ((candidate: string) => Promise<void>) | undefined,
   ): Promise<void> => {
     const candidate = await writeBeside(writing, directory);
     try {
-      await before?.(candidate);
+      // Other programs cannot look through our handle.
+      await before?.(`${where}/${basename(candidate)}`);
     } catch (error) {
       await unlinkIfThere(candidate);
       throw error;
     }
     await put(candidate, directory, writing.path);
-    await syncDirectory(directory);
   };
 
   return {
     one: (writing, before, held) =>
       inTurn([writing.path], () =>
         told(writing.path, async () => {
-          const directory = dirname(real(writing.path));
-          if (held === undefined) return replaceIn(writing, directory, before);
-          const handle = await open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+          const place = await hold(writing.path, held === undefined ? undefined : "nofollow");
           try {
-            await replaceIn(writing, `/proc/self/fd/${handle.fd}`, before);
+            await replaceIn(writing, place, before);
+            await place.sync();
           } finally {
-            await handle.close();
+            await place.close();
           }
         }),
       ),
@@ -125,26 +125,32 @@ export function createReplacer(real: (path: string) => string, accounts: () => P
             failed.set(path, error);
             return null;
           };
-          const directoryOf = (path: string) => dirname(real(path));
           for (let at = 0; at < writings.length; at += OPEN_WRITES) {
             const some = writings.slice(at, at + OPEN_WRITES);
-            const candidates = await Promise.all(
-              some.map((each) =>
-                told(each.path, () => writeBeside(each, directoryOf(each.path))).catch(fail(each.path)),
-              ),
+            const places = await Promise.all(
+              some.map(({ path }) => told(path, () => hold(path)).catch(fail(path))),
             );
-            const changed = new Set<string>();
-            await Promise.all(
-              some.map(async ({ path }, index) => {
-                const candidate = candidates[index] ?? null;
-                if (candidate === null) return;
-                await told(path, () => put(candidate, directoryOf(path), path)).catch(fail(path));
-                changed.add(directoryOf(path));
-              }),
-            );
-            await Promise.all(
-              [...changed].map((directory) => told(directory, () => syncDirectory(directory))),
-            );
+            try {
+              const candidates = await Promise.all(
+                some.map((each, index) => {
+                  const place = places[index] ?? null;
+                  if (place === null) return null;
+                  return told(each.path, () => writeBeside(each, place.directory)).catch(fail(each.path));
+                }),
+              );
+              const changed = new Map<string, Held>();
+              await Promise.all(
+                some.map(async ({ path }, index) => {
+                  const [candidate, place] = [candidates[index] ?? null, places[index] ?? null];
+                  if (candidate === null || place === null) return;
+                  await told(path, () => put(candidate, place.directory, path)).catch(fail(path));
+                  changed.set(place.where, place);
+                }),
+              );
+              await Promise.all([...changed].map(([where, place]) => told(where, () => place.sync())));
+            } finally {
+              await Promise.all(places.map((place) => place?.close()));
+            }
           }
           return failed;
         },
@@ -173,16 +179,6 @@ export async function give(
   }
   // After chown, which takes the set-user bits away.
   await handle.chmod(Number.parseInt(attributes.mode, 8));
-}
-
-/** Makes renames and removals in a directory last. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, O_RDONLY | O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 const targetIn = (directory: string, path: string) => `${directory}/${basename(path)}`;

@@ -19,14 +19,8 @@ import { FleetError } from "@muster/protocol/errors";
 import { type Accounts, createAccounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import { createHashes } from "./files-hash.ts";
-import {
-  type Attributes,
-  type Content,
-  createReplacer,
-  give,
-  syncDirectory,
-  type Writing,
-} from "./files-replace.ts";
+import { aliasesIn, createHold, type Held, mountinfo, type Refuse, seenFrom } from "./files-held.ts";
+import { type Attributes, type Content, createReplacer, give, type Writing } from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
 import { sharedInTurn } from "./turn.ts";
 
@@ -86,6 +80,11 @@ export type Files = {
   list(path: string): Promise<readonly string[]>;
   /** The path with every link in its parent directories followed, as the host sees it; parents that do not exist stand as written. */
   resolve(path: string): Promise<string>;
+  /**
+   * Every path under which the host knows this one, itself first: links in its parents followed, and other places where its file system is mounted.
+   * With `links` the last part is followed too, if it is a link.
+   */
+  places(path: string, links?: "follow"): Promise<readonly string[]>;
   /** Writes into a file that is there already, in one write and in place: for the kernel's files below /proc/sys only. */
   writeKernel(path: string, text: string): Promise<void>;
   /** The real path on disk: prefix + path, for commands. */
@@ -109,13 +108,26 @@ const OPEN_READS = 64;
 /** What a look gives back of what it read. */
 const SMALL_BYTES = 16 * 1024;
 
-/** `prefix` is "" or a directory without a slash at the end. */
-export function createFiles(prefix: string): Files {
+/**
+ * `prefix` is "" or a directory without a slash at the end. `refuse` judges whatever is to be changed, by where it truly is: the directory that it lies in is
+ * held open from then on.
+ */
+export function createFiles(prefix: string, refuse: Refuse = () => undefined): Files {
   const accounts = createAccounts(prefix);
   const real = (path: string) => prefix + path;
-  const replacer = createReplacer(real, accounts);
+  const hold = createHold(prefix, refuse);
+  const within = async <T>(path: string, work: (held: Held) => Promise<T>): Promise<T> => {
+    const held = await hold(path);
+    try {
+      return await work(held);
+    } finally {
+      await held.close();
+    }
+  };
+  const replacer = createReplacer(hold, accounts);
   const hashes = createHashes(SMALL_BYTES);
   const realpathNow = sharedInTurn(realpathOrNull);
+  const mountsNow = sharedInTurn(mountinfo);
   const gate = { open: 0, waiting: [] as (() => void)[] };
 
   const gated = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -130,6 +142,24 @@ export function createFiles(prefix: string): Files {
       else next();
     }
   };
+
+  const resolve: Files["resolve"] = (path) =>
+    told(path, async () => {
+      const root = prefix === "" ? "" : await realpathNow(prefix);
+      if (root === null) throw new FleetError("FAILED", `${prefix} is not there`);
+      let rest = `/${basename(path)}`;
+      for (let at = dirname(path); ; at = dirname(at)) {
+        const found = await realpathNow(prefix === "" ? at : prefix + at);
+        if (found === null) {
+          rest = `/${basename(at)}${rest}`;
+          continue;
+        }
+        if (root !== "" && found !== root && !found.startsWith(`${root}/`))
+          throw new FleetError("FAILED", `${path} leads out of ${prefix} by a link`);
+        const inside = found.slice(root.length);
+        return (inside === "/" ? "" : inside) + rest;
+      }
+    });
 
   return {
     real,
@@ -153,40 +183,51 @@ export function createFiles(prefix: string): Files {
       replacer.one({ path, content, attributes }, before, directory),
     replaceAll: (writings) => replacer.all(writings),
     rename: (from, to) =>
-      told(from, async () => {
-        await rename(real(from), real(to));
-        await syncDirectory(dirname(real(to)));
-      }),
+      told(from, () =>
+        within(from, (source) =>
+          within(to, async (target) => {
+            await rename(source.at, target.at);
+            await target.sync();
+          }),
+        ),
+      ),
     setAttributes: (path, attributes) =>
-      told(path, async () => {
-        const handle = await open(real(path), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        try {
-          await give(handle, path, attributes, await accounts());
-        } finally {
-          await handle.close();
-        }
-      }),
+      told(path, () =>
+        within(path, async ({ at }) => {
+          const handle = await open(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+          try {
+            await give(handle, path, attributes, await accounts());
+          } finally {
+            await handle.close();
+          }
+        }),
+      ),
     makeDirectory: (path, attributes) =>
-      told(path, async () => {
-        const found = await statOrNull(real(path));
-        if (found !== null && !found.isDirectory())
-          throw new FleetError("FAILED", `${path} is there and is no directory: remove it by hand first`);
-        if (found === null) await mkdir(real(path), 0o700);
-        const handle = await open(real(path), O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
-        try {
-          await give(handle, path, attributes, await accounts());
-        } finally {
-          await handle.close();
-        }
-        await syncDirectory(dirname(real(path)));
-      }),
+      told(path, () =>
+        within(path, async ({ at, sync }) => {
+          const found = await statOrNull(at);
+          if (found !== null && !found.isDirectory())
+            throw new FleetError("FAILED", `${path} is there and is no directory: remove it by hand first`);
+          if (found === null) await mkdir(at, 0o700);
+          const handle = await open(at, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
+          try {
+            await give(handle, path, attributes, await accounts());
+          } finally {
+            await handle.close();
+          }
+          await sync();
+        }),
+      ),
     remove: (path) =>
       told(path, async () => {
-        const found = await statOrNull(real(path));
-        if (found === null) return;
-        if (found.isDirectory()) await rmdir(real(path));
-        else await unlink(real(path));
-        await syncDirectory(dirname(real(path)));
+        if ((await statOrNull(real(path))) === null) return;
+        await within(path, async ({ at, sync }) => {
+          const found = await statOrNull(at);
+          if (found === null) return;
+          if (found.isDirectory()) await rmdir(at);
+          else await unlink(at);
+          await sync();
+        });
       }),
     list: (path) =>
       told(path, async () => {
@@ -202,22 +243,13 @@ export function createFiles(prefix: string): Files {
         }
         return names.sort();
       }),
-    resolve: (path) =>
+    resolve,
+    places: (path, links) =>
       told(path, async () => {
-        const root = prefix === "" ? "" : await realpathNow(prefix);
-        if (root === null) throw new FleetError("FAILED", `${prefix} is not there`);
-        let rest = `/${basename(path)}`;
-        for (let at = dirname(path); ; at = dirname(at)) {
-          const found = await realpathNow(prefix === "" ? at : prefix + at);
-          if (found === null) {
-            rest = `/${basename(at)}${rest}`;
-            continue;
-          }
-          if (root !== "" && found !== root && !found.startsWith(`${root}/`))
-            throw new FleetError("FAILED", `${path} leads out of ${prefix} by a link`);
-          const inside = found.slice(root.length);
-          return (inside === "/" ? "" : inside) + rest;
-        }
+        const through = links === undefined ? null : await realpathOrNull(real(path));
+        const root = prefix === "" ? "" : await realpath(prefix);
+        const found = through ?? root + (await resolve(path));
+        return [...new Set([path, ...seenFrom(root, aliasesIn(await mountsNow(""), found))])];
       }),
     writeKernel: (path, text) =>
       told(path, async () => {

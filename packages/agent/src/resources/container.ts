@@ -6,6 +6,7 @@ import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { Container } from "@muster/protocol/resources/container";
 import type { ContainerFacts } from "../ports/docker-facts.ts";
+import type { Files } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import { attachOptions } from "./container-create.ts";
 import {
@@ -45,10 +46,7 @@ export const container: ResourceKind<"container", ObservedContainer> = {
   in_docker: true,
   async observe({ name, spec }, ports, signal) {
     const { docker, files } = ports;
-    const sources = spec.volumes
-      .map((mount) => mount.split(":")[0] ?? "")
-      .filter((each) => each.startsWith("/"));
-    await Promise.all(sources.map((source) => refuseProtected(source, files)));
+    await refuseSources(spec, files);
     const networks = Object.keys(spec.networks);
     if (!(await docker.present()))
       return { ...NOTHING, networks: Object.fromEntries(networks.map((each) => [each, null])) };
@@ -140,6 +138,14 @@ async function unwellWords(
   return lastWords(name, `does not stay up: ${ended(now)}`, docker, signal);
 }
 
+/** Docker follows links to what it mounts. */
+async function refuseSources(spec: Container, files: Files): Promise<void> {
+  const sources = spec.volumes
+    .map((mount) => mount.split(":")[0] ?? "")
+    .filter((each) => each.startsWith("/"));
+  await Promise.all(sources.map((source) => refuseProtected(source, files, "follow")));
+}
+
 async function apply(
   step: Step,
   ports: Ports,
@@ -163,6 +169,7 @@ async function apply(
   if (resource === null)
     throw new FleetError("INVALID", `container has no step ${step.action} without a declaration`);
   const { spec } = resource;
+  await refuseSources(spec, files);
   switch (step.action) {
     case "pull":
       return ports.pulls.try(`${step.args.repository}@${step.args.digest} ${identityOf(spec)}`, () =>

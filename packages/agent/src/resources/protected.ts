@@ -46,7 +46,7 @@ export function protectedBy(path: string): string | null {
     if (inside !== undefined && UNIT_NAME.test(inside))
       return `${directory}/${inside} is a unit of the agent`;
   }
-  return PARENTS.has(path) ? `${path} holds what belongs to the agent` : null;
+  return path === "/" || PARENTS.has(path) ? `${path} holds what belongs to the agent` : null;
 }
 
 /** Whether a unit is the agent's own: `muster-agent`, `muster-undo…`. */
@@ -54,15 +54,21 @@ export function protectedUnit(name: string): boolean {
   return /^muster-(agent|undo)/.test(name);
 }
 
-/** Errors: PROTECTED_PATH, also when a link in a parent directory leads there. */
-export async function refuseProtected(path: string, files: Files): Promise<void> {
-  const resolved = await files.resolve(path);
-  const why = protectedBy(path) ?? protectedBy(resolved);
-  if (why === null) return;
-  throw new FleetError(
-    "PROTECTED_PATH",
-    `${path}${resolved === path ? "" : ` (in truth ${resolved})`}: ${why}`,
-  );
+/**
+ * By every path under which the host knows it: a link in a parent directory or a mount in another place may lead there. With `links` the last part is followed too, for
+ * what others follow, such as Docker a mount's source. Errors: PROTECTED_PATH.
+ */
+export async function refuseProtected(path: string, files: Files, links?: "follow"): Promise<void> {
+  refuseOwn(await files.places(path, links), path);
+}
+
+/** As `refuseProtected`, for paths that are known; the first is the true one. Errors: PROTECTED_PATH. */
+export function refuseOwn(paths: readonly string[], told = paths[0] ?? ""): void {
+  for (const path of paths) {
+    const why = protectedBy(path);
+    if (why === null) continue;
+    throw new FleetError("PROTECTED_PATH", `${told}${path === told ? "" : ` (in truth ${path})`}: ${why}`);
+  }
 }
 
 function above(path: string): string[] {

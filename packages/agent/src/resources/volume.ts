@@ -2,9 +2,11 @@
 import type { Step } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { VolumeFacts } from "../ports/docker.ts";
+import type { Files } from "../ports/files.ts";
 import { RESOURCE_LABEL } from "./container-identity.ts";
 import { NO_ENGINE } from "./container-plan.ts";
 import type { ResourceKind } from "./kind.ts";
+import { refuseProtected } from "./protected.ts";
 import { packageComes } from "./service.ts";
 
 export type ObservedVolume = { readonly engine: boolean; readonly volume: VolumeFacts | null };
@@ -12,7 +14,8 @@ export type ObservedVolume = { readonly engine: boolean; readonly volume: Volume
 export const volume: ResourceKind<"volume", ObservedVolume> = {
   host_wide: true,
   in_docker: true,
-  async observe({ name }, { docker }, signal) {
+  async observe({ name, spec }, { docker, files }, signal) {
+    await refuseDevice(spec.driver_opts, files);
     if (!(await docker.present())) return { engine: false, volume: null };
     return { engine: true, volume: await docker.volume(name, signal) };
   },
@@ -58,10 +61,11 @@ export const volume: ResourceKind<"volume", ObservedVolume> = {
       return failed;
     },
   },
-  async apply(step, { docker }, signal, { resource }) {
+  async apply(step, { docker, files }, signal, { resource }) {
     if (step.action !== "create" || resource === null)
       throw new FleetError("INVALID", `volume has no step ${step.action}`);
     const { name, spec } = resource;
+    await refuseDevice(spec.driver_opts, files);
     const labels = { ...spec.labels, [RESOURCE_LABEL]: `volume/${name}` };
     return docker.createVolume(name, { driver: spec.driver, driver_opts: spec.driver_opts, labels }, signal);
   },
@@ -72,3 +76,8 @@ export const volume: ResourceKind<"volume", ObservedVolume> = {
   }),
   watch: () => [],
 };
+
+/** The local driver mounts whatever it is told, a directory of the host too. */
+async function refuseDevice({ device }: Readonly<Record<string, string>>, files: Files): Promise<void> {
+  if (device?.startsWith("/")) await refuseProtected(device.replace(/\/+$/, "") || "/", files, "follow");
+}
