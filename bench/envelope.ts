@@ -5,7 +5,7 @@
  *   node --import tsx bench/envelope.ts
  */
 import { fileURLToPath } from "node:url";
-import { memoryNonces } from "@muster/ports/nonces";
+import { processMemory } from "@muster/ports/nonces";
 import { subjects } from "@muster/protocol";
 import { CertificateReader } from "@muster/protocol/certificate";
 import { open, openCommand, seal, type Verifier } from "@muster/protocol/envelope";
@@ -47,11 +47,11 @@ export async function main(): Promise<void> {
     tell("sign", () => seal(subject, body, alice, now));
     tell("open, certificate known", () => open(subject, envelope, known, "operator"));
     const sealed = Array.from({ length: BATCH }, () => seal(subject, body, alice, now));
-    let nonces = memoryNonces(Date.now);
+    let memory = processMemory(Date.now);
     tell("command with its nonce", (at) => {
-      if (at === 0) nonces = memoryNonces(Date.now);
+      if (at === 0) memory = processMemory(Date.now);
       const one = sealed[at] ?? envelope;
-      return openCommand(subject, one, known, "operator", { now_ms: now, nonces });
+      return openCommand(subject, one, known, "operator", { now_ms: now, memory, acts: true });
     });
   }
   const envelope = seal(subject, Buffer.alloc(100, "x"), alice, Date.now());

@@ -71,8 +71,6 @@ export type TestFleet = {
     signal: AbortSignal,
     key?: Nkey,
   ): Promise<{ bus: Bus; id: string; key: Nkey }>;
-  /** A connection with the rights to make and read streams. */
-  setUp(signal: AbortSignal): Promise<Bus>;
   /** A connection with the rights of `ctl init` over streams: what no program of the fleet has. */
   setup(signal: AbortSignal): Promise<Bus>;
   /** An admin's connection in account SYS. */
@@ -188,11 +186,6 @@ export async function startFleet(
       const credentials = await credentialsOf(jwts.roles[role], label, key);
       const bus = await dial(credentials, subjects.inboxPrefix(credentials.id), label, signal);
       return { bus, id: credentials.id, key };
-    },
-    async setUp(signal) {
-      const key = createNkey("user");
-      const credentials = await credentialsOf(jwts.setup, "setup", key);
-      return dial(credentials, subjects.inboxPrefix(key.public), "setup", signal);
     },
     async setup(signal) {
       const credentials = await credentialsOf(jwts.setup, "setup", createNkey("user"));

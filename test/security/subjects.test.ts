@@ -40,11 +40,12 @@ const SAMPLES = {
   rpcAll: () => rpc.map((method) => subjects.rpcAll(method)),
   telemetry: ({ id, host }) => kinds.map((kind) => subjects.telemetry(id, host, kind)),
   event: ({ id, host }) => [subjects.event(id, host, "drift")],
-  audit: ({ id }) => [subjects.audit(id, "rpc")],
+  audit: ({ id }) => [subjects.audit(id, "command")],
   ctl: () => ctl.map((method) => subjects.ctl(method)),
   host: ({ id }) => [subjects.host(id, "renew")],
   enrol: () => ["hello", "join", "access"].map((method) => subjects.enrol(method)),
   blob: ({ id }) => [subjects.blob(id, SHA, 0)],
+  answer: ({ id }) => [subjects.answer(id, id, "c", "r")],
   inboxPrefix: ({ id }) => [`${subjects.inboxPrefix(id)}.x`],
   enrolInboxPrefix: () => [`${subjects.enrolInboxPrefix()}.x`],
 } satisfies { [K in Name]: (whose: Whose) => string[] };
@@ -121,12 +122,14 @@ type Grant = {
 };
 
 const inbox = (own: Whose, subject: string) => subject.startsWith(`${subjects.inboxPrefix(own.id)}.`);
+const answers = (own: Whose, subject: string) =>
+  subject.startsWith("answer.") && subject.split(".")[2] === own.id;
 const reports = (subject: string) => /^(telemetry|event)\./.test(subject);
 /** Who may do what, said a second time and by hand: what is not here must be refused. */
 const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee", Grant> = {
   agent: {
     publish: (own) => [
-      ...of(["telemetry", "event", "host"], own),
+      ...of(["telemetry", "event", "host", "answer"], own),
       ...of(["audit"], own).map(intakeOf),
       ...gets(of(["desired", "trust", "blob"], own)),
     ],
@@ -140,7 +143,7 @@ const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee"
       ),
       ...VIEWER_CTL.map((method) => subjects.ctl(method)),
     ],
-    hears: (own, subject) => inbox(own, subject) || reports(subject),
+    hears: (own, subject) => inbox(own, subject) || answers(own, subject) || reports(subject),
   },
   operator: {
     publish: (_own, all) =>
@@ -148,28 +151,30 @@ const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee"
         ...of(["rpc", "rpcAll", "ctl"], whose),
         ...gets(of(["desired", "trust", "release", "staged"], whose)),
       ]),
-    hears: (own, subject) => inbox(own, subject) || reports(subject),
+    hears: (own, subject) => inbox(own, subject) || answers(own, subject) || reports(subject),
   },
   controller: {
     publish: (own, all) => [
       ...of(["audit"], own).map(intakeOf),
       ...all.map(({ host }) => subjects.event(own.id, host, "drift")),
       ...keys.map(intakeOf),
-      ...whole("DESIRED", "TELEMETRY", "EVENT"),
+      ...whole("DESIRED", "TELEMETRY", "EVENT", "AUDIT"),
       ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs"),
       ...all.flatMap((whose) => [
         ...of(["rpc", "rpcAll"], whose),
         ...of(["desired", "trust", "release", "staged", "blob"], whose).map(intakeOf),
         ...gets([
-          ...of(["desired", "trust", "release", "staged", "blob", "telemetry", "event"], whose),
+          ...of(["desired", "trust", "release", "staged", "blob", "telemetry", "event", "audit"], whose),
           ...keys,
         ]),
       ]),
     ],
     hears: (own, subject) =>
       inbox(own, subject) ||
+      answers(own, subject) ||
       reports(subject) ||
       subject === "live.trust" ||
+      subject.startsWith("live.audit.") ||
       /^(ctl|enrol|host)\./.test(subject),
   },
   enrollee: {

@@ -66,6 +66,9 @@ export type Places = {
   readonly records: string;
   readonly events: string;
   readonly spool: string;
+  readonly audit: string;
+  readonly audit_sent: string;
+  readonly commands: string;
   readonly status: string;
 };
 
@@ -91,6 +94,9 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     records: at("unconfirmed"),
     events: at("events.jsonl"),
     spool: at("spool.json"),
+    audit: at("audit.jsonl"),
+    audit_sent: at("audit-sent.json"),
+    commands: at("commands"),
     status: join(real(config.runtime_directory), "status.json"),
   };
 }

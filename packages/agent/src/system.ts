@@ -1,17 +1,19 @@
-/** The composition root of the agent: builds the ports, hands them to the parts, starts the loops. No decision is made here. */
+/** The composition root of the agent: hands the ports (base.ts) to the parts, starts the loops. No decision is made here. */
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
-import { type Log, openLog } from "@muster/ports/log";
+import { processMemory } from "@muster/ports/nonces";
 import { Streams } from "@muster/ports/streams";
 import { RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { holdAlone } from "./alone.ts";
-import { type Armer, createArmer } from "./arm.ts";
+import { HostAudit } from "./audit/audit.ts";
+import { openMark } from "./audit/mark.ts";
+import { tellManifest, tellTrust } from "./audit/tell.ts";
+import type { Base } from "./base.ts";
 import { installService, installSsh } from "./certificates.ts";
 import { createBgp } from "./collectors/bgp.ts";
 import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
-import { type AgentConfig, type Places, placesOf } from "./config.ts";
 import { CredentialStore } from "./credentials.ts";
 import { drainOf } from "./drain.ts";
 import { enrol } from "./enrolment.ts";
@@ -22,89 +24,21 @@ import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
 import { Marks } from "./mark.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
-import {
-  createAttempts,
-  createBlobs,
-  createDocker,
-  createFiles,
-  createPackages,
-  createRouting,
-  createRun,
-  createRunStreamed,
-  createSystemd,
-  createUsers,
-  type Ports,
-} from "./ports/index.ts";
+import type { Ports } from "./ports/index.ts";
 import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { waysOf } from "./renewal-ways.ts";
 import { type Connected, report, watchdog } from "./reporter.ts";
-import { refuseOwn } from "./resources/protected.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
 import { Trust } from "./trust.ts";
-import { Records } from "./unconfirmed.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { Bell } from "./wait.ts";
 
 /** Half a megabyte over a line of 128 kbit/s. */
 const CHUNK_LIMIT_MS = 30_000;
-const BIRD_PROGRAM = "/usr/sbin/bird";
-
-/** The ports of this host, below the configured prefix. */
-export function buildPorts(config: AgentConfig, contents: string, signal: AbortSignal): Ports {
-  const run = createRun();
-  const files = createFiles(config.prefix, (paths) => refuseOwn(paths));
-  const marker = config.prefix === "" ? {} : { marker: files.real("/run/systemd/system") };
-  const systemd = createSystemd(run, marker);
-  return {
-    files,
-    blobs: createBlobs(contents),
-    run,
-    runStreamed: createRunStreamed(),
-    systemd,
-    routing: createRouting({ socketPath: files.real(config.bird_socket), binary: BIRD_PROGRAM, run }, signal),
-    docker: createDocker(files.real(config.docker_socket)),
-    pulls: createAttempts(Date.now),
-    packages: createPackages({ files, run, task: systemd.task, now: Date.now }),
-    users: createUsers(files, run),
-    confined: confinedBy(config),
-    // What only ends changes that were begun needs no switches; the daemon reads them from its ledger.
-    drain: () => null,
-    now: Date.now,
-  };
-}
-
-function confinedBy({ prefix }: AgentConfig): string | null {
-  if (prefix !== "") return `this agent manages ${prefix} only, not the machine`;
-  return process.getuid?.() === 0 ? null : "this agent does not run as root";
-}
-
-export type Base = {
-  readonly config: AgentConfig;
-  readonly places: Places;
-  readonly ports: Ports;
-  readonly records: Records;
-  readonly armer: Armer;
-  readonly log: Log;
-};
-
-/** What local commands and the daemon have in common. */
-export function buildBase(config: AgentConfig, config_file: string, signal: AbortSignal): Base {
-  const log = openLog({ name: "muster-agent", level: config.log_level });
-  const places = placesOf(config, config_file);
-  const ports = buildPorts(config, places.contents, signal);
-  return {
-    config,
-    places,
-    ports,
-    records: new Records(places.records),
-    armer: createArmer(ports.systemd, config_file, log),
-    log,
-  };
-}
 
 /**
  * Runs the agent until the signal aborts. `firstEnrolled` is told when a host that nothing was ever applied to has got its credentials, and may
@@ -135,6 +69,11 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       what: `the ledger was damaged: ${ledger.damaged}`,
     });
   standing.set({ id: identity.id, host: credentials.kept?.host ?? null });
+  const audit = await HostAudit.open(
+    { file: places.audit, sent: places.audit_sent },
+    { id: identity.id, host: () => credentials.kept?.host ?? null, log, events, now: ports.now },
+  );
+  const memory = processMemory(ports.now, await openMark(places.commands, ports.now()));
   const certificates = () => standing.converge({ certificates: credentials.expiries() });
   certificates();
 
@@ -200,11 +139,16 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       if (trust.bundle !== null) judgeManifest(trust.bundle.policy, opened, standing);
     },
     accepted(opened) {
+      tellManifest(audit, opened, ports.now());
       standing_content = opened.manifest.content;
       reconciler.bell.ring();
     },
-    refused: (error) => reconciler.refuse(error),
+    refused(error) {
+      tellManifest(audit, error, ports.now());
+      reconciler.refuse(error);
+    },
   });
+  trust.onJudged((outcome) => tellTrust(audit, outcome, ports.now()));
   ports.files.watch(
     [places.holds.slice(config.prefix.length)],
     {
@@ -321,9 +265,12 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
             },
             signal,
           ),
+          audit,
           agent_version: AGENT_VERSION,
           os,
         }),
+        memory,
+        audit,
         routes: [
           { pattern: `rpc.${identity.id}.*`, logical: (method) => subjects.rpc(identity.id, method) },
           { pattern: "rpc.all.*", logical: (method) => subjects.rpcAll(method) },
@@ -379,6 +326,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   await Promise.all([
     reconciler.run(signal),
     events.run(signal),
+    audit.run(where, signal),
     report(
       standing,
       where,

@@ -24,6 +24,7 @@ export class Trust {
   #bundle: TrustBundle | null = null;
   #verifier: Verifier | null = null;
   readonly #listeners = new Set<() => void>();
+  readonly #judges = new Set<(outcome: TrustBundle | FleetError) => void>();
   #queue: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, log: Log) {
@@ -57,6 +58,11 @@ export class Trust {
     this.#listeners.add(listener);
   }
 
+  /** Hears of every bundle that was taken, and of every newer one that was refused. */
+  onJudged(listener: (outcome: TrustBundle | FleetError) => void): void {
+    this.#judges.add(listener);
+  }
+
   /** Takes a first bundle that fits the anchor and the CA that TLS showed. Errors: WRONG_ANCHOR and as `openFirstBundle`. */
   first(envelope: Envelope, anchor: string, tls_ca: string): Promise<TrustBundle> {
     return this.#turn(async () => {
@@ -73,7 +79,7 @@ export class Trust {
   next(envelope: Envelope): Promise<boolean> {
     return this.#turn(async () => {
       if (this.#bundle === null) throw new FleetError("NOT_FOUND", "no trust bundle is held yet");
-      const bundle = openNextBundle(envelope, this.#bundle);
+      const bundle = this.#judged(envelope, this.#bundle);
       if (bundle === null) return false;
       await writeKept(this.#file, { envelope: storeEnvelope(envelope) });
       this.#hold(bundle);
@@ -89,9 +95,19 @@ export class Trust {
     return turn;
   }
 
+  #judged(envelope: Envelope, held: TrustBundle): TrustBundle | null {
+    try {
+      return openNextBundle(envelope, held);
+    } catch (error) {
+      if (error instanceof FleetError) for (const listener of this.#judges) listener(error);
+      throw error;
+    }
+  }
+
   #hold(bundle: TrustBundle): void {
     this.#bundle = bundle;
     this.#verifier = verifierOf(bundle);
     for (const listener of this.#listeners) listener();
+    for (const listener of this.#judges) listener(bundle);
   }
 }

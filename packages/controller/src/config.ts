@@ -49,6 +49,31 @@ export const ControllerConfig = z.strictObject({
     })
     .optional()
     .describe("Metrics of the whole fleet for Prometheus; absent = none."),
+  audit_export: z
+    .strictObject({
+      file: Path.optional().describe(
+        "Records are appended here as lines of JSON, mode 0600; rotating it is yours.",
+      ),
+      syslog: z
+        .discriminatedUnion("transport", [
+          z.strictObject({
+            transport: z.enum(["udp", "tls"]).describe("RFC 5426 or RFC 5425."),
+            host: z.string().max(253).describe("Name or address of the server."),
+            port: z.int().min(1).max(65_535).describe("514 or 6514, as the server says."),
+            ca: Path.optional().describe(
+              "With tls: the root of the server's certificate; default: the system's.",
+            ),
+          }),
+          z.strictObject({
+            transport: z.literal("unix").describe("A socket on this machine."),
+            path: Path.describe("A stream socket that takes messages with their length before them."),
+          }),
+        ])
+        .optional()
+        .describe("A syslog server, in the form of RFC 5424."),
+    })
+    .optional()
+    .describe("Where the audit goes beside the broker."),
   log_level: z.enum(LOG_LEVELS).default("info").describe("Least level that is logged."),
 });
 export type ControllerConfig = z.infer<typeof ControllerConfig>;

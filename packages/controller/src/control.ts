@@ -1,8 +1,12 @@
 /** What operators ask of controllers on `ctl.<method>`: one handler a row of the table `CONTROL`, each a few lines over the concept it belongs to. */
+import { entryOf } from "@muster/ports/audit";
 import type { Bus } from "@muster/ports/bus";
 import type { Call, Handlers } from "@muster/ports/dispatch";
+import { auditBy } from "@muster/protocol/audit";
 import type { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { auditPage } from "./audit/page.ts";
+import type { Audit } from "./audit/writer.ts";
 import { backupReport } from "./backup-report.ts";
 import type { BlobStore } from "./blobs/store.ts";
 import type { Issuer } from "./certificates/issuer.ts";
@@ -39,6 +43,8 @@ export type ControlPorts = {
   readonly waiting: WaitingRoom;
   readonly events: Events;
   readonly storage: Storage;
+  readonly id: string;
+  readonly audit: Audit;
 };
 
 export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
@@ -138,6 +144,14 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
         events.emit({ host: "_", kind: "credentials", severity: "warning", what, by });
       }
       return { host: closed, accesses: marked };
+    },
+
+    audit: (request) => auditPage(bus, request, { id: ports.id, head: ports.audit.head }),
+    async note({ what, target, result }, call) {
+      const note = { at: now(), kind: "act" as const, by: auditBy(call.principal), from: call.from };
+      const authority = call.principal?.rank ?? "none";
+      await ports.audit.before(entryOf({ ...note, what, target, authority, result }));
+      return { noted: true };
     },
 
     async trust({ bundle }, call) {

@@ -5,12 +5,15 @@
 import { type Bus, connectBus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import type { Log } from "@muster/ports/log";
+import { sharedMemory } from "@muster/ports/nonces";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
 import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
 import { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { exportAudit } from "./audit/export.ts";
+import { Audit } from "./audit/writer.ts";
 import { BlobStore } from "./blobs/store.ts";
 import { sweepBlobs } from "./blobs/sweep.ts";
 import { Identity } from "./certificates/identity.ts";
@@ -116,6 +119,7 @@ async function run(
   const access = new AccessRecords(bus, now);
   const last = new LastValues(records);
   const events = new Events(bus, identity.id, log, now);
+  const audit = new Audit({ bus, id: identity.id, name: config.name, log, now });
   const waiting = new WaitingRoom(bus, now);
   const verifier = () => trust.verifier;
   const enrolled = (id: string) => records.byName(records.nameOf(id) ?? "")?.state === "enrolled";
@@ -155,6 +159,12 @@ async function run(
   );
 
   const storage = new Storage();
+  const memory = sharedMemory(bus.kv("commands"), now);
+  await untilDone(
+    () => audit.begin(),
+    (error) => status.say(`waiting for the audit: ${error.message}`),
+    signal,
+  );
   serve(
     {
       bus,
@@ -176,11 +186,15 @@ async function run(
           waiting,
           events,
           storage,
+          id: identity.id,
+          audit,
         },
       }),
       routes: [{ pattern: patterns.ctl, queue: CONTROLLER_QUEUE, logical: (method) => subjects.ctl(method) }],
       verifier: () => trust.verifierIfAny,
       now,
+      memory,
+      audit,
       on_done: ({ method, by, error, took_ms }) => {
         const fields = { method, by, took_ms: Math.round(took_ms * 10) / 10 };
         if (error === null) log.debug(fields, "answered");
@@ -200,7 +214,10 @@ async function run(
     });
   }
   const tickets = new Tickets(bus);
-  serveEnrolment({ bus, fleet, trust, issuer, records, access, tickets, waiting, events, now, log }, signal);
+  serveEnrolment(
+    { bus, fleet, trust, issuer, records, access, tickets, waiting, events, memory, audit, now, log },
+    signal,
+  );
 
   const lease = keepLease(
     {
@@ -230,11 +247,13 @@ async function run(
   status.ready(standing(config, bus, records, engine));
   await Promise.all([
     lease,
+    exportAudit(config.audit_export ?? {}, { bus, name: config.name, log }, signal),
     watchSilence({ records, last, silence, engine, events, now }, signal),
     keepIdentity(identity, bus, { log, now }, signal),
   ]);
   for (const end of ends) end();
   engine.yield();
+  await audit.end();
 }
 
 function standing(config: ControllerConfig, bus: Bus, records: HostRecords, engine: RolloutEngine): string {

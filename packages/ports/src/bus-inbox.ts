@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { FleetError } from "@muster/protocol/errors";
+import { patterns } from "@muster/protocol/subjects";
 import type { BusMessage } from "./bus-link.ts";
 
 /** How many requests may wait at once. */
@@ -17,12 +18,15 @@ type Waiting = {
 
 export class Inbox {
   readonly subject: string;
+  /** Where those answer whom a broadcast reaches, each under an own subject (see `subjects.ts`). */
+  readonly answers: string;
   readonly #base: string;
   readonly #waiting = new Map<string, Waiting>();
 
   constructor(prefix: string) {
     this.#base = `${prefix}.${randomBytes(12).toString("hex")}`;
     this.subject = `${this.#base}.*`;
+    this.answers = patterns.answers(this.#base);
   }
 
   /** A place for answers to a request on `subject`: give `reply` to the request and call `end` when done. */
@@ -35,7 +39,7 @@ export class Inbox {
   }
 
   deliver(message: BusMessage): void {
-    this.#waiting.get(message.subject.slice(this.#base.length + 1))?.on_message(message);
+    this.#waiting.get(message.subject.slice(message.subject.lastIndexOf(".") + 1))?.on_message(message);
   }
 
   /** The broker refused a subject: every request on it is over, or all of them when it was our inbox. */

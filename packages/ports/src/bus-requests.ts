@@ -3,6 +3,7 @@
  * and says who answered, who was not there, and who was silent.
  */
 import { FleetError } from "@muster/protocol/errors";
+import { answererOf } from "@muster/protocol/subjects";
 import type { BusMessage } from "./bus-link.ts";
 
 type Headers = Readonly<Record<string, string>>;
@@ -50,13 +51,13 @@ export interface BusRequests {
   ): Promise<BusMessage>;
   /** One message each. A lost connection ends it with `BUS_UNREACHABLE`. */
   gather(targets: readonly GatherTarget[], options: GatherOptions): Promise<Gathered>;
-  /** One message to all; `who` reads an answer's sender, or undefined when it is nobody that was asked. */
+  /**
+   * One message to all. `expected` are ids: only what comes under an id's own subject is its answer (`Bus.respondAs`), since the broker holds everybody
+   * to that. What is sent to the inbox itself could be anybody's, also that nobody is there: nobody is said to be absent.
+   */
   gatherBroadcast(
     message: { subject: string; body: Uint8Array; headers?: Headers },
-    options: GatherOptions & {
-      expected: ReadonlySet<string> | readonly string[];
-      who: (message: BusMessage) => string | undefined;
-    },
+    options: GatherOptions & { expected: ReadonlySet<string> | readonly string[] },
   ): Promise<Gathered>;
   /** One request, many answers: `on_message` returns true when it has enough. Errors as `request`. */
   collect(
@@ -69,7 +70,7 @@ export interface BusRequests {
 
 const NO_RESPONDERS = 503;
 
-export function busRequests(ask: Ask): BusRequests {
+export function busRequests(ask: Ask, hearBroadcasts: () => void): BusRequests {
   const collect: BusRequests["collect"] = (subject, body, options, on_message) =>
     waiting(options, (done, fail) => [
       ask(subject, body, options.headers, {
@@ -134,17 +135,13 @@ export function busRequests(ask: Ask): BusRequests {
     async gatherBroadcast(message, options) {
       const expected = new Set(options.expected);
       const answers = new Map<string, BusMessage>();
-      let nobody = false;
       if (expected.size === 0) return { answers, absent: [], silent: [] };
+      hearBroadcasts();
       await waiting(options, (done, fail) => [
         ask(message.subject, message.body, message.headers, {
           on_error: fail,
           on_message: (answer) => {
-            if (isNobody(answer)) {
-              nobody = true;
-              return done();
-            }
-            const key = options.who(answer);
+            const key = answererOf(answer.subject);
             if (key === undefined || !expected.has(key) || answers.has(key)) return;
             answers.set(key, answer);
             options.on_answer?.(key, answer);
@@ -152,8 +149,7 @@ export function busRequests(ask: Ask): BusRequests {
           },
         }),
       ]);
-      const missing = [...expected].filter((key) => !answers.has(key));
-      return { answers, absent: nobody ? missing : [], silent: nobody ? [] : missing };
+      return { answers, absent: [], silent: [...expected].filter((key) => !answers.has(key)) };
     },
   };
 }

@@ -16,6 +16,7 @@ export class BusState {
   readonly #options: BusOptions;
   readonly #servers: () => BusServer[];
   readonly #inbox: Inbox;
+  #hears = false;
   readonly #subscriptions = new Map<BusSubscription, (() => void) | undefined>();
   readonly #listeners = new Set<(event: BusEvent) => void>();
   /** Ends with `close()` or with the caller's signal. */
@@ -59,6 +60,15 @@ export class BusState {
       ...(reply === undefined ? {} : { reply }),
       ...(headers === undefined ? {} : { headers }),
     });
+  }
+
+  /** From now on answers to broadcasts are heard, also after a reconnect. */
+  hearBroadcasts(): void {
+    if (this.#hears) return;
+    this.#hears = true;
+    this.subscribe(this.#inbox.answers, { concurrency: 64, pending_limit: 100_000 }, (message) =>
+      this.#inbox.deliver(message),
+    );
   }
 
   ask(

@@ -4,6 +4,7 @@
  * not kept: the caller hears so at once. Requests: bus-requests.ts; what streams hold: bus-stored.ts and bus-kv.ts.
  */
 import { FleetError } from "@muster/protocol/errors";
+import { answerSubject } from "@muster/protocol/subjects";
 import type { BusCredentials, BusMessage, BusServer } from "./bus-link.ts";
 import { type Ask, type BusRequests, busRequests } from "./bus-requests.ts";
 import { BusState } from "./bus-state.ts";
@@ -57,6 +58,8 @@ export interface Bus extends BusRequests, BusStored {
   publish(subject: string, body: Uint8Array, headers?: Readonly<Record<string, string>>): void;
   /** Answers a request; false when the message asked for no answer, or for one on a subject that is no inbox. */
   respond(message: BusMessage, body: Uint8Array, headers?: Readonly<Record<string, string>>): boolean;
+  /** Answers a broadcast under this client's own id, to which the broker holds it; false as `respond`. */
+  respondAs(id: string, message: BusMessage, body: Uint8Array): boolean;
   /** Holds over reconnects until the returned function ends it. A handler's error is an event, not an end. */
   subscribe(subject: string, options: SubscribeOptions, handler: Handler): () => void;
   onStatus(listener: (event: BusEvent) => void): () => void;
@@ -104,12 +107,18 @@ function busOf(state: BusState): Bus {
     state.send(plainSubject(subject), body, headers);
   const ask: Ask = (subject, body, headers, waiting) =>
     state.ask(plainSubject(subject), body, headers, waiting);
-  const requests = busRequests(ask);
+  const requests = busRequests(ask, () => state.hearBroadcasts());
   return {
     publish,
     respond(message, body, headers) {
       if (message.reply === undefined || !INBOX.test(message.reply)) return false;
       publish(message.reply, body, headers);
+      return true;
+    },
+    respondAs(id, message, body) {
+      const subject = message.reply === undefined ? null : answerSubject(id, message.reply);
+      if (subject === null) return false;
+      publish(subject, body);
       return true;
     },
     subscribe: (subject, options, handler) => state.subscribe(filterSubject(subject), options, handler),

@@ -23,7 +23,6 @@ import {
 } from "@muster/protocol/rpc/index";
 import { subjects } from "@muster/protocol/subjects";
 import type { Bus, BusMessage } from "./bus.ts";
-import { RESPONDER_HEADER } from "./dispatch.ts";
 
 /** Above this many hosts one broadcast is sent, where a filter says whom it is for. */
 export const TARGETED_LIMIT = 256;
@@ -174,16 +173,14 @@ export async function callMany<M extends RpcMethod>(
   } else {
     const subject = subjects.rpcAll(method);
     const body = { v: 1, filter: options.filter, args } as RpcBody;
-    const gathered = await caller.bus.gatherBroadcast(
+    await caller.bus.gatherBroadcast(
       { subject, ...outgoing(sender, subject, body) },
       {
         ...limits,
         expected: asked,
-        who: (message) => message.headers[RESPONDER_HEADER],
         on_answer: (id, message) => take(id, message, false),
       },
     );
-    for (const id of gathered.absent) absent.add(id);
   }
   if (challenged.size > 0) {
     await caller.bus.gather(

@@ -4,16 +4,15 @@
  * then the handler, and one reply `{ok}` or `{error, challenge?}`. No handler sees a request that did not pass all of these.
  */
 import { randomBytes } from "node:crypto";
-import type { Opened, Principal, Verifier } from "@muster/protocol";
+import { auditBy, type CommandMemory, type Opened, type Principal, type Verifier } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
 import { HEADER, openCommand } from "@muster/protocol/envelope";
 import { FleetError, parse, parseJson } from "@muster/protocol/errors";
 import { type Filter, fits, type Method, RpcBody } from "@muster/protocol/rpc/index";
 import type { z } from "zod";
+import { type AuditDoor, askerOf, entryOf, summed } from "./audit.ts";
 import type { Bus, BusMessage } from "./bus.ts";
-import { challenges, memoryNonces } from "./nonces.ts";
-
-/** Names who answers a broadcast; in an answer to `rpc.<id>.…` the subject alone says it. */
-export const RESPONDER_HEADER = "Muster-Host";
+import { processMemory } from "./nonces.ts";
 
 export type MethodTable = Readonly<Record<string, Method>>;
 
@@ -22,6 +21,8 @@ export type Call = {
   readonly method: string;
   readonly principal: Principal | null;
   readonly signed_at_ms: number | null;
+  /** Whom the answer goes to, as `askerOf` tells it. */
+  readonly from: string;
   /** Aborts when the method's time is up or the server ends. */
   readonly signal: AbortSignal;
 };
@@ -41,7 +42,7 @@ export type Route = {
 };
 
 export type DispatchOptions<T extends MethodTable> = {
-  readonly bus: Pick<Bus, "subscribe" | "respond">;
+  readonly bus: Pick<Bus, "subscribe" | "respond" | "respondAs">;
   readonly table: T;
   readonly handlers: Handlers<T>;
   readonly routes: readonly Route[];
@@ -52,12 +53,11 @@ export type DispatchOptions<T extends MethodTable> = {
   readonly self?: () => { id: string; groups: readonly string[]; labels: Readonly<Record<string, string>> };
   /** Throws NOT_ALLOWED for what the signer's authority allows and the local policy does not. */
   readonly policy?: (principal: Principal, method: string, args: unknown) => void;
-  /**
-   * What was signed before this is only taken with a challenge: nonces live in memory, so a restarted program could not tell a
-   * replay from a late command. Default: when `serve` is called.
-   */
-  readonly signed_from_ms?: number;
-  /** Hears every call that was carried out or refused, for audit and log. `error` is null when it went well. */
+  /** Nonces and challenges; default: in memory, from now on. */
+  readonly memory?: CommandMemory;
+  /** Hears of every call that was carried out or refused; of what acts before it is done, which waits for it. */
+  readonly audit?: AuditDoor;
+  /** Hears every call that was carried out or refused, for the log. `error` is null when it went well. */
   readonly on_done?: (call: { method: string; by: string | null; error: unknown; took_ms: number }) => void;
   readonly concurrency?: number;
 };
@@ -65,9 +65,8 @@ export type DispatchOptions<T extends MethodTable> = {
 /** Answers commands until the signal aborts. */
 export function serve<T extends MethodTable>(options: DispatchOptions<T>, signal: AbortSignal): void {
   const guard: Guard = {
-    nonces: memoryNonces(options.now),
-    challenges: challenges(options.now),
-    signed_from_ms: options.signed_from_ms ?? options.now(),
+    memory: options.memory ?? processMemory(options.now),
+    sum: options.audit === undefined ? () => undefined : summed(options.audit, signal),
     running: new Set(),
   };
   const endAll = () => {
@@ -90,9 +89,9 @@ export function serve<T extends MethodTable>(options: DispatchOptions<T>, signal
 }
 
 type Guard = {
-  readonly nonces: ReturnType<typeof memoryNonces>;
-  readonly challenges: ReturnType<typeof challenges>;
-  readonly signed_from_ms: number;
+  readonly memory: CommandMemory;
+  /** Tells the audit what may be alike in one record. */
+  readonly sum: AuditDoor["tell"];
   /** The calls that are being carried out: all end with the server. */
   readonly running: Set<AbortController>;
 };
@@ -107,6 +106,7 @@ async function answer<T extends MethodTable>(
   const began = performance.now();
   const name = message.subject.slice(message.subject.lastIndexOf(".") + 1);
   let by: string | null = null;
+  let told: Told | null = null;
   let failure: unknown = null;
   let reply: unknown;
   try {
@@ -123,15 +123,22 @@ async function answer<T extends MethodTable>(
     }
     const body = parseJson(RpcBody, message.body, `request ${name}`);
     if (!isMeant(options, body.filter)) return;
-    const opened = authorise(options, guard, row, route.logical(name), message);
+    told = { row, by: null, target: route.logical(name), began: null, passed: false };
+    const opened = await authorise(options, guard, row, route.logical(name), message);
     by = opened?.principal.name ?? null;
+    told = { ...told, by: opened?.principal ?? null };
     const args = parse(row.request, body.args, `request ${name}`);
+    const words = row.told?.(args);
+    if (words !== undefined) told = { ...told, target: `${told.target}: ${words}` };
     if (opened !== null) options.policy?.(opened.principal, name, args);
+    if (row.audited === "acts") told = { ...told, began: await tellBegun(options, told, name, message) };
+    told = { ...told, passed: true };
     const result = await within(guard, signal, name, row.timeout_ms, (limited) => {
       const call: Call = {
         method: name,
         principal: opened?.principal ?? null,
         signed_at_ms: opened?.signed_at_ms ?? null,
+        from: askerOf(message.reply),
         signal: limited,
       };
       return handler(args, call);
@@ -142,8 +149,9 @@ async function answer<T extends MethodTable>(
     reply = { ok: checked.data };
   } catch (error) {
     failure = error;
-    reply = refusal(error, guard);
+    reply = await refusal(error, guard);
   }
+  tellEnd(options, guard, told, name, message, failure);
   respond(options, message, reply);
   options.on_done?.({ method: name, by, error: failure, took_ms: performance.now() - began });
 }
@@ -154,49 +162,95 @@ function isMeant<T extends MethodTable>(options: DispatchOptions<T>, filter: Fil
   return fits(filter, options.self());
 }
 
-function authorise<T extends MethodTable>(
+/** What the audit knows of a call so far. `began`: the record that says so. */
+type Told = {
+  readonly row: Method;
+  readonly by: Principal | null;
+  readonly target: string;
+  readonly began: number | null;
+  /** It was handed to its handler. */
+  readonly passed: boolean;
+};
+
+function noteOf<T extends MethodTable>(
+  options: DispatchOptions<T>,
+  { row, by, target }: Pick<Told, "row" | "by" | "target">,
+  name: string,
+  message: BusMessage,
+) {
+  return {
+    at: options.now(),
+    kind: "command" as const,
+    by: auditBy(by),
+    from: askerOf(message.reply),
+    what: name.slice(0, 64),
+    target: target.slice(0, 500),
+    // The whole signed body: it may hold secrets, and its hash proves which one it was.
+    args: sha256(message.body),
+    authority: row.authority,
+  };
+}
+
+async function tellBegun<T extends MethodTable>(
+  options: DispatchOptions<T>,
+  told: Told,
+  name: string,
+  message: BusMessage,
+): Promise<number | null> {
+  if (options.audit === undefined) return null;
+  return options.audit.before(entryOf({ ...noteOf(options, told, name, message), result: "begun" }));
+}
+
+function tellEnd<T extends MethodTable>(
+  options: DispatchOptions<T>,
+  guard: Guard,
+  told: Told | null,
+  name: string,
+  message: BusMessage,
+  failure: unknown,
+): void {
+  const { audit } = options;
+  // Of what has no form, names no method or is for others there is nothing to tell but noise.
+  if (audit === undefined || told === null) return;
+  const { row, began, passed } = told;
+  const code = failure === null ? null : failure instanceof FleetError ? failure.code : ("FAILED" as const);
+  const note = noteOf(options, told, name, message);
+  if (began !== null)
+    audit.tell(entryOf({ ...note, result: code === null ? "done" : "failed", code, of: began }));
+  else if (code !== null) guard.sum(entryOf({ ...note, result: passed ? "failed" : "refused", code }));
+  else if (row.audited === "sums") guard.sum(entryOf({ ...note, result: "done" }));
+}
+
+async function authorise<T extends MethodTable>(
   options: DispatchOptions<T>,
   guard: Guard,
   row: Method,
   logical: string,
   message: BusMessage,
-): Opened | null {
+): Promise<Opened | null> {
   if (row.authority === "none") return null;
   const verifier = options.verifier();
   if (verifier === null) throw new FleetError("BAD_CERTIFICATE", "there is no trust bundle here yet");
   if (message.headers[HEADER.signature] === undefined)
     throw new FleetError("UNSIGNED", `${logical} needs ${row.authority}`);
-  let challenged = false;
-  const opened = openCommand(
-    logical,
-    { headers: message.headers, body: message.body },
-    verifier,
-    row.authority,
-    {
-      now_ms: options.now(),
-      nonces: guard.nonces,
-      challenge: (nonce) => {
-        challenged = guard.challenges.take(nonce);
-        return challenged;
-      },
-      signs_release: row.for_ci,
-    },
-  );
-  if (!challenged && opened.signed_at_ms < guard.signed_from_ms) {
-    throw new FleetError(
-      "CLOCK_SKEW",
-      "signed before this program started, when its memory of commands began",
-    );
-  }
-  return opened;
+  return openCommand(logical, { headers: message.headers, body: message.body }, verifier, row.authority, {
+    now_ms: options.now(),
+    memory: guard.memory,
+    acts: row.audited !== "sums",
+    signs_release: row.for_ci,
+  });
 }
 
-function refusal(error: unknown, guard: Guard): unknown {
+async function refusal(error: unknown, guard: Guard): Promise<unknown> {
   if (error instanceof FleetError) {
+    if (error.code !== "CLOCK_SKEW") return { error: error.toReply() };
     // A challenge is only given to who signed well: CLOCK_SKEW comes after certificate and signature were checked.
-    return error.code === "CLOCK_SKEW"
-      ? { error: error.toReply(), challenge: guard.challenges.give() }
-      : { error: error.toReply() };
+    try {
+      return { error: error.toReply(), challenge: await guard.memory.give() };
+    } catch (cause) {
+      if (!(cause instanceof FleetError)) throw cause;
+      return { error: error.toReply() };
+    }
   }
   return {
     error: { code: "FAILED", detail: "a mistake in the program that answers; its log has the stack" },
@@ -208,19 +262,24 @@ function respond<T extends MethodTable>(
   message: BusMessage,
   reply: unknown,
 ): void {
-  const headers = options.self === undefined ? undefined : { [RESPONDER_HEADER]: options.self().id };
+  const { bus } = options;
+  // Of a broadcast everybody who hears it knows the inbox: who answers is told by a subject that is its own.
+  const id = message.subject.startsWith(BROADCAST) ? options.self?.().id : undefined;
+  const send = (value: unknown) => {
+    const body = Buffer.from(JSON.stringify(value));
+    return id === undefined ? bus.respond(message, body) : bus.respondAs(id, message, body);
+  };
   try {
-    options.bus.respond(message, Buffer.from(JSON.stringify(reply)), headers);
+    send(reply);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     // The connection went while we worked: nobody waits any more.
     if (error.code !== "TOO_LARGE") return;
-    const small = {
-      error: new FleetError("TOO_LARGE", "the answer does not fit into one message").toReply(),
-    };
-    options.bus.respond(message, Buffer.from(JSON.stringify(small)), headers);
+    send({ error: new FleetError("TOO_LARGE", "the answer does not fit into one message").toReply() });
   }
 }
+
+const BROADCAST = "rpc.all.";
 
 /**
  * Runs `work` with a signal that aborts when its time is up or the server ends; rejects then, whatever `work` does with it. Not made of

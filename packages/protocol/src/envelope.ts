@@ -140,36 +140,50 @@ export function open(
   return { principal, signed_at_ms, nonce, body: envelope.body };
 }
 
-/** Nonces seen, so that a command works once; kept across a restart by whoever owns the store. */
-export type NonceStore = {
-  /** Remembers the nonce until `until_ms`; false when it was there already. */
-  remember(nonce: string, until_ms: number): boolean;
+/** What a receiver remembers of commands, so that each works once, also after a restart and at all receivers that share a subject. */
+export type CommandMemory = {
+  /** What was signed before this is only taken with a challenge: the memory does not reach further back. */
+  readonly signed_from_ms: number;
+  /**
+   * Remembers the nonce until `until_ms`, so that it lasts as long as the memory says, and only then resolves; false when it was there already.
+   * `acts`: the command changes something. Errors: TOO_LARGE, and those of where it is kept.
+   */
+  remember(
+    nonce: string,
+    command: { readonly signed_at_ms: number; readonly until_ms: number; readonly acts: boolean },
+  ): Promise<boolean>;
+  /** A fresh challenge, for who signed well and whose clock is off. */
+  give(): Promise<string>;
+  /** Whether that challenge was given and is still good. Who takes it remembers its nonce. */
+  take(nonce: string): Promise<boolean>;
 };
 
 /**
- * Opens a command: as `open`, judged now. Within 60 s of our clock, or within an hour when it signs the
- * challenge we gave (`challenge`, its nonce).
+ * Opens a command: as `open`, judged now. Within 60 s of our clock, or within an hour when it signs the challenge that we gave as its nonce.
  * Errors: as `open`, and CLOCK_SKEW (detail says how far the clocks are apart), REPLAYED.
  */
-export function openCommand(
+export async function openCommand(
   subject: string,
   envelope: Envelope,
   verifier: Verifier,
   authority: Authority,
-  now: {
-    now_ms: number;
-    nonces: NonceStore;
-    challenge?: (nonce: string) => boolean;
-    signs_release?: boolean;
-  },
-): Opened {
+  now: { now_ms: number; memory: CommandMemory; acts: boolean; signs_release?: boolean },
+): Promise<Opened> {
   const opened = open(subject, envelope, verifier, authority, { signs_release: now.signs_release ?? false });
-  const skew_ms = opened.signed_at_ms - now.now_ms;
-  const challenged = now.challenge?.(opened.nonce) ?? false;
-  if (Math.abs(skew_ms) > (challenged ? CHALLENGED_WINDOW_MS : COMMAND_WINDOW_MS)) {
-    throw new FleetError("CLOCK_SKEW", `the signer's clock is ${Math.round(skew_ms / 1000)} s off ours`);
+  const { signed_at_ms } = opened;
+  const skew_ms = signed_at_ms - now.now_ms;
+  const near = Math.abs(skew_ms) <= COMMAND_WINDOW_MS;
+  const early = signed_at_ms < now.memory.signed_from_ms;
+  if (!near || early) {
+    const challenged = Math.abs(skew_ms) <= CHALLENGED_WINDOW_MS && (await now.memory.take(opened.nonce));
+    if (!challenged && !near)
+      throw new FleetError("CLOCK_SKEW", `the signer's clock is ${Math.round(skew_ms / 1000)} s off ours`);
+    if (!challenged)
+      throw new FleetError("CLOCK_SKEW", "signed before this program's memory of commands begins");
   }
-  if (!now.nonces.remember(opened.nonce, now.now_ms + 2 * COMMAND_WINDOW_MS))
+  // One that is ahead of our clock comes into its window later.
+  const until_ms = Math.max(now.now_ms, signed_at_ms) + 2 * COMMAND_WINDOW_MS;
+  if (!(await now.memory.remember(opened.nonce, { signed_at_ms, until_ms, acts: now.acts })))
     throw new FleetError("REPLAYED", subject);
   return opened;
 }

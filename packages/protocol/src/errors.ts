@@ -50,6 +50,7 @@ export const ERRORS = {
   VOIDED: row("the signer was revoked", 1),
   REPLAYED: row("the message was used before", 1),
   CLOCK_SKEW: row("the clocks differ too much", 1, true),
+  UNAUDITED: row("it cannot be recorded, and is not done for that", 1, true),
   WRONG_TARGET: row("the message is meant for another host", 1),
   // Enrolment
   WRONG_ANCHOR: row("the server does not fit the join string: not this fleet", 1),

@@ -1,5 +1,6 @@
 /** The public list of `@muster/protocol`: everything that crosses the wire, and the pure rules that both sides must share. No I/O. */
 export * from "./access.ts";
+export * from "./audit.ts";
 export * from "./blob.ts";
 export * from "./brief.ts";
 export * from "./canonical.ts";

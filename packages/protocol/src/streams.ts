@@ -38,7 +38,9 @@ export const BUCKETS = {
   rollouts: { history: 1, max_bytes: 64 * MIB },
   /** Which blobs are stored whole, key = `<owner>.<sha256>`; see `blob.ts`. */
   blobs: { history: 1, max_bytes: 64 * MIB },
-  /** `generation`: the highest one allotted and its release; `leader`: the lease. */
+  /** Commands that were carried out and challenges that were given, each with its own time to live. */
+  commands: { history: 1, max_bytes: 64 * MIB, discard: "new" },
+  /** `generation`: the highest one allotted and its release; `leader`: the lease; `audit-writers`: the controllers that were. */
   fleet: { history: 16, max_bytes: 16 * MIB },
 } as const;
 export type Bucket = keyof typeof BUCKETS;
@@ -83,7 +85,15 @@ export const STREAMS: readonly StreamSpec[] = [
     max_bytes: 256 * MIB,
     max_age_ms: 90 * DAY_MS,
   },
-  { name: "AUDIT", subjects: ["audit.>"], max_msgs_per_subject: -1, max_bytes: 1024 * MIB, max_age_ms: 0 },
+  // No limit a subject: what goes from the middle of a chain would look like what was taken away.
+  {
+    name: "AUDIT",
+    subjects: ["audit.>"],
+    max_msgs_per_subject: -1,
+    max_bytes: 1024 * MIB,
+    max_age_ms: 0,
+    republish: { src: "audit.>", dest: "live.audit.>" },
+  },
   // What is in force must not go because something else came. A controller takes away what nobody needs: by an empty message that lapses.
   {
     name: "BLOB",
@@ -100,6 +110,7 @@ export const STREAMS: readonly StreamSpec[] = [
     max_msgs_per_subject: spec.history,
     max_bytes: spec.max_bytes,
     max_age_ms: 0,
+    ...("discard" in spec ? { discard: spec.discard } : {}),
     per_message_ttl: true as const,
   })),
 ];

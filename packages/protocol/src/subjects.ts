@@ -32,6 +32,9 @@ export const subjects = {
   host: (id: string, method: string) => join("host", id, method),
   enrol: (method: string) => join("enrol", method),
   blob: (id: string, hash: string, chunk: number) => join("blob", id, hash, String(chunk)),
+  /** Where `id` answers a broadcast of `asker`, whose inbox is `_INBOX_<asker>.<connection>.<request>`: see `answerSubject`. */
+  answer: (id: string, asker: string, connection: string, request: string) =>
+    join("answer", id, asker, connection, request),
   inboxPrefix: (id: string) => `_INBOX_${token(id)}`,
   enrolInboxPrefix: () => "_INBOX_ENROL",
 } as const;
@@ -44,10 +47,29 @@ export const patterns = {
     `telemetry.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
   event: (host = "*", kind = "*") =>
     `event.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
+  /** Answers to broadcasts that were sent with an inbox below `_INBOX_<asker>.<connection>`. */
+  answers: (inbox: string) => `answer.*.${inbox.replace(/^_INBOX_/, "")}.*`,
+  liveAudit: "live.audit.>",
   ctl: "ctl.*",
   host: "host.*.*",
   enrol: "enrol.*",
 } as const;
+
+/**
+ * Where `id` answers a broadcast whose reply is the inbox `_INBOX_<asker>.<connection>.<request>`: `answer.<id>.<asker>.<connection>.<request>`. The broker
+ * lets nobody publish there but `id`, so that nobody answers for another. Null for a reply that is no such inbox.
+ * Errors: INVALID for one that holds what no subject may.
+ */
+export function answerSubject(id: string, reply: string): string | null {
+  const [, asker, connection, request, rest] = reply.replace(/^_INBOX_/, "_INBOX_.").split(".");
+  if (!reply.startsWith("_INBOX_") || !asker || !connection || !request || rest !== undefined) return null;
+  return subjects.answer(id, asker, connection, request);
+}
+
+/** Who answered a broadcast on this subject; undefined for any other subject. */
+export function answererOf(subject: string): string | undefined {
+  return /^answer\.([^.]+)\./.exec(subject)?.[1];
+}
 
 /** The queue group in which controllers share work. */
 export const CONTROLLER_QUEUE = "controllers";
@@ -69,6 +91,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
     pub: [
       `telemetry.${SELF}.${NAME}.>`,
       `event.${SELF}.${NAME}.>`,
+      `answer.${SELF}.>`,
       intakeOf(`audit.${SELF}.>`),
       `host.${SELF}.*`,
       directGet("DESIRED", `desired.${SELF}`),
@@ -85,13 +108,14 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       "rpc.*.*",
       `event.${SELF}.*.*`,
       ...Object.keys(BUCKETS).map((bucket) => directGet(`KV_${bucket}`, ">")),
-      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "BLOB"].map((stream) =>
+      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "AUDIT", "BLOB"].map((stream) =>
         directGet(stream, ">"),
       ),
       ...[
         "DESIRED",
         "TELEMETRY",
         "EVENT",
+        "AUDIT",
         "KV_hosts",
         "KV_joins",
         "KV_access",
@@ -99,7 +123,17 @@ export const PERMISSIONS: Record<Role, Permissions> = {
         "KV_blobs",
       ].map((stream) => `$JS.API.DIRECT.GET.${stream}`),
     ],
-    sub: ["ctl.*", "enrol.*", "host.*.*", "telemetry.>", "event.>", "live.trust", `_INBOX_${SELF}.>`],
+    sub: [
+      "ctl.*",
+      "enrol.*",
+      "host.*.*",
+      "telemetry.>",
+      "event.>",
+      "live.trust",
+      "live.audit.>",
+      `_INBOX_${SELF}.>`,
+      `answer.*.${SELF}.>`,
+    ],
     resp: { max: 64, ttl_ms: 60_000 },
   },
   operator: {
@@ -110,11 +144,11 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       directGet("TRUST", "trust"),
       directGet("RELEASE", "release.>"),
     ],
-    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
+    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`, `answer.*.${SELF}.>`],
   },
   viewer: {
     pub: [...VIEWER_CTL.map((method) => `ctl.${method}`), ...VIEWER_RPC.map((method) => `rpc.*.${method}`)],
-    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
+    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`, `answer.*.${SELF}.>`],
   },
   // Somebody who was invited. The tags of the JWT are the hosts that may be seen, or `*`; without any nothing but the controllers' pages is left, which
   // are cut to what the certificate says. Events carry differences of files and words of commands, so they come through a controller, without those.

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Bus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
+import { processMemory } from "@muster/ports/nonces";
 import { type Feed, Streams } from "@muster/ports/streams";
 import {
   type BgpSample,
@@ -278,11 +279,14 @@ async function playHost(
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },
+        audit: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
       },
       routes: [{ pattern: `rpc.${host.id}.*`, logical: (method) => subjects.rpc(host.id, method) }],
       verifier: () => verifier,
       now: Date.now,
-      signed_from_ms: Date.now() - 60_000,
+      memory: { ...processMemory(Date.now), signed_from_ms: Date.now() - 60_000 },
       self: () => ({ id: host.id, groups: [], labels: {} }),
     },
     signal,

@@ -2,6 +2,7 @@
 import { connectBus } from "@muster/ports/bus";
 import { type CallOptions, callMany, callOne } from "@muster/ports/call";
 import { type Handlers, serve } from "@muster/ports/dispatch";
+import { processMemory } from "@muster/ports/nonces";
 import { createNkey, type EnvelopeSigner, RPC, type RpcBody, seal, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
@@ -63,6 +64,9 @@ suite(
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },
+        audit: () => {
+          throw new FleetError("UNSUPPORTED", "not here");
+        },
         exec: () => ({ stream: "0".repeat(32) }),
       };
       serve(
@@ -76,7 +80,10 @@ suite(
           ],
           verifier: () => verifier,
           now: () => Date.now() + self.clock_off_ms,
-          signed_from_ms: started + self.clock_off_ms,
+          memory: processMemory(() => Date.now() + self.clock_off_ms, {
+            signed_until_ms: started + self.clock_off_ms - 1,
+            raise: async () => undefined,
+          }),
           self: () => ({ id: self.id, groups: self.groups, labels: {} }),
         },
         life.signal,

@@ -2,6 +2,7 @@
 import { type Bus, connectBus } from "@muster/ports/bus";
 import { type Caller, callOne } from "@muster/ports/call";
 import { type Handlers, serve } from "@muster/ports/dispatch";
+import { processMemory } from "@muster/ports/nonces";
 import { callStreams } from "@muster/ports/stream-call";
 import { type Feed, Streams } from "@muster/ports/streams";
 import { createNkey, type EnvelopeSigner, type LogLine, RPC, subjects } from "@muster/protocol";
@@ -66,7 +67,7 @@ suite(
           routes: [{ pattern: `rpc.${made.id}.*`, logical: (method) => subjects.rpc(made.id, method) }],
           verifier: () => verifier,
           now: Date.now,
-          signed_from_ms: Date.now() - 30_000,
+          memory: { ...processMemory(Date.now), signed_from_ms: Date.now() - 30_000 },
         },
         AbortSignal.any([life.signal, made.life.signal]),
       );

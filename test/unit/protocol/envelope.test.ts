@@ -2,11 +2,12 @@
 import * as assert from "uvu/assert";
 import {
   CertificateReader,
+  type CommandMemory,
   createNkey,
+  type Envelope,
   FleetError,
   HEADER,
   loadEnvelope,
-  type NonceStore,
   open,
   openByAdminKey,
   openCommand,
@@ -31,9 +32,24 @@ const code = (run: () => unknown): string => {
   return "taken";
 };
 
-const nonceMemory = (): NonceStore => {
-  const seen = new Set<string>();
-  return { remember: (nonce) => !seen.has(nonce) && seen.add(nonce).size > 0 };
+const memoryOf = (challenge?: string, signed_from_ms = 0): CommandMemory => {
+  const seen = new Map<string, number>();
+  return {
+    signed_from_ms,
+    remember: async (nonce, { until_ms }) => !seen.has(nonce) && seen.set(nonce, until_ms).size > 0,
+    give: async () => challenge ?? "",
+    take: async (nonce) => nonce === challenge,
+  };
+};
+
+const codeOf = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof FleetError) return error.code;
+    throw error;
+  }
+  return "taken";
 };
 
 suite("envelope", (test) => {
@@ -182,42 +198,49 @@ suite("envelope", (test) => {
     );
   });
 
-  test("a command works once and near our clock; a challenge makes up for a wrong clock", () => {
-    const nonces = nonceMemory();
+  test("a command works once and near our clock; a challenge makes up for a wrong clock", async () => {
+    const challenge = "ab".repeat(16);
+    const now = { now_ms, memory: memoryOf(challenge), acts: true };
+    const told = (envelope: Envelope) => codeOf(openCommand(SUBJECT, envelope, verifier, "operator", now));
     const sealed = seal(SUBJECT, BODY, alice, now_ms);
-    assert.is(
-      code(() => openCommand(SUBJECT, sealed, verifier, "operator", { now_ms, nonces })),
-      "taken",
-    );
-    assert.is(
-      code(() => openCommand(SUBJECT, sealed, verifier, "operator", { now_ms, nonces })),
-      "REPLAYED",
-    );
-    const late = seal(SUBJECT, BODY, alice, now_ms - 61_000);
-    assert.is(
-      code(() => openCommand(SUBJECT, late, verifier, "operator", { now_ms, nonces })),
-      "CLOCK_SKEW",
-    );
-    const answer = seal(SUBJECT, BODY, alice, now_ms - 61_000, "ab".repeat(16));
-    const challenge = (nonce: string) => nonce === "ab".repeat(16);
-    assert.is(
-      code(() => openCommand(SUBJECT, answer, verifier, "operator", { now_ms, nonces, challenge })),
-      "taken",
-    );
-    assert.is(
-      code(() => openCommand(SUBJECT, answer, verifier, "operator", { now_ms, nonces, challenge })),
-      "REPLAYED",
-    );
+    assert.is(await told(sealed), "taken");
+    assert.is(await told(sealed), "REPLAYED");
+    assert.is(await told(seal(SUBJECT, BODY, alice, now_ms - 61_000)), "CLOCK_SKEW");
+    const answer = seal(SUBJECT, BODY, alice, now_ms - 61_000, challenge);
+    assert.is(await told(answer), "taken");
+    assert.is(await told(answer), "REPLAYED");
   });
 
-  test("a challenge does not revive a key that expired long ago", () => {
+  test("what was signed before the memory begins needs a challenge", async () => {
+    const told = (envelope: Envelope, memory: CommandMemory) =>
+      codeOf(openCommand(SUBJECT, envelope, verifier, "operator", { now_ms, memory, acts: true }));
+    const nonce = "ef".repeat(16);
+    const before = seal(SUBJECT, BODY, alice, now_ms - 1, nonce);
+    assert.is(await told(before, memoryOf(undefined, now_ms)), "CLOCK_SKEW");
+    assert.is(await told(before, memoryOf(nonce, now_ms)), "taken");
+    assert.is(await told(seal(SUBJECT, BODY, alice, now_ms), memoryOf(undefined, now_ms)), "taken");
+  });
+
+  test("a command of a clock that is ahead is remembered until its own window is over", async () => {
+    const nonce = "12".repeat(16);
+    let kept_ms = 0;
+    const memory: CommandMemory = {
+      ...memoryOf(nonce),
+      remember: async (_nonce, { until_ms }) => {
+        kept_ms = until_ms;
+        return true;
+      },
+    };
+    const ahead = seal(SUBJECT, BODY, alice, now_ms + 1_800_000, nonce);
+    await openCommand(SUBJECT, ahead, verifier, "operator", { now_ms, memory, acts: true });
+    assert.ok(kept_ms > now_ms + 1_800_000 + 60_000, "it would be taken once more, half an hour later");
+  });
+
+  test("a challenge does not revive a key that expired long ago", async () => {
     const nonce = "cd".repeat(16);
     const stolen = seal(SUBJECT, BODY, alice, now_ms - 3_700_000, nonce);
-    const now = { now_ms, nonces: nonceMemory(), challenge: (given: string) => given === nonce };
-    assert.is(
-      code(() => openCommand(SUBJECT, stolen, verifier, "operator", now)),
-      "CLOCK_SKEW",
-    );
+    const now = { now_ms, memory: memoryOf(nonce), acts: true };
+    assert.is(await codeOf(openCommand(SUBJECT, stolen, verifier, "operator", now)), "CLOCK_SKEW");
   });
 
   test("an admin key signs bundles only when it is one of ours", () => {

@@ -62,7 +62,7 @@ suite(
     test.before(async () => {
       fleet = await startFleet();
       controller = (await fleet.connect("controller", "c1", life.signal)).bus;
-      setup = await fleet.setUp(life.signal);
+      setup = await fleet.setup(life.signal);
       const agent = await fleet.connect("agent", "core1", life.signal);
       victim = agent.id;
       await agent.bus.publishStored(subjects.audit(victim, "command"), bytes("true"));

@@ -1,8 +1,9 @@
 /** `muster-agent run`: the daemon, until SIGTERM or SIGINT. */
 import { setMaxListeners } from "node:events";
 import { beginAnew, canBeginAnew } from "../anew.ts";
+import { buildBase } from "../base.ts";
 import { readConfig } from "../config.ts";
-import { buildBase, runAgent } from "../system.ts";
+import { runAgent } from "../system.ts";
 import type { Given } from "./arguments.ts";
 
 export async function run(given: Given): Promise<number> {

@@ -6,8 +6,8 @@ import { userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse } from "@muster/protocol/errors";
 import { RandomId } from "@muster/protocol/names";
+import { buildBase } from "../base.ts";
 import { readConfig } from "../config.ts";
-import { buildBase } from "../system.ts";
 import { undoAll, undoRecord } from "../undo.ts";
 import type { Given } from "./arguments.ts";
 

@@ -1,5 +1,6 @@
 /** What the handlers of RPC methods may use. */
 import type { Streams } from "@muster/ports/streams";
+import type { HostAudit } from "../audit/audit.ts";
 import type { BgpCollector } from "../collectors/bgp.ts";
 import type { HealthCollector } from "../collectors/health.ts";
 import type { CredentialStore } from "../credentials.ts";
@@ -24,6 +25,7 @@ export type RpcDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
   readonly streams: Streams;
+  readonly audit: HostAudit;
   readonly agent_version: string;
   readonly os: string;
 };

@@ -1,6 +1,7 @@
 /** The handlers of the RPC table: one that protocol has and this lacks is a compile error. */
 import type { Handlers } from "@muster/ports/dispatch";
 import type { RPC } from "@muster/protocol";
+import { audit } from "./audit.ts";
 import { bgp } from "./bgp.ts";
 import { birdc } from "./birdc.ts";
 import type { RpcDoor } from "./door.ts";
@@ -43,5 +44,6 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     exec: exec(door),
     reboot: reboot(door),
     login: login(door),
+    audit: audit(door),
   };
 }

@@ -1,10 +1,13 @@
 /** `enrol.access`: a person shows a certificate of the mount `operators` and gets onto the bus, for as long as the certificate lasts. */
+import { type AuditDoor, entryOf } from "@muster/ports/audit";
 import {
   Access,
   type AccessReply,
+  type AuditEntry,
+  auditBy,
+  type CommandMemory,
   type Grant,
   loadEnvelope,
-  type NonceStore,
   openCommand,
   type StoredEnvelope,
   subjects,
@@ -22,21 +25,35 @@ export type AccessPorts = {
   readonly issuer: Issuer;
   readonly access: Pick<AccessRecords, "note">;
   readonly records: Pick<HostRecords, "seenBy">;
-  readonly nonces: NonceStore;
+  readonly memory: CommandMemory;
+  readonly audit: Pick<AuditDoor, "tell">;
   readonly events: Pick<Events, "emit">;
   readonly now: () => number;
 };
 
-/** The reply to a signed access. Never throws a FleetError. */
-export async function access(stored: StoredEnvelope, ports: AccessPorts): Promise<AccessReply> {
+/** The reply to a signed access from `from` (the address as the broker saw it). Never throws a FleetError. */
+export async function access(
+  stored: StoredEnvelope,
+  from: string | null,
+  ports: AccessPorts,
+): Promise<AccessReply> {
+  let by: AuditEntry["by"] = null;
+  const tell = (target: string, end: Pick<AuditEntry, "result" | "code">) => {
+    const what = { kind: "enrolment" as const, what: "access", authority: "viewer" };
+    ports.audit.tell(
+      entryOf({ at: ports.now(), ...what, by, from: from ?? "an unknown address", target, ...end }),
+    );
+  };
   try {
     const now_ms = ports.now();
     const { verifier } = ports.trust;
     const envelope = loadEnvelope(stored);
-    const { principal, body } = openCommand(subjects.enrol("access"), envelope, verifier, "viewer", {
+    const { principal, body } = await openCommand(subjects.enrol("access"), envelope, verifier, "viewer", {
       now_ms,
-      nonces: ports.nonces,
+      memory: ports.memory,
+      acts: true,
     });
+    by = auditBy(principal);
     // A controller's certificate is no person's: it has its own way onto the bus.
     if (principal.rank === "controller")
       throw new FleetError("NOT_ALLOWED", `${principal.name} is a controller`);
@@ -60,9 +77,11 @@ export async function access(stored: StoredEnvelope, ports: AccessPorts): Promis
         what: `${principal.name} logged in with the recovery kit`,
         by: principal.name,
       });
+    tell(`${role} ${id}`, { result: "done", code: null });
     return { status: "granted", user_jwt: jwt.text, expires: jwt.not_after, bundle: ports.trust.stored };
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
+    tell("the bus", { result: "refused", code: error.code });
     return { status: "refused", error: forStrangers(error) };
   }
 }

@@ -1,5 +1,7 @@
 /** `enrol.join`: from a machine's signed claim to its admission, a place in the waiting room, or a refusal that says why. */
+import { type AuditDoor, entryOf } from "@muster/ports/audit";
 import {
+  type AuditEntry,
   type Claim,
   hostFingerprint,
   type JoinReply,
@@ -27,6 +29,7 @@ export type JoinPorts = {
   readonly tickets: Tickets;
   readonly waiting: WaitingRoom;
   readonly events: Pick<Events, "emit" | "emitForStranger">;
+  readonly audit: Pick<AuditDoor, "tell">;
   readonly now: () => number;
 };
 
@@ -43,6 +46,7 @@ export async function join(request: JoinRequest, from: string | null, ports: Joi
     return await joinOrThrow(request, from, ports);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
+    tell(claim, from, ports, { authority: "none", result: "refused", code: error.code });
     if (ALARMING.has(error.code)) {
       const severity = error.code === "NAME_TAKEN" ? "error" : "warning";
       const what = `a machine at ${from ?? "an unknown address"} that calls itself ${claim.name} was refused: ${error.message}`;
@@ -91,6 +95,8 @@ async function joinOrThrow(request: JoinRequest, from: string | null, ports: Joi
   if (room !== null) await waiting.remove(claim.id);
   const severity = decision.how === "recovered" ? "warning" : "info";
   const what = sentence(decision, from);
+  const authority = `${decision.how} by ${decision.by}`.slice(0, 100);
+  tell(claim, from, ports, { authority, result: "done", code: null });
   ports.events.emit({ host: decision.name, kind: "enrolment", severity, what, by: decision.by });
   return {
     status: "admitted",
@@ -99,6 +105,17 @@ async function joinOrThrow(request: JoinRequest, from: string | null, ports: Joi
     credentials,
     bundle: ports.trust.stored,
   };
+}
+
+function tell(
+  { name, id }: Claim,
+  from: string | null,
+  { audit, now }: JoinPorts,
+  end: Pick<AuditEntry, "authority" | "result" | "code">,
+): void {
+  const target = `${name} ${hostFingerprint(id)}`.slice(0, 500);
+  const where = from ?? "an unknown address";
+  audit.tell(entryOf({ at: now(), kind: "enrolment", by: null, from: where, what: "join", target, ...end }));
 }
 
 /** The join string, proved. One that has lapsed does not stand in the way of a key that is enrolled: it may still lie on the machine's disk. */
@@ -126,6 +143,7 @@ async function letWait(
   if (!known && (await ports.waiting.add(claim, from))) {
     const what = `a machine at ${from ?? "an unknown address"} that calls itself ${claim.name} waits for approval: ctl enrol approve ${fingerprint}`;
     ports.events.emitForStranger({ kind: "enrolment", severity: "warning", what });
+    tell(claim, from, ports, { authority: "none", result: "begun", code: "PENDING" });
   }
   return { status: "pending", nonce: claim.nonce, fingerprint, retry_ms: POLL_MS };
 }

@@ -3,12 +3,13 @@
  * the asker's curve key; a request that cannot be read gets no answer, since there is nobody to seal one to.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { askerOf, entryOf, summed } from "@muster/ports/audit";
 import type { Bus, BusMessage } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
-import { memoryNonces } from "@muster/ports/nonces";
 import {
   AccessRequest,
   CONTROLLER_QUEUE,
+  type CommandMemory,
   type CurvePair,
   createCurvePair,
   type HelloReply,
@@ -34,12 +35,14 @@ export type ServicePorts = JoinPorts & {
   readonly access: AccessRecords;
   readonly bus: Pick<Bus, "subscribe" | "respond">;
   readonly log: Log;
+  readonly memory: CommandMemory;
 };
 
 /** Answers until the signal aborts. */
 export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
   const pair = createCurvePair();
-  const nonces = memoryNonces(ports.now);
+  // Strangers cannot fill it: what is alike in a minute is one record.
+  const audit = { tell: summed(ports.audit, signal) };
   const turn = paced(PER_SECOND);
   const options = { queue: CONTROLLER_QUEUE, concurrency: 128, pending_limit: 1_024 };
   const ends = [
@@ -47,7 +50,7 @@ export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
       if (message.body.length > REQUEST_BYTES) return;
       await turn();
       const began = performance.now();
-      const reply = await answer(message, { ...ports, nonces });
+      const reply = await answer(message, { ...ports, audit });
       if (reply === null) return;
       ports.bus.respond(message, Buffer.from(JSON.stringify(sealed(reply, pair))));
       ports.log.debug(
@@ -55,7 +58,7 @@ export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
         "answered",
       );
     }),
-    ports.bus.subscribe(patterns.host, options, (message) => answerHost(message, ports)),
+    ports.bus.subscribe(patterns.host, options, (message) => answerHost(message, { ...ports, audit })),
   ];
   const end = () => {
     for (const stop of ends) stop();
@@ -66,10 +69,7 @@ export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
 
 type Answer = { readonly curve: string; readonly body: unknown };
 
-async function answer(
-  message: BusMessage,
-  ports: ServicePorts & { nonces: ReturnType<typeof memoryNonces> },
-): Promise<Answer | null> {
+async function answer(message: BusMessage, ports: ServicePorts): Promise<Answer | null> {
   try {
     switch (message.subject) {
       case "enrol.hello": {
@@ -85,7 +85,10 @@ async function answer(
       }
       case "enrol.access": {
         const request = parseJson(AccessRequest, message.body, "access");
-        return { curve: request.curve, body: await access(request.access, ports) };
+        return {
+          curve: request.curve,
+          body: await access(request.access, requestAddress(message.headers), ports),
+        };
       }
       default:
         return null;
@@ -101,6 +104,7 @@ async function answer(
 async function answerHost(message: BusMessage, ports: ServicePorts): Promise<void> {
   const [, id = "", method = ""] = message.subject.split(".");
   let reply: unknown;
+  let code: FleetError["code"] | null = null;
   try {
     if (method !== "renew") throw new FleetError("NOT_FOUND", `no method ${method}; there is renew`);
     reply = { ok: await renew(id, parseJson(RenewRequest, message.body, "renewal"), ports) };
@@ -108,7 +112,22 @@ async function answerHost(message: BusMessage, ports: ServicePorts): Promise<voi
     if (!(error instanceof FleetError)) throw error;
     ports.log.warn({ err: error, id, method }, "a host's request failed");
     reply = { error: error.toReply() };
+    code = error.code;
   }
+  const target = `${ports.records.nameOf(id) ?? "unknown"} ${id}`.slice(0, 500);
+  ports.audit.tell(
+    entryOf({
+      at: ports.now(),
+      kind: "enrolment",
+      by: null,
+      from: askerOf(message.reply),
+      what: method.slice(0, 64),
+      target,
+      authority: "the host's own key",
+      result: code === null ? "done" : "refused",
+      code,
+    }),
+  );
   ports.bus.respond(message, Buffer.from(JSON.stringify(reply)));
 }
 

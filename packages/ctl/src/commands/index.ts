@@ -136,6 +136,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "alert rules for Prometheus, for the hosts of the folder",
     load: async () => (await import("./prometheus.ts")).prometheus,
   },
+  audit: {
+    summary: "who asked for what and what came of it, and whether that record is whole",
+    load: async () => (await import("./audit.ts")).audit,
+  },
   nats: {
     summary: "the nats program with a viewer's rights",
     load: async () => (await import("./nats.ts")).nats,

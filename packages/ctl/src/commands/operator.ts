@@ -6,6 +6,7 @@ import { hasLogin, listPeople, putPerson } from "../fleet/people.ts";
 import { listText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { readWord } from "../program/word.ts";
+import { noteAct } from "../session/note.ts";
 import { newSecret } from "../session/passphrase.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
 import { openSession } from "../session/session.ts";
@@ -38,6 +39,8 @@ const add = defineCommand({
     const changed = await putPerson(vault, { name, rank, password });
     if (await readmit(context, session, name))
       context.output.line(`${name}  is taken up again: the log-ins from before stay void`);
+    if (changed)
+      await noteAct(context, session, { what: "operator", target: `${name} is ${rank}`, result: "done" });
     context.output.line(changed ? `${name}  ${rank}` : `${name}  is ${rank} already`);
     const { brokers, anchor } = session.profile;
     if (changed)

@@ -6,6 +6,7 @@ import type { Context } from "../program/context.ts";
 import type { StepDone } from "../revoke/revoke.ts";
 import type { Target } from "../revoke/target.ts";
 import { folderHere } from "../roster/roster.ts";
+import { noteAct } from "../session/note.ts";
 import { openSession } from "../session/session.ts";
 
 const WHY_LENGTH = 500;
@@ -59,6 +60,12 @@ export async function revokeByName(
   if (!(await output.confirm(`Revoke ${target.name}?`))) return EXIT.failed;
   const steps = await revokeEverywhere({ session, target, why, since_ms, now, signal: context.asking });
   tell(context, word, target, steps);
+  const failed = steps.filter(({ error }) => error !== null).map(({ step }) => step);
+  await noteAct(context, session, {
+    what: "revoke",
+    target: `${target.kind} ${target.name}${failed.length === 0 ? "" : `, not done: ${failed.join(", ")}`}`,
+    result: failed.length === 0 ? "done" : "failed",
+  });
   if (steps.every(({ error }) => error === null)) return undefined;
   return steps.some(({ error }) => error === null) ? EXIT.partly : EXIT.failed;
 }

@@ -14,6 +14,7 @@ import { LOOPBACK } from "../fleet/vault-roles.ts";
 import type { Changes } from "../fleet/vault-setup.ts";
 import type { Context } from "../program/context.ts";
 import { logIn } from "../session/login.ts";
+import { noteAct } from "../session/note.ts";
 import type { Profile } from "../session/profile.ts";
 import { type Session, sessionOf } from "../session/session.ts";
 import { lacking, loadSession, saveSession } from "../session/stored.ts";
@@ -73,6 +74,7 @@ export async function makeServer(
     const session = await person(context, order, vault, made.profile, own !== null, changes);
     say(`${order.name}: joining`);
     await joinHere(order.name, session, vault, changes, context.now, signal);
+    await noteMade(context, order, made.profile, changes);
     return {
       ...made,
       changes,
@@ -83,6 +85,23 @@ export async function makeServer(
     // A root token ends with the command, however it ends.
     await own?.vault.revokeSelf().catch(() => undefined);
   }
+}
+
+/** Who is not logged in is not asked for a password for that alone. */
+async function noteMade(
+  context: Context,
+  order: ServerOrder,
+  profile: Profile,
+  changes: Changes,
+): Promise<void> {
+  const stored = await loadSession(context.home, order.fleet);
+  if (changes.made.length === 0 || stored === null || lacking(stored, "viewer", context.now()) !== null)
+    return;
+  const near = { ...profile, brokers: [LOCAL_BROKER] };
+  const what = order.fill === undefined ? ("init" as const) : ("restore" as const);
+  const target = `${order.name}: ${changes.made.join(", ")}`;
+  const session = sessionOf(context, near, stored, false);
+  await noteAct(context, session, { what, target, result: "done" });
 }
 
 function openOwn(order: ServerOrder, changes: Changes, signal: AbortSignal): Promise<OwnVault> {

@@ -118,7 +118,16 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
           held = newer;
           if (!kit) await saveProfile(context.home, { ...profile, brokers: newer.brokers, bundle: newer });
         }
-        return { bus, id: nkey.public, signer, now: context.now, close: () => bus.close() };
+        const open = { bus, id: nkey.public, signer, now: context.now, close: () => bus.close() };
+        if (kit) {
+          const { noteAct } = await import("./note.ts");
+          await noteAct(
+            context,
+            { connect: async () => open },
+            { what: "kit", target: "the bus", result: "done" },
+          );
+        }
+        return open;
       });
       return connection;
     },

@@ -14,6 +14,9 @@ import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
 import { method } from "../rpc/method.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 
+/** What `ctl` does without a controller and tells one afterwards. */
+export const NOTED = ["init", "kit", "login", "revoke", "operator", "vault", "restore"] as const;
+
 const none = z.strictObject({});
 
 const After = HostName.nullable().describe("The last name of the page before; null for the first.");
@@ -100,6 +103,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
+    audited: "sums",
     request: none,
     reply: z.object({
       generation: z.int().describe("The highest that was ordered; 0 = none yet."),
@@ -112,6 +116,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 60_000,
+    audited: "sums",
     request: z.strictObject({
       rollout: Ordered,
       id: HostId,
@@ -124,6 +129,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 60_000,
+    audited: "sums",
     request: z.strictObject({ blobs: z.array(BlobRef).max(1_000).describe("Contents by their hash.") }),
     reply: z.object({ missing: z.array(Sha256).describe("Those that are to be handed over.") }),
   }),
@@ -132,6 +138,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 30_000,
+    audited: "sums",
     request: z.strictObject({
       blob: BlobRef.describe("The whole that it is a part of."),
       chunk: z.int().min(0).describe("Counted from 0; each but the last has 512 KiB."),
@@ -147,6 +154,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 10_000,
+    told: ({ rollout }) => `rollout ${rollout}`,
     request: z.strictObject({
       rollout: Ordered,
       release: StoredEnvelope.describe("The release over all manifests, signed."),
@@ -158,6 +166,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
+    audited: "sums",
     request: z.strictObject({ rollout: RandomId.nullable().describe("Null = the newest.") }),
     reply: z.object({ rollout: Rollout.nullable().describe("Null when there is none.") }),
   }),
@@ -165,6 +174,7 @@ export const CONTROL = {
     what: "Stops a rollout: no further wave goes out.",
     authority: "operator",
     timeout_ms: 5_000,
+    told: ({ rollout }) => `rollout ${rollout}`,
     request: z.strictObject({ rollout: Ordered }),
     reply: z.object({ rollout: Rollout.describe("As it stands now.") }),
   }),
@@ -172,6 +182,7 @@ export const CONTROL = {
     what: "Machines that wait for approval.",
     authority: "operator",
     timeout_ms: 5_000,
+    audited: "sums",
     request: none,
     reply: z.object({ waiting: z.array(WaitingEnrolment).describe("Oldest first.") }),
   }),
@@ -179,6 +190,7 @@ export const CONTROL = {
     what: "Lets a waiting machine in, under this name.",
     authority: "operator",
     timeout_ms: 10_000,
+    told: ({ fingerprint, name }) => `${name} ${fingerprint}`,
     request: z.strictObject({
       fingerprint: Fingerprint,
       name: HostName,
@@ -197,6 +209,7 @@ export const CONTROL = {
     what: "Turns a waiting machine away.",
     authority: "operator",
     timeout_ms: 5_000,
+    told: ({ fingerprint }) => fingerprint,
     request: z.strictObject({ fingerprint: Fingerprint }),
     reply: z.object({ rejected: z.literal(true) }),
   }),
@@ -205,6 +218,7 @@ export const CONTROL = {
     authority: "operator",
     for_ci: true,
     timeout_ms: 5_000,
+    audited: "sums",
     request: z.strictObject({ name: HostName }),
     reply: z.object({ record: HostRecord.nullable().describe("Null when there is no such host.") }),
   }),
@@ -212,6 +226,7 @@ export const CONTROL = {
     what: "Accesses to the bus that people and programs have, paged by key.",
     authority: "operator",
     timeout_ms: 5_000,
+    audited: "sums",
     request: z.strictObject({
       after: HostId.nullable().describe("The last key of the page before; null for the first."),
       name: PersonName.optional().describe("Of this person or program only."),
@@ -225,6 +240,7 @@ export const CONTROL = {
     what: "A viewer's access for a program that has no log-in; its key is made where it is asked for.",
     authority: "admin",
     timeout_ms: 10_000,
+    told: ({ id, name }) => `${name} ${id}`,
     request: z.strictObject({
       id: HostId.describe("The program's public key on the bus."),
       name: PersonName.describe("What the program is called."),
@@ -239,6 +255,7 @@ export const CONTROL = {
     what: "Writes down that a host or accesses belong to the fleet no more: nothing is issued or renewed for them. The broker is told by an admin.",
     authority: "admin",
     timeout_ms: 10_000,
+    told: ({ host, accesses }) => [...(host === null ? [] : [host.name]), ...accesses].join(" "),
     request: z.strictObject({
       host: z
         .strictObject({ name: HostName, id: HostId })
@@ -251,6 +268,58 @@ export const CONTROL = {
       host: z.boolean().describe("Whether the host's record changed."),
       accesses: z.int().describe("How many accesses were not void before."),
     }),
+  }),
+  audit: method({
+    what: "Records of the audit as the stream has them, oldest first, paged.",
+    authority: "operator",
+    audited: "sums",
+    timeout_ms: 10_000,
+    request: z.strictObject({
+      after: z.int().min(0).describe("The last number of the page before; 0 for the first."),
+      since: Instant.nullable().describe("Not stored before this; null = all that is kept."),
+      writer: HostId.nullable().describe("By this writer only."),
+      limit: z
+        .int()
+        .min(1)
+        .max(2_000)
+        .describe("The most records on a page; there are fewer where they would not fit."),
+    }),
+    reply: z.object({
+      records: z
+        .array(
+          z.object({
+            at: z.int().min(1).describe("Its number in the stream."),
+            stored_at: Instant.describe("By the broker's clock."),
+            subject_of: z
+              .string()
+              .max(64)
+              .describe("Under whose grant it was published: the broker holds the writer to it."),
+            late_ms: z.int().min(0).describe("So long it waited for the broker; 0 = it did not."),
+            record: z.json().describe("As it was written: an audit record, or something that is none."),
+          }),
+        )
+        .describe("In the stream's order."),
+      next: z.int().nullable().describe("Give it as `after` for the next page; null = no more."),
+      own: z
+        .object({
+          writer: HostId,
+          seq: z.int().min(0).describe("The newest; 0 = none yet."),
+          hash: Sha256,
+        })
+        .describe("What the controller that answers has written itself."),
+    }),
+  }),
+  note: method({
+    what: "Records what `ctl` did by itself: it goes into the audit under the name of who signs.",
+    authority: "operator",
+    audited: "refusals",
+    timeout_ms: 5_000,
+    request: z.strictObject({
+      what: z.enum(NOTED).describe("What was done."),
+      target: z.string().max(300).describe("To what, in words. Never a secret."),
+      result: z.enum(["done", "failed"]).describe("What came of it."),
+    }),
+    reply: z.object({ noted: z.literal(true) }),
   }),
   trust: method({
     what: "A newer trust bundle, signed by an admin; it is checked and then stored for everybody.",

@@ -7,6 +7,7 @@ export const images = method({
   what: "Which image a name stands for on this host's Docker engine.",
   authority: "operator",
   for_ci: true,
+  audited: "sums",
   timeout_ms: 15_000,
   request: z.strictObject({
     images: z.array(ImageName.describe("Name and tag.")).min(1).max(64).describe("Names to look up."),

@@ -1,5 +1,6 @@
 /** The table of RPC methods that agents answer on `rpc.<id>.<method>`; one dispatcher enforces its authority. */
 import { z } from "zod";
+import { audit } from "./audit.ts";
 import { bgp } from "./bgp.ts";
 import { birdc } from "./birdc.ts";
 import { exec } from "./exec.ts";
@@ -40,6 +41,7 @@ export const RPC = {
   exec,
   reboot,
   login,
+  audit,
 } as const;
 export type RpcMethod = keyof typeof RPC;
 export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];

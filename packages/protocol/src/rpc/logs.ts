@@ -23,6 +23,7 @@ export type LogLine = z.infer<typeof LogLine>;
 export const logs = streamed({
   what: "Lines of the journal or of a container, the newest and what comes.",
   authority: "operator",
+  audited: "sums",
   timeout_ms: 10_000,
   request: z.strictObject({
     units: z

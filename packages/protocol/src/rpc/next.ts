@@ -8,6 +8,8 @@ export const next = method({
   what: "The next chunks of a stream, as soon as there are some; only for who opened it.",
   authority: "operator",
   for_ci: true,
+  // Its opening is told.
+  audited: "refusals",
   timeout_ms: 15_000,
   request: z.strictObject({
     stream: RandomId.describe("As the method that opened it answered."),

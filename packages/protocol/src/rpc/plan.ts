@@ -9,6 +9,7 @@ export const plan = method({
   what: "What would be done for this content, against what is there now. Changes nothing.",
   authority: "operator",
   for_ci: true,
+  audited: "sums",
   timeout_ms: 20_000,
   request: z.strictObject({
     content: ManifestContent.describe("What the host should become."),

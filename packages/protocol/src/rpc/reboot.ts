@@ -6,6 +6,7 @@ export const reboot = method({
   what: "Reboot the machine in an orderly way.",
   authority: "operator",
   timeout_ms: 10_000,
+  told: ({ why }) => why,
   request: z.strictObject({ why: z.string().max(500).describe("The reason, for everybody to read.") }),
   reply: z.object({ boot: z.string().describe("Names the boot that ends, as `facts` does.") }),
 });

@@ -7,6 +7,7 @@ export const returnTo = method({
   what: "Go back to the content that the release in force names.",
   authority: "controller",
   timeout_ms: 5_000,
+  told: ({ release, content_hash }) => `rollout ${release} to content ${content_hash.slice(0, 12)}`,
   request: z.strictObject({
     release: RandomId.describe("The rollout that is taken back."),
     content_hash: Sha256,

@@ -25,6 +25,7 @@ export const streamed = <Q extends z.ZodType, C extends z.ZodType, E extends z.Z
   authority: "operator" | "admin";
   timeout_ms: number;
   for_ci?: boolean;
+  audited?: "acts" | "sums";
 }): StreamedMethod<Q, C, E> => {
   const { chunk, end, ...rest } = row;
   return { ...method({ ...rest, reply: OpenedStream }), chunk, end };

@@ -8,6 +8,8 @@ export const throwSwitch = method({
   what: "Throw a switch that the manifest declares, or take it back.",
   authority: "operator",
   timeout_ms: 5_000,
+  told: ({ name, on, resource }) =>
+    `${name} ${on ? "on" : "off"}${resource === undefined ? "" : ` ${resource}`}`,
   request: z.strictObject({
     name: z.enum(["drain", "hold"]).describe("Which switch."),
     on: z.boolean().describe("Throw it, or take it back."),

@@ -1,5 +1,6 @@
 /** A controller that lies, and streams that were tampered with: nothing is built on what no operator signed. */
 import { type Handlers, serve } from "@muster/ports/dispatch";
+import { processMemory } from "@muster/ports/nonces";
 import { CONTROL, FleetError, subjects, verifierOf } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { signRollout } from "../../../kit/rollout.ts";
@@ -35,7 +36,7 @@ suite(
           routes: [{ pattern: "ctl.*", logical: subjects.ctl }],
           verifier: () => verifierOf(ground.fleet.bundle),
           now: Date.now,
-          signed_from_ms: Date.now() - 60_000,
+          memory: { ...processMemory(Date.now), signed_from_ms: Date.now() - 60_000 },
         },
         life.signal,
       );
