@@ -126,9 +126,7 @@ export class Audit implements AuditDoor {
       return;
     }
     this.#queue.push(waiting);
-    this.#running ??= this.#run().finally(() => {
-      this.#running = null;
-    });
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
@@ -149,7 +147,7 @@ export class Audit implements AuditDoor {
           each.refused?.(
             new FleetError("UNAUDITED", `the broker stores no record: ${error.message}`, { cause: error }),
           );
-        if (this.#ended.signal.aborted) return;
+        if (this.#ended.signal.aborted) break;
         await pause(RETRY_MS, this.#ended.signal);
         continue;
       }
@@ -160,6 +158,8 @@ export class Audit implements AuditDoor {
       this.#queue.shift();
       next.taken?.(record.seq);
     }
+    // In the same turn in which the queue was found empty: whoever adds after that begins anew.
+    this.#running = null;
   }
 }
 
