@@ -73,6 +73,8 @@ export async function openCluster(program: string, directory: string, life: Abor
     await until(line, async () => {
       for (const key of keys) last = await shell(`${line} ${key}`).catch((error) => String(error.stderr));
       return /^Sealed +false$/m.test(last);
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}\n${last}`);
     });
     return last;
   }
@@ -80,8 +82,9 @@ export async function openCluster(program: string, directory: string, life: Abor
   async function typed({ who, line, note }: Step): Promise<string> {
     if (line.startsWith("apt install") || line.startsWith("scp -r ")) return "";
     if (who !== "owner") {
-      const verb = /^systemctl (enable --now|start|stop|reload) vault$/.exec(line)?.[1];
-      if (verb === "enable --now" || verb === "start") {
+      const verb = /^systemctl (enable --now|start|stop|restart|reload) vault$/.exec(line)?.[1];
+      if (verb === "restart") await nodes.stop(who);
+      if (verb === "enable --now" || verb === "start" || verb === "restart") {
         await nodes.start(who);
         running.add(who);
       } else if (verb === "stop") {

@@ -3,6 +3,7 @@
  * docs/runbook/vault.md, word for word, on three real servers with TLS and raft, while a controller signs all the time: made, a leader killed, a server
  * replaced, saved, upgraded in turn, restored. What it must show: no signature fails, and nobody has to be told which server leads.
  */
+import { setMaxListeners } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -29,6 +30,7 @@ suite(
   "three Vault servers",
   (test) => {
     const life = new AbortController();
+    setMaxListeners(0, life.signal);
     const page = openRunbook("vault");
     let cluster: Cluster;
     let release: () => Promise<void>;
