@@ -29,7 +29,7 @@ const set = defineCommand({
   name: "set",
   summary: "another policy for every host; an admin signs it",
   args: "<file>",
-  example: `ctl policy show > policy.yml && $EDITOR policy.yml && ctl policy set policy.yml
+  example: `ctl policy set policy.yml     after ctl policy show > policy.yml, which then reads
 operators:
   bob: { groups: [ixp], kinds: [file, bird], verbs: [plan, apply, switch] }`,
   async run(context, { args }) {
