@@ -1,7 +1,7 @@
 /**
  * What must hold before a commit, besides the tests (`npm run verify`): types, lint and format, a lock file that
  * installs anywhere, file lengths, a header in every source file, the architecture, generated documentation not
- * stale. All steps run at once; exit 1 when one fails.
+ * stale, the tests that docs/security.md names. All steps run at once; exit 1 when one fails.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -24,6 +24,7 @@ const steps = {
   lock: lockComplaint,
   length: () => complainAbout(lengthComplaint),
   header: () => complainAbout(headerComplaint),
+  promises: promisesComplaint,
   architecture: async () => {
     const limits = { limit_ms: STEP_LIMIT_MS, env: process.env, verbose: false };
     const { failed, output } = await runTest(root, "test/unit/architecture.test.ts", limits);
@@ -60,6 +61,22 @@ function lockComplaint() {
       );
     }
   }
+  return found.join("\n");
+}
+
+/** Each promise of docs/security.md names the tests that prove it, as `file`: "name": each must be there, and each promise must have one. */
+function promisesComplaint() {
+  const page = readFileSync(join(root, "docs/security.md"), "utf8");
+  const found = [];
+  for (const [, file, name] of page.matchAll(/`(test\/[\w./-]+\.test\.ts)`(?:: "([^"]+)")?/g)) {
+    const text = existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : null;
+    if (text === null) found.push(`docs/security.md: ${file} is not there`);
+    else if (name !== undefined && !text.includes(`"${name}"`))
+      found.push(`docs/security.md: ${file} has no test "${name}"`);
+  }
+  for (const promise of ["P1", "P2", "P3", "P4"])
+    if (!new RegExp(`^\\*\\*${promise}\\..*\\n(?:[^\\n*].*\\n)*?- \`test/.*\`: "`, "m").test(page))
+      found.push(`docs/security.md: ${promise} names no test`);
   return found.join("\n");
 }
 

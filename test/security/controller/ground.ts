@@ -5,27 +5,26 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import type { Bus } from "@muster/ports/bus";
-import {
-  type Envelope,
-  encodePublic,
-  hashOfContent,
-  type Manifest,
-  type Resource,
-  seal,
-  subjects,
-  type TrustBundle,
-} from "@muster/protocol";
+import { encodePublic, subjects, type TrustBundle } from "@muster/protocol";
 import { programLogin } from "../../../packages/ctl/src/fleet/program-login.ts";
 import { setUpVault, type VaultMade } from "../../../packages/ctl/src/fleet/vault-setup.ts";
-import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../kit/agent.ts";
-import { controllerConfig, startController } from "../../kit/controller.ts";
+import type { TestAgent } from "../../kit/agent.ts";
+import { controllerConfig } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import type { Person } from "../../kit/people.ts";
 import { randomHex } from "../../kit/rollout.ts";
 import { startVault, type VaultServer } from "../../kit/vault.ts";
-import { codeIn, type Victim } from "./host-attempts.ts";
+import {
+  bringIn,
+  contentOf,
+  HOST_FILE,
+  type Host,
+  manifestOf,
+  openHost,
+  type Signed,
+  until,
+} from "../host.ts";
+import type { Victim } from "./host-attempts.ts";
 
 export type Ground = {
   readonly vault: VaultServer;
@@ -44,17 +43,7 @@ export type Ground = {
   stop(): Promise<void>;
 };
 
-const HOST_FILE = "/etc/motd";
-const WAIT_MS = 15_000;
 const LAPSE_MS = 6_000;
-
-export async function until(what: string, ready: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + WAIT_MS;
-  while (!(await ready())) {
-    if (Date.now() > end) throw new Error(`${what}: not after ${WAIT_MS} ms`);
-    await sleep(20);
-  }
-}
 
 /** What holds before and after the attack. */
 export const held = async ({ agent }: Ground) => ({
@@ -90,16 +79,8 @@ export async function makeGround(signal: AbortSignal): Promise<Ground> {
   const { disk, config_file } = await layDisk(vault, fleet, login);
 
   const alice = await fleet.person("alice");
-  const agent = await makeAgent("core1", { log_level: "info" });
-  const controller = await startController(fleet);
-  await realSshCertificates(controller.issuer, fleet.server.directory);
-  await agent.write("/etc/muster/join", joinString(fleet, alice, { name: "core1" }));
-  const { bus } = await fleet.connect("controller", "stand-in", signal);
-  agent.start();
-  const status = async () => JSON.parse((await agent.read("/run/muster-agent/status.json")) ?? "{}");
-  await until("the agent is enrolled", async () => (await status()).host === "core1");
-  const { id } = await status();
-
+  const host = await openHost(fleet, alice, signal);
+  const { agent, bus } = host;
   const bundle: TrustBundle = {
     ...fleet.bundle,
     version: 2,
@@ -113,15 +94,14 @@ export async function makeGround(signal: AbortSignal): Promise<Ground> {
   await until("the agent holds the second bundle", () => agent.output().includes("newer trust bundle"));
 
   await agent.write("/etc/secret", host_secret);
-  const { signed, lapses_at } = await rollOut(bus, fleet, agent, alice, id);
-  await controller.stop();
+  const { signed, lapses_at } = await rollOut(fleet, host, alice);
   return {
     vault,
     made,
     fleet,
     agent,
     alice,
-    victim: { id, bundle, signed, ...refusals(agent, bus) },
+    victim: { ...host, bundle, signed },
     disk,
     config_file,
     canaries,
@@ -167,63 +147,18 @@ async function layDisk(
 }
 
 /** Three generations, the last with a release that lapses at once. */
-async function rollOut(bus: Bus, fleet: TestFleet, agent: TestAgent, alice: Person, id: string) {
-  const signed: { manifest: Manifest; envelope: Envelope }[] = [];
+async function rollOut(fleet: TestFleet, host: Host, alice: Person) {
+  const signed: Signed[] = [];
   const lapses_at = Date.now() + LAPSE_MS;
   for (const generation of [1, 2, 3]) {
     const text = `${generation}\n`;
-    const resource: Resource = {
-      kind: "file",
-      name: HOST_FILE,
-      spec: { content: text, owner: "root", group: "root", mode: "0644" },
-      needs: [],
+    const release = {
+      id: randomHex(),
+      return_to: signed.at(-1)?.manifest.content_hash ?? null,
+      not_after: generation === 3 ? lapses_at : Date.now() + 3_600_000,
     };
-    const content = { groups: ["core"], labels: {}, resources: [resource], switches: [] };
-    const manifest: Manifest = {
-      v: 1,
-      fleet: fleet.name,
-      host: "core1",
-      id,
-      generation,
-      release: {
-        id: randomHex(),
-        return_to: signed.at(-1)?.manifest.content_hash ?? null,
-        not_after: generation === 3 ? lapses_at : Date.now() + 3_600_000,
-      },
-      content,
-      content_hash: hashOfContent(content),
-      intent: { message: "", plan_index: null, overwrite: [], force: false, within_ms: null },
-      rolled_back: {},
-    };
-    const envelope = seal(subjects.desired(id), Buffer.from(JSON.stringify(manifest)), alice, Date.now());
-    await bus.publishStored(subjects.desired(id), envelope.body, { headers: envelope.headers });
-    await until(`generation ${generation}`, async () => (await agent.read(HOST_FILE)) === text);
-    signed.push({ manifest, envelope });
+    const manifest = manifestOf(fleet, host.id, generation, contentOf(text), { release });
+    signed.push(await bringIn(host, manifest, alice, text));
   }
   return { signed, lapses_at };
-}
-
-/** What the agent says of a manifest, as an event, and of a bundle, in its log. */
-function refusals(agent: TestAgent, bus: Bus): Pick<Victim, "manifestRefused" | "bundleRefused"> {
-  const told: string[] = [];
-  bus.subscribe("event.*.core1.*", { concurrency: 1 }, (message) => {
-    const { kind, what } = JSON.parse(Buffer.from(message.body).toString());
-    if (kind === "refusal") told.push(String(what).replace(/^refused: /, ""));
-  });
-  const BUNDLE = /a trust bundle was refused: ([^"]*)/g;
-  const bundles = () => [...agent.output().matchAll(BUNDLE)].map((match) => match[1] ?? "");
-  const next = async (list: () => readonly string[], act: () => Promise<unknown>): Promise<string> => {
-    const before = list().length;
-    await act();
-    const end = Date.now() + WAIT_MS;
-    while (list().length === before) {
-      if (Date.now() > end) return "taken";
-      await sleep(10);
-    }
-    return codeIn(list().at(-1) ?? "");
-  };
-  return {
-    manifestRefused: (publish) => next(() => told, publish),
-    bundleRefused: (publish) => next(bundles, publish),
-  };
 }

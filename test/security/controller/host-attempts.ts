@@ -7,8 +7,6 @@ import {
   hashOfContent,
   type Manifest,
   NodePolicy,
-  parseJson,
-  Reply,
   type Resource,
   RPC,
   rawPublic,
@@ -17,33 +15,24 @@ import {
   subjects,
   type TrustBundle,
 } from "@muster/protocol";
-import { ERRORS, type ErrorCode, FleetError } from "@muster/protocol/errors";
+import { type ErrorCode, FleetError } from "@muster/protocol/errors";
+import { type Host, type Signed, told } from "../host.ts";
 import type { Attempt } from "./attempts.ts";
 import type { HostileController } from "./hostile.ts";
 
-/** A host that follows its operators, and how a test learns what it thought of a manifest or a bundle. */
-export type Victim = {
-  readonly id: string;
-  /** Resolves with the code of the refusal that comes next; `taken` when the host obeys instead. */
-  manifestRefused(publish: () => Promise<unknown>): Promise<string>;
-  bundleRefused(publish: () => Promise<unknown>): Promise<string>;
+export type Victim = Host & {
   /** Manifests that its operator signed, oldest first; the last is in force, and its release has lapsed. */
-  readonly signed: readonly { readonly manifest: Manifest; readonly envelope: Envelope }[];
+  readonly signed: readonly Signed[];
   readonly bundle: TrustBundle;
 };
 
-const REQUEST_MS = 10_000;
 const CONTROLLER_MAY: readonly string[] = NodePolicy.parse({}).controller_may;
 
 export function orderAttempts(hostile: HostileController, victim: Victim, operator_bus: Bus): Attempt[] {
   const { id } = victim;
   const ask = async (bus: Bus, subject: string, envelope: Envelope) => {
-    const answer = await bus.request(subject, envelope.body, {
-      timeout_ms: REQUEST_MS,
-      headers: { ...envelope.headers },
-    });
-    const reply = parseJson(Reply, answer.body, "reply");
-    if ("error" in reply) throw FleetError.fromReply(reply.error);
+    const code = await told(bus, id, subject, envelope);
+    if (code !== "ok") throw new FleetError(code as ErrorCode, subject);
   };
   const body = (args: unknown) => Buffer.from(JSON.stringify({ v: 1, args }));
   const sealed = (subject: string, args: unknown, signer: EnvelopeSigner = hostile.signer) =>
@@ -253,10 +242,4 @@ export function stateAttempts(hostile: HostileController, victim: Victim): Attem
       ),
     ),
   ];
-}
-
-/** The code whose message this text begins with. */
-export function codeIn(text: string): string {
-  const found = Object.entries(ERRORS).find(([, { message }]) => text.startsWith(message));
-  return found?.[0] ?? text;
 }
