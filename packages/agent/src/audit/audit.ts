@@ -150,7 +150,6 @@ export class HostAudit implements AuditDoor {
       else if (this.#durable === this.#sent) await this.#bell.rung(60_000, signal);
     }
     await note();
-    await this.#file.close();
   }
 
   async #send({ bus, id }: { bus: Bus; id: string }, record: AuditRecord): Promise<void> {

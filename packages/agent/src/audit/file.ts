@@ -1,7 +1,7 @@
 /**
  * The host's own copy of its audit: records as lines of an append-only file, 0600, in the agent's state. At 4 MiB it becomes `.1`, and what was `.1`
  * goes, so that it is bounded. Lines are synced (fdatasync) before anybody is told that they are kept. Who reads it at the start finds the chain's head, and
- * cuts off a line that a crash left half written.
+ * cuts off a line that a crash left half written. Nothing is held open: a disk that is in use for writing cannot be made read-only.
  */
 import { constants } from "node:fs";
 import { chmod, type FileHandle, mkdir, open, readFile, rename, stat } from "node:fs/promises";
@@ -20,7 +20,7 @@ export type Found = { readonly head: AuditHead; readonly damage: string | null }
 export class AuditFile {
   readonly path: string;
   readonly #limit_bytes: number;
-  #handle: FileHandle | null = null;
+  #made = false;
   #size = 0;
 
   constructor(path: string, limit_bytes: number = FILE_LIMIT_BYTES) {
@@ -34,12 +34,12 @@ export class AuditFile {
       const text = await textOf(this.path);
       const cut = text.lastIndexOf("\n") + 1;
       const half = Buffer.byteLength(text.slice(cut));
-      const handle = await this.#opened();
-      if (half > 0) {
+      await this.#with(async (handle) => {
+        if (half === 0) return;
         this.#size = Buffer.byteLength(text.slice(0, cut));
         await handle.truncate(this.#size);
         await handle.sync();
-      }
+      });
       const lines = [
         ...(await textOf(`${this.path}.1`)).split("\n"),
         ...text.slice(0, cut).split("\n"),
@@ -67,16 +67,17 @@ export class AuditFile {
   async append(lines: readonly string[]): Promise<void> {
     await this.#told(async () => {
       if (this.#size > this.#limit_bytes) await this.#turn();
-      const handle = await this.#opened();
       const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));
-      try {
-        await handle.appendFile(bytes);
-        await handle.datasync();
-      } catch (error) {
-        // Half a line would spoil the next one.
-        await handle.truncate(this.#size).catch(() => undefined);
-        throw error;
-      }
+      await this.#with(async (handle) => {
+        try {
+          await handle.appendFile(bytes);
+          await handle.datasync();
+        } catch (error) {
+          // Half a line would spoil the next one.
+          await handle.truncate(this.#size).catch(() => undefined);
+          throw error;
+        }
+      });
       this.#size += bytes.length;
     });
   }
@@ -96,25 +97,25 @@ export class AuditFile {
     });
   }
 
-  async close(): Promise<void> {
-    await this.#handle?.close();
-    this.#handle = null;
-  }
-
-  async #opened(): Promise<FileHandle> {
-    if (this.#handle !== null) return this.#handle;
-    await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
+  async #with(work: (handle: FileHandle) => Promise<void>): Promise<void> {
+    if (!this.#made) await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
     const handle = await open(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
-    await chmod(this.path, 0o600);
-    this.#size = (await handle.stat()).size;
-    await syncDirectory(dirname(this.path));
-    this.#handle = handle;
-    return handle;
+    try {
+      this.#size = (await handle.stat()).size;
+      if (!this.#made) {
+        await chmod(this.path, 0o600);
+        await syncDirectory(dirname(this.path));
+        this.#made = true;
+      }
+      await work(handle);
+    } finally {
+      await handle.close();
+    }
   }
 
   async #turn(): Promise<void> {
-    await this.close();
     await rename(this.path, `${this.path}.1`);
+    this.#made = false;
     this.#size = 0;
   }
 

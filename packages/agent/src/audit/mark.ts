@@ -1,6 +1,6 @@
 /**
  * Up to when commands that were taken here were signed, kept over a restart: the next agent takes nothing older without a challenge. One line of
- * fixed length that is overwritten in place and synced, so that it can be kept on a disk that is full.
+ * fixed length that is overwritten in place and synced, so that it can be kept on a disk that is full. It is not held open.
  */
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
@@ -20,12 +20,13 @@ const lineOf = (signed_until_ms: number) => {
 
 /** Reads it. One that cannot be read counts as far in the future as any command that could have been taken. */
 export async function openMark(path: string, now_ms: number): Promise<Mark> {
-  let handle: FileHandle | null = null;
-  const opened = async (): Promise<FileHandle> => {
-    if (handle !== null) return handle;
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    handle = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
-    return handle;
+  const withFile = async <T>(work: (handle: FileHandle) => Promise<T>): Promise<T> => {
+    const handle = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+    try {
+      return await work(handle);
+    } finally {
+      await handle.close();
+    }
   };
   const told = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
@@ -36,7 +37,8 @@ export async function openMark(path: string, now_ms: number): Promise<Mark> {
     }
   };
   const text = await told(async () => {
-    const { buffer, bytesRead } = await (await opened()).read(Buffer.alloc(128), 0, 128, 0);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const { buffer, bytesRead } = await withFile((handle) => handle.read(Buffer.alloc(128), 0, 128, 0));
     return buffer.subarray(0, bytesRead).toString("latin1");
   }).catch((error: unknown) => {
     if (error instanceof FleetError) return "unreadable";
@@ -47,10 +49,11 @@ export async function openMark(path: string, now_ms: number): Promise<Mark> {
   return {
     signed_until_ms: text === "" ? 0 : good ? kept : now_ms + CHALLENGED_WINDOW_MS,
     raise: (signed_until_ms) =>
-      told(async () => {
-        const file = await opened();
-        await file.write(Buffer.from(lineOf(signed_until_ms)), 0, undefined, 0);
-        await file.datasync();
-      }),
+      told(() =>
+        withFile(async (handle) => {
+          await handle.write(Buffer.from(lineOf(signed_until_ms)), 0, undefined, 0);
+          await handle.datasync();
+        }),
+      ),
   };
 }
