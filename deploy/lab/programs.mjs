@@ -23,6 +23,7 @@ const PACKAGES = {
   "dpkg-deb": "dpkg",
   "docker-registry": "docker-registry",
   prometheus: "prometheus",
+  "dbus-daemon": "dbus",
 };
 /** Services that come with them. */
 const SERVICES = {

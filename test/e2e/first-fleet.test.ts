@@ -220,6 +220,9 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: ${OPS} 
       ]);
     });
 
+    if (!MIRROR)
+      test.skip("a person who is not root joins by sudo", "no Debian mirror answers here for sudo");
+
     test("three green rows", async () => {
       // Nobody waits for that exchange any more.
       await ixp9.sh("sed -i '/locix_rs1/d' /etc/bird/bird.conf && birdc configure");

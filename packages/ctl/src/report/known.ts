@@ -3,7 +3,7 @@ import type { HostBrief } from "@muster/protocol/brief";
 import type { HostView } from "@muster/protocol/record";
 import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
-import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import { type Convergence, watched } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
 import { type Drains, judgedWith } from "./drained.ts";
 
@@ -89,22 +89,8 @@ export function knownOfBrief(
     heard_at: brief.heard_at,
     clock_skew_ms,
     convergence: {
-      at: brief.heard_at,
-      state: "converged",
-      since,
-      generation,
-      content_hash: null,
-      release: null,
-      detail: "",
-      error: null,
-      resources: { total: 0, ok: 0, managed: {} },
-      troubles: [],
-      drift: [],
-      held: [],
-      undo_at: null,
-      certificates,
-      agent_version,
-      last_apply_ms: null,
+      ...watched(brief.heard_at, agent_version),
+      ...{ state: "converged", since, generation, certificates },
     },
     counted: brief.sessions,
     certificates,
