@@ -126,15 +126,35 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
     missing?: { readonly answer: M; readonly also?: readonly number[] },
   ): Promise<T | M> => {
     if (signal.aborted) throw new FleetError("CANCELLED", what);
-    const limit = AbortSignal.timeout(limit_ms);
+    const life = new AbortController();
+    let late = false;
     try {
-      return await work(await engine(), AbortSignal.any([signal, limit]));
+      const docker = await engine();
+      return await new Promise<T>((resolve, reject) => {
+        // The library drops a call whose answer breaks off, as when the engine stops just then, and nothing would ever wake who waits for it. A timer
+        // and a listener that are held here do, whatever became of the call.
+        const stop = () => {
+          life.abort(signal.reason);
+          reject(life.signal.reason);
+        };
+        const timer = setTimeout(() => {
+          late = true;
+          stop();
+        }, limit_ms);
+        signal.addEventListener("abort", stop, { once: true });
+        work(docker, life.signal)
+          .then(resolve, reject)
+          .finally(() => {
+            clearTimeout(timer);
+            signal.removeEventListener("abort", stop);
+          });
+      });
     } catch (error) {
       const status = statusOf(error);
       if (missing !== undefined && status !== null && [404, ...(missing.also ?? [])].includes(status))
         return missing.answer;
       if (signal.aborted) throw new FleetError("CANCELLED", what, { cause: error });
-      if (limit.aborted)
+      if (late)
         throw new FleetError("DOCKER_UNREACHABLE", `${what}: no answer within ${limit_ms / 1_000} s`, {
           cause: error,
         });

@@ -1,5 +1,9 @@
 // limit: 120 s
 /** Docker's faults: the engine dead, mute, back; an image that is not at the registry; a container that falls again and again. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createDocker } from "@muster/agent/ports/index";
 import * as assert from "uvu/assert";
 import { noEngine } from "../../../kit/engine.ts";
@@ -7,6 +11,28 @@ import { startRegistry, type TestRegistry } from "../../../kit/registry.ts";
 import { suite } from "../../../kit/suite.ts";
 import { until } from "../resources/private-bird.ts";
 import { errorOf, type Ground, ground } from "./ground.ts";
+
+suite("an engine that breaks off", (test) => {
+  // The real one cannot be made to stop in the middle of an answer.
+  test("its answer ends with the limit, not never", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "muster-engine-"));
+    const server = createServer((request, response) => {
+      response.writeHead(200, { "content-type": "application/json", "content-length": "1000" });
+      response.write('{"Id":');
+      setTimeout(() => request.socket.destroy(), 50);
+    });
+    const socket = join(directory, "engine.sock");
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    try {
+      const docker = createDocker(socket, 500);
+      const error = await errorOf(docker.container("web", new AbortController().signal));
+      assert.match(error.message, "no answer within 0.5 s");
+    } finally {
+      server.close();
+      await rm(directory, { recursive: true });
+    }
+  });
+});
 
 suite(
   "Docker's faults",
