@@ -206,7 +206,8 @@ suite(
       await trust({
         ...bundle,
         version: bundle.version + 1,
-        voided: [{ name: "bob", since: Date.now() }],
+        // Later than when both were signed, whatever the clock's grain.
+        voided: [{ name: "bob", since: Date.now() + 1 }],
       });
       assert.is(await offer(before), "VOIDED");
       assert.is(await ask(rpc("reconcile"), order("reconcile", {}, bob)), "VOIDED");

@@ -170,6 +170,8 @@ export async function openCommand(
   now: { now_ms: number; memory: CommandMemory; acts: boolean; signs_release?: boolean },
 ): Promise<Opened> {
   const opened = open(subject, envelope, verifier, authority, { signs_release: now.signs_release ?? false });
+  // Whoever is void now gives no order, also none that he signed before and that was kept back.
+  if (verifier.voided(opened.principal, now.now_ms)) throw new FleetError("VOIDED", opened.principal.name);
   const { signed_at_ms } = opened;
   const skew_ms = signed_at_ms - now.now_ms;
   const near = Math.abs(skew_ms) <= COMMAND_WINDOW_MS;
