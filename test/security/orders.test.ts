@@ -187,6 +187,31 @@ suite(
       for (const [what, envelope, code] of rows) assert.is(await offer(envelope), code, what);
     });
 
+    test("a state that a controller hands out after its release lapsed, also where it says that it was before", async () => {
+      const release = { id: randomHex(), return_to: null, not_after: Date.now() - 1_000 };
+      assert.is(await offer(state(3, alice, { release })), "NOT_ALLOWED");
+      const { headers, body } = state(3, alice, { release: { ...release, id: randomHex() } });
+      const before = { "Nats-Time-Stamp": new Date(release.not_after - 60_000).toISOString() };
+      assert.is(await offer({ headers: { ...headers, ...before }, body }), "NOT_ALLOWED");
+    });
+
+    test("a state that is refused puts the host into none of its groups", async () => {
+      const dora = await fleet.person("dora");
+      const policy = { ...bundle.policy, operators: { dora: { groups: ["wide"] } } };
+      await trust({ ...bundle, version: bundle.version + 1, policy });
+      const content = { ...contentOf("evil\n"), groups: ["core", "wide"] };
+      const intent = {
+        message: "",
+        plan_index: "0".repeat(64),
+        overwrite: [],
+        force: false,
+        within_ms: null,
+      };
+      const change = { content, content_hash: hashOfContent(content), intent };
+      assert.is(await offer(state(3, alice, change)), "CONFLICT");
+      assert.is(await ask(rpc("reconcile"), order("reconcile", {}, dora)), "NOT_ALLOWED");
+    });
+
     test("a switch that the manifest does not declare, a way back that it does not name", async () => {
       for (const name of ["drain", "hold"]) {
         const args = { name, on: true, why: "x", for_ms: 1_000 };

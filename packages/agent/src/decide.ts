@@ -3,7 +3,7 @@
  */
 import type { Manifest, OpenedManifest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { type Drift, planIndex } from "@muster/protocol/plan";
+import { type Drift, type Plan, planIndex } from "@muster/protocol/plan";
 import { KINDS, type OnDrift, type Resource } from "@muster/protocol/resources/index";
 import type { Accepted, Entry, LedgerChange, LedgerState, UndoneSpec } from "./ledger.ts";
 
@@ -20,12 +20,16 @@ export type Held = {
   readonly managed: readonly string[];
 };
 
+/** An opened manifest, and when the broker stored it: a host that was away for months still takes what went out in time. */
+export type Handed = OpenedManifest & { readonly handed_out_ms: number };
+
 /**
  * Whether an opened manifest becomes the newest held: true, or false when it is the one held already (or one that was refused before).
- * Errors: STALE_GENERATION for an older one, CONFLICT for another content under the same number, MASS_REMOVAL.
+ * Errors: STALE_GENERATION for an older one, CONFLICT for another content under the same number, NOT_ALLOWED for one that a controller handed out
+ * after its release had lapsed, MASS_REMOVAL.
  */
-export function takes(opened: OpenedManifest, held: Held): boolean {
-  const { manifest, signed_at_ms } = opened;
+export function takes(opened: Handed, held: Held): boolean {
+  const { manifest, signed_at_ms, handed_out_ms } = opened;
   const { accepted } = held;
   if (isOneOf(manifest, held.refused)) return false;
   if (accepted !== null) {
@@ -45,6 +49,14 @@ export function takes(opened: OpenedManifest, held: Held): boolean {
         `generation ${manifest.generation} was signed before ${accepted.generation}, which is held`,
       );
     }
+  }
+  const { not_after } = manifest.release;
+  if (handed_out_ms > not_after) {
+    const [lapsed, handed] = [not_after, handed_out_ms].map((at) => new Date(at).toISOString());
+    throw new FleetError(
+      "NOT_ALLOWED",
+      `generation ${manifest.generation} was handed out at ${handed}, and its release lapsed at ${lapsed}: plan again`,
+    );
   }
   if (!manifest.intent.force) refuseMassRemoval(manifest, held.managed);
   return true;
@@ -69,10 +81,14 @@ function goneOf(manifest: Manifest, managed: readonly string[]): number {
   return managed.filter((ref) => !refs.has(ref)).length;
 }
 
-/** Whether the plan is the one that the operator was shown. Errors: CONFLICT. */
-export function admits(manifest: Manifest, plan: Parameters<typeof planIndex>[0]): void {
+/**
+ * Whether the plan is the one that the operator was shown, or there is nothing to do: a host that lost the newest of its own state is as it should
+ * be already, and would refuse that for ever. Errors: CONFLICT.
+ */
+export function admits(manifest: Manifest, plan: Pick<Plan, "content_hash" | "steps" | "waiting">): void {
   const shown = manifest.intent.plan_index;
   if (shown === null || planIndex(plan) === shown) return;
+  if (plan.steps.length === 0 && plan.waiting.length === 0) return;
   throw new FleetError(
     "CONFLICT",
     `the host changed since the plan was made: it would now take ${plan.steps.length} steps; plan again`,

@@ -39,9 +39,9 @@ export class Intake {
     this.#door = door;
   }
 
-  /** Takes what came from the stream, one at a time. Resolves when it is kept or refused. */
-  offer(envelope: Envelope): Promise<void> {
-    const turn = this.#queue.then(() => this.#take(envelope));
+  /** Takes what came from the stream, where it was stored at that time, one at a time. Resolves when it is kept or refused. */
+  offer(envelope: Envelope, handed_out_ms: number): Promise<void> {
+    const turn = this.#queue.then(() => this.#take(envelope, handed_out_ms));
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
@@ -57,7 +57,7 @@ export class Intake {
       );
   }
 
-  async #take(envelope: Envelope): Promise<void> {
+  async #take(envelope: Envelope, handed_out_ms: number): Promise<void> {
     const { ledger } = this.#door;
     const verifier = this.#door.verifier();
     const target = this.#door.target();
@@ -66,7 +66,8 @@ export class Intake {
       const opened = openManifest(envelope, target, verifier);
       this.#judgeTime(opened, verifier);
       const { accepted, refused, resources } = ledger.state;
-      if (!takes(opened, { accepted, refused, managed: Object.keys(resources) })) return;
+      const held = { accepted, refused, managed: Object.keys(resources) };
+      if (!takes({ ...opened, handed_out_ms }, held)) return;
       await this.#door.judge(opened);
       const { manifest, signed_at_ms, by, kit } = opened;
       const { generation, content_hash } = manifest;

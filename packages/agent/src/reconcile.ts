@@ -34,6 +34,8 @@ export type ReconcileDoor = {
   readonly log: Log;
   /** Where file contents are fetched from. */
   readonly chunk: ChunkSource;
+  /** Told each round what content is in force. */
+  stands(content: ManifestContent): void;
   /** In words, what is watched beside the kind's own while a change is unconfirmed. */
   watched(): readonly string[];
 };
@@ -143,6 +145,7 @@ export class Reconciler {
     }
     const manifest = await ledger.manifest(current);
     const { content, content_hash, returned } = await this.#content(manifest);
+    this.#door.stands(content);
     this.#watch(content, signal);
     if (admitted === null)
       await this.#fetch(content, signal).catch((error: unknown) => {

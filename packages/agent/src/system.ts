@@ -1,5 +1,5 @@
 /** The composition root of the agent: hands the ports (base.ts) to the parts, starts the loops. No decision is made here. */
-import type { Bus } from "@muster/ports/bus";
+import { type Bus, storedAt } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
 import { Streams } from "@muster/ports/streams";
@@ -87,7 +87,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     fleet_file: places.fleet_file,
     desired_period_ms: config.desired_period_ms,
     log,
-    offerManifest: (message) => intake.offer({ headers: message.headers, body: message.body }),
+    offerManifest: ({ headers, body }) => intake.offer({ headers, body }, storedAt(headers) ?? ports.now()),
     broker: (why) => standing.set({ broker: why }),
     refused: () => reenrol.ring(),
   };
@@ -104,6 +104,9 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       const limits = { timeout_ms: CHUNK_LIMIT_MS };
       const subject = subjects.blob(identity.id, sha256, n);
       return (await connected.bus.directGet("BLOB", subject, limits))?.body ?? null;
+    },
+    stands(content) {
+      standing_content = content;
     },
     watched: () => ["ssh", "the default route", ...(connected === null ? [] : ["a new bus connection"])],
     guarded: {
@@ -140,7 +143,6 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     },
     accepted(opened) {
       tellManifest(audit, opened, ports.now());
-      standing_content = opened.manifest.content;
       reconciler.bell.ring();
     },
     refused(error) {

@@ -151,12 +151,18 @@ function streamName(stream: string): string {
   return stream;
 }
 
+/** When the broker stored a message of a stream, as direct gets and republished messages tell; null for any other. */
+export function storedAt(headers: BusMessage["headers"]): number | null {
+  const at_ms = Date.parse(headers["Nats-Time-Stamp"] ?? "");
+  return Number.isNaN(at_ms) ? null : at_ms;
+}
+
 /** The headers are the server's own: it appends them, and of a header that comes twice the last counts. */
 function storedMessage(answer: BusMessage, what: string): StoredMessage {
   const seq = Number(answer.headers["Nats-Sequence"]);
-  const stored_at = Date.parse(answer.headers["Nats-Time-Stamp"] ?? "");
+  const stored_at = storedAt(answer.headers);
   const subject = answer.headers["Nats-Subject"];
-  if (answer.status !== undefined || subject === undefined || !(seq >= 1) || Number.isNaN(stored_at)) {
+  if (answer.status !== undefined || subject === undefined || !(seq >= 1) || stored_at === null) {
     throw new FleetError("FAILED", `${what}: the stream answered with status ${answer.status ?? "none"}`);
   }
   return { subject, body: answer.body, headers: answer.headers, seq, stored_at };

@@ -15,6 +15,7 @@ import type { Handler, SubscribeOptions, SubscriptionReport } from "./bus-subscr
 export type { BusCredentials, BusMessage } from "./bus-link.ts";
 export type { Gathered, GatherTarget } from "./bus-requests.ts";
 export type { KeyValue, KeyValueEntry, StoredMessage } from "./bus-stored.ts";
+export { storedAt } from "./bus-stored.ts";
 export type { Handler, SubscribeOptions } from "./bus-subscription.ts";
 
 export type BusOptions = {

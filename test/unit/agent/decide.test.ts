@@ -4,17 +4,12 @@ import {
   admits,
   CORRECTIONS_WINDOW_MS,
   decide,
+  type Handed,
   type Situation,
   takes,
 } from "@muster/agent/decide";
 import type { Accepted, Entry } from "@muster/agent/ledger";
-import {
-  hashOfContent,
-  type Manifest,
-  type OpenedManifest,
-  planIndex,
-  type Resource,
-} from "@muster/protocol";
+import { hashOfContent, type Manifest, type Plan, planIndex, type Resource } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { suite } from "../../kit/suite.ts";
@@ -118,17 +113,14 @@ suite("decide: one resource", (test) => {
   });
 });
 
+const LAPSES_MS = 90_000_000;
 const content = (count: number) => ({
   groups: [],
   labels: {},
   switches: [],
   resources: Array.from({ length: count }, (_, at): Resource => ({ ...file, name: `/etc/${at}` })),
 });
-const opened = (
-  generation: number,
-  count: number,
-  change: Partial<Manifest["intent"]> = {},
-): OpenedManifest => {
+const opened = (generation: number, count: number, change: Partial<Manifest["intent"]> = {}): Handed => {
   const body = content(count);
   return {
     principal: {
@@ -143,13 +135,14 @@ const opened = (
     by: "alice",
     kit: false,
     signed_at_ms: generation * 1_000,
+    handed_out_ms: generation * 1_000,
     manifest: {
       v: 1,
       fleet: "lab",
       host: "a",
       id: "U",
       generation,
-      release: { id: "r", return_to: null, not_after: 1 },
+      release: { id: "r", return_to: null, not_after: LAPSES_MS },
       content: body,
       content_hash: hashOfContent(body),
       intent: { message: "", plan_index: null, overwrite: [], force: false, within_ms: null, ...change },
@@ -211,8 +204,31 @@ suite("decide: a manifest", (test) => {
     const refused = [{ generation: 6, content_hash: hashOfContent(content(3)) }];
     assert.is(takes(opened(6, 3), { ...held(5, 3), refused }), false);
   });
+  test("one that was handed out after its release had lapsed is refused, whenever the host sees it", () => {
+    const late: Handed = { ...opened(6, 3), handed_out_ms: LAPSES_MS + 1 };
+    assert.is(
+      code(() => takes(late, held(5, 3))),
+      "NOT_ALLOWED",
+    );
+    assert.is(takes({ ...late, handed_out_ms: LAPSES_MS }, held(5, 3)), true);
+    assert.is(takes(late, held(6, 3)), false, "it is held already");
+    const { manifest } = late;
+    const forced = { ...manifest, intent: { ...manifest.intent, force: true } };
+    assert.is(
+      code(() => takes({ ...late, manifest: forced }, held(5, 3))),
+      "NOT_ALLOWED",
+    );
+  });
   test("the plan must be the one that was shown", () => {
-    const plan = { content_hash: hashOfContent(content(1)), steps: [] };
+    const step: Plan["steps"][number] = {
+      ref: "file//etc/0",
+      action: "write",
+      args: {},
+      why: "it is not there",
+      reversible: true,
+    };
+    const plan = { content_hash: hashOfContent(content(1)), steps: [step], waiting: [] };
+    const other = opened(1, 1, { plan_index: "0".repeat(64) }).manifest;
     assert.is(
       code(() => admits(opened(1, 1).manifest, plan)),
       undefined,
@@ -222,8 +238,20 @@ suite("decide: a manifest", (test) => {
       undefined,
     );
     assert.is(
-      code(() => admits(opened(1, 1, { plan_index: "0".repeat(64) }).manifest, plan)),
+      code(() => admits(other, plan)),
       "CONFLICT",
+    );
+    const done = { ...plan, steps: [] };
+    assert.is(
+      code(() => admits(other, done)),
+      undefined,
+      "a host that is so already",
+    );
+    const later = { ...done, waiting: [{ ref: step.ref, why: "held by root" }] };
+    assert.is(
+      code(() => admits(other, later)),
+      "CONFLICT",
+      "what waits would come unseen",
     );
   });
 });
