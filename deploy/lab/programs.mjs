@@ -1,5 +1,5 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, ssh-keygen, openssl, the shells that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, ssh, sshd, openssl, the shells that
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
@@ -13,6 +13,7 @@ const PACKAGES = {
   bird: "bird2",
   ip: "iproute2",
   "ssh-keygen": "openssh-client",
+  sshd: "openssh-server",
   openssl: "openssl",
   faketime: "faketime",
   dockerd: "docker.io",
@@ -30,6 +31,7 @@ const SERVICES = {
   bird: "bird.service",
   "docker-registry": "docker-registry.service",
   prometheus: "prometheus.service",
+  sshd: "ssh.service",
 };
 
 /**
