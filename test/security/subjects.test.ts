@@ -7,6 +7,7 @@ import {
   BUCKETS,
   CONTROL,
   intakeOf,
+  PAGE_METHODS,
   RPC,
   STREAMS,
   subjects,
@@ -43,7 +44,8 @@ const SAMPLES = {
   audit: ({ id }) => [subjects.audit(id, "command")],
   ctl: () => ctl.map((method) => subjects.ctl(method)),
   host: ({ id }) => [subjects.host(id, "renew")],
-  enrol: () => ["hello", "join", "access"].map((method) => subjects.enrol(method)),
+  enrol: () => ["hello", "join", "access", "page"].map((method) => subjects.enrol(method)),
+  page: ({ id }) => PAGE_METHODS.map((method) => subjects.page(id, method)),
   blob: ({ id }) => [subjects.blob(id, SHA, 0)],
   answer: ({ id }) => [subjects.answer(id, id, "c", "r")],
   inboxPrefix: ({ id }) => [`${subjects.inboxPrefix(id)}.x`],
@@ -126,7 +128,7 @@ const answers = (own: Whose, subject: string) =>
   subject.startsWith("answer.") && subject.split(".")[2] === own.id;
 const reports = (subject: string) => /^(telemetry|event)\./.test(subject);
 /** Who may do what, said a second time and by hand: what is not here must be refused. */
-const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee", Grant> = {
+const GRANTS: Record<"agent" | "viewer" | "page" | "operator" | "controller" | "enrollee", Grant> = {
   agent: {
     publish: (own) => [
       ...of(["telemetry", "event", "host", "answer"], own),
@@ -144,6 +146,10 @@ const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee"
       ...VIEWER_CTL.map((method) => subjects.ctl(method)),
     ],
     hears: (own, subject) => inbox(own, subject) || answers(own, subject) || reports(subject),
+  },
+  page: {
+    publish: (own) => of(["page"], own),
+    hears: (own, subject) => inbox(own, subject) || reports(subject),
   },
   operator: {
     publish: (_own, all) =>
@@ -175,7 +181,7 @@ const GRANTS: Record<"agent" | "viewer" | "operator" | "controller" | "enrollee"
       reports(subject) ||
       subject === "live.trust" ||
       subject.startsWith("live.audit.") ||
-      /^(ctl|enrol|host)\./.test(subject),
+      /^(ctl|enrol|host|page)\./.test(subject),
   },
   enrollee: {
     publish: (own) => of(["enrol"], own),

@@ -14,6 +14,7 @@ import { apply } from "./desired/apply.ts";
 import { headReply, readHead } from "./desired/head.ts";
 import type { Staging } from "./desired/stage.ts";
 import { credential } from "./enrolment/credential.ts";
+import type { Tickets } from "./enrolment/tickets.ts";
 import type { WaitingRoom } from "./enrolment/waiting.ts";
 import type { Events } from "./events.ts";
 import type { AccessRecords } from "./records/access.ts";
@@ -41,6 +42,9 @@ export type ControlPorts = {
   readonly staging: Staging;
   readonly engine: RolloutEngine;
   readonly waiting: WaitingRoom;
+  readonly tickets: Tickets;
+  /** Addresses at which controllers serve the page. */
+  readonly pages: readonly string[];
   readonly events: Events;
   readonly storage: Storage;
   readonly id: string;
@@ -61,6 +65,16 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       if (guest === null) return eventsReply(bus, request, now());
       const seen = new Set(records.seenBy(guest).map(({ name }) => name));
       return eventsReply(bus, request, now(), (host) => seen.has(host), forGuests);
+    },
+    async ticket({ hash }, call) {
+      const { principal } = call;
+      if (principal === null) throw new TypeError("a ticket is asked for by nobody");
+      if (principal.guest !== null)
+        throw new FleetError("NOT_ALLOWED", "what is live is not for guests: ctl status");
+      if (principal.rank === "controller" || principal.rank === "ci")
+        throw new FleetError("NOT_ALLOWED", "the page is for people");
+      const ends = await ports.tickets.givePage(hash, principal, now());
+      return { pages: [...ports.pages], ends };
     },
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
 

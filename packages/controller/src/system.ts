@@ -3,14 +3,14 @@
  * JetStream or Vault, so that it may be ended and begun again at any time, and run beside others.
  */
 import { type Bus, connectBus } from "@muster/ports/bus";
-import { serve } from "@muster/ports/dispatch";
+import { type DispatchOptions, type MethodTable, serve } from "@muster/ports/dispatch";
 import type { Log } from "@muster/ports/log";
 import { sharedMemory } from "@muster/ports/nonces";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
 import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
-import { CONTROL } from "@muster/protocol/control/index";
+import { CONTROL, PAGE } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
 import { exportAudit } from "./audit/export.ts";
 import { Audit } from "./audit/writer.ts";
@@ -165,44 +165,35 @@ async function run(
     (error) => status.say(`waiting for the audit: ${error.message}`),
     signal,
   );
-  serve(
-    {
-      bus,
-      table: CONTROL,
-      handlers: controlHandlers({
-        backup_report: config.backup_report,
-        ...{
-          bus,
-          fleet: config.fleet,
-          now,
-          trust,
-          records,
-          access,
-          issuer,
-          last,
-          blobs,
-          staging,
-          engine,
-          waiting,
-          events,
-          storage,
-          id: identity.id,
-          audit,
-        },
-      }),
-      routes: [{ pattern: patterns.ctl, queue: CONTROLLER_QUEUE, logical: (method) => subjects.ctl(method) }],
-      verifier: () => trust.verifierIfAny,
-      now,
-      memory,
-      audit,
-      on_done: ({ method, by, error, took_ms }) => {
-        const fields = { method, by, took_ms: Math.round(took_ms * 10) / 10 };
-        if (error === null) log.debug(fields, "answered");
-        else if (error instanceof FleetError)
-          log.info({ ...fields, code: error.code, detail: error.detail }, "refused");
-        else log.error({ ...fields, err: error }, "a mistake in this program");
-      },
+  const tickets = new Tickets(bus);
+  const handlers = controlHandlers({
+    backup_report: config.backup_report,
+    ...{ bus, fleet: config.fleet, now, trust, records, access, issuer, last, blobs, staging, engine },
+    ...{ waiting, tickets, pages: [], events, storage, id: identity.id, audit },
+  });
+  const answering: Pick<
+    DispatchOptions<MethodTable>,
+    "bus" | "verifier" | "now" | "memory" | "audit" | "on_done"
+  > = {
+    bus,
+    verifier: () => trust.verifierIfAny,
+    now,
+    memory,
+    audit,
+    on_done: ({ method, by, error, took_ms }) => {
+      const fields = { method, by, took_ms: Math.round(took_ms * 10) / 10 };
+      if (error === null) log.debug(fields, "answered");
+      else if (error instanceof FleetError)
+        log.info({ ...fields, code: error.code, detail: error.detail }, "refused");
+      else log.error({ ...fields, err: error }, "a mistake in this program");
     },
+  };
+  const route = (pattern: string, logical: (method: string) => string) => ({
+    routes: [{ pattern, queue: CONTROLLER_QUEUE, logical }],
+  });
+  serve({ ...answering, table: CONTROL, handlers, ...route(patterns.ctl, subjects.ctl) }, signal);
+  serve(
+    { ...answering, table: PAGE, handlers, ...route(patterns.page, (method) => `page.${method}`) },
     signal,
   );
   if (config.metrics !== undefined) {
@@ -213,7 +204,6 @@ async function run(
       log.error({ err: error }, "no metrics for Prometheus");
     });
   }
-  const tickets = new Tickets(bus);
   serveEnrolment(
     { bus, fleet, trust, issuer, records, access, tickets, waiting, events, memory, audit, now, log },
     signal,

@@ -10,8 +10,10 @@ export const AccessRecord = z.object({
   id: HostId.describe("Its key on the bus: a public nkey."),
   name: PersonName.describe("Whose it is."),
   kind: z
-    .enum(["login", "invited", "program"])
-    .describe("A log-in through Vault, one by an invitation, or a program's credential (`ctl creds`)."),
+    .enum(["login", "invited", "program", "page"])
+    .describe(
+      "A log-in through Vault, one by an invitation, a program's credential (`ctl creds`), or a web page (`ctl dashboard`).",
+    ),
   rank: z.enum(["viewer", "operator", "admin", "ci"]).describe("What its owner may, as it was given."),
   groups: z
     .array(GroupName)

@@ -5,6 +5,7 @@
  *     machine → enrol.hello   curve key                       ← sealed: controller's nonce, trust bundle
  *     machine → enrol.join    Claim + proofs over the nonce   ← sealed: Admission | pending | error
  *     person  → enrol.access  curve key, signed Access        ← sealed: bus JWT
+ *     page    → enrol.page    curve key, ticket, public nkey  ← sealed: bus JWT
  *
  * Opening the sealed nonce proves the curve key; the other three keys sign `proofText`.
  */
@@ -12,7 +13,7 @@ import { z } from "zod";
 import { contentHash } from "./canonical.ts";
 import { StoredEnvelope } from "./envelope.ts";
 import { ErrorReply } from "./errors.ts";
-import { HostId, HostName, Instant, RandomId } from "./names.ts";
+import { FleetName, HostId, HostName, Instant, PersonName, RandomId } from "./names.ts";
 
 export const CurveKey = z.string().regex(/^X[A-Z2-7]{55}$/, "must be a public curve nkey");
 const Pem = z.string().max(16_384).startsWith("-----BEGIN ");
@@ -109,6 +110,29 @@ export const AccessReply = z.discriminatedUnion("status", [
   z.strictObject({ status: z.literal("refused"), error: ErrorReply }),
 ]);
 export type AccessReply = z.infer<typeof AccessReply>;
+
+/** `enrol.page`: a web page uses its person's ticket up, for a key that was made in the page. */
+export const PageRequest = z.strictObject({
+  v: z.literal(1),
+  curve: CurveKey,
+  ticket: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{43}$/)
+    .describe("32 random bytes, base64url."),
+  id: HostId.describe("Public user nkey made in the page."),
+});
+export type PageRequest = z.infer<typeof PageRequest>;
+export const PageReply = z.discriminatedUnion("status", [
+  z.strictObject({
+    status: z.literal("granted"),
+    user_jwt: z.string().max(8_192),
+    expires: Instant,
+    fleet: FleetName,
+    person: PersonName.describe("Who asked for the ticket."),
+  }),
+  z.strictObject({ status: z.literal("refused"), error: ErrorReply }),
+]);
+export type PageReply = z.infer<typeof PageReply>;
 
 /** How a sealed reply looks on the wire. */
 export const SealedReply = z.strictObject({ from: CurveKey, box: z.base64().max(1_400_000) });

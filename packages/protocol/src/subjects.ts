@@ -31,6 +31,7 @@ export const subjects = {
   ctl: (method: string) => join("ctl", method),
   host: (id: string, method: string) => join("host", id, method),
   enrol: (method: string) => join("enrol", method),
+  page: (id: string, method: string) => join("page", id, method),
   blob: (id: string, hash: string, chunk: number) => join("blob", id, hash, String(chunk)),
   /** Where `id` answers a broadcast of `asker`, whose inbox is `_INBOX_<asker>.<connection>.<request>`: see `answerSubject`. */
   answer: (id: string, asker: string, connection: string, request: string) =>
@@ -53,6 +54,7 @@ export const patterns = {
   ctl: "ctl.*",
   host: "host.*.*",
   enrol: "enrol.*",
+  page: "page.*.*",
 } as const;
 
 /**
@@ -80,10 +82,12 @@ const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${str
 
 /** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
 export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "status", "birdc"] as const;
-export const VIEWER_CTL = ["hosts", "last", "events"] as const;
+export const VIEWER_CTL = ["hosts", "last", "events", "ticket"] as const;
+/** What a viewer's web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. */
+export const PAGE_METHODS = ["hosts", "last", "events"] as const;
 
-export type Role = "agent" | "controller" | "operator" | "viewer" | "guest";
-export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest"];
+export type Role = "agent" | "controller" | "operator" | "viewer" | "guest" | "page";
+export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest", "page"];
 
 /** What each role of account FLEET may publish and subscribe to. */
 export const PERMISSIONS: Record<Role, Permissions> = {
@@ -127,6 +131,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       "ctl.*",
       "enrol.*",
       "host.*.*",
+      "page.*.*",
       "telemetry.>",
       "event.>",
       "live.trust",
@@ -158,6 +163,11 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       ...VIEWER_RPC.map((method) => `rpc.{{tag(id)}}.${method}`),
     ],
     sub: ["telemetry.*.{{tag(host)}}.*", `_INBOX_${SELF}.>`],
+  },
+  // A web page that a person opened with `ctl dashboard`: it looks, and orders nothing.
+  page: {
+    pub: PAGE_METHODS.map((method) => `page.${SELF}.${method}`),
+    sub: ["telemetry.>", "event.>", `_INBOX_${SELF}.>`],
   },
 };
 

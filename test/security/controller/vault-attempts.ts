@@ -29,6 +29,7 @@ export const MAY: readonly string[] = [
   "transit/sign/fleet-operator",
   "transit/sign/fleet-viewer",
   "transit/sign/fleet-guest",
+  "transit/sign/fleet-page",
   "services/sign/host",
   "ssh-host/sign/host",
   "controllers/sign/controller",

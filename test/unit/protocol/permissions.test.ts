@@ -10,6 +10,7 @@ import {
   CONTROL,
   FLEET_BLOBS,
   intakeOf,
+  PAGE_METHODS,
   PERMISSIONS,
   patterns,
   ROLES,
@@ -201,6 +202,41 @@ suite(
       assert.equal(await refusedSubscribe(vera.bus, ears), ears);
     });
 
+    test("a web page reads telemetry and events, asks under its own key, and nothing else", async () => {
+      const page = await fleet.connect("page", "vera", lifetime.signal);
+      const asks = PAGE_METHODS.map((method) => subjects.page(page.id, method));
+      assert.equal(await refusedPublish(page.bus, asks), []);
+      const hears = [patterns.telemetry(), patterns.event(), `${subjects.inboxPrefix(page.id)}.>`];
+      assert.equal(await refusedSubscribe(page.bus, hears), []);
+      const wanted = [
+        ...PAGE_METHODS.map((method) => subjects.page(one.id, method)),
+        ...Object.keys(CONTROL).map(subjects.ctl),
+        ...Object.keys(RPC).flatMap((method) => [subjects.rpc(one.id, method), subjects.rpcAll(method)]),
+        ...["hello", "join", "access", "page"].map(subjects.enrol),
+        ...ownSubjects(one, "ixp1"),
+        ...ownSubjects({ ...one, id: page.id }, "vera"),
+        ...forbiddenToAll(),
+      ];
+      assert.equal(await refusedPublish(page.bus, wanted), wanted);
+      const ears = [
+        subjects.liveDesired(one.id),
+        `${subjects.inboxPrefix(one.id)}.>`,
+        ...[
+          "live.>",
+          "desired.>",
+          "rpc.>",
+          "page.>",
+          "answer.>",
+          "audit.>",
+          "release.>",
+          "_R_.>",
+          "*.>",
+          ">",
+        ],
+      ];
+      assert.equal(await refusedSubscribe(page.bus, ears), ears);
+    });
+
     test("an operator asks controllers and hosts, reads what was signed, and publishes no state", async () => {
       const alice = await fleet.connect("operator", "alice", lifetime.signal);
       const asks = [
@@ -228,6 +264,7 @@ suite(
           patterns.ctl,
           patterns.enrol,
           patterns.host,
+          patterns.page,
           "telemetry.>",
           "event.>",
         ]),
@@ -278,7 +315,10 @@ suite(
 
     test("without credentials one can enrol and nothing else, and filling that account leaves the fleet alone", async () => {
       const stranger = await fleet.anonymous(lifetime.signal);
-      assert.equal(await refusedPublish(stranger, ["hello", "join", "access"].map(subjects.enrol)), []);
+      assert.equal(
+        await refusedPublish(stranger, ["hello", "join", "access", "page"].map(subjects.enrol)),
+        [],
+      );
       const wanted = [
         ...ownSubjects(one, "ixp1"),
         ...forbiddenToAll(),

@@ -4,6 +4,8 @@ import {
   CONTROL,
   KIND_NAMES,
   KINDS,
+  PAGE,
+  PAGE_METHODS,
   RPC,
   VIEWER_CTL,
   VIEWER_RPC,
@@ -20,6 +22,11 @@ suite("tables", (test) => {
   test("a viewer's rights on the bus are those of the rows", () => {
     assert.equal([...VIEWER_RPC].sort(), openTo(RPC));
     assert.equal([...VIEWER_CTL].sort(), openTo(CONTROL));
+  });
+
+  test("a web page is answered what a viewer may read, and no more", () => {
+    assert.equal(Object.keys(PAGE), [...PAGE_METHODS]);
+    for (const method of PAGE_METHODS) assert.is(CONTROL[method].authority, "viewer", method);
   });
 
   test("only ping is answered without a signature", () => {

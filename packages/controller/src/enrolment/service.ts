@@ -15,6 +15,7 @@ import {
   type HelloReply,
   HelloRequest,
   JoinRequest,
+  PageRequest,
   patterns,
   RenewRequest,
   type SealedReply,
@@ -25,6 +26,7 @@ import type { AccessRecords } from "../records/access.ts";
 import { access } from "./access.ts";
 import { type JoinPorts, join } from "./join.ts";
 import { requestAddress } from "./network.ts";
+import { page } from "./page.ts";
 import { renew } from "./renew.ts";
 
 /** Requests of strangers in a second: sealing costs a millisecond each, and the fleet's work comes first. The rest waits its turn. */
@@ -89,6 +91,12 @@ async function answer(message: BusMessage, ports: ServicePorts): Promise<Answer 
           curve: request.curve,
           body: await access(request.access, requestAddress(message.headers), ports),
         };
+      }
+      case "enrol.page": {
+        const request = parseJson(PageRequest, message.body, "page");
+        const fleet = ports.fleet.name;
+        const body = await page(request, requestAddress(message.headers), { ...ports, fleet });
+        return { curve: request.curve, body };
       }
       default:
         return null;

@@ -1,16 +1,23 @@
 /**
- * What works once, in bucket `joins`: our nonces, for a minute, so that any controller may answer the next step, and the ids of join
- * strings, for as long as the string is valid and an hour more. Whoever comes second loses a compare-and-set.
+ * What works once, in bucket `joins`: our nonces, for a minute, so that any controller may answer the next step, the ids of join
+ * strings, for as long as the string is valid and an hour more, and the tickets of web pages. Whoever comes second loses a compare-and-set.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Bus, KeyValue } from "@muster/ports/bus";
+import type { Bus, KeyValue, KeyValueEntry } from "@muster/ports/bus";
+import type { Principal } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 
 const NONCE_LIFE_S = 60;
+/** Time enough to type an address on a telephone. */
+const PAGE_LIFE_MS = 120_000;
 const SLACK_S = 3_600;
 /** A direct get may be answered by a replica that is a moment behind. */
 const REPLICA_LAG_MS = 150;
+
+/** Written and read by controllers alone. */
+type PageTicket = { readonly principal: Principal; readonly ends: number };
+const ticketOf = (text: string) => JSON.parse(text) as PageTicket;
 
 export class Tickets {
   readonly #kv: KeyValue;
@@ -28,21 +35,50 @@ export class Tickets {
 
   /** Uses up a nonce. Errors: BAD_PROOF when it was not given to this curve key, has lapsed or was used. */
   async takeNonce(nonce: string, curve: string): Promise<void> {
-    const key = `nonce.${nonce}`;
-    let entry = await this.#kv.get(key);
+    await this.#use(
+      `nonce.${nonce}`,
+      NONCE_LIFE_S,
+      (value) => value === curve,
+      "the nonce is not ours, has lapsed or was used: say hello again",
+    );
+  }
+
+  /** Keeps the hash of a page's ticket for the person who signed for it. Resolves with when it lapses. Errors: CONFLICT for one that was given. */
+  async givePage(hash: string, principal: Principal, now_ms: number): Promise<number> {
+    const ticket: PageTicket = { principal, ends: now_ms + PAGE_LIFE_MS };
+    await this.#kv.create(`page.${hash}`, Buffer.from(JSON.stringify(ticket)), {
+      ttl_s: PAGE_LIFE_MS / 1_000,
+    });
+    return ticket.ends;
+  }
+
+  /** Uses up a page's ticket: whose it was. Errors: BAD_PROOF when it is not known, has lapsed or was used. */
+  async takePage(hash: string, now_ms: number): Promise<Principal> {
+    const text = await this.#use(
+      `page.${hash}`,
+      PAGE_LIFE_MS / 1_000,
+      (value) => ticketOf(value).ends > now_ms,
+      "the ticket has lapsed or was used: ctl dashboard makes another",
+    );
+    return ticketOf(text).principal;
+  }
+
+  async #use(key: string, ttl_s: number, fits: (value: string) => boolean, why: string): Promise<string> {
+    let entry: KeyValueEntry | null = await this.#kv.get(key);
     if (entry === null) {
       await sleep(REPLICA_LAG_MS);
       entry = await this.#kv.get(key);
     }
-    if (entry === null || Buffer.from(entry.value).toString() !== curve)
-      throw new FleetError("BAD_PROOF", "the nonce is not ours, has lapsed or was used: say hello again");
+    const value = entry === null ? null : Buffer.from(entry.value).toString();
+    if (entry === null || value === null || !fits(value)) throw new FleetError("BAD_PROOF", why);
     try {
-      await this.#kv.delete(key, { revision: entry.revision, ttl_s: NONCE_LIFE_S });
+      await this.#kv.delete(key, { revision: entry.revision, ttl_s });
     } catch (error) {
       if (error instanceof FleetError && error.code === "CONFLICT")
-        throw new FleetError("BAD_PROOF", "the nonce was used: say hello again", { cause: error });
+        throw new FleetError("BAD_PROOF", why, { cause: error });
       throw error;
     }
+    return value;
   }
 
   /** The key that has used a join string, or null. */

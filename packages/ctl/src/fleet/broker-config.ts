@@ -7,6 +7,8 @@ export const BROKER_STORE = "/var/lib/muster-nats";
 export type BrokerConfig = {
   readonly fleet: string;
   readonly port: number;
+  /** Where browsers come, and from which pages (`https://host:port`). */
+  readonly websocket: { readonly port: number; readonly origins: readonly string[] };
   readonly operator_jwt: string;
   readonly system_account: string;
   readonly sentinel_jwt: string;
@@ -32,6 +34,19 @@ tls {
   timeout: "5s"
   # Handshakes a second: after a restart everybody comes at once.
   connection_rate_limit: 500
+}
+
+# Web pages of viewers (ctl dashboard). A change here needs a restart.
+websocket {
+  listen: "[::]:${config.websocket.port}"
+  tls {
+    cert_file: "${directory}/tls.crt"
+    key_file: "${directory}/tls.key"
+    min_version: "1.2"
+  }
+  allowed_origins: ${JSON.stringify(config.websocket.origins)}
+  handshake_timeout: "5s"
+  compression: true
 }
 
 operator: "${config.operator_jwt}"

@@ -1,4 +1,5 @@
 /** The files that `ctl init` writes for the broker, the controller and the people, as texts by their path below `--out`. Pure. */
+import { parseServer } from "@muster/ports/bus-subjects";
 import { writeFleetString } from "@muster/protocol/join";
 import { brokerConfig } from "./broker-config.ts";
 import type { MadeFleet } from "./state.ts";
@@ -8,6 +9,21 @@ export const CONTROLLER_DIRECTORY = "/etc/muster/controller";
 
 /** Where Prometheus on the controller's own server finds the fleet's metrics. */
 const METRICS = "127.0.0.1:9464";
+
+/** Where a controller serves the page. */
+const PAGE_PORT = 8443;
+
+/** Addresses of the page, and of the brokers that it speaks to: these take browsers at the port after their own. */
+function dashboardOf(addresses: readonly string[]): { addresses: string[]; brokers: string[] } {
+  const servers = addresses.map(parseServer).map(({ host, port }) => ({
+    host: host.includes(":") ? `[${host}]` : host,
+    port,
+  }));
+  return {
+    addresses: [...new Set(servers.map(({ host }) => `https://${host}:${PAGE_PORT}`))],
+    brokers: servers.map(({ host, port }) => `wss://${host}:${port + 1}`),
+  };
+}
 
 type Login = { readonly role_id: string; readonly secret_id: string };
 
@@ -27,6 +43,7 @@ export function fleetFiles(
   const { accounts } = state;
   const names = { [accounts.system]: "SYS", [accounts.fleet]: "FLEET", [accounts.enrol]: "ENROL" };
   const port = Number(/:(\d+)$/.exec(state.addresses[0] ?? "")?.[1] ?? 4222);
+  const dashboard = dashboardOf(state.addresses);
   const controller = {
     fleet: state.fleet,
     brokers: made.brokers,
@@ -46,6 +63,7 @@ export function fleetFiles(
     "nats/nats-server.conf": brokerConfig({
       fleet: state.fleet,
       port,
+      websocket: { port: port + 1, origins: dashboard.addresses },
       operator_jwt: state.operator_jwt,
       system_account: accounts.system,
       sentinel_jwt: state.sentinel_jwt,

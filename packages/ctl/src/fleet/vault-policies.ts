@@ -129,7 +129,7 @@ export const OWNER_POLICIES: Readonly<Record<string, string>> = {
 export const POLICIES: Readonly<Record<string, Written<string>>> = {
   [policyOf("controller")]: policy(
     OWN_TOKEN,
-    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest"),
+    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest", "fleet-page"),
     rule("services/sign/host", "update"),
     rule("ssh-host/sign/host", "update"),
     rule("controllers/sign/controller", "update"),

@@ -57,6 +57,7 @@ export const TRANSIT_KEYS = [
   "fleet-operator",
   "fleet-viewer",
   "fleet-guest",
+  "fleet-page",
   "fleet-setup",
 ] as const;
 export type TransitKey = (typeof TRANSIT_KEYS)[number];

@@ -11,7 +11,8 @@ import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
 import { GroupName, HostId, HostName, Instant, PersonName, RandomId, Sha256 } from "../names.ts";
 import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
-import { method } from "../rpc/method.ts";
+import { type Method, method } from "../rpc/method.ts";
+import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 
 /** What `ctl` does without a controller and tells one afterwards. */
@@ -96,6 +97,19 @@ export const CONTROL = {
           }),
         )
         .describe("Newest last."),
+    }),
+  }),
+  ticket: method({
+    what: "Takes note of a ticket with which one web page gets bus access of its own, once.",
+    authority: "viewer",
+    audited: "acts",
+    timeout_ms: 5_000,
+    request: z.strictObject({
+      hash: Sha256.describe("Of the ticket, which is made where it is asked for."),
+    }),
+    reply: z.object({
+      pages: z.array(z.url()).describe("Where controllers serve the page; none = they do not."),
+      ends: Instant.describe("It is taken until then."),
     }),
   }),
   head: method({
@@ -329,6 +343,14 @@ export const CONTROL = {
     reply: z.object({ version: z.int().describe("Of the bundle that holds now.") }),
   }),
 } as const;
+
+/** The rows that a web page is answered on `page.<id>.<method>`: nothing is signed there, the broker's grant on the subject is the proof. */
+const ofPage = <R extends Method>(row: R): R => ({ ...row, authority: "none", audited: "refusals" });
+export const PAGE = {
+  hosts: ofPage(CONTROL.hosts),
+  last: ofPage(CONTROL.last),
+  events: ofPage(CONTROL.events),
+} as const satisfies Record<(typeof PAGE_METHODS)[number], Method>;
 
 export type ControlMethod = keyof typeof CONTROL;
 export const CONTROL_METHODS = Object.keys(CONTROL) as ControlMethod[];
