@@ -115,9 +115,11 @@ export function joinString(
 export async function realSshCertificates(issuer: TestIssuer, directory: string): Promise<void> {
   const ca = join(directory, "ssh-ca");
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", ca]);
-  let serial = 0;
+  let signed = 0;
   issuer.sshCertificate = async (name, public_key) => {
-    const file = join(directory, `host-${++serial}.pub`);
+    // Its own: several are signed at the same time.
+    const serial = ++signed;
+    const file = join(directory, `host-${serial}.pub`);
     await writeFile(file, `${public_key}\n`);
     await run("ssh-keygen", [
       "-q",
