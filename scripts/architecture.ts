@@ -21,13 +21,18 @@ interface Import {
 const arrows: Record<string, string[]> = {
   protocol: [],
   ports: ["protocol"],
+  view: ["protocol"],
   agent: ["protocol", "ports"],
   controller: ["protocol", "ports"],
-  ctl: ["protocol", "ports"],
+  ctl: ["protocol", "ports", "view"],
+  dashboard: ["protocol", "view"],
 };
 
 /** The packages that end up as programs: what two of them need is a shared port. */
-const programs = new Set(["agent", "controller", "ctl"]);
+const programs = new Set(["agent", "controller", "ctl", "dashboard"]);
+
+/** What a browser runs too. */
+const in_browsers = new Set(["view", "dashboard"]);
 
 /** What the leaf may use from outside: all of it computes, none of it reads or sends. */
 const leaf_libraries = new Set(["zod", "canonicalize", "nkeys.js", "node:crypto", "node:buffer"]);
@@ -90,6 +95,8 @@ function arrowComplaint(path: string, package_name: string, target: string): str
   }
   if (isBuiltin(target) && !target.startsWith("node:"))
     return `write node:${target}, so that no package can stand in`;
+  if (in_browsers.has(package_name) && isBuiltin(target))
+    return "a browser, which runs this too, has no Node";
   if (package_name === "protocol" && !leaf_libraries.has(libraryOf(target))) {
     return `protocol is the leaf without input or output; it may use ${[...leaf_libraries].join(", ")}`;
   }

@@ -2,9 +2,11 @@
  * The README's pictures as SVG, in docs/pictures/: the parts, `ctl status` and `ctl watch`. The two terminals show what the programs' own code prints for
  * the fleet of the golden tests, in its colours; `npm run docs` writes them, and stale ones are red. Pure.
  */
+
+import { statusOf } from "@muster/view/status";
 import { openColour } from "../packages/ctl/src/output/colour.ts";
 import { tableLines, widthOf } from "../packages/ctl/src/output/table.ts";
-import { statusColumns, statusOf, troubleLines } from "../packages/ctl/src/report/status.ts";
+import { statusColumns, troubleLines } from "../packages/ctl/src/report/status.ts";
 import { START } from "../packages/ctl/src/watch/keys.ts";
 import { frameOf } from "../packages/ctl/src/watch/view.ts";
 import { DOWN, HOUR, known, MIN, NOW, SESSION, sample } from "../test/unit/ctl/report/samples.ts";

@@ -54,6 +54,14 @@ const wrong: Record<string, [Record<string, string>, RegExp]> = {
     { "protocol/src/a.ts": 'import { readFile } from "node:fs/promises";' },
     /is the leaf/,
   ],
+  "what a browser runs reads files": [
+    { "view/src/a.ts": 'import { readFile } from "node:fs/promises";' },
+    /a browser, which runs this too/,
+  ],
+  "the page imports ctl": [
+    { "dashboard/src/a.ts": 'import { x } from "@muster/ctl/x";' },
+    /dashboard may import only protocol and view/,
+  ],
   "protocol uses a library": [{ "protocol/src/a.ts": 'import { parse } from "yaml";' }, /is the leaf/],
   "a module of Node without its prefix": [
     { "agent/src/a.ts": 'import { join } from "path";' },

@@ -3,20 +3,14 @@ import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { FleetEvent } from "@muster/protocol/event";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
+import { type Drains, drainsOf, judgedWith } from "@muster/view/drained";
+import { daemonFault, isRed, matches, type SessionRow, sortedRows } from "@muster/view/sessions";
 import { suggest } from "../inventory/problem.ts";
 import { countText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
-import { type Drains, drainsOf, judgedWith } from "../report/drained.ts";
-import {
-  daemonFault,
-  isRed,
-  matches,
-  type SessionRow,
-  sessionColumns,
-  sortedRows,
-} from "../report/sessions.ts";
+import { sessionColumns } from "../report/sessions.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
 import { glances } from "../roster/roster.ts";
 import type { Session } from "../session/session.ts";

@@ -4,10 +4,11 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import { EVENT_KINDS, type EventKind, FleetEvent } from "@muster/protocol/event";
 import { HostName } from "@muster/protocol/names";
 import { patterns } from "@muster/protocol/subjects";
+import type { HostEvent } from "@muster/view/model";
 import { readDuration } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { eventLines, type HostEvent } from "../report/event.ts";
+import { eventLines } from "../report/event.ts";
 import { type Connection, openSession } from "../session/session.ts";
 
 const LAST_DEFAULT = 50;

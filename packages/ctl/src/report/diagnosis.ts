@@ -2,9 +2,9 @@
 import type { FleetEvent } from "@muster/protocol/event";
 import type { PathProbe } from "@muster/protocol/rpc/index";
 import { type BgpSample, type BgpSession, bgpColour } from "@muster/protocol/telemetry/bgp";
+import { daemonFault, routeCount, sinceText, verdictText } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
 import { durationText, numberText } from "../output/words.ts";
-import { daemonFault, routeCount, sinceText, verdictText } from "./sessions.ts";
 
 export type Diagnosed = {
   readonly sample: BgpSample;

@@ -1,9 +1,7 @@
 /** An event as one line, and its difference below it. Pure. */
-import type { FleetEvent } from "@muster/protocol/event";
+import type { HostEvent } from "@muster/view/model";
 import type { Colour } from "../output/colour.ts";
 import { diffLines } from "./plan.ts";
-
-export type HostEvent = { readonly host: string; readonly event: FleetEvent };
 
 /** `2026-11-21 03:12:07  ixp1  session  upstream is down: …  (alice)`; host `_` is the fleet. A host that was drained then is marked so. */
 export function eventLines({ host, event }: HostEvent, colour: Colour): string[] {

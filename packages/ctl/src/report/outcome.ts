@@ -1,4 +1,5 @@
 /** What became of a change, a line a host. Pure. */
+import { hostWords } from "@muster/view/host-words";
 import type { HostOutcome, Progress } from "../apply/outcome.ts";
 import type { Colour } from "../output/colour.ts";
 import { windowText } from "../output/words.ts";
@@ -29,12 +30,4 @@ export function outcomeLine(name: string, progress: Progress, colour: Colour): s
   const detail = progress.detail === "" ? "" : `: ${hostWords(progress.detail)}`;
   const typed = next(name);
   return `${colour.bold(name)}  ${colour[tint](word)}${after}${detail}${typed === "" ? "" : `      ${typed}`}`;
-}
-
-/** A host's own words in one line, without the state that the line begins with anyway. */
-export function hostWords(detail: string): string {
-  return detail
-    .replace(/^(undone|failed|refused): /, "")
-    .replace(/\b(it was taken back: )?undone after \d+ s: |\bit was taken back: /, "")
-    .replaceAll("\n", " ");
 }

@@ -1,14 +1,16 @@
 /** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
+import type { FleetModel } from "@muster/view/model";
+import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";
+import { type HostStatus, statusOf } from "@muster/view/status";
 import type { Colour } from "../output/colour.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { durationText, listText, numberText, timeText } from "../output/words.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { eventLines } from "../report/event.ts";
-import { routeCount, type SessionRow, sessionColumns, sinceMs } from "../report/sessions.ts";
-import { type HostStatus, statusColumns, statusOf } from "../report/status.ts";
+import { sessionColumns } from "../report/sessions.ts";
+import { statusColumns } from "../report/status.ts";
 import { type Pane, SORTS, type Ui } from "./keys.ts";
-import type { FleetModel } from "./model.ts";
 
 export type Row = {
   readonly key: string;

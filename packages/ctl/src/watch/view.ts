@@ -2,13 +2,14 @@
  * One frame of `ctl watch` as lines of text. Pure: what is known, what the person chose, the size of the terminal and the time in; exactly `rows` lines
  * of at most `columns` out.
  */
+
+import type { FleetModel } from "@muster/view/model";
+import { isRed } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
 import { clipped, widthOf } from "../output/table.ts";
 import { countText, durationText, numberText } from "../output/words.ts";
 import { eventLines } from "../report/event.ts";
-import { isRed } from "../report/sessions.ts";
 import { PANES, SORTS, type Ui } from "./keys.ts";
-import type { FleetModel } from "./model.ts";
 import { type Listed, listed, type Seen, seen } from "./rows.ts";
 
 export type Size = { readonly rows: number; readonly columns: number };

@@ -4,18 +4,14 @@ import { sessionEvents } from "@muster/agent/collectors/session-events";
 import { openEvents } from "@muster/agent/events";
 import { openLog } from "@muster/ports/log";
 import { asDrained } from "@muster/protocol/drained";
+import { drainsOf, judgedWith } from "@muster/view/drained";
+import { seenWith } from "@muster/view/known";
+import { FleetModel } from "@muster/view/model";
+import { isRed } from "@muster/view/sessions";
+import { statusOf } from "@muster/view/status";
 import * as assert from "uvu/assert";
-import { drainsOf, judgedWith } from "../../../../packages/ctl/src/report/drained.ts";
 import { eventLines } from "../../../../packages/ctl/src/report/event.ts";
-import { seenWith } from "../../../../packages/ctl/src/report/known.ts";
-import { isRed } from "../../../../packages/ctl/src/report/sessions.ts";
-import {
-  statusColumns,
-  statusExit,
-  statusOf,
-  troubleLines,
-} from "../../../../packages/ctl/src/report/status.ts";
-import { FleetModel } from "../../../../packages/ctl/src/watch/model.ts";
+import { statusColumns, statusExit, troubleLines } from "../../../../packages/ctl/src/report/status.ts";
 import { seen } from "../../../../packages/ctl/src/watch/rows.ts";
 import { temporaryDirectory } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";

@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import { createNkey, type Plan, type Step } from "@muster/protocol";
 import type { BgpSample, BgpSession } from "@muster/protocol/telemetry/bgp";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import { type Known, notEnrolled } from "@muster/view/known";
 import * as assert from "uvu/assert";
 import type { Planned } from "../../../../packages/ctl/src/apply/plans.ts";
 import type { Colour } from "../../../../packages/ctl/src/output/colour.ts";
-import { type Known, notEnrolled } from "../../../../packages/ctl/src/report/known.ts";
 
 export const mark = (name: string) => (text: string) => `‹${name}›${text}‹/›`;
 export const COLOUR: Colour = {

@@ -3,22 +3,19 @@
  * GOLDEN=1 writes them anew.
  */
 import { FleetError } from "@muster/protocol";
+import { notEnrolled } from "@muster/view/known";
+import { sortedRows } from "@muster/view/sessions";
+import { statusOf } from "@muster/view/status";
 import * as assert from "uvu/assert";
 import type { Progress } from "../../../../packages/ctl/src/apply/outcome.ts";
 import { tableLines } from "../../../../packages/ctl/src/output/table.ts";
 import { diagnosisLines } from "../../../../packages/ctl/src/report/diagnosis.ts";
 import { eventLines } from "../../../../packages/ctl/src/report/event.ts";
 import { factLines, healthColumns } from "../../../../packages/ctl/src/report/facts.ts";
-import { notEnrolled } from "../../../../packages/ctl/src/report/known.ts";
 import { outcomeLine } from "../../../../packages/ctl/src/report/outcome.ts";
 import { planLines } from "../../../../packages/ctl/src/report/plan.ts";
-import { sessionColumns, sortedRows } from "../../../../packages/ctl/src/report/sessions.ts";
-import {
-  statusColumns,
-  statusExit,
-  statusOf,
-  troubleLines,
-} from "../../../../packages/ctl/src/report/status.ts";
+import { sessionColumns } from "../../../../packages/ctl/src/report/sessions.ts";
+import { statusColumns, statusExit, troubleLines } from "../../../../packages/ctl/src/report/status.ts";
 import { suite } from "../../../kit/suite.ts";
 import {
   COLOUR,

@@ -1,7 +1,7 @@
 /** A small fleet in which something is wrong, for the frames of `ctl watch`: the golden texts and the README's picture. */
 import type { FleetEvent } from "@muster/protocol/event";
 import type { Rollout } from "@muster/protocol/record";
-import { FleetModel } from "../../../../packages/ctl/src/watch/model.ts";
+import { FleetModel } from "@muster/view/model";
 import { DOWN, HOUR, known, MIN, NOW, SESSION, sample } from "../report/samples.ts";
 
 const event = (ago_ms: number, more: Partial<FleetEvent>): FleetEvent => ({

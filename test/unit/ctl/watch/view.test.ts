@@ -1,13 +1,13 @@
 /** Frames of `ctl watch` as golden texts, what the keys do, what is drawn anew, and what silence and a cut line look like. */
 
 import { EventEmitter } from "node:events";
+import type { Known } from "@muster/view/known";
+import { FleetModel } from "@muster/view/model";
 import * as assert from "uvu/assert";
 import { openColour } from "../../../../packages/ctl/src/output/colour.ts";
 import type { Terminal } from "../../../../packages/ctl/src/output/output.ts";
 import { clipped, widthOf } from "../../../../packages/ctl/src/output/table.ts";
-import type { Known } from "../../../../packages/ctl/src/report/known.ts";
 import { act, readKeys, START, type Ui } from "../../../../packages/ctl/src/watch/keys.ts";
-import { FleetModel } from "../../../../packages/ctl/src/watch/model.ts";
 import { openScreen } from "../../../../packages/ctl/src/watch/screen.ts";
 import { frameOf } from "../../../../packages/ctl/src/watch/view.ts";
 import { suite } from "../../../kit/suite.ts";

@@ -1,11 +1,15 @@
-/** What `ctl watch` knows of the fleet, told by telemetry and events as they come. Bounded; no I/O. */
+/** What a live view (`ctl watch`, the dashboard) knows of the fleet, told by telemetry and events as they come. Bounded; no I/O. */
+
+import type { FleetEvent } from "@muster/protocol/event";
 import type { Rollout } from "@muster/protocol/record";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
 import { type Convergence, SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
-import { drainsOf } from "../report/drained.ts";
-import type { HostEvent } from "../report/event.ts";
-import { type Known, notEnrolled, seenWith } from "../report/known.ts";
+import { drainsOf } from "./drained.ts";
+import { type Known, notEnrolled, seenWith } from "./known.ts";
+
+/** An event, and the host that it is about; `_` = the fleet. */
+export type HostEvent = { readonly host: string; readonly event: FleetEvent };
 
 const EVENTS_LIMIT = 500;
 /** Hosts beyond this are counted and not shown. */

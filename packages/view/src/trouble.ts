@@ -1,9 +1,9 @@
 /** What is wrong with a host, or wants attention: each with what, since when, the daemon's own words and the next command to type. Pure. */
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
-import { durationText, timeText, windowText } from "../output/words.ts";
+import { hostWords } from "./host-words.ts";
 import { isBehind, type Known } from "./known.ts";
-import { hostWords } from "./outcome.ts";
 import { daemonFault, isRed, redSessionText } from "./sessions.ts";
+import { durationText, timeText, windowText } from "./words.ts";
 
 export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
 
