@@ -65,20 +65,25 @@ export function waysOf(door: WaysDoor): Way[] {
 
 const Answer = z.union([z.object({ error: ErrorReply }), z.object({ ok: RenewReply }), RenewReply]);
 
+/** Everything that a controller gives, under another name. Errors: BAD_CERTIFICATE when the controllers have it under another; as a renewal. */
+export function takeName(door: WaysDoor, name: string, signal: AbortSignal): Promise<void> {
+  return askController(door, ["bus", "service", "ssh"], signal, name);
+}
+
 async function askController(
   door: WaysDoor,
   names: readonly CredentialName[],
   signal: AbortSignal,
+  host = door.credentials.kept?.host,
 ): Promise<void> {
   const { bus, identity, credentials } = door;
-  const kept = credentials.kept;
-  if (kept === null) return;
+  if (host === undefined) return;
   const wire = names.filter((name) => name !== "identity").map((name) => WIRE[name]);
   const mark = await door.marks.tell();
   const request: RenewRequest = { v: 1, what: wire, mark };
   if (names.includes("service")) {
     const { makeCsr } = await import("@muster/ports/csr");
-    request.csr = await makeCsr(identity.tls_pem, { common_name: kept.host });
+    request.csr = await makeCsr(identity.tls_pem, { common_name: host });
   }
   if (names.includes("ssh")) request.ssh_public_key = identity.ssh.public_key;
   const message = await bus.request(
@@ -93,7 +98,7 @@ async function askController(
   if (wire.every((name) => fresh[name] === undefined))
     throw new FleetError("FAILED", `the controller renewed nothing of ${names.join(", ")}`);
   const given = Object.fromEntries(Object.entries(fresh).filter(([, value]) => value !== undefined));
-  await credentials.take(kept.host, given, identity, door.now());
+  await credentials.take(host, given, identity, door.now());
 }
 
 async function renewByVault(

@@ -28,17 +28,19 @@ import type { Ports } from "./ports/index.ts";
 import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
-import { waysOf } from "./renewal-ways.ts";
+import { takeName, type WaysDoor, waysOf } from "./renewal-ways.ts";
 import { type Connected, report, watchdog } from "./reporter.ts";
 import { operatingSystem } from "./rpc/facts.ts";
-import { handlersOf } from "./rpc/index.ts";
+import { handlersOf, type RpcDoor } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
 import { Trust } from "./trust.ts";
 import { AGENT_VERSION } from "./version.ts";
-import { Bell } from "./wait.ts";
+import { Bell, pause } from "./wait.ts";
 
 /** Half a megabyte over a line of 128 kbit/s. */
 const CHUNK_LIMIT_MS = 30_000;
+/** An answer is on its way before the connection is made anew. */
+const ANSWER_FIRST_MS = 200;
 
 /**
  * Runs the agent until the signal aborts. `firstEnrolled` is told when a host that nothing was ever applied to has got its credentials, and may
@@ -215,7 +217,18 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     const bus = await openLink(link, host, signal);
     connected = { bus, id: identity.id, host };
     standing.repeat();
-    serveRpc(bus);
+    const door: WaysDoor = {
+      bus,
+      run: ports.run,
+      identity,
+      credentials,
+      marks,
+      bundle: () => trust.bundle,
+      events,
+      vault_bell,
+      now: ports.now,
+    };
+    serveRpc(bus, (name, life) => beCalled(name, door, life));
     reconciler.bell.ring();
     await Promise.all([
       installing,
@@ -223,17 +236,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       renewLoop(
         {
           credentials,
-          ways: waysOf({
-            bus,
-            run: ports.run,
-            identity,
-            credentials,
-            marks,
-            bundle: () => trust.bundle,
-            events,
-            vault_bell,
-            now: ports.now,
-          }),
+          ways: waysOf(door),
           events,
           log,
           now: ports.now,
@@ -244,7 +247,21 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     ]);
   };
 
-  const serveRpc = (bus: Bus) =>
+  /** The broker knows a name by the connection: what is said under the new one has to wait for that. */
+  const beCalled = async (name: string, door: WaysDoor, life: AbortSignal) => {
+    await takeName(door, name, life);
+    void (async () => {
+      await Promise.all([install(), pause(ANSWER_FIRST_MS, signal)]);
+      await door.bus.reconnect();
+      connected = { bus: door.bus, id: identity.id, host: name };
+      standing.set({ host: name });
+      standing.repeat();
+    })().catch((error) => {
+      if (!(error instanceof FleetError) || error.code !== "CANCELLED") throw error;
+    });
+  };
+
+  const serveRpc = (bus: Bus, takeName: RpcDoor["takeName"]) =>
     serve(
       {
         bus,
@@ -253,6 +270,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
           identity,
           credentials,
           vault_bell,
+          takeName,
           ports,
           events,
           ledger,

@@ -127,9 +127,12 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     },
     async clear({ name }, call) {
       const by = caller(call);
+      const was = (await records.fetch(name))?.record.renamed?.to;
       const cleared = await records.clear(name);
-      const what = `${by} ended its quarantine`;
-      if (cleared) events.emit({ host: name, kind: "credentials", severity: "warning", what, by });
+      // Events about enrolment are what other controllers read a record again for.
+      const kind = was === undefined ? "credentials" : "enrolment";
+      const what = was === undefined ? `${by} ended its quarantine` : `${by} freed the name that ${was} had`;
+      if (cleared) events.emit({ host: name, kind, severity: "warning", what, by });
       return { cleared };
     },
     async reject({ fingerprint }, call) {
@@ -138,6 +141,24 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       const what = `${by} rejected ${fingerprint}, which calls itself ${view.name}`;
       events.emit({ host: "_", kind: "enrolment", severity: "info", what, by });
       return { rejected: true };
+    },
+
+    async rename({ host, to }, call) {
+      const by = caller(call);
+      const newest = (await readHead(bus)).head?.rollout;
+      const rollout = newest === undefined ? null : ((await readRollout(bus, newest))?.state ?? null);
+      if (rollout?.state === "running" && host.name in rollout.hosts)
+        throw new FleetError(
+          "CONFLICT",
+          `generation ${rollout.generation} is on its way to ${host.name}: wait for it, or stop it`,
+        );
+      const renamed = await records.rename(host, to, { at: now(), by });
+      const enrolment = { kind: "enrolment", severity: "warning", by } as const;
+      if (renamed) {
+        events.emit({ ...enrolment, host: to, what: `${by} renamed it: it was ${host.name}` });
+        events.emit({ ...enrolment, host: host.name, what: `${by} renamed it: it is ${to} from now on` });
+      }
+      return { renamed };
     },
 
     accesses: (request) => ports.access.page(request),

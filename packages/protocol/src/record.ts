@@ -15,7 +15,18 @@ export const HostRecord = z.object({
   enrolled_at: Instant.describe("When it joined, in milliseconds since 1970 UTC."),
   enrolled_by: z.string().describe("Who made the join string, or approved."),
   recoveries: z.int().describe("How often it came back through its bound key."),
-  state: z.enum(["enrolled", "retired"]).describe("Whether it belongs to the fleet."),
+  state: z
+    .enum(["enrolled", "retired", "renamed"])
+    .describe("Whether it belongs to the fleet; `renamed`: a name that was, and that nobody else gets."),
+  renamed: z
+    .object({
+      to: HostName.describe("What the host is called since."),
+      at: Instant,
+      by: z.string().describe("Whose order it was."),
+    })
+    .nullish()
+    .describe("Of a name that was."),
+  renamed_from: HostName.nullish().describe("The name that it had before."),
   retired: z
     .object({
       at: Instant,

@@ -276,6 +276,9 @@ async function playHost(
         },
         reboot: () => ({ boot: "1" }),
         prune: () => ({ kept: [], removed: [], failed: [] }),
+        rename: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

@@ -61,6 +61,9 @@ suite(
         birdc: () => ({ lines: [] }),
         reboot: () => ({ boot: "1" }),
         prune: () => ({ kept: [], removed: [], failed: [] }),
+        rename: () => {
+          throw new FleetError("UNSUPPORTED", "not played");
+        },
         login: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

@@ -17,6 +17,8 @@ export type RpcDoor = {
   readonly credentials: CredentialStore;
   /** Wakes whoever gets certificates from Vault. */
   readonly vault_bell: Bell;
+  /** Credentials under another name, and everything said under it from then on. Errors: as a renewal. */
+  readonly takeName: (name: string, signal: AbortSignal) => Promise<void>;
   readonly ports: Ports;
   readonly events: Events;
   readonly ledger: Ledger;

@@ -18,6 +18,7 @@ import { plan } from "./plan.ts";
 import { prune } from "./prune.ts";
 import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
+import { rename } from "./rename.ts";
 import { returnTo } from "./return.ts";
 import { status } from "./status.ts";
 import { throwSwitch } from "./switch.ts";
@@ -44,6 +45,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     exec: exec(door),
     reboot: reboot(door),
     login: login(door),
+    rename: rename(door),
     audit: audit(door),
   };
 }

@@ -58,6 +58,11 @@ export function decide(evidence: Evidence): Decision {
   if (join !== null) checkJoin(evidence, join.claims);
   if (enrolled_as !== null && enrolled_as !== name)
     throw new FleetError("NAME_TAKEN", `this machine's key is enrolled as ${enrolled_as} already`);
+  if (record?.state === "renamed")
+    throw new FleetError(
+      "NAME_TAKEN",
+      `${name} is what ${record.renamed?.to ?? "another host"} was called: ctl host clear ${name} frees it`,
+    );
   if (record !== null && record.id !== claim.id && join?.claims.replaces === record.id) {
     const groups = join.claims.groups.length > 0 ? join.claims.groups : record.groups;
     return { verdict: "admit", name, groups, by: join.by, recoveries: 0, how: "joined" };

@@ -99,13 +99,55 @@ export class HostRecords {
     this.#remember(record);
   }
 
-  /** Ends a quarantine, whatever mark is told next. False when there was none. Errors: NOT_FOUND, CONFLICT. */
+  /**
+   * Ends a quarantine, whatever mark is told next; frees a name that a host had before. False when there was nothing to end.
+   * Errors: NOT_FOUND, CONFLICT.
+   */
   async clear(name: string): Promise<boolean> {
     const kept = await this.fetch(name);
     if (kept === null) throw new FleetError("NOT_FOUND", `no host is called ${name}`);
+    if (kept.record.state === "renamed") {
+      await this.#kv.delete(name, { revision: kept.revision });
+      this.#forget(name);
+      return true;
+    }
     if (kept.record.quarantined == null) return false;
     await this.write({ ...kept.record, quarantined: null, mark: null }, kept.revision);
     return true;
+  }
+
+  /**
+   * Moves a host's record to another name; the old name stays taken. The new record is written first: who breaks off leaves both, and the next run ends
+   * it. False when that was so already.
+   * Errors: NOT_FOUND, NOT_ALLOWED for one that is retired, NAME_TAKEN, CONFLICT when the old name stands for another key by now.
+   */
+  async rename(
+    { name, id }: { name: string; id: string },
+    to: string,
+    by: { at: number; by: string },
+  ): Promise<boolean> {
+    for (let tries = 0; ; tries++) {
+      const [old, next] = await Promise.all([this.fetch(name), this.fetch(to)]);
+      if (old === null) throw new FleetError("NOT_FOUND", `no host is called ${name}`);
+      const { record } = old;
+      if (record.id !== id) throw new FleetError("CONFLICT", `${name} is another machine by now`);
+      if (next !== null && next.record.id !== id)
+        throw new FleetError("NAME_TAKEN", `${to} is enrolled with another key`);
+      const moved = next?.record.state === "enrolled";
+      if (record.state === "renamed" && moved && record.renamed?.to === to) return false;
+      if (record.state !== "enrolled") throw new FleetError("NOT_ALLOWED", `${name} is ${record.state}`);
+      try {
+        if (!moved)
+          await this.write(
+            { ...record, name: to, renamed_from: name, renamed: null },
+            next === null ? null : next.revision,
+          );
+        await this.write({ ...record, state: "renamed", renamed: { to, ...by } }, old.revision);
+        return true;
+      } catch (error) {
+        if (!(error instanceof FleetError) || error.code !== "CONFLICT" || tries >= 3) throw error;
+      }
+    }
   }
 
   /**
@@ -130,8 +172,15 @@ export class HostRecords {
 
   #remember(record: HostRecord): void {
     const before = this.#by_name.get(record.name);
-    if (before !== undefined && before.id !== record.id) this.#name_by_id.delete(before.id);
+    if (before !== undefined && before.id !== record.id) this.#unname(before);
     this.#by_name.set(record.name, record);
+    if (record.state === "renamed") {
+      this.#unname(record);
+      return;
+    }
+    // A renaming that broke off left two: the later name counts.
+    const other = this.#by_name.get(this.#name_by_id.get(record.id) ?? "");
+    if (other?.state === "enrolled" && other.renamed_from === record.name) return;
     this.#name_by_id.set(record.id, record.name);
   }
 
@@ -139,7 +188,11 @@ export class HostRecords {
     const before = this.#by_name.get(name);
     if (before === undefined) return;
     this.#by_name.delete(name);
-    this.#name_by_id.delete(before.id);
+    this.#unname(before);
+  }
+
+  #unname({ id, name }: HostRecord): void {
+    if (this.#name_by_id.get(id) === name) this.#name_by_id.delete(id);
   }
 }
 

@@ -51,7 +51,7 @@ ctl host identity ixp1 --anew`,
 
 const clear = defineCommand({
   name: "clear",
-  summary: "end the quarantine of a host, once the copy of it is gone",
+  summary: "end the quarantine of a host, once the copy of it is gone; or free the name that a host had",
   args: "<host>",
   example: "ctl host clear ixp1",
   async run(context, { args }) {
@@ -59,9 +59,16 @@ const clear = defineCommand({
     const name = readWord(HostName, args[0], "host");
     const session = await openSession(context, { rank: "operator" });
     output.begin(session.fleet, session.person);
-    if (!(await output.confirm(`Is the copy of ${name} gone for good?`))) return EXIT.failed;
-    const { cleared } = await callController(await session.connect(), "clear", { name });
-    output.line(cleared ? `${name}  is issued credentials again` : `${name}  was in no quarantine`);
+    const connection = await session.connect();
+    const now_called = (await callController(connection, "host", { name })).record?.renamed?.to;
+    const question =
+      now_called === undefined
+        ? `Is the copy of ${name} gone for good?`
+        : `May another machine be called ${name}, as ${now_called} was?`;
+    if (!(await output.confirm(question))) return EXIT.failed;
+    const { cleared } = await callController(connection, "clear", { name });
+    const done = now_called === undefined ? "is issued credentials again" : "is a free name";
+    output.line(`${name}  ${cleared ? done : "was in no quarantine"}`);
     output.json({ name, cleared });
     return undefined;
   },
@@ -102,11 +109,26 @@ const retire = defineCommand({
   },
 });
 
+const rename = defineCommand({
+  name: "rename",
+  summary: "give a host another name: its keys and its state stay, the name that it had is nobody's",
+  args: "<host> <name>",
+  example: "ctl host rename probe1 probe-ams1",
+  async run(context, { args }) {
+    const { renameHost } = await import("../host/rename.ts");
+    return renameHost(context, {
+      from: readWord(HostName, args[0], "host"),
+      to: readWord(HostName, args[1], "new name"),
+    });
+  },
+});
+
 export const host = defineCommand({
   name: "host",
   example: `ctl host identity ixp1
+ctl host rename probe1 probe-ams1
 ctl host replace ixp1 --out ixp1.join
 ctl host prune core1
 ctl host retire probe1`,
-  subcommands: [identity, clear, replace, prune, retire],
+  subcommands: [identity, clear, rename, replace, prune, retire],
 });

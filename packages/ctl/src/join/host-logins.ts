@@ -60,16 +60,37 @@ export async function hostLogins(vault: Vault): Promise<HostLogins> {
   };
 }
 
+/** Gives a host's log-ins at Vault another name to go by. Returns how many there were under the old one. Errors: VAULT_DENIED below admin. */
+export async function renameLogins(vault: Vault, from: string, to: string): Promise<number> {
+  const cert = await accessorOf(vault);
+  const logins = await loginsOf(vault, cert, from);
+  await Promise.all(
+    logins.map(({ name }) =>
+      vault.write("identity/entity-alias", {
+        name,
+        mount_accessor: cert,
+        custom_metadata: { host: HostName.parse(to) },
+      }),
+    ),
+  );
+  return logins.length;
+}
+
+/** Every log-in that was made for a host of that name. */
+async function loginsOf(vault: Vault, cert: string, host: string) {
+  const { key_info } = await vault.listing("identity/entity-alias/id", Aliases);
+  return Object.values(key_info).filter(
+    (alias) => alias.mount_accessor === cert && alias.custom_metadata?.host === host,
+  );
+}
+
 /**
  * Cuts a host off at Vault, whatever certificates it holds: every instance of that name, but for `keep`. Log-ins are refused and tokens end at once.
  * Returns how many were. Errors: VAULT_DENIED below admin.
  */
 export async function cutOff(vault: Vault, host: string, keep: string | null = null): Promise<number> {
-  const cert = await accessorOf(vault);
-  const { key_info } = await vault.listing("identity/entity-alias/id", Aliases);
-  const entities = Object.values(key_info).filter(
-    (alias) => alias.mount_accessor === cert && alias.custom_metadata?.host === host && alias.name !== keep,
-  );
+  const logins = await loginsOf(vault, await accessorOf(vault), host);
+  const entities = logins.filter((alias) => alias.name !== keep);
   await Promise.all(
     entities.map(({ canonical_id }) =>
       vault.write(["identity", "entity", "id", canonical_id], { disabled: true }),

@@ -7,6 +7,7 @@ import { HostId, HostName, PersonName } from "@muster/protocol/names";
 import type { HostRecord } from "@muster/protocol/record";
 import { findPerson, type Person } from "../fleet/people.ts";
 import type { Pins } from "../fleet/pins.ts";
+import { timeText } from "../output/words.ts";
 import type { Connection } from "../session/session.ts";
 
 export type Target = {
@@ -39,6 +40,9 @@ export async function findTarget(
     onRecord(name, there.connection),
     PersonName.safeParse(name).success ? findPerson(there.vault, name) : null,
   ]);
+  const renamed = known.record?.renamed;
+  if (renamed != null && prefix !== "person" && prefix !== "program")
+    throw new FleetError("NOT_FOUND", `${name} is called ${renamed.to} since ${timeText(renamed.at)}`);
   const id = known.record?.id ?? there.pins.get(name);
   const programs = known.accesses.filter((access) => access.kind === "program");
   const logins = known.accesses.filter((access) => access.kind !== "program");

@@ -213,11 +213,11 @@ export const CONTROL = {
     reply: z.object({ name: HostName, id: HostId }),
   }),
   clear: method({
-    what: "Ends a host's quarantine: what tells its key next is taken for the host.",
+    what: "Ends a host's quarantine: what tells its key next is taken for the host. Of a name that a host had before, frees it.",
     authority: "operator",
     timeout_ms: 5_000,
     request: z.strictObject({ name: HostName }),
-    reply: z.object({ cleared: z.boolean().describe("False: it was in none.") }),
+    reply: z.object({ cleared: z.boolean().describe("False: there was nothing to end.") }),
   }),
   reject: method({
     what: "Turns a waiting machine away.",
@@ -282,6 +282,19 @@ export const CONTROL = {
       host: z.boolean().describe("Whether the host's record changed."),
       accesses: z.int().describe("How many accesses were not void before."),
     }),
+  }),
+  rename: method({
+    what: "Gives a host another name: its record moves there, and the name that it had stays taken.",
+    authority: "admin",
+    timeout_ms: 10_000,
+    told: ({ host, to }) => `${host.name} to ${to}`,
+    request: z.strictObject({
+      host: z
+        .strictObject({ name: HostName, id: HostId })
+        .describe("The host, and the key that it must have."),
+      to: HostName,
+    }),
+    reply: z.object({ renamed: z.boolean().describe("False: it was so before.") }),
   }),
   audit: method({
     what: "Records of the audit as the stream has them, oldest first, paged.",

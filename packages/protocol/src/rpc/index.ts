@@ -17,6 +17,7 @@ import { plan } from "./plan.ts";
 import { prune } from "./prune.ts";
 import { reboot } from "./reboot.ts";
 import { reconcile } from "./reconcile.ts";
+import { rename } from "./rename.ts";
 import { returnTo } from "./return.ts";
 import { status } from "./status.ts";
 import type { StreamedMethod } from "./streamed.ts";
@@ -41,6 +42,7 @@ export const RPC = {
   exec,
   reboot,
   login,
+  rename,
   audit,
 } as const;
 export type RpcMethod = keyof typeof RPC;
