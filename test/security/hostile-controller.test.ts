@@ -4,12 +4,15 @@
  * secret, to make an identity or an authority, to publish altered state and to have a host do what no operator signed. Every attempt must be refused by the
  * real Vault, broker or agent, with the refusal that is meant; the table is printed. Promises P1 to P4 of docs/security.md.
  */
+import { X509Certificate } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
+import { makeCsr, makeKey } from "@muster/ports/csr";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
+import { SSH_PUBLIC_KEY } from "../kit/fleet.ts";
 import { suite } from "../kit/suite.ts";
 import { type Attempt, attempt, codeOf, tableOf } from "./controller/attempts.ts";
 import { busAttempts } from "./controller/bus-attempts.ts";
@@ -106,12 +109,19 @@ suite(
     test("what it may do it can: the refusals are no dead log-in's", async () => {
       for (const path of MAY)
         assert.is(
-          await codeOf(call(hostile.vault, ["write", path, { input: "" }])).then(
-            (code) => code !== "VAULT_DENIED",
-          ),
+          await codeOf(call(hostile.vault, ["write", path, {}])).then((code) => code !== "VAULT_DENIED"),
           true,
           path,
         );
+      for (const name of ["core1", "c0", "9-9", "localhost1"]) {
+        const csr = await makeCsr(makeKey("p256").private_pem, { common_name: name });
+        const { text } = await hostile.issuer.serviceCertificate(name, csr);
+        assert.is(new X509Certificate(text).subjectAltName, `DNS:${name}, DNS:${name}.lab`);
+      }
+      assert.match(
+        (await hostile.issuer.sshCertificate("core1", SSH_PUBLIC_KEY)).text,
+        /-cert-v01@openssh.com /,
+      );
       const reply = await hostile.bus.request(
         `rpc.${ground.victim.id}.ping`,
         Buffer.from('{"v":1,"args":{}}'),

@@ -113,7 +113,38 @@ export function certificateAttempts(
       { common_name: "core1", other_sans: "1.3.6.1.4.1.311.20.2.3;utf8:alice" },
       () => true,
     ],
-    [host, "a host's certificate for *.lab", ec, { common_name: "*.lab" }, () => true],
+    ...["*.lab", "localhost", "LocalHost", "alice@lab", "vault.example.net", "core1.lab"].map(
+      (name): (typeof rows)[number] => [
+        host,
+        `a host's certificate for ${name}`,
+        ec,
+        { common_name: name },
+        () => true,
+      ],
+    ),
+    ...["localhost", "LOCALHOST", "vault.example.net", "alice@core1.lab", "localhost,core1.lab", "*.lab"].map(
+      (name): (typeof rows)[number] => [
+        host,
+        `a host's certificate that is for ${name} too`,
+        ec,
+        { common_name: "core1", alt_names: name },
+        () => true,
+      ],
+    ),
+    [
+      host,
+      "a host's certificate with names as a list",
+      ec,
+      { common_name: "core1", alt_names: ["localhost", "core1.lab"] },
+      () => true,
+    ],
+    [
+      host,
+      "a host's certificate whose name is under another key",
+      ec,
+      { common_name: "core1", Common_Name: "localhost" },
+      (leaf) => names(leaf).includes("localhost"),
+    ],
     [
       host,
       "a host's certificate for ten years",
@@ -264,6 +295,20 @@ export function certificateAttempts(
     }),
     ssh("an ssh host certificate for every name", { valid_principals: "" }, (shown) =>
       /Principals: \(none\)/.test(shown),
+    ),
+    ...["*", "*.lab", "core1,*,core1.lab", "?ore1.lab", "localhost", "localhost,core1.lab", "github.com"].map(
+      (valid_principals) =>
+        ssh(`an ssh host certificate for ${valid_principals}`, { valid_principals }, () => true),
+    ),
+    ssh(
+      "an ssh host certificate with a critical option",
+      { valid_principals: "core1,core1.lab", critical_options: { "force-command": "x" } },
+      () => true,
+    ),
+    ssh(
+      "an ssh host certificate with none of its critical options",
+      { valid_principals: "core1,core1.lab", critical_options: { none: "x" } },
+      () => true,
     ),
   ];
 }

@@ -64,8 +64,9 @@ export function vaultIssuer(
     },
     async serviceCertificate(name, csr_pem) {
       const signed = await ports.pki.signCsr("services", "host", csr_pem, {
+        // It stands among the names too.
         common_name: name,
-        alt_names: [name, `${name}.${fleet.name}`],
+        alt_names: [`${name}.${fleet.name}`],
         ttl_s: life_ms.service / 1000,
       });
       const chain = [signed.certificate_pem, ...signed.ca_chain].map((pem) => pem.trim());

@@ -2,9 +2,11 @@
 import { join, resolve } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { checkedNetwork } from "../fleet/networks.ts";
+import type { Known } from "../fleet/vault-roles.ts";
 import { errorLines } from "../output/error.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
-import { ACCESS_OPTIONS, vaultAccess } from "../vault/access.ts";
+import type { Context } from "../program/context.ts";
+import { ACCESS_OPTIONS, type AccessOptions, vaultAccess } from "../vault/access.ts";
 
 const AUDIT_FILE = "/var/log/vault/audit.log";
 const WRITE_OPTIONS = {
@@ -108,19 +110,42 @@ ctl vault check as64500 --vault https://a.example:8200 --vault-ca ca.pem --vault
   },
 });
 
+/** What policies say of a Vault, by that Vault; placeholders where nobody is logged in or it does not answer. */
+async function knownOfAccess(context: Context, options: AccessOptions): Promise<Known> {
+  const [{ knownLogins }, { NOTHING_KNOWN }] = await Promise.all([
+    import("../fleet/vault-pieces.ts"),
+    import("../fleet/vault-roles.ts"),
+  ]);
+  try {
+    const { fleet, vault } = await vaultAccess(context, undefined, options);
+    return await knownLogins(vault, fleet);
+  } catch (error) {
+    if (!(error instanceof FleetError) || options.vault.length > 0) throw error;
+    context.output.note(`what stands in < > your Vault knows, and was not asked: ${error.message}`);
+    return NOTHING_KNOWN;
+  }
+}
+
 const policies = defineCommand({
   name: "policies",
   summary: "who may do what at Vault, in Vault's own words",
   args: "[name]",
-  example: `ctl vault policies                       all of them
+  options: ACCESS_OPTIONS,
+  example: `ctl vault policies                       all of them, with what your Vault calls its log-ins where it answers you
 ctl vault policies controller            one: vault policy write muster-controller - <<< "$(ctl vault policies controller)"
 ctl vault policies bootstrap             what the token for ctl vault bootstrap needs; init, check likewise`,
-  async run(context, { args }) {
+  async run(context, { args, options }) {
     const { output } = context;
     const { policyOf } = await import("../session/ranks.ts");
     const { allPolicies } = await import("../fleet/vault-policies.ts");
-    const all = allPolicies();
+    const plain = allPolicies();
     const wanted = args[0];
+    const shown =
+      wanted === undefined
+        ? Object.values(plain).join("")
+        : (plain[wanted] ?? plain[`${policyOf("")}${wanted}`]);
+    // Most depend on no Vault, and are there before the fleet is.
+    const all = shown?.includes("<") === true ? allPolicies(await knownOfAccess(context, options)) : plain;
     if (wanted === undefined) {
       for (const [name, text] of Object.entries(all)) output.line(`# ${name}\n${text}`);
       output.json(all);

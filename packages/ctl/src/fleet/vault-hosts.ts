@@ -7,7 +7,7 @@
  */
 import { HOST_VAULT } from "@muster/protocol/host-vault";
 import { policyOf } from "../session/ranks.ts";
-import { type Fields, type Known, PKI_BASE, type Written } from "./vault-roles.ts";
+import { type Fields, type Known, NO_SSH_OPTIONS, PKI_BASE, type Written } from "./vault-roles.ts";
 
 const DAY_S = 86_400;
 /** A week, as a join string may live. */
@@ -75,6 +75,7 @@ export const HOST_ROLES: Readonly<Record<string, (fleet: string) => Written<Fiel
     allow_bare_domains: true,
     allow_subdomains: false,
     allow_user_key_ids: false,
+    ...NO_SSH_OPTIONS,
     ttl: 30 * DAY_S,
     max_ttl: 30 * DAY_S,
   }),

@@ -80,6 +80,7 @@ export async function overview(vault: Vault): Promise<Overview> {
 /** What roles and policies may depend on, for this Vault. */
 export async function knownOf(
   vault: Vault,
+  fleet: string,
   seen: Overview,
   plan: readonly Piece[],
   networks: readonly string[] | undefined,
@@ -90,11 +91,25 @@ export async function knownOf(
   );
   const cas = new Map<PkiMount, string | null>(held);
   return {
-    accessor: (path) => seen.auth[`${path}/`]?.accessor ?? NOTHING_KNOWN.accessor(path),
+    ...NOTHING_KNOWN,
+    fleet,
+    accessor: accessorsOf(seen.auth),
     ca: (mount) => cas.get(mount) ?? NOTHING_KNOWN.ca(mount),
     networks,
   };
 }
+
+const accessorsOf =
+  (auth: Overview["auth"]): Known["accessor"] =>
+  (path) =>
+    auth[`${path}/`]?.accessor ?? NOTHING_KNOWN.accessor(path);
+
+/** As much of it as policies depend on, which an operator may read too. */
+export const knownLogins = async (vault: Vault, fleet: string): Promise<Known> => ({
+  ...NOTHING_KNOWN,
+  fleet,
+  accessor: accessorsOf(await vault.read("sys/auth", Mounted)),
+});
 
 /** null when the piece is as it should be. */
 export async function differenceOf(

@@ -27,6 +27,41 @@ const policy = (...rules: (string | readonly string[])[]) => [...new Set(rules.f
 const signs = (...keys: TransitKey[]) =>
   keys.flatMap((key) => [rule(`transit/sign/${key}`, "update"), rule(`transit/keys/${key}`, "read")]);
 const issues = (...ranks: string[]) => ranks.map((rank) => rule(`operators/sign/${rank}`, "update"));
+/** A way to have something signed by these parameters alone: name → forms, each a text with `*` at its ends; none = any. What `never` has is refused. */
+const signing = (
+  path: string,
+  parameters: Readonly<Record<string, readonly string[]>>,
+  never: Readonly<Record<string, readonly string[]>> = {},
+) => {
+  const block = (name: string, list: typeof parameters) =>
+    Object.keys(list).length === 0
+      ? ""
+      : `  ${name} = {\n${Object.entries(list)
+          .map(([key, forms]) => `    "${key}" = [${forms.map((form) => `"${form}"`).join(", ")}]\n`)
+          .join("")}  }\n`;
+  const blocks = `${block("allowed_parameters", parameters)}${block("denied_parameters", never)}`;
+  return `path "${path}" {\n  capabilities = ["update"]\n${blocks}}\n`;
+};
+const holding = (...parts: string[]) => parts.map((part) => `*${part}*`);
+/** In no name of a host. Capitals, since `LocalHost` is `localhost` to who looks it up, and these lists know one form only. */
+const ODD = holding("@", "*", "?", ..."ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+const CSR = { csr: [], ttl: [], format: [] };
+/**
+ * What a controller has signed for a host: its short name, and the one below the fleet's. Roles at Vault cannot say "a name without a dot", and who admits
+ * hosts checks the name; this keeps a stolen controller from names that are nobody's in this fleet.
+ */
+const signsHosts = (fleet: string) => [
+  signing(
+    "services/sign/host",
+    { ...CSR, common_name: [], alt_names: [`*.${fleet}`] },
+    { common_name: ["localhost", ...holding("."), ...ODD], alt_names: [...holding(","), ...ODD] },
+  ),
+  signing(
+    "ssh-host/sign/host",
+    { public_key: [], ttl: [], cert_type: ["host"], valid_principals: [`*.${fleet}`] },
+    { valid_principals: ["localhost,*", ...holding(",localhost,"), ...ODD] },
+  ),
+];
 /** Instead of Vault's `default` policy, which a firm may have changed. */
 const OWN_TOKEN = [
   rule("auth/token/lookup-self", "read"),
@@ -127,13 +162,13 @@ export const OWNER_POLICIES: Readonly<Record<string, string>> = {
 
 /** Policy name → text, for what the fleet has. Least privilege: each line is one thing that the rank does. */
 export const POLICIES: Readonly<Record<string, Written<string>>> = {
-  [policyOf("controller")]: policy(
-    OWN_TOKEN,
-    signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest", "fleet-page"),
-    rule("services/sign/host", "update"),
-    rule("ssh-host/sign/host", "update"),
-    rule("controllers/sign/controller", "update"),
-  ),
+  [policyOf("controller")]: ({ fleet }) =>
+    policy(
+      OWN_TOKEN,
+      signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest", "fleet-page"),
+      signsHosts(fleet),
+      signing("controllers/sign/controller", { ...CSR, common_name: [] }),
+    ),
   // What it reads of Vault is sealed; the key is in the recovery kit. Streams are copied with the rights of `ctl init`.
   [policyOf("backup")]: policy(
     OWN_TOKEN,

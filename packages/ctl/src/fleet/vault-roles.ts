@@ -66,6 +66,8 @@ export type Fields = Readonly<Record<string, unknown>>;
 
 /** What only a Vault itself can tell: what is written may depend on it. */
 export type Known = {
+  /** A placeholder where no fleet is meant. */
+  readonly fleet: string;
   /** Accessor of the log-in method at `auth/<path>`: templated policies name it. A placeholder where it is not known. */
   accessor(path: string): string;
   /** Certificate of a mount's CA, PEM. A placeholder where there is none yet. */
@@ -75,6 +77,7 @@ export type Known = {
 };
 /** Where no Vault is asked. */
 export const NOTHING_KNOWN: Known = {
+  fleet: "<fleet>",
   accessor: (path) => `<accessor of auth/${path}>`,
   ca: (mount) => `<CA of ${mount}>`,
   networks: undefined,
@@ -149,6 +152,9 @@ const PKI_ROLES: Readonly<Record<string, Fields>> = {
   },
 };
 
+/** None: an empty list of critical options is all of them to Vault, so the one that may be asked for is none that ssh knows. */
+export const NO_SSH_OPTIONS = { allowed_critical_options: "none", allowed_extensions: "" } as const;
+
 const SSH_ROLES: Readonly<Record<string, Fields>> = {
   "ssh-host/roles/host": {
     key_type: "ca",
@@ -158,6 +164,7 @@ const SSH_ROLES: Readonly<Record<string, Fields>> = {
     allow_bare_domains: true,
     allow_subdomains: false,
     allow_user_key_ids: false,
+    ...NO_SSH_OPTIONS,
     max_ttl: ENROLMENT_S,
   },
 };

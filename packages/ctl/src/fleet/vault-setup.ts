@@ -45,7 +45,7 @@ export async function setUpVault(
   const plan = vaultPlan(fleet, options.audit_file);
   for (const stage of STAGES) {
     const pieces = plan.filter((piece) => stage.includes(piece.kind));
-    const differences = await differencesOf(vault, plan, options.networks, pieces);
+    const differences = await differencesOf(vault, fleet, plan, options.networks, pieces);
     const foreign = differences.find((difference) => difference.state === "conflict");
     if (foreign !== undefined) throw new FleetError("CONFLICT", foreign.why ?? foreign.name);
     const works = differences.map((difference) => () => mend(vault, difference, changes));
@@ -58,12 +58,13 @@ export async function setUpVault(
 /** What is not as the plan says; `pieces`: only of these. */
 export async function differencesOf(
   vault: Vault,
+  fleet: string,
   plan: readonly Piece[],
   networks: readonly string[] | undefined,
   pieces: readonly Piece[] = plan,
 ): Promise<Difference[]> {
   const seen = await overview(vault);
-  const known = await knownOf(vault, seen, plan, networks);
+  const known = await knownOf(vault, fleet, seen, plan, networks);
   const looked = await Promise.all(pieces.map((piece) => differenceOf(vault, piece, seen, known)));
   return looked.filter((difference) => difference !== null);
 }

@@ -214,6 +214,21 @@ suite(
       );
     });
 
+    test("prints policies as this Vault has them, and with placeholders where nobody is logged in", async () => {
+      const held = async (name: string) =>
+        (await made.vault.root.read(`sys/policies/acl/${name}`, z.object({ policy: z.string() }))).policy;
+      for (const name of ["muster-host", "muster-operator", "muster-controller"]) {
+        const ran = await run("policies", name);
+        assert.is(ran.out.trim(), (await held(name)).trim(), name + ran.err);
+      }
+      const owner = await run("policies", "host", "--fleet", "lab", ...withToken("check"));
+      assert.is(owner.out.trim(), (await held("muster-host")).trim(), owner.err);
+      const stranger = await ctl(["vault", "policies", "host"], { home: join(made.directory, "nobody") });
+      assert.is(stranger.code, 0, stranger.err);
+      assert.match(stranger.out, /aliases\.<accessor of auth\/cert>\.custom_metadata/);
+      assert.match(stranger.err, /what stands in < > your Vault knows/);
+    });
+
     test("says what is unknown to it", async () => {
       const ran = await run("policies", "nobody");
       assert.is(ran.code, 1);
