@@ -1,4 +1,5 @@
 /** One run of `ctl`: words in, exit code out. Everything that a command may not decide for itself is here. */
+import { setMaxListeners } from "node:events";
 import { COMMANDS } from "../commands/index.ts";
 import { errorLines } from "../output/error.ts";
 import { OUTPUT_FORMS, type OutputForm, openOutput, type Terminal } from "../output/output.ts";
@@ -44,6 +45,9 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
     ...(form === "yaml" ? { yaml_text: (await import("../inventory/yaml.ts")).yamlText } : {}),
   });
   const life = new AbortController();
+  const asking = AbortSignal.any([signal, life.signal]);
+  // Every question to every host hangs on these.
+  for (const each of [signal, life.signal, asking]) setMaxListeners(0, each);
   const context: Context = {
     global: {
       yes: yes === true,
@@ -56,7 +60,7 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
     terminal,
     signal,
     lifetime: life.signal,
-    asking: AbortSignal.any([signal, life.signal]),
+    asking,
     now: around.now ?? Date.now,
     cwd: around.cwd,
     home: around.env.MUSTER_HOME ?? `${around.env.HOME ?? ""}/.config/muster`,
