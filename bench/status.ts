@@ -199,7 +199,10 @@ function samplesOf(now_ms: number): { convergence: Convergence; bgp: BgpSample; 
         since: { at: new Date(now_ms - 41 * 24 * HOUR_MS).toISOString(), exact: true },
         reconfigured: { at: new Date(now_ms - 9 * 24 * HOUR_MS).toISOString(), exact: true },
         state: "running",
+        undo_in_s: null,
+        memory_bytes: 45e6,
       },
+      ...{ rpki: [], roa_tables: [], bfd: [], neighbors: [], protocols: [] },
       sessions: ["upstream", "locix_rs1", "locix_rs2", "core1"].map((name) => sessionOf(name, now_ms)),
     },
     health: {
@@ -253,10 +256,17 @@ function sessionOf(name: string, now_ms: number): BgpSession {
     hold_timer: { remaining_s: 180, total_s: 240 },
     keepalive_timer: { remaining_s: 30, total_s: 80 },
     send_hold_timer: null,
+    connect_timer: null,
+    tx_pending_bytes: null,
+    local_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],
     neighbor_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],
     channels: ["ipv4", "ipv6"].map((family) => ({
       family,
       state: "up",
+      import_state: null,
+      export_state: null,
+      preference: 100,
+      pending: null,
       table: family === "ipv4" ? "master4" : "master6",
       import_filter: "from_peer",
       export_filter: "to_peer",
@@ -280,6 +290,7 @@ function sessionOf(name: string, now_ms: number): BgpSession {
     why: "",
     import_min: 3,
     pending_until: null,
+    exports: [{ prefix: "2001:db8:5000::/36", exported: true }],
     exports_missing: [],
   };
 }

@@ -10,7 +10,7 @@ import { serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
 import { type Feed, Streams } from "@muster/ports/streams";
 import {
-  type BgpSample,
+  BgpSample,
   type Convergence,
   createNkey,
   type Facts,
@@ -80,7 +80,7 @@ export type Ground = {
   stop(): Promise<void>;
 };
 
-export const EMPTY_BGP: BgpSample = {
+export const EMPTY_BGP = BgpSample.parse({
   at: "2026-11-21T00:00:00.000Z",
   daemon: {
     name: "bird",
@@ -93,7 +93,7 @@ export const EMPTY_BGP: BgpSample = {
     state: "running",
   },
   sessions: [],
-};
+});
 
 export async function startGround(
   names: readonly string[],

@@ -39,6 +39,9 @@ export function channelReader(family: string, state: string): ChannelReader {
     channel: {
       family,
       state,
+      import_state: null,
+      export_state: null,
+      preference: null,
       table: null,
       import_filter: null,
       export_filter: null,
@@ -48,6 +51,7 @@ export function channelReader(family: string, state: string): ChannelReader {
       preferred: null,
       limits: [],
       next_hop: null,
+      pending: null,
       counters: null,
     },
   };
@@ -84,11 +88,26 @@ export function readChannelLine(reader: ChannelReader, key: string, value: strin
   }
 }
 
+/** `Pending 3 attribute sets with total 40 prefixes to send`: the one line of a channel that has no colon. */
+export function readPending({ channel }: ChannelReader, text: string): void {
+  const match = /^Pending \d+ attribute sets with total (\d+) prefixes/.exec(text);
+  if (match !== null) channel.pending = Number(match[1]);
+}
+
 function readPlain(channel: BgpChannel, key: string, value: string): void {
   const last_limit = channel.limits.at(-1);
   switch (key) {
     case "State":
       channel.state = value.toLowerCase();
+      break;
+    case "Import state":
+      channel.import_state = value.toLowerCase();
+      break;
+    case "Export state":
+      channel.export_state = value.toLowerCase();
+      break;
+    case "Preference":
+      channel.preference = /^\d+$/.test(value) ? Number(value) : null;
       break;
     case "Table":
       channel.table = value;

@@ -36,12 +36,15 @@ export type DeclaredBird = {
   readonly muster_include: boolean;
   /** Every included path; those that `read` could not give are not in `sessions`. */
   readonly includes: readonly string[];
+  /** Prefixes that the host itself brings into routing: static routes that lead nowhere else (unreachable, blackhole, prohibit). */
+  readonly originated: readonly string[];
   /** `router id` as written; changing it resets every session. */
   readonly router_id: string | null;
 };
 
 export const MUSTER_INCLUDE = "/etc/bird/muster.conf";
 
+const LEADS_NOWHERE = new Set(["unreachable", "blackhole", "prohibit", "reject", "drop"]);
 const SWITCH_OFF = new Set(["off", "no", "false", "0"]);
 
 /** @param read gives included files; without it only `text` itself counts */
@@ -51,6 +54,7 @@ export function declaredSessions(text: string, read: IncludeReader = () => null)
   const blocks = new Map<string, readonly Statement[]>();
   const names = new Set<string>();
   const sessions: DeclaredSession[] = [];
+  const originated: string[] = [];
   let unnamed = 0;
   let router_id: string | null = null;
 
@@ -82,6 +86,7 @@ export function declaredSessions(text: string, read: IncludeReader = () => null)
         } while (names.has(name));
       }
       names.add(name);
+      if (isWord(second, "static")) originated.push(...originatedBy(substitute(statement.body, constants)));
       if (!is_bgp) continue;
       const own = statements(substitute(statement.body, constants));
       const all = [...((parent === undefined ? undefined : blocks.get(parent)) ?? []), ...own];
@@ -89,7 +94,23 @@ export function declaredSessions(text: string, read: IncludeReader = () => null)
       if (isWord(first, "protocol")) sessions.push(describe(name, all));
     }
   }
-  return { sessions, muster_include: includes.includes(MUSTER_INCLUDE), includes, router_id };
+  const muster_include = includes.includes(MUSTER_INCLUDE);
+  return { sessions, muster_include, includes, originated: [...new Set(originated)], router_id };
+}
+
+/** A block of routes for routing; those of ROAs and of flows are something else. */
+function originatedBy(body: readonly Token[]): string[] {
+  const all = statements(body);
+  if (
+    all.some(({ head: [first, second] }) => isWord(first, "disabled") && !SWITCH_OFF.has(second?.text ?? ""))
+  )
+    return [];
+  return all.flatMap(({ head }) => {
+    const [first, prefix] = head;
+    if (!isWord(first, "route") || prefix === undefined || !/^[0-9a-fA-F.:]+\/\d{1,3}$/.test(prefix.text))
+      return [];
+    return head.some((token) => token.kind === "word" && LEADS_NOWHERE.has(token.text)) ? [prefix.text] : [];
+  });
 }
 
 /** Later statements win, as in BIRD, where a template's are taken first. */

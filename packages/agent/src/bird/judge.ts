@@ -24,8 +24,8 @@ export type Expectations = { readonly [session: string]: Expectation };
 /** A session as seen, with what the collector adds to the daemon's own words. */
 export type ObservedSession = SeenSession & {
   readonly flaps?: number | null;
-  /** Of the expected exports: true exported, false not, null could not be told; absent = not asked. */
-  readonly exports?: Readonly<Record<string, boolean | null>>;
+  /** Of the expected exports and our own prefixes: true exported, false not, null could not be told; absent = not asked. */
+  readonly sent?: Readonly<Record<string, boolean | null>>;
 };
 
 /**
@@ -84,6 +84,7 @@ function judgeOne(
     why,
     import_min: expectation.import_min ?? null,
     pending_until: expectation.pending_until ?? null,
+    exports: exportsOf(observed),
     exports_missing: missingExports(expectation, observed),
   });
   if (expectation.ignore === true) return say("ignored", "ignored by `expect`", "none");
@@ -135,9 +136,13 @@ function judgeUndeclared(
         : "BIRD has it, the configuration does not declare it",
     import_min: null,
     pending_until: null,
+    exports: exportsOf(session),
     exports_missing: null,
   };
 }
+
+const exportsOf = ({ sent }: ObservedSession): BgpSession["exports"] =>
+  Object.entries(sent ?? {}).map(([prefix, exported]) => ({ prefix, exported }));
 
 /** All channels together; null if none of them tells. */
 export function routeCount(
@@ -152,8 +157,8 @@ export function routeCount(
 function missingExports(expectation: Expectation, observed: ObservedSession): string[] | null {
   const wanted = expectation.export;
   if (wanted === undefined) return null;
-  const exports = observed.exports;
-  if (exports !== undefined) return wanted.filter((prefix) => exports[prefix] === false);
+  const { sent } = observed;
+  if (sent !== undefined) return wanted.filter((prefix) => sent[prefix] === false);
   const counts = observed.channels.map((channel) => channel.exported);
   return counts.length > 0 && counts.every((count) => count === 0) ? [...wanted] : null;
 }
@@ -178,7 +183,7 @@ function pendingDay(now_ms: number): string {
 }
 
 function bare(session: ObservedSession): SeenSession {
-  const { flaps: _flaps, exports: _exports, ...rest } = session;
+  const { flaps: _flaps, sent: _sent, ...rest } = session;
   return rest;
 }
 
@@ -217,6 +222,9 @@ function missingSession(declared: DeclaredSession): ObservedSession {
     hold_timer: null,
     keepalive_timer: null,
     send_hold_timer: null,
+    connect_timer: null,
+    tx_pending_bytes: null,
+    local_capabilities: [],
     neighbor_capabilities: [],
     channels: [],
   };

@@ -3,10 +3,12 @@
  * are read further, so that the blocks of BMP, RPKI and others with their own keys cannot confuse a session.
  */
 import { FleetError } from "@muster/protocol/errors";
-import { type BgpSession, BgpState, type BgpTimer } from "@muster/protocol/telemetry/bgp";
-import { type ChannelReader, channelReader, isChannelKey, readChannelLine } from "./channels.ts";
+import { type BgpSession, BgpState } from "@muster/protocol/telemetry/bgp";
+import type { OtherProtocol } from "@muster/protocol/telemetry/routing";
+import { type ChannelReader, channelReader, isChannelKey, readChannelLine, readPending } from "./channels.ts";
 import { type BirdReply, lastCode } from "./framing.ts";
 import { type BirdClock, sinceInstant } from "./since.ts";
+import { timer } from "./timer.ts";
 
 /** One row of `show protocols`; `details` are the lines of its block under `all`, indented as printed. */
 export type BirdProtocol = {
@@ -22,7 +24,15 @@ export type BirdProtocol = {
 /** What the daemon alone says of a session; flaps, expectation and verdict are added later. */
 export type SeenSession = Omit<
   BgpSession,
-  "was" | "flaps" | "expected" | "verdict" | "why" | "import_min" | "pending_until" | "exports_missing"
+  | "was"
+  | "flaps"
+  | "expected"
+  | "verdict"
+  | "why"
+  | "import_min"
+  | "pending_until"
+  | "exports"
+  | "exports_missing"
 >;
 
 /**
@@ -44,9 +54,28 @@ export function parseProtocols(reply: BirdReply): BirdProtocol[] {
 
 /** The BGP sessions of `show protocols all`; `clock` comes from the `show status` just before (null = no times). */
 export function parseSessions(reply: BirdReply, clock: BirdClock | null): SeenSession[] {
-  return parseProtocols(reply)
+  return sessionsIn(parseProtocols(reply), clock);
+}
+
+/** The BGP sessions among protocols. */
+export function sessionsIn(protocols: readonly BirdProtocol[], clock: BirdClock | null): SeenSession[] {
+  return protocols
     .filter((protocol) => protocol.kind === "BGP")
     .map((protocol) => parseSession(protocol, clock));
+}
+
+/** Every other protocol by its row, whatever its kind is called. */
+export function othersIn(protocols: readonly BirdProtocol[], clock: BirdClock | null): OtherProtocol[] {
+  return protocols
+    .filter((protocol) => protocol.kind !== "BGP")
+    .map(({ name, kind, table, state, since_text, info }) => ({
+      name,
+      kind,
+      table,
+      state: state.toLowerCase(),
+      since: sinceInstant(since_text, clock),
+      info: info.trim() === "" ? null : info.trim(),
+    }));
 }
 
 /** Name, kind, table, state are words of any length; Since may hold single spaces; two spaces part it from Info. */
@@ -81,6 +110,9 @@ function parseSession(protocol: BirdProtocol, clock: BirdClock | null): SeenSess
     hold_timer: null,
     keepalive_timer: null,
     send_hold_timer: null,
+    connect_timer: null,
+    tx_pending_bytes: null,
+    local_capabilities: [],
     neighbor_capabilities: [],
     channels: [],
   };
@@ -97,12 +129,15 @@ function parseSession(protocol: BirdProtocol, clock: BirdClock | null): SeenSess
       continue;
     }
     if (indent >= 6 && section !== null) {
-      if (section === "neighbor" && indent === 6) session.neighbor_capabilities.push(text);
+      if (indent === 6) session[`${section}_capabilities`].push(text);
       continue;
     }
     section = text === "Local capabilities" ? "local" : text === "Neighbor capabilities" ? "neighbor" : null;
     const colon = text.indexOf(":");
-    if (colon < 0) continue;
+    if (colon < 0) {
+      if (reader !== null) readPending(reader, text);
+      continue;
+    }
     const key = text.slice(0, colon).trimEnd();
     const value = text.slice(colon + 1).trim();
     if (indent <= 2 && key === "BGP state") reader = null;
@@ -168,6 +203,12 @@ function readSessionLine(session: SeenSession, key: string, value: string): void
     case "Send hold timer":
       session.send_hold_timer = timer(value);
       break;
+    case "Connect delay":
+      session.connect_timer = timer(value);
+      break;
+    case "TX pending":
+      session.tx_pending_bytes = /^\d+/.test(value) ? Number.parseInt(value, 10) : null;
+      break;
     case "Last error":
       session.last_error = text;
       break;
@@ -179,11 +220,6 @@ function infoState(protocol: BirdProtocol): BgpState {
   const word = protocol.info.split(/\s+/)[0] ?? "";
   if (word === "") return protocol.state.toLowerCase() === "down" ? "down" : "unknown";
   return BgpState.parse(word.toLowerCase());
-}
-
-function timer(value: string): BgpTimer | null {
-  const match = /^(-?[\d.]+)\s*\/\s*([\d.]+)/.exec(value);
-  return match === null ? null : { remaining_s: Number(match[1]), total_s: Number(match[2]) };
 }
 
 /** BIRD 1.6 is one daemon a family and never names it: the peer's address tells. */

@@ -38,6 +38,8 @@ export function parseStatus(reply: BirdReply, now_ms: number): BirdStatus {
       since: instant(after("Last reboot on")),
       reconfigured: instant(after("Last reconfiguration on")),
       state: daemonState(reply),
+      undo_in_s: null,
+      memory_bytes: null,
     },
   };
 }
@@ -53,6 +55,8 @@ export function unreachableDaemon(error: string): BgpDaemon {
     since: UNKNOWN_SINCE,
     reconfigured: UNKNOWN_SINCE,
     state: "unknown",
+    undo_in_s: null,
+    memory_bytes: null,
   };
 }
 

@@ -9,8 +9,9 @@ import { checkReply, configureReply, configureStatus } from "../bird/configure.t
 import { exportQuery, exportReply } from "../bird/exports.ts";
 import { advanceFlaps, emptyFlaps, type FlapHistory, flapCount } from "../bird/flaps.ts";
 import { type BirdReply, requireAccepted } from "../bird/framing.ts";
-import { parseSessions, type SeenSession } from "../bird/protocols.ts";
+import type { SeenSession } from "../bird/protocols.ts";
 import { parseStatus } from "../bird/status.ts";
+import { type Survey, surveyBird, surveySessions } from "../bird/survey.ts";
 import { type BirdConnection, connectBird } from "./bird.ts";
 import type { Run } from "./run.ts";
 
@@ -49,6 +50,8 @@ export type Routing = {
   undo(signal: AbortSignal): Promise<void>;
   /** Every session as BIRD tells it now, with its flaps, not yet judged (verdict `unknown`, nothing expected). Errors: BIRD_UNREACHABLE. */
   sessions(signal: AbortSignal): Promise<BgpSample>;
+  /** The same, with all that BIRD says beside its sessions. Errors: BIRD_UNREACHABLE. */
+  survey(signal: AbortSignal): Promise<BgpSample>;
   /**
    * BIRD's short table, a line a protocol with state and since: a session that goes, comes or is another one changes it, counters do not.
    * Errors: BIRD_UNREACHABLE.
@@ -163,6 +166,18 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     return version;
   };
 
+  const noted = ({ daemon, sessions, beside }: Survey): BgpSample => {
+    const at_ms = now();
+    const advanced = advanceFlaps(flaps, sessions, at_ms);
+    flaps = at_ms < own_change_until_ms ? withoutNewFalls(advanced, flaps) : advanced;
+    return {
+      at: new Date(at_ms).toISOString(),
+      daemon,
+      sessions: sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
+      ...beside,
+    };
+  };
+
   const checkByBinary = async (path: string, caller: AbortSignal): Promise<CheckResult> => {
     const result = await run(binary, ["-p", "-c", path], { timeout_ms: CONFIGURE_LIMIT_MS }, caller);
     if (result.code === 0) return { ok: true };
@@ -217,19 +232,8 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
         settle("configure undo", await connection.command("configure undo"), caller),
       );
     },
-    async sessions(caller) {
-      const { daemon, clock } = parseStatus(await ask("show status", caller), now());
-      const reply = await ask("show protocols all", caller);
-      const at_ms = now();
-      const seen = parseSessions(requireAccepted(reply, "show protocols all"), clock);
-      const advanced = advanceFlaps(flaps, seen, at_ms);
-      flaps = at_ms < own_change_until_ms ? withoutNewFalls(advanced, flaps) : advanced;
-      return {
-        at: new Date(at_ms).toISOString(),
-        daemon,
-        sessions: seen.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
-      };
-    },
+    sessions: async (caller) => noted(await surveySessions((text) => ask(text, caller), now)),
+    survey: async (caller) => noted(await surveyBird((text) => ask(text, caller), now)),
     async table(caller) {
       const { lines } = requireAccepted(await ask("show protocols", caller), "show protocols");
       return lines.map(({ text }) => text).join("\n");
@@ -285,6 +289,7 @@ function unjudged(session: SeenSession, flaps: number | null): BgpSample["sessio
     why: "not judged yet",
     import_min: null,
     pending_until: null,
+    exports: [],
     exports_missing: null,
   };
 }

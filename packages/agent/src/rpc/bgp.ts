@@ -3,6 +3,7 @@ import type { Call } from "@muster/ports/dispatch";
 import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { unreachableDaemon } from "../bird/status.ts";
+import { NOTHING_BESIDE } from "../bird/survey.ts";
 import type { RpcDoor } from "./door.ts";
 import { probePath } from "./path.ts";
 
@@ -14,6 +15,7 @@ export const bgp =
       at: now,
       daemon: unreachableDaemon("there is no BIRD here, and none is declared"),
       sessions: [],
+      ...NOTHING_BESIDE,
     };
     if (request.session === undefined) return { sample, path: null };
     const session = sample.sessions.find(({ name }) => name === request.session);

@@ -4,6 +4,7 @@
  * rows cannot show absence as health. Unknown fields are dropped and unknown words read as `unknown` (red).
  */
 import { z } from "zod";
+import { BfdSession, InnerNeighbor, OtherProtocol, RoaTable, RpkiSession, Since, Timer } from "./routing.ts";
 
 /** BGP state of RFC 4271 in lower case, plus BIRD's `passive` (listening), `close` and `down` (not started). */
 export const BgpState = z
@@ -62,19 +63,12 @@ export function bgpColour(verdict: BgpVerdict): BgpColour {
   return COLOURS[verdict];
 }
 
-export const BgpSince = z.object({
-  at: z.string().nullable().describe("ISO 8601 instant in UTC; null if the daemon's text could not be read."),
-  exact: z
-    .boolean()
-    .describe("False if only the day or the minute is known: then `at` is the start of that day or minute."),
-});
-export type BgpSince = z.infer<typeof BgpSince>;
+const Count = z.number().int().nullable();
 
-export const BgpTimer = z.object({
-  remaining_s: z.number().describe("Seconds left."),
-  total_s: z.number().describe("Seconds that it runs in all."),
-});
-export type BgpTimer = z.infer<typeof BgpTimer>;
+export const BgpSince = Since;
+export type BgpSince = Since;
+export const BgpTimer = Timer;
+export type BgpTimer = Timer;
 
 export const BgpLimit = z.object({
   direction: z
@@ -88,8 +82,6 @@ export const BgpLimit = z.object({
   hit: z.boolean().describe("The limit was reached."),
 });
 export type BgpLimit = z.infer<typeof BgpLimit>;
-
-const Count = z.number().int().nullable();
 
 export const BgpCounters = z.object({
   received: Count.describe("Updates or withdraws that came in."),
@@ -105,6 +97,17 @@ export type BgpCounters = z.infer<typeof BgpCounters>;
 export const BgpChannel = z.object({
   family: z.string().describe("The channel's name: ipv4, ipv6, vpn4-mpls, …"),
   state: z.string().describe("up, start, down, flushing or pause, in lower case."),
+  import_state: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("State of the import alone, in lower case; null before BIRD 3."),
+  export_state: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe("State of the export alone, in lower case; null before BIRD 3."),
+  preference: Count.default(null).describe("What its routes weigh against those of other protocols."),
   table: z.string().nullable().describe("Routing table that the channel is connected to."),
   import_filter: z.string().nullable().describe("Name of the import filter as the daemon prints it."),
   export_filter: z.string().nullable().describe("Name of the export filter as the daemon prints it."),
@@ -114,6 +117,7 @@ export const BgpChannel = z.object({
   preferred: Count.describe("Imported routes that are the best of their net; null = unknown."),
   limits: z.array(BgpLimit).describe("Configured limits."),
   next_hop: z.string().nullable().describe("Next hop announced on this channel."),
+  pending: Count.default(null).describe("Prefixes that wait to be sent; null before BIRD 3."),
   counters: z
     .object({
       import_updates: BgpCounters.nullable().describe("Routes that the peer sent."),
@@ -167,6 +171,14 @@ export const BgpSession = z.object({
   hold_timer: BgpTimer.nullable().describe("Hold timer."),
   keepalive_timer: BgpTimer.nullable().describe("Keepalive timer."),
   send_hold_timer: BgpTimer.nullable().describe("Send hold timer (RFC 9687), from BIRD 2.15 on."),
+  connect_timer: BgpTimer.nullable()
+    .default(null)
+    .describe("Until the next attempt to connect; null while none is waited for."),
+  tx_pending_bytes: Count.default(null).describe("Bytes that wait to be sent; null before BIRD 3."),
+  local_capabilities: z
+    .array(z.string())
+    .default([])
+    .describe("What we offer, as the daemon names it; empty while it is not established."),
   neighbor_capabilities: z.array(z.string()).describe("Capabilities of the peer as the daemon names them."),
   channels: z.array(BgpChannel).describe("One for each address family."),
   was: BgpWas.nullable()
@@ -187,6 +199,17 @@ export const BgpSession = z.object({
   why: z.string().describe("One sentence for the operator; empty if the verdict is ok."),
   import_min: z.number().int().nullable().describe("Fewest imported routes that are asked for."),
   pending_until: z.string().nullable().describe("Last day (YYYY-MM-DD, UTC) on which being down is not red."),
+  exports: z
+    .array(
+      z.object({
+        prefix: z.string().describe("The prefix."),
+        exported: z.boolean().nullable().describe("Whether the peer is sent it; null = could not be told."),
+      }),
+    )
+    .default([])
+    .describe(
+      "The prefixes that this host originates (its static unreachable and blackhole routes) and those asked for; empty while it is not established.",
+    ),
   exports_missing: z
     .array(z.string())
     .nullable()
@@ -195,7 +218,7 @@ export const BgpSession = z.object({
 export type BgpSession = z.infer<typeof BgpSession>;
 
 export const BgpDaemon = z.object({
-  name: z.string().describe("Which routing daemon: bird."),
+  name: z.string().describe("Which routing daemon: bird, frr or gobgp."),
   reachable: z.boolean().describe("False: its control socket did not answer, and the rest is unknown."),
   error: z.string().nullable().describe("Why it is not reachable."),
   version: z.string().nullable().describe("As printed: 2.0.12."),
@@ -206,6 +229,16 @@ export const BgpDaemon = z.object({
     .enum(["running", "reconfiguring", "shutting_down", "recovering", "unknown"])
     .catch("unknown")
     .describe("running, or what it is busy with; recovering = graceful restart."),
+  undo_in_s: z
+    .number()
+    .nullable()
+    .default(null)
+    .describe("An unconfirmed configuration is loaded and is undone after so many seconds; null = none."),
+  memory_bytes: z
+    .int()
+    .nullable()
+    .default(null)
+    .describe("Memory that the daemon has taken for its tables and itself; null = it does not tell."),
 });
 export type BgpDaemon = z.infer<typeof BgpDaemon>;
 
@@ -217,6 +250,19 @@ export const BgpSample = z
       .array(BgpSession)
       .max(10_000)
       .describe("Sessions seen, and those that should be there and are not."),
+    rpki: z.array(RpkiSession).max(100).default([]).describe("RPKI sessions."),
+    roa_tables: z
+      .array(RoaTable)
+      .max(100)
+      .default([])
+      .describe("ROA tables that something is connected to, with what is in them."),
+    bfd: z.array(BfdSession).max(10_000).default([]).describe("BFD sessions."),
+    neighbors: z.array(InnerNeighbor).max(10_000).default([]).describe("Neighbours in OSPF and Babel."),
+    protocols: z
+      .array(OtherProtocol)
+      .max(1_000)
+      .default([])
+      .describe("Every protocol that is no BGP session, also of kinds never heard of."),
   })
   .describe(
     "Every BGP session, declared or seen, judged: one that should be there and is not stands in it as `missing`.",

@@ -82,6 +82,19 @@ suite("bird declared", (test) => {
     assert.equal(line(text), ["q 10.0.0.2 2"]);
   });
 
+  test("what the host originates: static routes that lead nowhere else, not ROAs, next hops or a disabled block", () => {
+    const text = `define OWN = 2001:db8:5000::/36;
+      protocol static announced { ipv6; route OWN unreachable; route 2001:db8:5001::/48 blackhole { bgp_path.prepend(1); }; route ::/0 via fe80::1%eth0; }
+      protocol static { ipv4; route 192.0.2.0/24 reject; route 192.0.2.0/24 unreachable; }
+      protocol static roas { roa4; route 198.51.100.0/24 max 24 as 64500; }
+      protocol static off { disabled; ipv4; route 203.0.113.0/24 unreachable; }`;
+    assert.equal(declaredSessions(text).originated, [
+      "2001:db8:5000::/36",
+      "2001:db8:5001::/48",
+      "192.0.2.0/24",
+    ]);
+  });
+
   test("text that is cut off does not throw", () => {
     for (const text of [
       "protocol bgp x { neighbor 10.0.0.1 as",

@@ -12,6 +12,7 @@ import {
 } from "../../../../packages/agent/src/bird/judge.ts";
 import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
 import { unreachableDaemon } from "../../../../packages/agent/src/bird/status.ts";
+import { NOTHING_BESIDE } from "../../../../packages/agent/src/bird/survey.ts";
 import { transcript } from "../../../kit/fake-bird.ts";
 import { suite } from "../../../kit/suite.ts";
 
@@ -75,8 +76,8 @@ suite("bird judge", (test) => {
 
   test("expected exports: looked up, or known to be none", () => {
     const own = "2001:db8:5000::/48";
-    const with_exports = (exports: Record<string, boolean | null>) =>
-      recorded().map((session) => (session.name === "upstream" ? { ...session, exports } : session));
+    const with_exports = (sent: Record<string, boolean | null>) =>
+      recorded().map((session) => (session.name === "upstream" ? { ...session, sent } : session));
     const expect = { upstream: { export: [own] } };
     assert.is(verdicts(expect, with_exports({ [own]: true })).upstream, "ok");
     assert.is(verdicts(expect, with_exports({ [own]: false })).upstream, "not_exported");
@@ -86,6 +87,9 @@ suite("bird judge", (test) => {
       channels: session.channels.map((channel) => ({ ...channel, exported: 0 })),
     }));
     assert.is(verdicts(expect, none).upstream, "not_exported");
+    const [judged] = judgeSessions(DECLARED, {}, with_exports({ [own]: false }), NOW_MS);
+    // Nobody asked for it: it is told, and not held against the session.
+    assert.equal([judged?.verdict, judged?.exports], ["ok", [{ prefix: own, exported: false }]]);
   });
 
   test("not declared is amber, a child of a dynamic one is not, ignored is grey", () => {
@@ -110,6 +114,7 @@ suite("bird judge", (test) => {
       at: new Date(NOW_MS).toISOString(),
       daemon: unreachableDaemon("no such file"),
       sessions: judgeSessions(DECLARED, {}, recorded(), NOW_MS),
+      ...NOTHING_BESIDE,
     };
     assert.equal(BgpSample.parse(JSON.parse(JSON.stringify(sample))), sample);
     const [first] = sample.sessions;

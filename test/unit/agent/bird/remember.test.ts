@@ -5,6 +5,7 @@ import { judgeSessions } from "../../../../packages/agent/src/bird/judge.ts";
 import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
 import { remember } from "../../../../packages/agent/src/bird/remember.ts";
 import { unreachableDaemon } from "../../../../packages/agent/src/bird/status.ts";
+import { NOTHING_BESIDE } from "../../../../packages/agent/src/bird/survey.ts";
 import type { BgpSample, BgpSession } from "../../../../packages/protocol/src/telemetry/bgp.ts";
 import { suite } from "../../../kit/suite.ts";
 
@@ -13,6 +14,7 @@ const sample = (at: string, reachable: boolean): BgpSample => ({
   at,
   daemon: { ...unreachableDaemon("no socket"), reachable },
   sessions: judgeSessions(sessions, {}, reachable ? [] : null, Date.parse(at)),
+  ...NOTHING_BESIDE,
 });
 
 suite("bird remember", (test) => {

@@ -20,7 +20,7 @@ async function withBird(
   fake.answers.set(SHOW, transcript("2.0.12", "show-protocols-all-down"));
   await fake.start();
   try {
-    await body(fake, { socketPath: fake.socketPath, restricted: true, timeout_ms: 1_000 }, lifetime.signal);
+    await body(fake, { socketPath: fake.socketPath, restricted: true, timeout_ms: 10_000 }, lifetime.signal);
   } finally {
     lifetime.abort();
     await fake.dispose();

@@ -27,6 +27,9 @@ const session = (name: string, more: Partial<BgpSession>): BgpSession => ({
   hold_timer: null,
   keepalive_timer: null,
   send_hold_timer: null,
+  connect_timer: null,
+  tx_pending_bytes: null,
+  local_capabilities: [],
   neighbor_capabilities: [],
   channels: [],
   was: null,
@@ -36,6 +39,7 @@ const session = (name: string, more: Partial<BgpSession>): BgpSession => ({
   why: "",
   import_min: null,
   pending_until: null,
+  exports: [],
   exports_missing: null,
   ...more,
 });

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { createNkey, type Plan, type Step } from "@muster/protocol";
-import type { BgpSample, BgpSession } from "@muster/protocol/telemetry/bgp";
+import { BgpSample, type BgpSession } from "@muster/protocol/telemetry/bgp";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import { type Known, notEnrolled } from "@muster/view/known";
 import * as assert from "uvu/assert";
@@ -92,11 +92,17 @@ export const SESSION: BgpSession = {
   hold_timer: null,
   keepalive_timer: null,
   send_hold_timer: null,
+  connect_timer: null,
+  tx_pending_bytes: null,
+  local_capabilities: [],
   neighbor_capabilities: [],
   channels: [
     {
       family: "ipv6",
       state: "up",
+      import_state: null,
+      export_state: null,
+      preference: 100,
       table: "master6",
       import_filter: null,
       export_filter: null,
@@ -106,6 +112,7 @@ export const SESSION: BgpSession = {
       preferred: null,
       limits: [],
       next_hop: null,
+      pending: null,
       counters: null,
     },
   ],
@@ -116,6 +123,7 @@ export const SESSION: BgpSession = {
   why: "",
   import_min: 3,
   pending_until: null,
+  exports: [],
   exports_missing: null,
 };
 export const DOWN: BgpSession = {
@@ -152,20 +160,21 @@ export const STRANGER: BgpSession = {
   verdict: "unexpected",
   why: "BIRD has it, the configuration does not declare it",
 };
-export const sample = (...sessions: BgpSession[]): BgpSample => ({
-  at: new Date(NOW - 5_000).toISOString(),
-  daemon: {
-    name: "bird",
-    reachable: true,
-    error: null,
-    version: "2.0.12",
-    router_id: null,
-    since: { at: null, exact: false },
-    reconfigured: { at: null, exact: false },
-    state: "running",
-  },
-  sessions,
-});
+export const sample = (...sessions: BgpSession[]): BgpSample =>
+  BgpSample.parse({
+    at: new Date(NOW - 5_000).toISOString(),
+    daemon: {
+      name: "bird",
+      reachable: true,
+      error: null,
+      version: "2.0.12",
+      router_id: null,
+      since: { at: null, exact: false },
+      reconfigured: { at: null, exact: false },
+      state: "running",
+    },
+    sessions,
+  });
 
 export const CONVERGENCE: Convergence = {
   at: NOW - 4_000,
