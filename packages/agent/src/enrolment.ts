@@ -212,6 +212,9 @@ async function ask(
         fingerprint: hostFingerprint(claim.id),
         retry_ms: Math.min(60_000, Math.max(500, reply.retry_ms)),
       };
+    const said = namedBy(invitation);
+    if (said !== undefined && reply.name !== said)
+      throw new FleetError("WRONG_TARGET", `let in as ${reply.name}, and the join string is for ${said}`);
     await trust.next(loadEnvelope(reply.bundle));
     if (claim.mark !== undefined) await door.marks.taken(claim.mark);
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
@@ -232,11 +235,14 @@ async function removeUsed(door: EnrolmentDoor): Promise<void> {
   }
 }
 
+/** The name that a person gave this machine, where one did: no controller may give it another. */
+const namedBy = ({ join }: Invitation): string | undefined =>
+  join === undefined ? undefined : readJoinString(join).name;
+
 async function claimOf(door: EnrolmentDoor, invitation: Invitation, nonce: string): Promise<Claim> {
   const { identity, config } = door;
   const { makeCsr } = await import("@muster/ports/csr");
-  const said = invitation.join === undefined ? undefined : readJoinString(invitation.join).name;
-  const name = said ?? door.credentials.kept?.host ?? config.name ?? machineName();
+  const name = namedBy(invitation) ?? door.credentials.kept?.host ?? config.name ?? machineName();
   if (name === null)
     throw new FleetError(
       "BAD_NAME",
