@@ -121,18 +121,23 @@ suite(
         await mkdir(join(prefix, path), { recursive: true });
       const config = AgentConfig.parse({ prefix, state_directory: "/state", runtime_directory: "/run" });
       const places = placesOf(config, join(prefix, "agent.json"));
-      await writeFile(places.join_file, joinString(fleet, alice, { name: HOST }));
+      const token = `hvs.${randomHex()}`;
+      const joining = joinString(fleet, alice, { name: HOST }, token);
+      await writeFile(places.join_file, joining);
       const once = new AbortController();
       let outcome = "";
+      let said = "";
       const to = {
         write(line: string) {
+          said += line;
           const { code } = JSON.parse(line) as { code?: string };
           if (code === undefined) return;
           outcome = code;
           once.abort();
         },
       };
-      const log = openLog({ name: "agent", level: "warn", to });
+      // All that it can be made to say.
+      const log = openLog({ name: "agent", level: "trace", to });
       const [identity, trust, credentials, marks] = await Promise.all([
         openIdentity(places.keys, places.ssh_host_key),
         Trust.open(places.trust, log),
@@ -141,9 +146,18 @@ suite(
       ]);
       lies.set(identity.curve.public, about);
       const door = { config, places, identity, trust, credentials, marks, log };
+      const say = (text: string) => log.info({}, text);
       const name = await enrol(
-        { ...door, os: "Debian 12", agent_version: "0.1.0", now: Date.now, say: () => undefined },
+        { ...door, os: "Debian 12", agent_version: "0.1.0", now: Date.now, say },
         AbortSignal.any([once.signal, life.signal]),
+      );
+      const { nkey, curve, tls_pem, ssh } = identity;
+      const pem = (text: string) => text.split("\n")[1] ?? "";
+      const ssh_pem = pem(ssh.key.export({ type: "pkcs8", format: "pem" }).toString());
+      const secrets = { nkey: nkey.seed, curve: curve.seed, tls: pem(tls_pem), ssh: ssh_pem, token, joining };
+      assert.equal(
+        Object.entries(secrets).flatMap(([what, text]) => (said.includes(text) ? [what] : [])),
+        [],
       );
       return {
         outcome: name ?? outcome,

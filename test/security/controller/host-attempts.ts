@@ -8,6 +8,7 @@ import {
   type Manifest,
   NodePolicy,
   type Resource,
+  Resource as ResourceForm,
   RPC,
   rawPublic,
   seal,
@@ -25,6 +26,9 @@ export type Victim = Host & {
   readonly signed: readonly Signed[];
   readonly bundle: TrustBundle;
 };
+
+const EVIL_DIGEST = `sha256:${"e".repeat(64)}`;
+const EVIL_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIDNzXbEk1Pqt5AyEd4kx8pKmVx0xnkHpgLOyGqHbRcA evil";
 
 const CONTROLLER_MAY: readonly string[] = NodePolicy.parse({}).controller_may;
 
@@ -118,33 +122,55 @@ export function orderAttempts(hostile: HostileController, victim: Victim, operat
   ];
 }
 
-/** What it would put on the host: each would hand it a secret. */
+/**
+ * What it would put on the host: each would hand it a secret. Each is what a manifest may hold, so that nothing but the missing signature is in its way; what
+ * is the agent's own (its directories, its unit) is in the way of an operator too.
+ */
 const EVIL: Readonly<Record<string, Resource>> = {
   "a container that mounts the host's disk": container({ volumes: ["/:/host"] }),
-  "a container of another image": container({ image: "evil:1" }),
   "a container with the agent's keys": container({ volumes: ["/var/lib/muster-agent:/keys:ro"] }),
-  "a program by timer": {
-    kind: "timer",
-    name: "evil",
-    spec: { command: ["/bin/sh", "-c", "cat /etc/shadow"], every: "1m" } as never,
-    needs: [],
-  },
-  "a log level for the agent": file("/etc/systemd/system/muster-agent.service.d/x.conf", "[Service]\n"),
-  "core dumps of everything": {
-    kind: "sysctl",
-    name: "kernel.core_pattern",
-    spec: { value: "/tmp/core.%p" },
-    needs: [],
-  },
-  "a key of its own for root": file("/root/.ssh/authorized_keys", "ssh-ed25519 AAAA evil\n"),
+  "a container with Docker's socket": container({ volumes: ["/run/docker.sock:/run/docker.sock"] }),
+  "a container that sees the host's processes": container({ pid: "host", cap_add: ["SYS_PTRACE"] }),
+  "a container with all rights": container({ privileged: true }),
+  "a container with the host's memory": container({ devices: ["/dev/mem"] }),
+  "another image under the same tag": container({}),
+  "an image that lies on the host": container({ pin: { id: EVIL_DIGEST } }),
+  "a volume that is the host's disk": resource("volume", "evil", {
+    driver_opts: { type: "none", o: "bind", device: "/etc" },
+  }),
+  "a program by timer": resource("timer", "evil", { command: "cat /etc/shadow", every: "1min" }),
+  "a program at a file's change": resource("file", "/etc/evil", {
+    content: "x",
+    validate: ["sh", "-c", "id %s"],
+  }),
+  "a package": resource("package", "netcat-openbsd", {}),
+  "a log level for the agent": file("/etc/muster/agent.json", '{"log_level":"trace"}'),
+  "a log level for the agent by its unit": file(
+    "/etc/systemd/system/muster-agent.service.d/x.conf",
+    "[Service]\nEnvironment=NODE_DEBUG=net,http\n",
+  ),
+  "core dumps of the agent": file(
+    "/etc/systemd/system/muster-agent.service.d/core.conf",
+    "[Service]\nLimitCORE=infinity\n",
+  ),
+  "core dumps of everything": resource("sysctl", "kernel.core_pattern", { value: "/tmp/core.%p" }),
+  "memory that every process may read": resource("sysctl", "kernel.yama.ptrace_scope", { value: "0" }),
+  "a key of its own for root": file("/root/.ssh/authorized_keys", `${EVIL_KEY}\n`),
+  "an account of its own": resource("user", "evil", { groups: ["sudo"], authorized_keys: [EVIL_KEY] }),
+  "an agent that is off": resource("service", "muster-agent", { state: "stopped", enabled: false }),
 };
 
 function file(name: string, content: string): Resource {
-  return { kind: "file", name, spec: { content, owner: "root", group: "root", mode: "0644" }, needs: [] };
+  return resource("file", name, { content });
 }
 
 function container(spec: Record<string, unknown>): Resource {
-  return { kind: "container", name: "evil", spec: { image: "nginx:1", ...spec } as never, needs: [] };
+  return resource("container", "evil", { image: "nginx:1", pin: { digest: EVIL_DIGEST }, ...spec });
+}
+
+/** Errors: whatever a manifest with it would be refused for anyway. */
+function resource(kind: string, name: string, spec: Record<string, unknown>): Resource {
+  return ResourceForm.parse({ kind, name, spec, needs: [] });
 }
 
 /** One after the other: what the host says next is about the one that came last. */
@@ -196,7 +222,7 @@ export function stateAttempts(hostile: HostileController, victim: Victim): Attem
     },
   });
   const stranger = generateKeyPairSync("ed25519").privateKey;
-  const evil = next([EVIL["a container of another image"]].filter((each) => each !== undefined));
+  const evil = next([EVIL["another image under the same tag"]].filter((each) => each !== undefined));
   const permissive: TrustBundle = {
     ...victim.bundle,
     version: victim.bundle.version + 1,
