@@ -68,7 +68,7 @@ function lockComplaint() {
 function promisesComplaint() {
   const page = readFileSync(join(root, "docs/security.md"), "utf8");
   const found = [];
-  for (const [, file, name] of page.matchAll(/`(test\/[\w./-]+\.test\.ts)`(?:: "([^"]+)")?/g)) {
+  for (const [, file, name] of page.matchAll(/`(test\/[\w./-]+\.ts)`(?:: "([^"]+)")?/g)) {
     const text = existsSync(join(root, file)) ? readFileSync(join(root, file), "utf8") : null;
     if (text === null) found.push(`docs/security.md: ${file} is not there`);
     else if (name !== undefined && !text.includes(`"${name}"`))

@@ -1,8 +1,8 @@
 // limit: 600 s
 /**
  * From nothing to three green rows on bare Debian servers that are not the demo's: the package, `ctl init` on the first, `ctl login`, `ctl new` and
- * `ctl join --ssh` on a laptop, `ctl apply`. Nobody has Node, Vault or a key of this fleet before. In the end the first server is destroyed for good,
- * and another one takes its place (restored.ts).
+ * `ctl join --ssh` on a laptop, `ctl apply`. Nobody has Node, Vault or a key of this fleet before. A thief searches the
+ * first server (searched.ts). In the end it is destroyed for good, and another one takes its place (restored.ts).
  */
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
@@ -12,6 +12,7 @@ import { bootMachine, type Machine } from "./machine.ts";
 import { lifeOfPackage } from "./muster-deb.ts";
 import { makePackages, type Packages } from "./packages.ts";
 import { restored } from "./restored.ts";
+import { searched } from "./searched.ts";
 
 const NAME = "as64501";
 const APT = "DEBIAN_FRONTEND=noninteractive apt-get -y -q install";
@@ -289,6 +290,8 @@ probe: { hosts: { probe9: { ansible_host: "${probe.ipv6}", ansible_user: ${OPS} 
       assert.is(failed.code, 1);
       await must(core9, "rm /mnt/backup && mv /mnt/kept /mnt/backup");
     });
+
+    searched(test, { machine: () => core9, typed: [PASSWORD, PASSPHRASE], on, must });
 
     const stage = {
       name: NAME,
