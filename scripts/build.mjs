@@ -57,6 +57,16 @@ const docker_socket_only = {
   },
 };
 
+/** Streams are asked with plain requests (`ports/bus-stored.ts`): the library's own client for them is loaded with it and never used. */
+const core_nats_only = {
+  name: "NATS without JetStream's client",
+  setup(build) {
+    build.onResolve({ filter: /^\.\.\/jetstream\// }, ({ path, importer }) =>
+      /\/nats\/lib\//.test(importer) ? { path, namespace: "unused" } : undefined,
+    );
+  },
+};
+
 const shared = {
   absWorkingDir: root,
   bundle: true,
@@ -69,7 +79,7 @@ const shared = {
   sourcemap: "external",
   define: { __VERSION__: JSON.stringify(given.version) },
   logLevel: "warning",
-  plugins: [one_language, docker_socket_only],
+  plugins: [one_language, docker_socket_only, core_nats_only],
 };
 
 const programs = {
@@ -114,6 +124,8 @@ async function bundle(name) {
   if (!existsSync(join(root, entry))) return undefined;
   const outfile = placeOf(out.outfile);
   await build({ ...shared, ...out, outfile, entryPoints: [entry] });
+  if (launcher && readFileSync(outfile).some((byte) => byte > 127))
+    throw new Error(`${outfile} is not ASCII, and ${launcher.entry} reads it as such`);
   if (launcher) await build(launcherOptions(launcher, out.outfile));
   return `${join(given.out, out.outfile)}  ${Math.ceil(statSync(outfile).size / 1024)} KiB`;
 }

@@ -10,6 +10,7 @@
 import { mkdir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
+import { Json } from "@muster/protocol/json";
 import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { z } from "zod";
 import { hasCode, isMissing, readKept, syncDirectory, writeSynced } from "./store.ts";
@@ -20,7 +21,7 @@ export const UndoRecord = z.object({
   ref: ResourceRef,
   generation: z.int(),
   spec_hash: Sha256.nullable().describe("Null = it was a removal."),
-  snapshot: z.json(),
+  snapshot: Json,
   armed_at: Instant,
   undo_at: Instant,
 });

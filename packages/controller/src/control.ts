@@ -24,7 +24,7 @@ import { abortRollout, readRollout } from "./rollout/abort.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
 import { eventsReply, forGuests } from "./telemetry/events.ts";
 import type { LastValues } from "./telemetry/last.ts";
-import { hostsPage, lastPage } from "./telemetry/pages.ts";
+import { hostsPage, lastPage, namesPage } from "./telemetry/pages.ts";
 import type { Trust } from "./trust.ts";
 
 export type ControlPorts = {
@@ -59,6 +59,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       stalled_since: ports.storage.stalled_since,
       ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
     }),
+    names: (request, call) => namesPage(request, records, guestOf(call)),
     last: (request, call) => lastPage(request, records, last, guestOf(call)),
     events(request, call) {
       const guest = guestOf(call);

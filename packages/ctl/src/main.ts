@@ -2,13 +2,10 @@
  * The operator's command line. This file owns the process: its words, its terminal, ^C and its exit code. Everything else is loaded when it is needed,
  * since a person waits for every millisecond of it.
  */
+import "./program/schemas.ts";
 import { run } from "./program/run.ts";
 
 declare const __VERSION__: string | undefined;
-
-// zod compiles each schema at its first use, which pays off after many uses; here each is used once or twice (15 ms of a ping).
-// What `z.config` sets, without loading zod for commands that need none.
-Object.assign(globalThis, { __zod_globalConfig: { jitless: true } });
 
 const stop = new AbortController();
 process.on("SIGINT", () => {

@@ -7,8 +7,13 @@
  */
 import { isIP } from "node:net";
 import { FleetError } from "@muster/protocol/errors";
-import { type Msg, headers as makeHeaders, NatsError } from "nats";
-import { NatsConnectionImpl, setTransportFactory } from "nats/lib/src/nats-base-client.js";
+import {
+  type Msg,
+  headers as makeHeaders,
+  NatsConnectionImpl,
+  NatsError,
+  setTransportFactory,
+} from "nats/lib/src/nats-base-client.js";
 import { NodeTransport } from "nats/lib/src/node_transport.js";
 
 /** A message as everything in Muster sees it. Of a header that comes twice the last counts: the server appends its own. */

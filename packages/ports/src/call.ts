@@ -3,24 +3,13 @@
  * off answers with a challenge, which is signed and sent once more. A fan-out says of everybody asked who answered, failed, or was silent.
  */
 import type { EnvelopeSigner } from "@muster/protocol";
-import {
-  CONTROL,
-  type ControlMethod,
-  type ControlReply,
-  type ControlRequest,
-} from "@muster/protocol/control/index";
+import type { ControlMethod, ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import { controlRow } from "@muster/protocol/control/row";
 import { seal } from "@muster/protocol/envelope";
 import { FleetError, parse, parseJson } from "@muster/protocol/errors";
-import {
-  type Filter,
-  type Method,
-  Reply,
-  RPC,
-  type RpcBody,
-  type RpcMethod,
-  type RpcReply,
-  type RpcRequest,
-} from "@muster/protocol/rpc/index";
+import type { Filter, RpcBody, RpcMethod, RpcReply, RpcRequest } from "@muster/protocol/rpc/index";
+import { type Method, Reply } from "@muster/protocol/rpc/method";
+import { rpcRow } from "@muster/protocol/rpc/row";
 import { subjects } from "@muster/protocol/subjects";
 import type { Bus, BusMessage } from "./bus.ts";
 
@@ -84,26 +73,26 @@ async function ask(
 }
 
 /** Calls one host by its id. Errors: as the bus' `request`, and what the host answered. */
-export function callOne<M extends RpcMethod>(
+export async function callOne<M extends RpcMethod>(
   caller: Caller,
   id: string,
   method: M,
   args: RpcRequest<M>,
   options: CallOptions = {},
 ): Promise<RpcReply<M>> {
-  return ask(caller, RPC[method] as Method, subjects.rpc(id, method), args, options) as Promise<RpcReply<M>>;
+  const row: Method = await rpcRow(method);
+  return ask(caller, row, subjects.rpc(id, method), args, options) as Promise<RpcReply<M>>;
 }
 
 /** Calls a controller. Errors: NO_RESPONDER when there is none, and as `callOne`. */
-export function callController<M extends ControlMethod>(
+export async function callController<M extends ControlMethod>(
   caller: Caller,
   method: M,
   args: ControlRequest<M>,
   options: CallOptions = {},
 ): Promise<ControlReply<M>> {
-  return ask(caller, CONTROL[method] as Method, subjects.ctl(method), args, options) as Promise<
-    ControlReply<M>
-  >;
+  const row: Method = await controlRow(method);
+  return ask(caller, row, subjects.ctl(method), args, options) as Promise<ControlReply<M>>;
 }
 
 /**
@@ -123,7 +112,7 @@ export async function callMany<M extends RpcMethod>(
     on_reply?: (id: string, reply: RpcReply<M> | FleetError) => void;
   } = {},
 ): Promise<CallResults<RpcReply<M>>> {
-  const row = RPC[method];
+  const row: Method = await rpcRow(method);
   // What anybody may ask is not signed: nobody would look at it, and it costs 50 µs a host.
   const sender: Caller = row.authority === "none" ? { ...caller, signer: null } : caller;
   const asked = [...new Set(ids)];

@@ -4,14 +4,8 @@
  * away ends that host's stream with an error that says so.
  */
 import { FleetError, parse } from "@muster/protocol/errors";
-import {
-  RPC,
-  type RpcReply,
-  type RpcRequest,
-  type StreamChunk,
-  type StreamEnd,
-  type StreamMethod,
-} from "@muster/protocol/rpc/index";
+import type { RpcReply, RpcRequest, StreamChunk, StreamEnd, StreamMethod } from "@muster/protocol/rpc/index";
+import { rpcRow } from "@muster/protocol/rpc/row";
 import { type Caller, type CallResults, callMany, callOne } from "./call.ts";
 
 /** A host that does not answer is asked again for this long. */
@@ -95,7 +89,7 @@ class Reader<M extends StreamMethod> {
 
   async read(): Promise<StreamEnd<M>> {
     const { signal, on_chunk } = this.#options;
-    const row = RPC[this.#method];
+    const row = await rpcRow(this.#method);
     for (;;) {
       const reply = signal?.aborted ? await this.#stop() : await this.#more();
       if (reply === null) continue;

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { contentHash } from "./canonical.ts";
 import { ErrorReply } from "./errors.ts";
+import { Json } from "./json.ts";
 import { HostName, Instant, ResourceRef, Sha256 } from "./names.ts";
 
 export const Step = z.object({
@@ -13,7 +14,7 @@ export const Step = z.object({
     .string()
     .max(64)
     .describe("What is done, a verb of the kind: write, chmod, start, reload, configure, remove …"),
-  args: z.record(z.string(), z.json()).describe("All that applying it needs; typed by the kind."),
+  args: z.record(z.string(), Json).describe("All that applying it needs; typed by the kind."),
   why: z.string().max(2_000).describe("The reason, for the operator."),
   diff: z
     .string()

@@ -1,15 +1,20 @@
 /** The tables agree with each other: what a row says a viewer may call, the broker lets a viewer call, and nothing more. */
 import * as assert from "uvu/assert";
+import { controlRow } from "../../../packages/protocol/src/control/row.ts";
 import {
   CONTROL,
+  CONTROL_METHODS,
   KIND_NAMES,
   KINDS,
   PAGE,
   PAGE_METHODS,
+  Reply,
   RPC,
+  RPC_METHODS,
   VIEWER_CTL,
   VIEWER_RPC,
 } from "../../../packages/protocol/src/index.ts";
+import { rpcRow } from "../../../packages/protocol/src/rpc/row.ts";
 import { suite } from "../../kit/suite.ts";
 
 const openTo = (table: Record<string, { authority: string }>) =>
@@ -27,6 +32,18 @@ suite("tables", (test) => {
   test("a web page is answered what a viewer may read, and no more", () => {
     assert.equal(Object.keys(PAGE), [...PAGE_METHODS]);
     for (const method of PAGE_METHODS) assert.is(CONTROL[method].authority, "viewer", method);
+  });
+
+  test("a row that is loaded alone is that of the table", async () => {
+    assert.equal(RPC_METHODS, Object.keys(RPC));
+    for (const method of RPC_METHODS) assert.is(await rpcRow(method), RPC[method], method);
+    for (const method of CONTROL_METHODS) assert.is(await controlRow(method), CONTROL[method], method);
+  });
+
+  test("a reply holds any JSON, and holds some", () => {
+    for (const ok of [null, 0, "", [], { deep: [{ er: null }] }]) assert.equal(Reply.parse({ ok }), { ok });
+    for (const none of [{}, { ok: undefined }, { error: {} }, null])
+      assert.not.ok(Reply.safeParse(none).success, JSON.stringify(none));
   });
 
   test("only ping is answered without a signature", () => {

@@ -1,4 +1,4 @@
-/** `ctl.hosts` and `ctl.last`: last values page by page, each page small enough for one message. */
+/** `ctl.hosts`, `ctl.names` and `ctl.last`: names and last values page by page, each page small enough for one message. */
 import { briefOf, type Grant } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import type { HostRecords } from "../records/hosts.ts";
@@ -22,6 +22,18 @@ export function hostsPage(
   const hosts = items.filter((item) => "record" in item);
   if (request.brief !== true) return { hosts, next, now: now_ms };
   return { hosts, brief: items.flatMap((item) => ("record" in item ? [] : [item])), next, now: now_ms };
+}
+
+export function namesPage(
+  request: ControlRequest<"names">,
+  records: HostRecords,
+  guest: Grant | null = null,
+): ControlReply<"names"> {
+  const { items, next } = page(namesFor(guest, records, request.after), request.limit, (name) => {
+    const record = records.byName(name);
+    return record?.state === "enrolled" ? { name, id: record.id } : null;
+  });
+  return { hosts: items, next };
 }
 
 export function lastPage(

@@ -1,6 +1,7 @@
 /** `ctl rpc`: any method of the table to any hosts, for scripts and for looking closely. Works without a controller. */
 import { FleetError, parse } from "@muster/protocol/errors";
-import { RPC, RPC_METHODS, type RpcMethod, type RpcReply, type RpcRequest } from "@muster/protocol/rpc/index";
+import type { RpcMethod, RpcReply, RpcRequest } from "@muster/protocol/rpc/index";
+import { RPC_METHODS, rpcRow } from "@muster/protocol/rpc/row";
 import { readDuration } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
@@ -27,7 +28,7 @@ ctl rpc ping "routers and not (site=ams or fact.bird>=2.16)"`,
       context,
       args[1] ?? "all",
       method,
-      requestOf(method, options.args),
+      await requestOf(method, options.args),
       timeout_ms,
     );
     for (const { name, reply } of asked.answered)
@@ -49,23 +50,24 @@ function methodOf(typed: string): RpcMethod {
   return method;
 }
 
-function requestOf(method: RpcMethod, typed: string | undefined): RpcRequest<RpcMethod> {
+async function requestOf(method: RpcMethod, typed: string | undefined): Promise<RpcRequest<RpcMethod>> {
   let value: unknown;
   try {
     value = JSON.parse(typed ?? "{}");
   } catch (cause) {
     throw new FleetError("USAGE", `--args: that is no JSON: ${typed}`, { cause });
   }
+  const { request } = await rpcRow(method);
   try {
-    return parse(RPC[method].request, value, `--args of ${method}`) as RpcRequest<RpcMethod>;
+    return parse(request, value, `--args of ${method}`) as RpcRequest<RpcMethod>;
   } catch (error) {
     if (error instanceof FleetError) throw new FleetError("USAGE", error.detail, { cause: error });
     throw error;
   }
 }
 
-function replyText(method: RpcMethod, reply: unknown): string {
+function replyText(method: RpcMethod, reply: RpcReply<RpcMethod>): string {
   if (method !== "ping") return JSON.stringify(reply);
-  const { host, version } = parse(RPC.ping.reply, reply, "reply to ping") as RpcReply<"ping">;
+  const { host, version } = reply as RpcReply<"ping">;
   return `is there as ${host}, agent ${version}`;
 }

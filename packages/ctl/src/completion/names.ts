@@ -44,7 +44,7 @@ export function namesFrom(context: Context): Sources {
       const { knownFleets } = await import("../session/profile.ts");
       return knownFleets(context.home);
     },
-    methods: async () => (await import("@muster/protocol/rpc/index")).RPC_METHODS,
+    methods: async () => (await import("@muster/protocol/rpc/row")).RPC_METHODS,
     topics: async () => {
       const { topics } = await import("../docs/topics.ts");
       return unique(topics().map(({ words }) => words.split(" ")[0] ?? ""));

@@ -1,16 +1,15 @@
 /** Asks chosen hosts one thing and tells who answered, failed, or was silent; shared by the commands that only read. */
 import { type CallResults, callMany } from "@muster/ports/call";
-import { callStreams } from "@muster/ports/stream-call";
 import type { FleetError } from "@muster/protocol/errors";
-import {
-  RPC,
-  type RpcMethod,
-  type RpcReply,
-  type RpcRequest,
-  type StreamChunk,
-  type StreamEnd,
-  type StreamMethod,
+import type {
+  RpcMethod,
+  RpcReply,
+  RpcRequest,
+  StreamChunk,
+  StreamEnd,
+  StreamMethod,
 } from "@muster/protocol/rpc/index";
+import { rpcRow } from "@muster/protocol/rpc/row";
 import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import { openSession, type Session } from "../session/session.ts";
@@ -32,9 +31,9 @@ export async function askHosts<M extends RpcMethod>(
   args: RpcRequest<M>,
   timeout_ms?: number,
 ): Promise<Asked<M>> {
-  const { session, dialled, chosen } = await choose(context, selector, method);
-  const results = await callMany(
-    await dialled,
+  const { session, reached, connected, chosen } = await choose(context, selector, method);
+  const asking = callMany(
+    await reached,
     chosen.hosts.map(({ id }) => id),
     method,
     args,
@@ -44,17 +43,19 @@ export async function askHosts<M extends RpcMethod>(
       ...(selector === "all" && context.global.not === undefined ? { filter: {} } : {}),
     },
   );
+  const [results] = await Promise.all([asking, connected]);
   return sorted(session, chosen, results);
 }
 
 async function choose(context: Context, selector: string, method: RpcMethod) {
-  const { authority } = RPC[method];
+  const { authority } = await rpcRow(method);
   const rank =
     authority === "none" || authority === "viewer" ? "viewer" : authority === "admin" ? "admin" : "operator";
   const session = await openSession(context, { rank });
-  const dialled = session.connect();
-  dialled.catch(() => undefined);
-  return { session, dialled, chosen: await chooseHosts(context, () => dialled, selector) };
+  // Nothing that is asked here is held against the trust bundle; a newer one comes beside it.
+  const [reached, connected] = [session.reach(), session.connect()];
+  for (const each of [reached, connected]) each.catch(() => undefined);
+  return { session, reached, connected, chosen: await chooseHosts(context, () => reached, selector) };
 }
 
 /**
@@ -73,11 +74,12 @@ export async function streamHosts<M extends StreamMethod>(
     readonly on_end?: (name: string, outcome: StreamEnd<M> | FleetError) => void;
   },
 ): Promise<Asked<M, StreamEnd<M>>> {
-  const { session, dialled, chosen } = await choose(context, selector, method);
+  const { session, connected, chosen } = await choose(context, selector, method);
   heard.on_chosen?.(chosen.hosts.map(({ name }) => name));
   const names = new Map(chosen.hosts.map(({ name, id }) => [id, name]));
   const nameOf = (id: string) => names.get(id) ?? id;
-  const results = await callStreams(await dialled, [...names.keys()], method, args, {
+  const { callStreams } = await import("@muster/ports/stream-call");
+  const results = await callStreams(await connected, [...names.keys()], method, args, {
     signal: context.signal,
     on_chunk: (id, chunk) => heard.on_chunk(nameOf(id), chunk),
     on_end: (id, outcome) => heard.on_end?.(nameOf(id), outcome),

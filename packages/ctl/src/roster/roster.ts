@@ -22,6 +22,7 @@ import { type Picked, pick } from "./facts.ts";
 const PAGE = 50;
 /** A brief takes some 400 bytes. */
 const GLANCE_PAGE = 2_000;
+const NAMES_PAGE = 4_000;
 /** Where the pins do as well, a controller that hangs is not waited for. */
 const QUICK_MS = 1_000;
 
@@ -226,12 +227,29 @@ export function idsOf(
 
 /** `all` is who is enrolled, and needs no look into the folder; without a controller, who is pinned. */
 async function everyHost(connection: Connection, pins: Pins): Promise<Chosen> {
-  const known = await viewsOrSilence(connection, QUICK_MS);
-  const ids =
-    "silence" in known
-      ? pins
-      : new Map([...known.views].map(([name, view]) => [name, pins.get(name) ?? view.record.id]));
+  const enrolled = await enrolledHosts(connection).catch((error: unknown) => {
+    if (isSilence(error)) return pins;
+    throw error;
+  });
+  const ids = new Map([...enrolled].map(([name, id]) => [name, pins.get(name) ?? id]));
   return { hosts: withIds([...ids.keys()].sort(), ids), not_enrolled: [], unknown: [] };
+}
+
+/** Ids by name, as the controllers have them. Errors: as `hostViews`. */
+async function enrolledHosts(connection: Connection): Promise<ReadonlyMap<string, string>> {
+  const ids = new Map<string, string>();
+  let after: string | null = null;
+  do {
+    const page: ControlReply<"names"> = await callController(
+      connection,
+      "names",
+      { after, limit: NAMES_PAGE },
+      { timeout_ms: QUICK_MS },
+    );
+    for (const { name, id } of page.hosts) ids.set(name, id);
+    after = page.next;
+  } while (after !== null);
+  return ids;
 }
 
 /** A selector that names pinned hosts one by one needs nothing else; any other is judged by the folder. */

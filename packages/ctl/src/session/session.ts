@@ -51,8 +51,10 @@ export interface Session {
   readonly verifier: Verifier;
   /** When authority or bus access ends, whichever is first. */
   readonly ends_ms: number;
-  /** One connection for the command's life; every call gives the same. Errors: BUS_UNREACHABLE, NOT_LOGGED_IN. */
+  /** One connection for the command's life; every call gives the same. Errors: BUS_UNREACHABLE, NOT_LOGGED_IN, and those of a newer trust bundle. */
   connect(): Promise<Connection>;
+  /** The same connection before the newest bundle is there: for asking what is held against none. `connect` still has to be waited for. */
+  reach(): Promise<Connection>;
   /** Vault under the person's own log-in. Errors: NOT_LOGGED_IN with the kit. */
   vault(): Promise<Vault>;
 }
@@ -95,7 +97,18 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
   const signer = { certificate: derOf(stored.certificate_pem), key: createPrivateKey(stored.key_pem) };
   const nkey = nkeyFromSeed(stored.seed);
   let held = profile.bundle;
+  let reached: Promise<Connection> | undefined;
   let connection: Promise<Connection> | undefined;
+  const reach = () => {
+    reached ??= dialBus(context, profile, stored, nkey).then((bus) => ({
+      bus,
+      id: nkey.public,
+      signer,
+      now: context.now,
+      close: () => bus.close(),
+    }));
+    return reached;
+  };
   return {
     fleet: profile.fleet,
     person: stored.person,
@@ -111,14 +124,14 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
     get verifier() {
       return verifierOf(held);
     },
+    reach,
     connect() {
-      connection ??= dialBus(context, profile, stored, nkey).then(async (bus) => {
-        const newer = stored.rank === "viewer" ? null : await newestBundle(bus, held);
+      connection ??= reach().then(async (open) => {
+        const newer = stored.rank === "viewer" ? null : await newestBundle(open.bus, held);
         if (newer !== null) {
           held = newer;
           if (!kit) await saveProfile(context.home, { ...profile, brokers: newer.brokers, bundle: newer });
         }
-        const open = { bus, id: nkey.public, signer, now: context.now, close: () => bus.close() };
         if (kit) {
           const { noteAct } = await import("./note.ts");
           await noteAct(

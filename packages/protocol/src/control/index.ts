@@ -9,11 +9,13 @@ import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { HostBrief } from "../brief.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
+import { Json } from "../json.ts";
 import { GroupName, HostId, HostName, Instant, PersonName, RandomId, Sha256 } from "../names.ts";
 import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
 import { type Method, method } from "../rpc/method.ts";
 import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
+import { names } from "./names.ts";
 
 /** What `ctl` does without a controller and tells one afterwards. */
 export const NOTED = ["init", "kit", "login", "revoke", "operator", "vault", "restore"] as const;
@@ -54,6 +56,7 @@ export const CONTROL = {
       ),
     }),
   }),
+  names,
   last: method({
     what: "Last values of one kind, paged by host.",
     authority: "viewer",
@@ -70,7 +73,7 @@ export const CONTROL = {
             host: HostName,
             id: HostId,
             heard_at: Instant,
-            sample: z.json().describe("By the schema of its kind."),
+            sample: Json.describe("By the schema of its kind."),
           }),
         )
         .describe("Ordered by name."),
@@ -322,7 +325,7 @@ export const CONTROL = {
               .max(64)
               .describe("Under whose grant it was published: the broker holds the writer to it."),
             late_ms: z.int().min(0).describe("So long it waited for the broker; 0 = it did not."),
-            record: z.json().describe("As it was written: an audit record, or something that is none."),
+            record: Json.describe("As it was written: an audit record, or something that is none."),
           }),
         )
         .describe("In the stream's order."),

@@ -1,5 +1,6 @@
 /** The table of RPC methods that agents answer on `rpc.<id>.<method>`; one dispatcher enforces its authority. */
 import { z } from "zod";
+import { Json } from "../json.ts";
 import { audit } from "./audit.ts";
 import { bgp } from "./bgp.ts";
 import { birdc } from "./birdc.ts";
@@ -46,7 +47,6 @@ export const RPC = {
   audit,
 } as const;
 export type RpcMethod = keyof typeof RPC;
-export const RPC_METHODS = Object.keys(RPC) as RpcMethod[];
 export type RpcRequest<M extends RpcMethod> = z.output<(typeof RPC)[M]["request"]>;
 export type RpcReply<M extends RpcMethod> = z.output<(typeof RPC)[M]["reply"]>;
 
@@ -61,7 +61,7 @@ export type StreamEnd<M extends StreamMethod> = z.output<(typeof RPC)[M]["end"]>
 export const RpcBody = z.strictObject({
   v: z.literal(1),
   filter: Filter.optional().describe("Only on rpc.all."),
-  args: z.json(),
+  args: Json,
 });
 export type RpcBody = z.infer<typeof RpcBody>;
 
@@ -73,4 +73,5 @@ export { Filter, fits } from "./filter.ts";
 export type { LogLine, Priority } from "./logs.ts";
 export { LOG_LINES_LIMIT, LOG_TEXT_LIMIT, PRIORITIES } from "./logs.ts";
 export { type Method, Reply } from "./method.ts";
+export { RPC_METHODS } from "./row.ts";
 export { type OpenedStream, type StreamedMethod, streamed } from "./streamed.ts";

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Authority } from "../certificate.ts";
 import { ErrorReply } from "../errors.ts";
+import { Json } from "../json.ts";
 
 export type Method<Q extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> = {
   /** One sentence for the reference and `ctl docs`. */
@@ -36,7 +37,7 @@ export const method = <Q extends z.ZodType, R extends z.ZodType>(row: {
 
 /** How any reply looks on the wire. `challenge` comes with CLOCK_SKEW: sign it as the nonce and ask again. */
 export const Reply = z.union([
-  z.object({ ok: z.json() }),
+  z.object({ ok: Json }),
   z.object({ error: ErrorReply, challenge: z.string().optional() }),
 ]);
 export type Reply = z.infer<typeof Reply>;

@@ -1,6 +1,7 @@
 /** RPC `next`: the next chunks of a stream that a streamed method opened. Asking is the credit: a host sends nothing that was not asked for. */
 import { z } from "zod";
 import { ErrorReply } from "../errors.ts";
+import { Json } from "../json.ts";
 import { RandomId } from "../names.ts";
 import { method } from "./method.ts";
 
@@ -21,10 +22,10 @@ export const next = method({
   }),
   reply: z.object({
     from: z.int().describe("Number of the first chunk here; they are numbered from 0 without a gap."),
-    chunks: z.array(z.json()).describe("By the schema of the method; none = nothing happened for a while."),
+    chunks: z.array(Json).describe("By the schema of the method; none = nothing happened for a while."),
     end: z
       .union([
-        z.object({ ok: z.json().describe("By the schema of the method.") }),
+        z.object({ ok: Json.describe("By the schema of the method.") }),
         z.object({ error: ErrorReply.describe("Why it did not go well.") }),
       ])
       .nullable()

@@ -174,6 +174,10 @@ suite(
       assert.match(events.out, /ixp1/);
       assert.not.match(events.out, /core1|"diff"/);
       const connection = await connect(home("bob"), signal);
+      assert.equal(await callController(connection, "names", { after: null, limit: 10 }), {
+        hosts: [{ name: "ixp1", id: idOf("ixp1") }],
+        next: null,
+      });
       await callOne(connection, idOf("ixp1"), "health", {});
       assert.is(await codeOf(callOne(connection, idOf("core1"), "health", {})), "BUS_DENIED");
     });
@@ -247,7 +251,7 @@ suite(
       assert.match(renewed.err, /revoked/);
     });
 
-    test("a host that is retired is gone from every list, and the folder is told", async () => {
+    test("a host that is retired is gone from every list, and the folder is told", async ({ signal }) => {
       const ran = await ctl(["host", "retire", "core1", "--why", "rack given up", "-y"], {
         home: made.home,
         cwd: home("folder"),
@@ -259,6 +263,9 @@ suite(
         rows.map(({ name }) => name),
         ["ixp1"],
       );
+      const connection = await connect(made.home, signal);
+      const names = await callController(connection, "names", { after: null, limit: 10 });
+      assert.equal(names.hosts, [{ name: "ixp1", id: idOf("ixp1") }]);
     });
 
     test("somebody with a log-in is not invited, and nobody to more than to look on", async () => {
