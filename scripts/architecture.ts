@@ -37,8 +37,8 @@ const in_browsers = new Set(["view", "dashboard"]);
 /** What the leaf may use from outside: all of it computes, none of it reads or sends. */
 const leaf_libraries = new Set(["zod", "canonicalize", "nkeys.js", "node:crypto", "node:buffer"]);
 
-/** Libraries that may be imported anywhere. zod is the language that shapes are written in, not an outside system. */
-const everywhere = new Set(["zod"]);
+/** Libraries that may be imported anywhere. zod is the language that shapes are written in, preact that of the page: no outside system. */
+const everywhere = new Set(["zod", "preact"]);
 
 const vague_name = /(^|-)(utils?|helpers?|manager)(-|$)/;
 
@@ -63,7 +63,10 @@ export function complaints(sources: Source[]): string[] {
 
 function namingComplaints(path: string, code: string): string[] {
   const found: string[] = [];
-  const parts = path.replace(/\.ts$/, "").split("/").slice(3);
+  const parts = path
+    .replace(/\.tsx?$/, "")
+    .split("/")
+    .slice(3);
   for (const part of parts.filter((part) => vague_name.test(part))) {
     found.push(
       `${path}: "${part}" says nothing about what is inside, so everything ends up there: name it by its noun`,

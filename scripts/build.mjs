@@ -8,11 +8,12 @@
  * Default: all whose entry file exists, into dist/, with the version in package.json.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -67,6 +68,15 @@ const core_nats_only = {
   },
 };
 
+/** What protocol computes by Node's own modules and the page does not ask for. */
+const no_node = {
+  name: "no Node in a browser",
+  setup(build) {
+    build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: "node" }));
+    build.onLoad({ filter: /./, namespace: "node" }, () => ({ contents: "module.exports = {};" }));
+  },
+};
+
 const shared = {
   absWorkingDir: root,
   bundle: true,
@@ -101,6 +111,13 @@ const programs = {
   },
 };
 
+/** The web page: what a controller serves, each file packed. */
+const page = {
+  entry: "packages/dashboard/src/main.tsx",
+  style: "packages/dashboard/src/style.css",
+  out: "dashboard",
+};
+
 const placeOf = (file) => resolve(root, given.out, file);
 
 /** What starts a program that lies beside it knows it by its content. */
@@ -118,8 +135,40 @@ function launcherOptions({ entry, outfile }, program) {
   };
 }
 
+async function bundlePage() {
+  const source = dirname(join(root, page.entry));
+  const { outputFiles } = await build({
+    absWorkingDir: root,
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    entryPoints: { page: page.entry, style: page.style },
+    outdir: placeOf(page.out),
+    write: false,
+    logLevel: "warning",
+    plugins: [one_language, no_node],
+  });
+  const files = Object.fromEntries(
+    outputFiles.map(({ path, contents }) => [path.slice(placeOf(page.out).length + 1), contents]),
+  );
+  for (const name of ["index.html", "icon.svg"]) files[name] = readFileSync(join(source, name));
+  rmSync(placeOf(page.out), { recursive: true, force: true });
+  mkdirSync(placeOf(page.out), { recursive: true });
+  let total = 0;
+  for (const [name, contents] of Object.entries(files)) {
+    const packed = gzipSync(contents, { level: 9 });
+    total += packed.length;
+    writeFileSync(join(placeOf(page.out), `${name}.gz`), packed);
+  }
+  return `${join(given.out, page.out)}  ${Math.ceil(total / 1024)} KiB packed`;
+}
+
 /** Builds one program; gives a line to print, or undefined when its entry file does not exist. */
 async function bundle(name) {
+  if (name === "dashboard") return bundlePage();
   const { entry, out, launcher } = programs[name];
   if (!existsSync(join(root, entry))) return undefined;
   const outfile = placeOf(out.outfile);
@@ -131,12 +180,13 @@ async function bundle(name) {
 }
 
 async function main(names) {
-  const unknown = names.filter((name) => !(name in programs));
+  const all = [...Object.keys(programs), "dashboard"];
+  const unknown = names.filter((name) => !all.includes(name));
   if (unknown.length > 0) {
-    stderr.write(`no such program: ${unknown.join(", ")}; there are ${Object.keys(programs).join(", ")}\n`);
+    stderr.write(`no such program: ${unknown.join(", ")}; there are ${all.join(", ")}\n`);
     return 2;
   }
-  const wanted = names.length > 0 ? names : Object.keys(programs);
+  const wanted = names.length > 0 ? names : all;
   const lines = await Promise.all(
     wanted.map(
       async (name) => (await bundle(name)) ?? `${name}: not built, ${programs[name].entry} does not exist`,

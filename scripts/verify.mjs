@@ -89,7 +89,8 @@ function sources() {
   return listed
     .split("\n")
     .filter(
-      (path) => /\.(ts|mjs)$/.test(path) && !path.startsWith("test/golden/") && existsSync(join(root, path)),
+      (path) =>
+        /\.(tsx?|mjs)$/.test(path) && !path.startsWith("test/golden/") && existsSync(join(root, path)),
     )
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 }

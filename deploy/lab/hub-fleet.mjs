@@ -48,7 +48,12 @@ export async function makeFleet({ name, hub, state, operator }, note) {
   const deliver = async (/** @type {"broker" | "controller"} */ service, /** @type {string} */ directory) => {
     const files = readDirectory(state.path(join(OUT, directory)));
     const program =
-      service === "controller" ? { program: join(operator.root, "dist", "controller.cjs") } : {};
+      service === "controller"
+        ? {
+            program: join(operator.root, "dist", "controller.cjs"),
+            page: join(operator.root, "dist", "dashboard"),
+          }
+        : {};
     const delivered = await startService(hub, service, { files, ...program });
     changed ||= delivered.changed;
     return delivered.changed;

@@ -52,16 +52,18 @@ export function hubBinds({ tools, node }) {
  * are there but not in `files` stay: the service may have written them.
  * @param {Server} hub
  * @param {Service} service
- * @param {{ files: Record<string, string | Buffer>, program?: string }} delivery `files` by path beneath the service's
- *   directory (`readDirectory` makes them); `program`: the controller's bundle on this machine
+ * @param {{ files: Record<string, string | Buffer>, program?: string, page?: string }} delivery `files` by path beneath the service's
+ *   directory (`readDirectory` makes them); `program`: the controller's bundle on this machine; `page`: the built web page's directory
  * @returns {Promise<{ changed: boolean }>} whether anything was delivered or started
  */
-export async function startService(hub, service, { files, program }) {
+export async function startService(hub, service, { files, program, page }) {
   const { unit, user, directory, port } = SERVICES[service];
   const hash = createHash("sha256");
   for (const [path, content] of Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(`${path}\0`).update(content);
   if (program !== undefined) hash.update(readFileSync(program));
+  const page_files = page === undefined ? {} : readDirectory(page);
+  for (const content of Object.values(page_files)) hash.update(content);
   const mark = `/usr/lib/muster/.delivered-${service}`;
   const wanted = hash.digest("hex");
   const before = await exec(hub, ["sh", "-c", `cat ${mark}; systemctl is-active ${unit}`]);
@@ -77,6 +79,8 @@ export async function startService(hub, service, { files, program }) {
   for (const [path, content] of Object.entries(files))
     entries[`${directory}/${path}`] = { ...owner, content, mode: 0o600 };
   if (program !== undefined) entries["/usr/lib/muster/controller.cjs"] = { from: program };
+  for (const [path, content] of Object.entries(page_files))
+    entries[`/usr/share/muster/dashboard/${path}`] = { content };
   await copyIn(hub, entries);
   await mustExec(hub, ["sh", "-c", `systemctl enable --quiet ${unit} && systemctl restart ${unit}`]);
   if (port !== undefined) await waitForPort(hub, unit, port);

@@ -99,7 +99,7 @@ export async function startVault({ state, tools }) {
 export async function makeFleet({ name, state, operator, tools }) {
   state.secret(PASSWORD);
   state.secret(PASSPHRASE);
-  const { broker, vault } = await ports(state);
+  const { broker, vault, page } = await ports(state);
   const init = () =>
     ctlJson(operator, [
       ...["init", name, "--address", `${HOST}:${broker}`, "--vault", `https://${HOST}:${vault}`],
@@ -113,6 +113,7 @@ export async function makeFleet({ name, state, operator, tools }) {
   const config = deliver(state, "nats", {
     "/var/lib/muster-nats": state.path("nats-store"),
     "[::]:": `${HOST}:`,
+    ":8443": `:${page}`,
   });
   const started = await ensureRunning(
     state,
@@ -125,7 +126,11 @@ export async function makeFleet({ name, state, operator, tools }) {
     READY_MS,
   );
   if (started || made.broker !== "running") made = await init();
-  const controller = deliver(state, "controller", {});
+  const controller = deliver(state, "controller", {
+    "/usr/share/muster/dashboard": join(operator.root, "dist", "dashboard"),
+    "[::]:": `${HOST}:`,
+    ":8443": `:${page}`,
+  });
   const began = await ensureRunning(
     state,
     {
@@ -162,13 +167,13 @@ function deliver(state, service, places) {
 /**
  * Ports that were free when the demo was made; they stay the same, since hosts and people keep the address.
  * @param {import("./state.mjs").State} state
- * @returns {Promise<{ broker: number, vault: number, cluster: number }>}
+ * @returns {Promise<{ broker: number, vault: number, cluster: number, page: number }>}
  */
 async function ports(state) {
   const known = state.read(PORTS);
   if (known !== undefined) return JSON.parse(known);
-  const [broker, vault, cluster] = await Promise.all([freePort(), freePort(), freePort()]);
-  const made = { broker, vault, cluster };
+  const [broker, vault, cluster, page] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const made = { broker, vault, cluster, page };
   state.write(PORTS, JSON.stringify(made));
   return made;
 }

@@ -1,5 +1,5 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, ssh, sshd, openssl, the shells that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
@@ -25,6 +25,7 @@ const PACKAGES = {
   "docker-registry": "docker-registry",
   prometheus: "prometheus",
   "dbus-daemon": "dbus",
+  chromium: "chromium",
 };
 /** Services that come with them. */
 const SERVICES = {

@@ -22,6 +22,7 @@ const SYSTEMD = "systemd (>= 241), init-system-helpers (>= 1.54)";
  * @property {{ agent: string, ctl: string, controller: string }} executables
  * @property {{ "nats-server": string, vault: string }} [tools]
  * @property {string} node_licence
+ * @property {Record<string, Buffer>} [page] the web page: files by name
  * @property {Record<"manual" | "bash" | "zsh" | "fish", string>} [typed] ctl(1) and the completions of ctl
  */
 
@@ -98,6 +99,7 @@ const CONTENTS = {
         ...ctlFiles(parts),
         ...serviceFiles(),
         "/usr/bin/muster-controller": { from: parts.executables.controller, mode: 0o755 },
+        ...pageFiles(parts),
         "/usr/bin/nats-server": { from: parts.tools["nats-server"], mode: 0o755 },
         "/usr/bin/vault": { from: parts.tools.vault, mode: 0o755 },
         ...documents("muster", parts),
@@ -126,6 +128,14 @@ function ctlFiles({ executables, typed }) {
     "/usr/share/zsh/vendor-completions/_ctl": { content: typed.zsh },
     "/usr/share/fish/vendor_completions.d/ctl.fish": { content: typed.fish },
   };
+}
+
+/** @param {Parts} parts */
+function pageFiles({ page }) {
+  if (page === undefined) throw new Error("package muster has the web page in it");
+  return Object.fromEntries(
+    Object.entries(page).map(([name, content]) => [`/usr/share/muster/dashboard/${name}`, { content }]),
+  );
 }
 
 /**

@@ -3,6 +3,7 @@
  * made again.
  */
 import { mkdtempSync, rmSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,15 +49,29 @@ export async function makeParts(names, { version, epoch_s }, progress) {
     );
     const { agent = "", ctl = "", controller = "" } = Object.fromEntries(made);
     const tools = names.includes("muster") ? await ensureTools(progress) : undefined;
+    const page = join(bundles, "dashboard");
+    if (names.includes("muster")) await must(process.execPath, [...build, "dashboard"], { cwd: ROOT });
     return {
       executables: { agent, ctl, controller },
       node_licence: join(node.directory, "LICENSE"),
       ...(ctl === "" ? {} : { typed: await whatIsTyped(ctl, epoch_s) }),
+      ...(names.includes("muster") && { page: await pageFiles(page) }),
       ...(tools && { tools: { "nats-server": tools["nats-server"].path, vault: tools.vault.path } }),
     };
   } finally {
     rmSync(bundles, { recursive: true, force: true });
   }
+}
+
+/**
+ * The web page's files, kept: their directory goes with this function's caller.
+ * @param {string} directory
+ */
+async function pageFiles(directory) {
+  const names = await readdir(directory);
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(directory, name))])),
+  );
 }
 
 /**

@@ -84,7 +84,13 @@ export type TestFleet = {
 
 /** `more_roles`: public keys that sign for these roles too, such as those that a real Vault holds. `bundle`: fields of the first trust bundle. */
 export async function startFleet(
-  options: { name?: string; more_roles?: Partial<Record<Role, string>>; bundle?: Partial<TrustBundle> } = {},
+  options: {
+    name?: string;
+    more_roles?: Partial<Record<Role, string>>;
+    bundle?: Partial<TrustBundle>;
+    /** Port on which the broker takes browsers too. */
+    websocket?: number;
+  } = {},
 ): Promise<TestFleet> {
   const name = options.name ?? "lab";
   const operators = await PeopleCa.make("operators");
@@ -100,7 +106,10 @@ export async function startFleet(
     not_after: Date.now() + 365 * DAY_MS,
   });
   const jwts = await makeAccounts(name, options.more_roles ?? {});
-  const server = await startNats({ ca: broker_ca, config: (directory) => operatorMode(directory, jwts) });
+  const server = await startNats({
+    ca: broker_ca,
+    config: (directory) => operatorMode(directory, jwts, options.websocket),
+  });
   const brokers = [server.address];
 
   const bundle: TrustBundle = {
@@ -289,7 +298,7 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
   };
 }
 
-function operatorMode(directory: string, jwts: Accounts): string {
+function operatorMode(directory: string, jwts: Accounts, websocket?: number): string {
   const preload = Object.entries(jwts.preload).map(([key, jwt]) => `  ${key}: "${jwt}"`);
   return [
     `operator: "${jwts.operator_jwt}"`,
@@ -299,6 +308,12 @@ function operatorMode(directory: string, jwts: Accounts): string {
     ...preload,
     "}",
     `default_sentinel: "${jwts.sentinel_jwt}"`,
+    ...(websocket === undefined
+      ? []
+      : [
+          `websocket { listen: "127.0.0.1:${websocket}", compression: true, tls {`,
+          `  cert_file: "${join(directory, "server.pem")}", key_file: "${join(directory, "server.key")}" } }`,
+        ]),
   ].join("\n");
 }
 

@@ -125,7 +125,7 @@ suite("architecture: this tree", (test) => {
   test("keeps the rules", () => {
     const sources = readdirSync(join(root, "packages"), { recursive: true, encoding: "utf8" })
       .map((path) => `packages/${path}`)
-      .filter((path) => /^packages\/[^/]+\/src\/.*\.ts$/.test(path))
+      .filter((path) => /^packages\/[^/]+\/src\/.*\.tsx?$/.test(path))
       .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
     assert.ok(sources.length > 0, "no sources found: the test looks in the wrong place");
     const found = complaints(sources);

@@ -4,7 +4,7 @@ import { LOG_LEVELS } from "@muster/ports/log";
 import { FleetName, PersonName } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { z } from "zod";
-import { LISTEN } from "./metrics/server.ts";
+import { LISTEN } from "./listening.ts";
 
 const Path = z.string().startsWith("/", "must be an absolute path");
 
@@ -49,6 +49,33 @@ export const ControllerConfig = z.strictObject({
     })
     .optional()
     .describe("Metrics of the whole fleet for Prometheus; absent = none."),
+  dashboard: z
+    .strictObject({
+      listen: z
+        .string()
+        .regex(LISTEN, "must be host:port or [v6]:port")
+        .describe("host:port, [v6]:port: where browsers find the page, in HTTPS."),
+      addresses: z
+        .array(z.url({ protocol: /^https$/ }))
+        .min(1)
+        .max(16)
+        .describe("The page's addresses as browsers know them: https://name:port."),
+      brokers: z
+        .array(z.url({ protocol: /^wss$/ }))
+        .min(1)
+        .max(16)
+        .describe("Where pages find the brokers: wss://name:port."),
+      certificate: z
+        .strictObject({
+          certificate: Path.describe("PEM, with its chain."),
+          key: Path.describe("PEM."),
+        })
+        .optional()
+        .describe("One that browsers know; default: the controller's own, by the fleet's CA of services."),
+      files: Path.default("/usr/share/muster/dashboard").describe("The page as it was built."),
+    })
+    .optional()
+    .describe("The web page (ctl dashboard); absent = none is served here."),
   audit_export: z
     .strictObject({
       file: Path.optional().describe(

@@ -21,6 +21,7 @@ import { type Issuer, LIFE_MS, vaultIssuer } from "./certificates/issuer.ts";
 import type { ControllerConfig } from "./config.ts";
 import { readText } from "./config.ts";
 import { controlHandlers } from "./control.ts";
+import { serveDashboard } from "./dashboard/server.ts";
 import { Staging } from "./desired/stage.ts";
 import { keepIdentity, tellBus, watchSilence } from "./duties.ts";
 import { serveEnrolment } from "./enrolment/service.ts";
@@ -169,7 +170,15 @@ async function run(
   const handlers = controlHandlers({
     backup_report: config.backup_report,
     ...{ bus, fleet: config.fleet, now, trust, records, access, issuer, last, blobs, staging, engine },
-    ...{ waiting, tickets, pages: [], events, storage, id: identity.id, audit },
+    ...{
+      waiting,
+      tickets,
+      pages: config.dashboard?.addresses ?? [],
+      events,
+      storage,
+      id: identity.id,
+      audit,
+    },
   });
   const answering: Pick<
     DispatchOptions<MethodTable>,
@@ -238,6 +247,13 @@ async function run(
   await Promise.all([
     lease,
     exportAudit(config.audit_export ?? {}, { bus, name: config.name, log }, signal),
+    config.dashboard === undefined
+      ? undefined
+      : serveDashboard(
+          config.dashboard,
+          { fleet: config.fleet, name: config.name, issuer, log, now },
+          signal,
+        ),
     watchSilence({ records, last, silence, engine, events, now }, signal),
     keepIdentity(identity, bus, { log, now }, signal),
   ]);

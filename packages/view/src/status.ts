@@ -23,6 +23,18 @@ export type HostStatus = {
   readonly troubles: readonly Trouble[];
 };
 
+const RANK: Record<Tint, number> = { red: 0, amber: 1, grey: 2, green: 3 };
+
+/** The worst that there is to say of a host: of its state, and of what is wrong with it. */
+export const worstTint = ({ tint, troubles }: Pick<HostStatus, "tint" | "troubles">): Tint =>
+  [tint, ...troubles.map((trouble) => trouble.tint)].reduce((one, other) =>
+    RANK[other] < RANK[one] ? other : one,
+  );
+
+/** Red first. */
+export const byWorst = (one: HostStatus, other: HostStatus): number =>
+  RANK[worstTint(one)] - RANK[worstTint(other)];
+
 export function statusOf(known: Known, now_ms: number): HostStatus {
   const { name, convergence } = known;
   const base = {

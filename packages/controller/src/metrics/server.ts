@@ -2,8 +2,8 @@
  * `GET /metrics` for Prometheus over plain HTTP, where the configuration says so: a loopback address, or one that only the monitoring reaches. The
  * text is made once for all who ask within two seconds, so that what it costs does not grow with their number.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { FleetError } from "@muster/protocol/errors";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { listening } from "../listening.ts";
 import { CONTENT_TYPE, expose, type Family } from "./exposition.ts";
 
 const KEPT_MS = 2_000;
@@ -25,7 +25,7 @@ export async function serveMetrics(
   const limits = { requestTimeout: PATIENCE_MS, headersTimeout: PATIENCE_MS };
   const server = createServer(limits, (request, response) => answer(request, response, page));
   server.maxConnections = CONNECTIONS;
-  const port = await listening(server, listen);
+  const port = await listening(server, listen, "metrics");
   const stop = () => {
     server.close();
     server.closeAllConnections();
@@ -43,17 +43,3 @@ function answer(request: IncomingMessage, response: ServerResponse, page: () => 
     response.writeHead(405, { allow: "GET, HEAD" }).end();
   else response.writeHead(200, { "content-type": CONTENT_TYPE }).end(page());
 }
-
-function listening(server: Server, listen: string): Promise<number> {
-  const [, v6, name, port] = LISTEN.exec(listen) ?? [];
-  return new Promise((resolve, reject) => {
-    server.once("error", (cause) => reject(new FleetError("CONFIG", `metrics on ${listen}`, { cause })));
-    server.listen({ host: v6 ?? name, port: Number(port) }, () => {
-      const address = server.address();
-      resolve(address !== null && typeof address === "object" ? address.port : 0);
-    });
-  });
-}
-
-/** `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`. */
-export const LISTEN = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/;

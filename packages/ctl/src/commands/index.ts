@@ -65,6 +65,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "which credentials and certificates end when",
     load: async () => (await import("./expiry.ts")).expiry,
   },
+  dashboard: {
+    summary: "the fleet as a web page",
+    load: async () => (await import("./dashboard.ts")).dashboard,
+  },
   status: {
     summary: "how every host stands, and what is wrong",
     load: async () => (await import("./status.ts")).status,

@@ -52,6 +52,7 @@ export function fleetFiles(
     account: accounts.fleet,
     ...(made.backup === null ? {} : { backup_report: "/var/lib/muster/backup.json" }),
     metrics: { listen: METRICS },
+    dashboard: { listen: `[::]:${PAGE_PORT}`, ...dashboard },
     vault: {
       addresses: made.vault.addresses,
       ca: `${CONTROLLER_DIRECTORY}/vault-ca.pem`,

@@ -1,8 +1,9 @@
 /** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
 import type { FleetModel } from "@muster/view/model";
+import type { Seen } from "@muster/view/seen";
 import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";
-import { type HostStatus, statusOf } from "@muster/view/status";
+import { byWorst, type HostStatus } from "@muster/view/status";
 import type { Colour } from "../output/colour.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { durationText, listText, numberText, timeText } from "../output/words.ts";
@@ -25,21 +26,7 @@ export type Listed = {
   detail(key: string): string[];
 };
 
-export type Seen = { readonly hosts: readonly HostStatus[]; readonly sessions: readonly SessionRow[] };
-
-/** The fleet as of now: judged once a frame. */
-export function seen(model: FleetModel, now_ms: number): Seen {
-  const hosts = model.hosts(now_ms).map((known) => statusOf(known, now_ms));
-  const sessions = hosts.flatMap(({ known, state }) =>
-    // What a silent host said of its sessions is not shown as if it were so now.
-    state === "silent" ? [] : (known.bgp?.sessions ?? []).map((session) => ({ host: known.name, session })),
-  );
-  return { hosts, sessions };
-}
-
 const TINT = { red: 0, amber: 1, grey: 2, green: 3 } as const;
-const worst = (row: HostStatus) =>
-  Math.min(TINT[row.tint], ...row.troubles.map((trouble) => TINT[trouble.tint]));
 
 export function listed(
   pane: Pane,
@@ -102,7 +89,7 @@ function hostRows(
   colour: Colour,
 ): Listed {
   const orders: Record<string, (one: HostStatus, other: HostStatus) => number> = {
-    trouble: (one, other) => worst(one) - worst(other) || byName(one, other),
+    trouble: (one, other) => byWorst(one, other) || byName(one, other),
     name: byName,
     state: (one, other) => one.word.localeCompare(other.word) || byName(one, other),
     sessions: (one, other) => down(other) - down(one) || byName(one, other),

@@ -4,13 +4,14 @@
  */
 
 import type { FleetModel } from "@muster/view/model";
+import { type Seen, seen } from "@muster/view/seen";
 import { isRed } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
 import { clipped, widthOf } from "../output/table.ts";
 import { countText, durationText, numberText } from "../output/words.ts";
 import { eventLines } from "../report/event.ts";
 import { PANES, SORTS, type Ui } from "./keys.ts";
-import { type Listed, listed, type Seen, seen } from "./rows.ts";
+import { type Listed, listed } from "./rows.ts";
 
 export type Size = { readonly rows: number; readonly columns: number };
 

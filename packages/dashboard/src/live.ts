@@ -1,0 +1,181 @@
+/**
+ * What the page knows of the fleet, as it is told: first listened, then the last values asked for, so that nothing falls between; and all of it anew after
+ * every time that there was no connection. However much comes, the page is painted ten times a second at most.
+ */
+import { parseJson } from "@muster/protocol/errors";
+import { FleetEvent } from "@muster/protocol/event";
+import { patterns } from "@muster/protocol/subjects";
+import { TELEMETRY } from "@muster/protocol/telemetry/index";
+import { knownOf } from "@muster/view/known";
+import { FleetModel, type HostEvent, type Told } from "@muster/view/model";
+import { type Seen, seen } from "@muster/view/seen";
+import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
+import { History } from "./history.ts";
+
+const FRAME_MS = 100;
+const CLOCK_MS = 1_000;
+const EVENTS_AT_FIRST = 500;
+const HOSTS_A_PAGE = 200;
+const ASK_AGAIN_MS = 3_000;
+
+/** The fleet at one instant. */
+export type Frame = Seen & {
+  readonly now_ms: number;
+  readonly access: Access;
+  readonly events: readonly HostEvent[];
+  readonly history: History;
+  /** Since when there is no connection: everything is as of then. */
+  readonly cut_at: number | null;
+  /** Why the page is not whole; null = it is. */
+  readonly lack: string | null;
+  readonly over: string | null;
+};
+
+export class Live {
+  readonly #brokers: readonly string[];
+  readonly #access: Access;
+  readonly #paint: (frame: Frame) => void;
+  readonly #history = new History();
+  #bus: PageBus | null = null;
+  #model: FleetModel;
+  /** One that is being filled after a connection came back; it takes the other's place when it is whole. */
+  #next: FleetModel | null = null;
+  #lack: string | null = "asking for what there is …";
+  #over: string | null = null;
+  #pending = false;
+  #round = 0;
+  #unreadable = 0;
+
+  constructor(brokers: readonly string[], access: Access, paint: (frame: Frame) => void) {
+    this.#brokers = brokers;
+    this.#access = access;
+    this.#paint = paint;
+    this.#model = this.#empty();
+  }
+
+  /** Errors: BUS_UNREACHABLE when no broker was reached at first. */
+  async begin(): Promise<void> {
+    const hears = [patterns.telemetry(), patterns.event()];
+    this.#bus = await connectPage(
+      this.#brokers,
+      this.#access,
+      hears,
+      (subject, body) => this.#hear(subject, body),
+      (state) => this.#turn(state),
+    );
+    setInterval(() => this.#soon(), CLOCK_MS);
+    await this.#fill();
+  }
+
+  #empty(): FleetModel {
+    return new FleetModel(this.#access.fleet, this.#access.person, null);
+  }
+
+  #turn(state: BusState): void {
+    if (state === "cut") this.#model.cut_at ??= Date.now();
+    else if (state === "open") void this.#fill();
+    else {
+      this.#model.cut_at ??= Date.now();
+      this.#over =
+        this.#access.expires <= Date.now()
+          ? "the log-in behind this page has ended"
+          : "the fleet does not take this page any more";
+    }
+    this.#soon();
+  }
+
+  /** Tries until a controller answers; hosts that tell of themselves meanwhile are shown already. */
+  async #fill(): Promise<void> {
+    const round = ++this.#round;
+    const model = this.#model.cut_at === null ? this.#model : this.#empty();
+    if (model !== this.#model) this.#next = model;
+    while (round === this.#round && this.#over === null) {
+      try {
+        await this.#bus?.settle();
+        await this.#ask(model);
+        if (round !== this.#round) return;
+        this.#model = model;
+        this.#next = null;
+        this.#lack = null;
+        return this.#soon();
+      } catch (error) {
+        if (round !== this.#round) return;
+        this.#lack = `no controller answers (${(error as Error).message}): only hosts that told something since are here`;
+        this.#soon();
+        await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+      }
+    }
+  }
+
+  async #ask(model: FleetModel): Promise<void> {
+    const bus = this.#bus;
+    if (bus === null) return;
+    const events = bus.ask("events", { since: null, limit: EVENTS_AT_FIRST });
+    // Waited for below; what fails before that is told by the hosts' own failure.
+    events.catch(() => undefined);
+    let after: string | null = null;
+    do {
+      const page: PageAnswer<"hosts"> = await bus.ask("hosts", { after, limit: HOSTS_A_PAGE });
+      // Times of the controller as times of our clock, by which silence is judged here.
+      const ahead_ms = Date.now() - page.now;
+      const enrolled = page.hosts.filter(({ record }) => record.state === "enrolled");
+      const hosts = enrolled.map((view) => knownOf(view, null, null));
+      model.begin(
+        hosts.map((host) =>
+          host.heard_at === null ? host : { ...host, heard_at: host.heard_at + ahead_ms },
+        ),
+        [],
+      );
+      after = page.next;
+      this.#soon();
+    } while (after !== null);
+    model.begin([], (await events).events);
+  }
+
+  #hear(subject: string, body: Uint8Array): void {
+    const [what, id = "", host = "_", kind = ""] = subject.split(".");
+    const now_ms = Date.now();
+    try {
+      if (what === "event") {
+        const event = parseJson(FleetEvent, body, subject);
+        for (const model of this.#models()) model.tell({ host, event });
+      } else if (kind === "convergence" || kind === "bgp" || kind === "health") {
+        const told = { kind, sample: parseJson(TELEMETRY[kind].sample, body, subject) } as Told;
+        for (const model of this.#models()) model.hear(host, id, told, now_ms);
+        this.#history.take(host, told, now_ms);
+      }
+    } catch (error) {
+      // What cannot be read is said once, and must not end the page: it is a host's word.
+      if (this.#unreadable++ === 0) console.warn(`what ${host} tells cannot be read`, error);
+    }
+    this.#soon();
+  }
+
+  #models(): FleetModel[] {
+    return this.#next === null ? [this.#model] : [this.#model, this.#next];
+  }
+
+  #soon(): void {
+    if (this.#pending) return;
+    this.#pending = true;
+    setTimeout(() => {
+      this.#pending = false;
+      // A page that nobody looks at is not painted.
+      if (document.visibilityState === "visible") requestAnimationFrame(() => this.#paint(this.frame()));
+    }, FRAME_MS);
+  }
+
+  frame(): Frame {
+    const now_ms = Date.now();
+    return {
+      ...seen(this.#model, this.#model.cut_at ?? now_ms),
+      now_ms,
+      access: this.#access,
+      events: this.#model.events,
+      history: this.#history,
+      cut_at: this.#model.cut_at,
+      lack: this.#lack,
+      over: this.#over,
+    };
+  }
+}

@@ -1,0 +1,155 @@
+/** One host: how it stands and why, its health as it was told, sessions, certificates, resources that differ or are held, events. */
+import { timeText } from "@muster/protocol/time";
+import type { HostStatus } from "@muster/view/status";
+import { durationText, listText } from "@muster/view/words";
+import { Chart } from "../chart.tsx";
+import type { Frame } from "../live.ts";
+import { EventLines } from "../parts/events.tsx";
+import { SessionTable } from "../parts/sessions.tsx";
+import { State } from "../parts/state.tsx";
+
+const EVENTS = 50;
+
+export function HostPage({ frame, name }: { frame: Frame; name: string }) {
+  const row = frame.hosts.find(({ known }) => known.name === name);
+  if (row === undefined) return <p>there is no host {name} here</p>;
+  const { known } = row;
+  const { now_ms } = frame;
+  const events = frame.events
+    .filter(({ host }) => host === name)
+    .slice(-EVENTS)
+    .reverse();
+  return (
+    <article data-host={name} data-state={row.state}>
+      <h1>
+        {name} <State tint={row.tint} word={row.word} />
+      </h1>
+      <p class="quiet">
+        {listText(known.groups)} · generation {known.convergence?.generation ?? "-"} · agent{" "}
+        {known.agent_version ?? "-"} ·{" "}
+        {known.heard_at === null ? "never heard" : `heard ${durationText(now_ms - known.heard_at)} ago`}
+      </p>
+      <ul class="troubles">
+        {row.troubles.map(({ tint, what, next }) => (
+          <li key={what}>
+            <State tint={tint} word="" /> {what} <code>{next}</code>
+          </li>
+        ))}
+      </ul>
+      <HealthCharts frame={frame} row={row} />
+      <section>
+        <h2>Sessions</h2>
+        <SessionTable row={row} now_ms={now_ms} />
+      </section>
+      <Resources row={row} />
+      <section>
+        <h2>Certificates</h2>
+        <ul>
+          {known.certificates.map((certificate) => (
+            <li key={certificate.name}>
+              {certificate.name}: until {timeText(certificate.not_after)} (
+              {durationText(certificate.not_after - now_ms)})
+            </li>
+          ))}
+        </ul>
+      </section>
+      <section>
+        <h2>Events</h2>
+        <EventLines events={events} />
+      </section>
+    </article>
+  );
+}
+
+const percent = (value: number) => `${Math.round(value)} %`;
+const UNITS = ["", "k", "M", "G"] as const;
+function rate(value: number): string {
+  const at = value < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(value) / 3));
+  return `${(value / 1_000 ** at).toFixed(at === 0 ? 0 : 1)} ${UNITS[at]}bit/s`;
+}
+
+function HealthCharts({ frame, row }: { frame: Frame; row: HostStatus }) {
+  const { name, health } = row.known;
+  const { history } = frame;
+  const series = (of: Parameters<typeof history.of>[1], label: string) => ({
+    label,
+    values: history.of(name, of).values,
+  });
+  if (row.state === "silent") return <p>its health is not known while it is silent</p>;
+  const disks = (health?.disks ?? []).filter(({ size_bytes }) => size_bytes > 0);
+  return (
+    <section aria-label="health">
+      <h2>Health, since this page was opened</h2>
+      <div class="charts">
+        <Chart
+          title="processors"
+          at={history.of(name, "cpu").at}
+          lines={[series("cpu", "busy")]}
+          text={percent}
+          max={100}
+        />
+        <Chart
+          title="memory"
+          at={history.of(name, "memory").at}
+          lines={[series("memory", "used")]}
+          text={percent}
+          max={100}
+        />
+        <Chart
+          title="network"
+          at={history.of(name, "receive").at}
+          lines={[series("receive", "in"), series("transmit", "out")]}
+          text={rate}
+        />
+        <Chart
+          title="routes"
+          at={history.of(name, "imported").at}
+          lines={[series("imported", "imported")]}
+          text={String}
+        />
+      </div>
+      <ul class="inline">
+        {disks.map(({ mount, used_bytes, size_bytes }) => (
+          <li key={mount}>
+            {mount} {percent((100 * used_bytes) / size_bytes)} full
+          </li>
+        ))}
+        {health === null ? null : <li>load {health.load.map((each) => each.toFixed(2)).join(" ")}</li>}
+        {health === null ? null : <li>up {durationText(health.uptime_s * 1_000)}</li>}
+      </ul>
+    </section>
+  );
+}
+
+function Resources({ row }: { row: HostStatus }) {
+  const { convergence } = row.known;
+  if (convergence === null) return null;
+  const { resources, drift, held, troubles } = convergence;
+  return (
+    <section>
+      <h2>Resources</h2>
+      <p>
+        {resources.ok} of {resources.total} as declared
+        {Object.entries(resources.managed).map(([kind, count]) => ` · ${count} ${kind}`)}
+      </p>
+      <ul>
+        {troubles.map(({ ref, what, since }) => (
+          <li key={`${ref} ${what}`}>
+            <State tint="red" word={ref} /> since {timeText(since)}: {what}
+          </li>
+        ))}
+        {drift.map(({ ref, what, action }) => (
+          <li key={`${ref} ${what}`}>
+            <State tint={action === "corrected" ? "grey" : "amber"} word={ref} /> {what} ({action})
+          </li>
+        ))}
+        {held.map(({ ref, why, by, until }) => (
+          <li key={`held ${ref}`}>
+            <State tint="amber" word={ref ?? "the whole host"} /> held by {by}
+            {until === null ? "" : ` until ${timeText(until)}`}: {why}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,216 @@
+/** The web page in a real Chromium on a real broker: opened by a ticket, live without a reload, and true when nothing comes any more. */
+import { randomBytes } from "node:crypto";
+import { mkdir, readdir, stat } from "node:fs/promises";
+import { get } from "node:https";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { callController } from "@muster/ports/call";
+import { type FleetEvent, subjects, verifierOf } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
+import * as assert from "uvu/assert";
+import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
+import { freePort } from "../../kit/child.ts";
+import { startController, type TestController } from "../../kit/controller.ts";
+import { eventually } from "../../kit/eventually.ts";
+import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { suite } from "../../kit/suite.ts";
+import { SESSION } from "../ctl/report/samples.ts";
+
+const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
+const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
+const PACKED_BYTES = 200_000;
+const WAIT_MS = 15_000;
+
+suite(
+  "the web page",
+  (test) => {
+    const life = new AbortController();
+    let fleet: TestFleet;
+    let controller: TestController;
+    let browser: TestBrowser;
+    const hosts: Record<string, TestHost> = {};
+    let ports = { page: 0, websocket: 0 };
+    let page: Page;
+
+    const start = () =>
+      startController(fleet, {
+        dashboard: {
+          listen: `127.0.0.1:${ports.page}`,
+          addresses: [`https://localhost:${ports.page}`],
+          brokers: [`wss://localhost:${ports.websocket}`],
+          files: FILES,
+          certificate: {
+            certificate: join(fleet.server.directory, "server.pem"),
+            key: join(fleet.server.directory, "server.key"),
+          },
+        },
+      });
+    const host = (name: string): TestHost => {
+      const found = hosts[name];
+      if (found === undefined) throw new Error(`no host ${name}`);
+      return found;
+    };
+    const say = (name: string, kind: "bgp" | "health", sample: object) =>
+      host(name).bus.publish(
+        subjects.telemetry(host(name).id, name, kind),
+        Buffer.from(JSON.stringify(sample)),
+      );
+    const tell = (name: string, event: Partial<FleetEvent>) => {
+      const whole = { at: Date.now(), kind: "session", severity: "error", what: "", ...event };
+      host(name).bus.publish(
+        subjects.event(host(name).id, name, "session"),
+        Buffer.from(JSON.stringify(whole)),
+      );
+    };
+    const sessions = (up: boolean) => ({
+      at: new Date().toISOString(),
+      daemon: {
+        ...{
+          name: "bird",
+          reachable: true,
+          error: null,
+          version: "2.0.12",
+          router_id: "198.51.100.1",
+          state: "running",
+        },
+        ...{ since: { at: null, exact: true }, reconfigured: { at: null, exact: true } },
+      },
+      sessions: [
+        {
+          ...SESSION,
+          ...(up
+            ? {}
+            : {
+                state: "active",
+                verdict: "down",
+                why: "Socket: Connection refused",
+                protocol_state: "start",
+              }),
+        },
+      ],
+    });
+    const ticket = async () => {
+      const { bus } = await fleet.connect("viewer", "vera", life.signal);
+      const signer = await fleet.person("vera", "viewer");
+      const word = randomBytes(32).toString("base64url");
+      const given = await callController({ bus, signer, now: Date.now }, "ticket", {
+        hash: sha256(Buffer.from(word)),
+      });
+      await bus.close();
+      return `${given.pages[0]}/#${word}`;
+    };
+    const has = (selector: string, where = page) =>
+      where.waitForSelector(selector, { timeout: WAIT_MS, state: "attached" });
+
+    test.before(async () => {
+      ports = { page: await freePort(), websocket: await freePort() };
+      fleet = await startFleet({ name: "as64500", websocket: ports.websocket });
+      controller = await start();
+      const setup = await fleet.connect("controller", "setup", life.signal);
+      for (const name of ["core1", "ixp1", "probe1"])
+        hosts[name] = await makeHost(fleet, name, setup.bus, verifierOf(fleet.bundle), life.signal);
+      for (const name of ["core1", "ixp1", "probe1"])
+        host(name).say({
+          state: "converged",
+          resources: { total: 3, ok: 3, managed: { bird: 1 } },
+          certificates: [{ name: "bus", not_before: Date.now(), not_after: Date.now() + 7 * 86_400_000 }],
+        });
+      for (const name of ["core1", "ixp1", "probe1"]) say(name, "bgp", sessions(true));
+      browser = await startBrowser();
+      page = await browser.open();
+    });
+    test.after(async () => {
+      await browser?.stop();
+      life.abort();
+      await controller?.stop();
+      await fleet?.stop();
+    });
+
+    test("what a browser loads is small, and loads nothing from elsewhere", async () => {
+      const names = await readdir(FILES);
+      assert.equal(names.sort(), ["icon.svg.gz", "index.html.gz", "page.js.gz", "style.css.gz"]);
+      const sizes = await Promise.all(names.map(async (name) => (await stat(join(FILES, name))).size));
+      const total = sizes.reduce((sum, size) => sum + size, 0);
+      assert.ok(total <= PACKED_BYTES, `${total} bytes`);
+      const answers: number[] = [];
+      let policy = "";
+      for (const path of ["/", "/fleet.json", "/../config.json", "/%2e%2e/config.json", "/nothing.js"])
+        answers.push(
+          await new Promise<number>((resolve, reject) => {
+            // The name in the certificate is checked here, under the CA that ctl dashboard --ca prints.
+            const options = {
+              ca: fleet.broker_ca.certificate_pem,
+              path,
+              port: ports.page,
+              host: "localhost",
+            };
+            get({ ...options, agent: false }, (response) => {
+              policy ||= String(response.headers["content-security-policy"]);
+              response.resume();
+              resolve(response.statusCode ?? 0);
+            }).once("error", reject);
+          }),
+        );
+      assert.equal(answers, [200, 200, 404, 404, 404]);
+      assert.match(policy, /^default-src 'none'; script-src 'self';/);
+    });
+
+    test("without a ticket it says how to get one, and a wrong one is refused", async () => {
+      const other = await browser.open();
+      await other.goto(`https://localhost:${ports.page}/`);
+      await other.getByText("ctl dashboard").waitFor();
+      await other.goto(`https://localhost:${ports.page}/#${randomBytes(32).toString("base64url")}`);
+      await other.reload();
+      await other.getByText(/lapsed or was used/).waitFor();
+    });
+
+    test("a ticket opens it: three hosts, each with its state; the ticket is gone from the address", async () => {
+      const address = await ticket();
+      await page.goto(address);
+      for (const name of ["core1", "ixp1", "probe1"]) await has(`[data-row="${name}"] [data-tint="green"]`);
+      assert.is(new URL(page.url()).hash, "#/");
+      await page.reload();
+      await has('[data-row="ixp1"] [data-tint="green"]');
+      const other = await browser.open();
+      await other.goto(address);
+      await other.getByText(/lapsed or was used/).waitFor();
+    });
+
+    test("a session that goes down is red without a reload, its event is there, and both come back", async () => {
+      await page.keyboard.press("2");
+      await has('[data-cell="ixp1 upstream"][data-tint="green"]');
+      say("ixp1", "bgp", sessions(false));
+      tell("ixp1", { what: "upstream is down: Socket: Connection refused", session: "upstream" });
+      await has('[data-cell="ixp1 upstream"][data-tint="red"]');
+      await mkdir(PICTURES, { recursive: true });
+      await page.screenshot({ path: join(PICTURES, "page-bgp.png") });
+      await page.keyboard.press("5");
+      await page.getByText("upstream is down: Socket: Connection refused").first().waitFor();
+      await page.keyboard.press("1");
+      await has('[data-row="ixp1"] [data-tint="red"]');
+      await page.screenshot({ path: join(PICTURES, "page-fleet.png") });
+      say("ixp1", "bgp", sessions(true));
+      await page.keyboard.press("2");
+      await has('[data-cell="ixp1 upstream"][data-tint="green"]');
+    });
+
+    test("without a connection it says since when it is old, and goes on by itself", async () => {
+      await fleet.server.halt();
+      await has('[data-fresh="cut"]');
+      await fleet.server.start();
+      await has('[data-fresh="live"]');
+      await eventually(() => say("ixp1", "bgp", sessions(false)), WAIT_MS);
+      await has('[data-cell="ixp1 upstream"][data-tint="red"]');
+    });
+
+    test("nothing that the browser refuses, and no error that nobody caught", () => {
+      const expected = /WebSocket connection to|ERR_CONNECTION_REFUSED/;
+      assert.equal(
+        browser.complaints.filter((each) => !expected.test(each)),
+        [],
+      );
+    });
+  },
+  { limit_ms: 60_000 },
+);
