@@ -64,12 +64,13 @@ export type TestFleet = {
   person(name: string, ou?: string): Promise<Person>;
   /** Bus credentials of a role; the nkey's public part is the id. */
   credentials(role: Role, name: string, key?: Nkey): Promise<BusCredentials & { id: string }>;
-  /** A connection of a role, with its inbox prefix. */
+  /** A connection of a role, with its inbox prefix. `tags` say what a guest may see. */
   connect(
     role: Role,
     name: string,
     signal: AbortSignal,
     key?: Nkey,
+    tags?: readonly string[],
   ): Promise<{ bus: Bus; id: string; key: Nkey }>;
   /** A connection with the rights of `ctl init` over streams: what no program of the fleet has. */
   setup(signal: AbortSignal): Promise<Bus>;
@@ -166,10 +167,11 @@ export async function startFleet(
     label: string,
     key: Nkey,
     account: string = jwts.fleet.public,
+    tags: readonly string[] = [],
   ) => ({
     id: key.public,
     jwt: await userJwt(
-      { name: label, key: key.public, account, expires_ms: Date.now() + DAY_MS },
+      { name: label, key: key.public, account, tags, expires_ms: Date.now() + DAY_MS },
       memorySigner(signer),
       Date.now(),
     ),
@@ -191,8 +193,8 @@ export async function startFleet(
     bundle_envelope: signBundle(bundle),
     person: (person, ou = "operator") => operators.person(person, ou),
     credentials: (role, label, key = createNkey("user")) => credentialsOf(jwts.roles[role], label, key),
-    async connect(role, label, signal, key = createNkey("user")) {
-      const credentials = await credentialsOf(jwts.roles[role], label, key);
+    async connect(role, label, signal, key = createNkey("user"), tags = []) {
+      const credentials = await credentialsOf(jwts.roles[role], label, key, jwts.fleet.public, tags);
       const bus = await dial(credentials, subjects.inboxPrefix(credentials.id), label, signal);
       return { bus, id: credentials.id, key };
     },

@@ -6,8 +6,10 @@ import type { Bus } from "@muster/ports/bus";
 import {
   BUCKETS,
   CONTROL,
+  createNkey,
   intakeOf,
   PAGE_METHODS,
+  type Role,
   RPC,
   STREAMS,
   subjects,
@@ -128,7 +130,7 @@ const answers = (own: Whose, subject: string) =>
   subject.startsWith("answer.") && subject.split(".")[2] === own.id;
 const reports = (subject: string) => /^(telemetry|event)\./.test(subject);
 /** Who may do what, said a second time and by hand: what is not here must be refused. */
-const GRANTS: Record<"agent" | "viewer" | "page" | "operator" | "controller" | "enrollee", Grant> = {
+const GRANTS: Record<Role | "enrollee", Grant> = {
   agent: {
     publish: (own) => [
       ...of(["telemetry", "event", "host", "answer"], own),
@@ -146,6 +148,15 @@ const GRANTS: Record<"agent" | "viewer" | "page" | "operator" | "controller" | "
       ...VIEWER_CTL.map((method) => subjects.ctl(method)),
     ],
     hears: (own, subject) => inbox(own, subject) || answers(own, subject) || reports(subject),
+  },
+  // Invited to one host, whose id is taken to be its own here.
+  guest: {
+    publish: (own) => [
+      ...VIEWER_RPC.map((method) => subjects.rpc(own.id, method)),
+      ...VIEWER_CTL.map((method) => subjects.ctl(method)),
+    ],
+    hears: (own, subject) =>
+      inbox(own, subject) || (subject.startsWith("telemetry.") && subject.split(".")[2] === own.host),
   },
   page: {
     publish: (own) => of(["page"], own),
@@ -209,7 +220,9 @@ suite(
 
     const open = async (thief: Thief, signal: AbortSignal): Promise<Whose & { readonly bus: Bus }> => {
       if (thief === "enrollee") return { bus: await fleet.anonymous(signal), id: "ENROL", host: "ixp1" };
-      return { ...(await fleet.connect(thief, "ixp1", signal)), host: "ixp1" };
+      const key = createNkey("user");
+      const tags = thief === "guest" ? ["host:ixp1", `id:${key.public}`] : [];
+      return { ...(await fleet.connect(thief, "ixp1", signal, key, tags)), host: "ixp1" };
     };
 
     test("every subject of the module is tried", () => {
