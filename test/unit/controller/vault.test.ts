@@ -1,7 +1,7 @@
 /** The controller as it is run: its own process, a real Vault set up by `ctl init`'s own code, AppRole, and what Vault signs. */
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -187,6 +187,29 @@ suite(
       console.log(
         `  ${Math.round((machines.length * 1_000) / took_ms)} enrolments/s through Vault, machines and all on this computer`,
       );
+    });
+
+    test("its own key is in memory alone: no file is open for writing, and nothing came to lie beside its configuration", async () => {
+      const pid = children[0]?.pid ?? 0;
+      const open = (await readdir(`/proc/${pid}/fd`)).map(async (fd) => {
+        const path = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => "");
+        const flags = /flags:\s*0*(\d+)/.exec(
+          await readFile(`/proc/${pid}/fdinfo/${fd}`, "utf8").catch(() => ""),
+        );
+        const written = (Number.parseInt(flags?.[1] ?? "0", 8) & 3) !== 0;
+        return written && (await stat(path).catch(() => null))?.isFile() === true ? [path] : [];
+      });
+      assert.equal((await Promise.all(open)).flat(), []);
+      // Whatever it could have written since it started; the broker's store is beside it.
+      const { directory } = fleet.server;
+      const since_ms = (await stat(config_file)).mtimeMs;
+      const found: string[] = [];
+      for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        if (!entry.isFile() || (await stat(path)).mtimeMs <= since_ms) continue;
+        if (/PRIVATE KEY|^S[UAO][A-Z2-7]{56}$/m.test(await readFile(path, "latin1"))) found.push(path);
+      }
+      assert.equal(found, []);
     });
 
     test("kill -9 of the leader in mid-rollout: another goes on within 5 s, and nothing goes out twice", async ({
