@@ -68,6 +68,7 @@ export type Places = {
   readonly spool: string;
   readonly audit: string;
   readonly audit_sent: string;
+  readonly acts: string;
   readonly commands: string;
   readonly status: string;
 };
@@ -96,6 +97,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     spool: at("spool.json"),
     audit: at("audit.jsonl"),
     audit_sent: at("audit-sent.json"),
+    acts: at("acts.jsonl"),
     commands: at("commands"),
     status: join(real(config.runtime_directory), "status.json"),
   };

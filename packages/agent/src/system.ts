@@ -22,6 +22,7 @@ import { openIdentity } from "./identity.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import { follow, type LinkDoor, newConnectionWorks, openLink } from "./link.ts";
+import { takeActsAlways } from "./local-acts.ts";
 import { Marks } from "./mark.ts";
 import { judgeCall, judgeManifest } from "./policy.ts";
 import type { Ports } from "./ports/index.ts";
@@ -158,6 +159,16 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     {
       changed: () => reconciler.bell.ring(),
       failed: (error) => log.warn({ err: error }, "holds are seen late"),
+    },
+    signal,
+  );
+  const acts = new Bell();
+  acts.ring();
+  ports.files.watch(
+    [places.acts.slice(config.prefix.length)],
+    {
+      changed: () => acts.ring(),
+      failed: (error) => log.warn({ err: error }, "the audit hears late of the host"),
     },
     signal,
   );
@@ -347,6 +358,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     reconciler.run(signal),
     events.run(signal),
     audit.run(where, signal),
+    takeActsAlways({ file: places.acts, bell: acts }, audit, log, signal),
     report(
       standing,
       where,

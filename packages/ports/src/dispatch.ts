@@ -25,6 +25,8 @@ export type Call = {
   readonly from: string;
   /** Aborts when the method's time is up or the server ends. */
   readonly signal: AbortSignal;
+  /** Of what goes on after the answer: takes over from the dispatcher to say in the audit how it ended, in a few words; `error` null = as it should. */
+  readonly endsLater?: () => (words: string, error: FleetError | null) => void;
 };
 
 export type Handlers<T extends MethodTable> = {
@@ -108,6 +110,7 @@ async function answer<T extends MethodTable>(
   let by: string | null = null;
   let told: Told | null = null;
   let failure: unknown = null;
+  let later = false;
   let reply: unknown;
   try {
     const row = Object.hasOwn(options.table, name) ? options.table[name] : undefined;
@@ -140,6 +143,13 @@ async function answer<T extends MethodTable>(
         signed_at_ms: opened?.signed_at_ms ?? null,
         from: askerOf(message.reply),
         signal: limited,
+        endsLater() {
+          later = true;
+          return (words, error) => {
+            if (told !== null)
+              tellEnd(options, guard, { ...told, target: `${told.target}: ${words}` }, name, message, error);
+          };
+        },
       };
       return handler(args, call);
     });
@@ -151,7 +161,7 @@ async function answer<T extends MethodTable>(
     failure = error;
     reply = await refusal(error, guard);
   }
-  tellEnd(options, guard, told, name, message, failure);
+  if (!later || failure !== null) tellEnd(options, guard, told, name, message, failure);
   respond(options, message, reply);
   options.on_done?.({ method: name, by, error: failure, took_ms: performance.now() - began });
 }

@@ -1,6 +1,7 @@
 /** An agent as a plain process against a real broker and a real controller: from a join string to a declared state that holds. */
 import { type Caller, callController, callOne } from "@muster/ports/call";
 import {
+  AuditRecord,
   Convergence,
   type FleetEvent,
   hashOfContent,
@@ -212,6 +213,22 @@ suite(
       assert.is(await agent.read("/etc/motd"), "mine\n");
       await agent.command("unhold", "file//etc/motd");
       await until("put back", async () => (await agent.read("/etc/motd")) === "one\n");
+      // Who did it on the host stands in the audit, and what he left for it is gone.
+      const acts = async () =>
+        ((await agent.read("/var/lib/muster-agent/audit.jsonl")) ?? "")
+          .split("\n")
+          .filter((line) => line.includes('"kind":"act"'))
+          .map((line) => AuditRecord.parse(JSON.parse(line)));
+      await until("the audit", async () => (await acts()).length === 2);
+      assert.equal(
+        (await acts()).map(({ what, from, result }) => [what, from.split(":")[0], result]),
+        [
+          ["hold", "this host", "done"],
+          ["unhold", "this host", "done"],
+        ],
+      );
+      assert.match((await acts())[0]?.target ?? "", /^file\/\/etc\/motd until .*: looking$/);
+      assert.is(await agent.read("/var/lib/muster-agent/acts.jsonl"), null);
     });
 
     test("refuses what is forged, stale, altered, for another, or takes everything away; keeps the last good", async () => {

@@ -1,9 +1,17 @@
 /** The dispatcher and its callers on a real broker: who may, who is meant, what is fresh, who was silent. */
 import { connectBus } from "@muster/ports/bus";
 import { type CallOptions, callMany, callOne } from "@muster/ports/call";
-import { type Handlers, serve } from "@muster/ports/dispatch";
+import { type Call, type Handlers, serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
-import { createNkey, type EnvelopeSigner, RPC, type RpcBody, seal, subjects } from "@muster/protocol";
+import {
+  type AuditEntry,
+  createNkey,
+  type EnvelopeSigner,
+  RPC,
+  type RpcBody,
+  seal,
+  subjects,
+} from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
@@ -35,6 +43,8 @@ suite(
 
     // Inside the window of a command and the life of the certificates, so that only the start speaks against it.
     const started = Date.now() - 30_000;
+    const audited: AuditEntry[] = [];
+    let ended: ReturnType<NonNullable<Call["endsLater"]>> | undefined;
     const answer = async (self: Host) => {
       const verifier = operators.verifier();
       const handlers: Handlers<typeof RPC> = {
@@ -70,7 +80,10 @@ suite(
         audit: () => {
           throw new FleetError("UNSUPPORTED", "not here");
         },
-        exec: () => ({ stream: "0".repeat(32) }),
+        exec: (_, call) => {
+          ended = call.endsLater?.();
+          return { stream: "0".repeat(32) };
+        },
       };
       serve(
         {
@@ -88,6 +101,10 @@ suite(
             raise: async () => undefined,
           }),
           self: () => ({ id: self.id, groups: self.groups, labels: {} }),
+          audit: {
+            before: async (entry) => audited.push(entry),
+            tell: (entry) => void audited.push(entry),
+          },
         },
         life.signal,
       );
@@ -124,6 +141,25 @@ suite(
     test("ping needs no signature", async () => {
       const reply = await callOne(await caller(null), ids[0] ?? "", "ping", {});
       assert.is(reply.host, ids[0]?.toLowerCase());
+    });
+
+    test("what goes on after the answer is over in the audit when it is over", async () => {
+      const id = ids[0] ?? "";
+      const order = { command: ["id"], from: "alice@laptop", longest_ms: 1_000 };
+      await callOne(await caller(alice), id, "exec", order);
+      const execs = () => audited.filter(({ what }) => what === "exec");
+      const begun = audited.findIndex(({ what }) => what === "exec") + 1;
+      assert.equal(
+        execs().map(({ result }) => result),
+        ["begun"],
+      );
+      ended?.("id: exit 3", new FleetError("COMMAND_FAILED", "exit 3"));
+      const [, end] = execs();
+      assert.equal(
+        [end?.result, end?.code, end?.of, end?.by?.name],
+        ["failed", "COMMAND_FAILED", begun, "alice"],
+      );
+      assert.match(end?.target ?? "", /: id: exit 3$/);
     });
 
     test("authority is enforced", async () => {

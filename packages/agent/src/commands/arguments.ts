@@ -1,4 +1,5 @@
-/** Reads the command line of `muster-agent`. */
+/** Reads the command line of `muster-agent`, and who typed it. */
+import { userInfo } from "node:os";
 import { parseArgs } from "node:util";
 import { FleetError } from "@muster/protocol/errors";
 import { DEFAULT_CONFIG_FILE } from "../config.ts";
@@ -59,3 +60,6 @@ export function duration_ms(text: string): number {
   }
   return Number(number) * factor;
 }
+
+/** Who sits there, as the host's own log-in says it. */
+export const whoAmI = (): string => process.env.SUDO_USER ?? userInfo().username;

@@ -1,11 +1,11 @@
 /** `muster-agent hold` and `unhold`: written to the file that the agent watches, so that it works while the agent is dead. */
-import { userInfo } from "node:os";
 import { FleetError } from "@muster/protocol/errors";
 import { splitRef } from "@muster/protocol/resources/index";
 import { timeText } from "@muster/protocol/time";
 import { placesOf, readConfig } from "../config.ts";
 import { addLocalHold, endLocalHold } from "../holds.ts";
-import { duration_ms, type Given } from "./arguments.ts";
+import { leaveAct } from "../local-acts.ts";
+import { duration_ms, type Given, whoAmI } from "./arguments.ts";
 
 export async function hold(given: Given): Promise<number> {
   const [first = "", second] = given.words;
@@ -15,12 +15,11 @@ export async function hold(given: Given): Promise<number> {
   if (given.why === null || given.why.trim() === "") throw new FleetError("USAGE", "say why: --why TEXT");
   const now_ms = Date.now();
   const until = now_ms + length_ms;
-  const by = process.env.SUDO_USER ?? userInfo().username;
-  await addLocalHold(
-    placesOf(readConfig(given.config_file), given.config_file).holds,
-    { ref, why: given.why, by, at: now_ms, until },
-    now_ms,
-  );
+  const by = whoAmI();
+  const places = placesOf(readConfig(given.config_file), given.config_file);
+  await addLocalHold(places.holds, { ref, why: given.why, by, at: now_ms, until }, now_ms);
+  const target = `${ref ?? "the whole host"} until ${timeText(until)}: ${given.why}`;
+  await leaveAct(places.acts, { at: now_ms, by, what: "hold", target, failed: false });
   process.stdout.write(`${ref ?? "the whole host"} is held until ${timeText(until)}\n`);
   return 0;
 }
@@ -28,8 +27,11 @@ export async function hold(given: Given): Promise<number> {
 export async function unhold(given: Given): Promise<number> {
   const [ref = null] = given.words;
   if (ref !== null) splitRef(ref);
-  const { holds } = placesOf(readConfig(given.config_file), given.config_file);
-  const ended = await endLocalHold(holds, ref, Date.now());
-  process.stdout.write(`${ref ?? "the whole host"} ${ended ? "is no longer held" : "was not held here"}\n`);
+  const { holds, acts } = placesOf(readConfig(given.config_file), given.config_file);
+  const at = Date.now();
+  const ended = await endLocalHold(holds, ref, at);
+  const target = ref ?? "the whole host";
+  if (ended) await leaveAct(acts, { at, by: whoAmI(), what: "unhold", target, failed: false });
+  process.stdout.write(`${target} ${ended ? "is no longer held" : "was not held here"}\n`);
   return ended ? 0 : 1;
 }

@@ -1,7 +1,7 @@
 /**
  * RPC `exec`: a program as root in a transient unit of its own, so that the agent's confinement and memory limit are not its, and a stop takes all
  * that it started with it. Told as an event before and after, with the program's name alone, since viewers read events and an argument may be a
- * secret; the whole line is the unit's description, in the host's journal, which operators read.
+ * secret; the whole line is the unit's description, in the host's journal, which operators read. The audit has how it ended, too.
  */
 
 import type { Call } from "@muster/ports/dispatch";
@@ -29,6 +29,7 @@ export const exec =
     const order = `${by} from ${plain(request.from)}`;
     const tell = (severity: "info" | "warning", what: string) =>
       events.tell({ kind: "exec", severity, what: what.slice(0, 4_000), by });
+    const audited = call.endsLater?.();
     return streams.open<"exec">(call, async (write, signal) => {
       const unit = `muster-exec-${randomId().slice(0, 12)}`;
       const began_ms = ports.now();
@@ -54,10 +55,15 @@ export const exec =
         const ended = late ? { code: null, ended_by: "its time limit" } : ran;
         const how = ended.ended_by === null ? `exit ${ended.code}` : `ended by ${ended.ended_by}`;
         tell(ended.code === 0 ? "info" : "warning", `${order} ran: ${program}: ${how} ${took()}`);
+        audited?.(
+          `${program}: ${how} ${took()}`,
+          ended.code === 0 ? null : new FleetError("COMMAND_FAILED", how),
+        );
         return ended;
       } catch (error) {
         await stop();
         tell("warning", `${order} ran: ${program}: stopped ${took()}`);
+        audited?.(`${program}: stopped ${took()}`, new FleetError("CANCELLED", "the stream ended"));
         throw error;
       } finally {
         signal.removeEventListener("abort", stop);

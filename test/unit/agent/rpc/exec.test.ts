@@ -2,6 +2,7 @@
 import type { RpcDoor } from "@muster/agent/rpc/door";
 import { exec, shown, unitArguments } from "@muster/agent/rpc/exec";
 import type { Call } from "@muster/ports/dispatch";
+import type { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
 
@@ -43,7 +44,11 @@ suite("exec", (test) => {
         },
       },
     } as unknown as RpcDoor;
-    const call = { principal: { name: "alice" } } as unknown as Call;
+    const audited: [string, string | undefined][] = [];
+    const call = {
+      principal: { name: "alice" },
+      endsLater: () => (words: string, error: FleetError | null) => audited.push([words, error?.code]),
+    } as unknown as Call;
     const command = ["mysql", "--password=hunter2hunter2"];
     const run = () => exec(door)({ command, from: "alice@laptop", longest_ms: 1_000 }, call);
     await run();
@@ -61,6 +66,11 @@ suite("exec", (test) => {
       "alice from alice@laptop ran: mysql …: exit 3 after 0.0 s",
       "alice from alice@laptop runs: mysql …",
       "alice from alice@laptop ran: mysql …: stopped after 0.0 s",
+    ]);
+    assert.equal(audited, [
+      ["mysql …: exit 0 after 0.0 s", undefined],
+      ["mysql …: exit 3 after 0.0 s", "COMMAND_FAILED"],
+      ["mysql …: stopped after 0.0 s", "CANCELLED"],
     ]);
     assert.ok(argv.includes("--description=alice from alice@laptop: mysql --password=hunter2hunter2"));
   });
