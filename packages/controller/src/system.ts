@@ -182,13 +182,18 @@ async function run(
   });
   const answering: Pick<
     DispatchOptions<MethodTable>,
-    "bus" | "verifier" | "now" | "memory" | "audit" | "on_done"
+    "bus" | "verifier" | "now" | "memory" | "audit" | "policy" | "on_done"
   > = {
     bus,
     verifier: () => trust.verifierIfAny,
     now,
     memory,
     audit,
+    policy(principal, method) {
+      if (!principal.kit) return;
+      const what = `${method} with the recovery kit by ${principal.name}`;
+      events.emit({ host: "_", kind: "kit", severity: "error", what, by: principal.name });
+    },
     on_done: ({ method, by, error, took_ms }) => {
       const fields = { method, by, took_ms: Math.round(took_ms * 10) / 10 };
       if (error === null) log.debug(fields, "answered");

@@ -1,5 +1,5 @@
 /** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
-import { callMany } from "@muster/ports/call";
+import { callController, callMany } from "@muster/ports/call";
 import type { BackupReport } from "@muster/protocol/backup";
 import { FleetError } from "@muster/protocol/errors";
 import { drainsOf } from "@muster/view/drained";
@@ -19,6 +19,8 @@ import { type Connection, openSession, type Session } from "../session/session.t
 
 /** Reading what is signed costs a message a host. */
 const SIGNED_LIMIT = 256;
+/** So long the use of the recovery kit is told. */
+const KIT_TOLD_MS = 7 * 86_400_000;
 
 export const status = defineCommand({
   name: "status",
@@ -31,7 +33,11 @@ ctl status --json          for scripts, with the end of every certificate`,
     const session = await openSession(context, { rank: "viewer" });
     // Scripts get all there is to know of each host.
     const whole = output.form !== "table" && output.form !== "wide";
-    const found = await look(context, session, await session.connect(), args[0] ?? "all", whole);
+    const connection = await session.connect();
+    const [found, kit] = await Promise.all([
+      look(context, session, connection, args[0] ?? "all", whole),
+      kitUsed(connection, context.now()),
+    ]);
     const rows = found.hosts.map((known) => statusOf(known, found.now_ms));
     if (rows.length === 0) output.line("no hosts yet      ctl join NAME");
     else output.table(rows, statusColumns(found.now_ms, output.colour));
@@ -49,6 +55,10 @@ ctl status --json          for scripts, with the end of every certificate`,
     const backup = backupTrouble(found.backup, found.now_ms);
     if (backup !== null)
       output.line(`${output.colour[backup.tint]("backup")}  ${backup.what}      ${backup.next}`);
+    if (kit !== null)
+      output.line(
+        `${output.colour.amber("kit")}  the recovery kit was used ${clockText(kit.at, found.now_ms)}: ${kit.what}      ctl events --kind kit; by nobody of you? docs/security.md`,
+      );
     for (const note of found.notes) output.note(note);
     output.json({
       fleet: session.fleet,
@@ -56,6 +66,7 @@ ctl status --json          for scripts, with the end of every certificate`,
       controller: found.controller === null ? "answers" : "silent",
       broker_stalled_since: found.stalled_since,
       ...(found.backup === undefined ? {} : { backup: found.backup }),
+      kit_used: kit,
       hosts: rows.map(statusJson),
     });
     const exit = statusExit(rows);
@@ -167,6 +178,24 @@ export async function look(
     backup: silent ? undefined : known.backup,
     notes,
   };
+}
+
+/** The last use of the recovery kit within a week; null = none, or no controller answers, which is said of the hosts as well. */
+async function kitUsed(
+  connection: Connection,
+  now_ms: number,
+): Promise<{ readonly at: number; readonly what: string } | null> {
+  try {
+    const request = { kind: "kit", since: now_ms - KIT_TOLD_MS, limit: 1 } as const;
+    const { events } = await callController(connection, "events", request);
+    const last = events.at(-1);
+    if (last === undefined) return null;
+    const where = last.host === "_" ? "" : ` on ${last.host}`;
+    return { at: last.event.at, what: `${last.event.what}${where}` };
+  } catch (error) {
+    if (error instanceof FleetError) return null;
+    throw error;
+  }
 }
 
 async function whoIsThere(connection: Connection, whole: boolean) {
