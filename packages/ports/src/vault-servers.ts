@@ -94,9 +94,11 @@ export type Call = {
   readonly method: string;
   readonly path: VaultPath;
   readonly body?: unknown;
+  /** Behind the path; kept out of errors as a body is. */
+  readonly query?: Readonly<Record<string, string>>;
   readonly headers?: Record<string, string>;
   readonly login?: boolean;
-  /** Carried out twice it does no harm: a signature, a read. */
+  /** Carried out twice it does no harm: a signature, a read (which is taken for one unless it says no). */
   readonly repeatable?: boolean;
 };
 
@@ -120,11 +122,12 @@ type Round =
   | { readonly done: false; readonly may_come: boolean; readonly error: FleetError };
 
 async function askRound(servers: Servers, token: string | undefined, call: Call): Promise<Round> {
-  const path = encodePath(call.path);
+  const query = call.query === undefined ? "" : `?${new URLSearchParams(call.query)}`;
+  const path = encodePath(call.path) + query;
   const about = `${call.method} ${showPath(call.path)}`;
   servers.links ??= openLinks(servers);
   const links = await servers.links;
-  const repeatable = call.repeatable === true || call.method === "GET" || call.method === "LIST";
+  const repeatable = call.repeatable ?? (call.method === "GET" || call.method === "LIST");
   const start = servers.last_good;
   let worst: FleetError | undefined;
   let may_come = false;
@@ -143,7 +146,11 @@ async function askRound(servers: Servers, token: string | undefined, call: Call)
       worst ??= error;
       continue;
     }
-    const error = answerError(outcome, about, { token, sent: call.body, login: call.login === true });
+    const error = answerError(outcome, about, {
+      token,
+      sent: call.query ?? call.body,
+      login: call.login === true,
+    });
     const leaderless = hasNoLeader(outcome);
     // One server alone that redirects is misconfigured, and waiting mends nothing.
     if (leaderless && (links.length > 1 || outcome.status !== 307)) may_come = true;

@@ -14,6 +14,7 @@ import {
   ask,
   askHealth,
   askNodes,
+  type Call,
   checkedAddress,
   type Servers,
   type VaultHealth,
@@ -78,6 +79,10 @@ export interface Vault {
   loginUserpass(user: string, password: string, mount?: string): Promise<Vault>;
   /** By the certificate that this port shows in TLS (`VaultOptions.client`). */
   loginCert(role: string, mount?: string): Promise<Vault>;
+  /** By a token that somebody else signed, such as a forge for a job. The token is a secret. */
+  loginJwt(role: string, jwt: string, mount: string): Promise<Vault>;
+  /** The end of a log-in at an identity provider that `auth/<mount>/oidc/auth_url` began: works once. */
+  loginOidc(answer: { state: string; code: string; client_nonce: string }, mount: string): Promise<Vault>;
   /**
    * `schema` reads the answer's `data`, or the whole answer where Vault sends no data (log-ins, wrapping, `sys/init`).
    * All verbs: `VAULT_UNREACHABLE`, `VAULT_SEALED`, `VAULT_DENIED`, `VAULT_NOT_FOUND`, `VAULT_REFUSED` with Vault's own
@@ -140,14 +145,13 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
   let token = first_token;
   let lease = first_lease;
 
-  const login = async (path: VaultPath, body: object): Promise<Vault> => {
-    const answer = await ask(servers, undefined, {
-      method: "POST",
-      path,
-      body,
-      login: true,
-      repeatable: true,
-    });
+  const login = async (
+    path: VaultPath,
+    what: Pick<Call, "body" | "query">,
+    repeatable = true,
+  ): Promise<Vault> => {
+    const method = what.query === undefined ? "POST" : "GET";
+    const answer = await ask(servers, undefined, { method, path, login: true, repeatable, ...what });
     const { auth } = parse(Auth, answer, `answer to the log-in at ${showPath(path)}`);
     return identity(servers, auth.client_token, leaseOf(auth));
   };
@@ -191,10 +195,12 @@ function identity(servers: Servers, first_token: string | undefined, first_lease
   return {
     withToken: (other) => identity(servers, checkedToken(other), undefined),
     loginAppRole: (role_id, secret_id, mount = "approle") =>
-      login(["auth", mount, "login"], { role_id, secret_id }),
+      login(["auth", mount, "login"], { body: { role_id, secret_id } }),
     loginUserpass: (user, password, mount = "userpass") =>
-      login(["auth", mount, "login", user], { password }),
-    loginCert: (role, mount = "cert") => login(["auth", mount, "login"], { name: role }),
+      login(["auth", mount, "login", user], { body: { password } }),
+    loginCert: (role, mount = "cert") => login(["auth", mount, "login"], { body: { name: role } }),
+    loginJwt: (role, jwt, mount) => login(["auth", mount, "login"], { body: { role, jwt } }),
+    loginOidc: (answer, mount) => login(["auth", mount, "oidc", "callback"], { query: answer }, false),
     read: async (path, schema) =>
       parse(
         schema,

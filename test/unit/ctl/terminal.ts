@@ -62,3 +62,58 @@ export async function ctl(
   );
   return { code, out, err };
 }
+
+/** `ctl` while it runs: `until` gives what it wrote on standard error that fits, `type` answers a question. */
+export function started(
+  argv: readonly string[],
+  options: { home: string; interactive?: boolean },
+): { ended: Promise<Ran>; until(what: RegExp): Promise<string>; type(line: string): void } {
+  let out = "";
+  let err = "";
+  let over = false;
+  const writer = (keep: (text: string) => void, tty: boolean) =>
+    Object.assign(
+      new Writable({
+        write(chunk, _encoding, done) {
+          keep(String(chunk));
+          done();
+        },
+      }),
+      { isTTY: tty },
+    );
+  const interactive = options.interactive === true;
+  const stdin = Object.assign(new Readable({ read() {} }), { isTTY: interactive, setRawMode: () => stdin });
+  const keepErr = (text: string) => {
+    err += text;
+  };
+  const keepOut = (text: string) => {
+    out += text;
+  };
+  const ended = run(
+    {
+      argv,
+      env: { MUSTER_HOME: options.home, HOME: options.home },
+      cwd: options.home,
+      version: "0.0.0-test",
+      terminal: { stdin, stdout: writer(keepOut, false), stderr: writer(keepErr, interactive) },
+    },
+    new AbortController().signal,
+  )
+    .then((code) => ({ code, out, err }))
+    .finally(() => {
+      over = true;
+    });
+  return {
+    ended,
+    type: (line) => void stdin.push(`${line}\n`),
+    async until(what) {
+      const deadline = Date.now() + 30_000;
+      for (;;) {
+        const found = what.exec(err);
+        if (found !== null) return found[0];
+        if (over || Date.now() > deadline) throw new Error(`${what} did not come: ${out}${err}`);
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    },
+  };
+}

@@ -6,16 +6,17 @@ import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { brokerAddress } from "../fleet/networks.ts";
+import { CALLBACK_PORTS } from "../fleet/vault-logins.ts";
 import { withNext } from "../output/error.ts";
 import { durationText, listText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
 import { acceptInvitation, logIn, renewAccess } from "../session/login.ts";
-import { readSecret } from "../session/passphrase.ts";
 import { loadProfile, type Profile, requireProfile, saveProfile } from "../session/profile.ts";
 import { PERSON_RANKS } from "../session/ranks.ts";
 import { saveSession } from "../session/stored.ts";
+import { checkTogether, TOKEN_VARIABLE, wayOf } from "../session/ways.ts";
 import { connectUnknown, fetchFirstBundle, findFleet } from "../session/welcome.ts";
 
 export const login = defineCommand({
@@ -24,12 +25,27 @@ export const login = defineCommand({
   options: {
     password_file: { flag: "--password-file <file>", help: "where the password is; asked for without it" },
     rank: { flag: "--rank <rank>", help: `log in as less than you are: ${PERSON_RANKS.join(", ")}` },
+    oidc: { flag: "--oidc", help: "in the browser, at the firm's identity provider; remembered" },
+    password: { flag: "--password", help: "by password again, after --oidc" },
+    paste: {
+      flag: "--paste",
+      help: "with --oidc over ssh: the browser is elsewhere, you paste where it ended",
+    },
+    port: {
+      flag: "--port <port>",
+      help: `with --oidc: where the browser comes back to, instead of ${CALLBACK_PORTS.join(", ")}`,
+    },
+    ci: { flag: "--ci", help: `a job of the forge, by the token in $${TOKEN_VARIABLE}` },
+    token_file: { flag: "--token-file <file>", help: "with --ci: the token is in this file instead" },
   },
   example: `ctl login alice@core1.as64500.example#7F3K-9QXM-…   the first time; the part after # proves the server
 ctl login mi1.…                                   with an invitation, once
-ctl login                                         later, when the eight hours are over`,
+ctl login                                         later, when the eight hours are over
+ctl login --oidc                                  in the browser; over ssh with --paste
+ctl login deploy@core1.as64500.example#7F3K-9QXM-… --ci   in a job of the forge`,
   async run(context, { args, options }) {
     if (isInvitation(args[0] ?? "")) return acceptInvite(context, args[0] ?? "");
+    checkTogether(options);
     const target = readTarget(args[0]);
     const rank =
       options.rank === undefined ? undefined : readWord(z.enum(PERSON_RANKS), options.rank, "--rank");
@@ -37,16 +53,21 @@ ctl login                                         later, when the eight hours ar
       target.fleet === undefined
         ? await requireProfile(context.home, context.global.fleet ?? (await fleetOfFolder(context.cwd)))
         : await meet(context, target.fleet);
-    const person = target.person ?? profile.person ?? (await context.output.ask("name"));
-    const password = await readSecret(context, options.password_file, `password of ${person}`);
-    const progress = context.output.progress(`logging in to ${profile.fleet}`);
+    const known = target.person ?? (options.ci ? undefined : profile.person);
+    const person = readWord(PersonName, known ?? (await context.output.ask("name")), "name");
+    const as_before = person === profile.person && profile.by_oidc === true;
+    const otherwise = options.ci || options.password || options.password_file !== undefined;
+    const by_oidc = options.oidc || (as_before && !otherwise);
+    const way = await wayOf(context, person, by_oidc, options);
+    const progress = by_oidc ? null : context.output.progress(`logging in to ${profile.fleet}`);
     const stored = await logIn(
       profile,
-      { person: readWord(PersonName, person, "name"), password, ...(rank === undefined ? {} : { rank }) },
+      { person, way, ...(rank === undefined ? {} : { rank }) },
       context.now,
       context.asking,
-    ).finally(() => progress.done());
-    await saveProfile(context.home, { ...profile, person });
+    ).finally(() => progress?.done());
+    const { by_oidc: _before, ...rest } = profile;
+    await saveProfile(context.home, { ...rest, person, ...(by_oidc ? { by_oidc } : {}) });
     await saveSession(context.home, profile.fleet, stored);
     const ends_ms = Math.min(stored.certificate_ends, stored.jwt_ends);
     context.output.line(

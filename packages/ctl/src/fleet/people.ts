@@ -13,7 +13,7 @@ const Entity = z.object({
   disabled: z.boolean().default(false),
   policies: z.array(z.string()).nullish(),
   metadata: z.record(z.string(), z.string()).nullish(),
-  aliases: z.array(z.looseObject({ name: z.string(), mount_accessor: z.string() })).nullish(),
+  aliases: z.array(z.looseObject({ id: z.string(), name: z.string(), mount_accessor: z.string() })).nullish(),
 });
 type Entity = z.infer<typeof Entity>;
 const Auth = z.record(z.string(), z.looseObject({ accessor: z.string() }));
@@ -68,7 +68,7 @@ export async function hasLogin(vault: Vault, name: string): Promise<boolean> {
 }
 
 /**
- * Makes the person, or gives another rank, or takes up again somebody who was disabled. True when something changed.
+ * Makes the person who logs in by password, or gives another rank, or takes up again somebody who was disabled. True when something changed.
  * `password` null keeps the one there is. Errors: INVALID for a name, VAULT_DENIED below admin.
  */
 export async function putPerson(
@@ -76,15 +76,7 @@ export async function putPerson(
   person: { name: string; rank: PersonRank; password: string | null },
 ): Promise<boolean> {
   const name = parse(PersonName, person.name, "name");
-  const path = ["identity", "entity", "name", name];
-  let changed = false;
-  let entity = await found(vault.read(path, Entity));
-  if (entity === null || entity.disabled || rankOf(entity) !== person.rank || entity.policies?.length !== 1) {
-    // As text and not as a list: that is the form in which the admins' policy limits it.
-    await vault.write(path, { policies: policyOf(person.rank), disabled: false });
-    entity = await vault.read(path, Entity);
-    changed = true;
-  }
+  let changed = await putRank(vault, person);
   if (person.password !== null) {
     await vault.write(["auth", "userpass", "users", name], {
       password: person.password,
@@ -94,13 +86,51 @@ export async function putPerson(
     });
     changed = true;
   }
-  const accessor = (await vault.read("sys/auth", Auth))["userpass/"]?.accessor;
-  if (accessor === undefined) throw new FleetError("VAULT_NOT_FOUND", "auth/userpass; ctl init makes it");
-  if (!entity.aliases?.some((alias) => alias.name === name && alias.mount_accessor === accessor)) {
-    await vault.write("identity/entity-alias", { name, canonical_id: entity.id, mount_accessor: accessor });
-    changed = true;
-  }
-  return changed;
+  return (await bindLogin(vault, name, "userpass", name)) || changed;
+}
+
+/** What the person may, however they log in. True when something changed. Errors: as `putPerson`. */
+export async function putRank(vault: Vault, person: { name: string; rank: PersonRank }): Promise<boolean> {
+  const path = ["identity", "entity", "name", parse(PersonName, person.name, "name")];
+  const entity = await found(vault.read(path, Entity));
+  const right = entity !== null && !entity.disabled && entity.policies?.length === 1;
+  if (right && rankOf(entity) === person.rank) return false;
+  // As text and not as a list: that is the form in which the admins' policy limits it.
+  await vault.write(path, { policies: policyOf(person.rank), disabled: false });
+  return true;
+}
+
+/**
+ * Whoever logs in at `auth/<mount>` and is called `alias` there is this person. True when something changed.
+ * Errors: CONFLICT when that is another person; VAULT_NOT_FOUND in a fleet that has no such log-in yet.
+ */
+export async function bindLogin(vault: Vault, name: string, mount: string, alias: string): Promise<boolean> {
+  const [entity, auth] = await Promise.all([
+    vault.read(["identity", "entity", "name", name], Entity),
+    vault.read("sys/auth", Auth),
+  ]);
+  const mount_accessor = auth[`${mount}/`]?.accessor;
+  if (mount_accessor === undefined)
+    throw new FleetError("VAULT_NOT_FOUND", `auth/${mount}; ctl vault bootstrap makes it (ctl init as well)`);
+  const held = entity.aliases?.find((one) => one.mount_accessor === mount_accessor);
+  if (held?.name === alias) return false;
+  if (mount !== "userpass") await refuseTaken(vault, alias, mount_accessor);
+  // A person has one name at a log-in: another takes its place.
+  const place = held === undefined ? {} : { id: held.id };
+  await vault.write("identity/entity-alias", {
+    ...place,
+    name: alias,
+    canonical_id: entity.id,
+    mount_accessor,
+  });
+  return true;
+}
+
+/** Vault would move the name from one person to the other without a word. */
+async function refuseTaken(vault: Vault, alias_name: string, alias_mount_accessor: string): Promise<void> {
+  const Owner = z.object({ name: z.string() }).nullish();
+  const owner = await vault.write("identity/lookup/entity", { alias_name, alias_mount_accessor }, Owner);
+  if (owner != null) throw new FleetError("CONFLICT", `${alias_name} is ${owner.name} already`);
 }
 
 /** Cuts an identity off at Vault at once, tokens that it has included. False when it was, null when Vault knows none of that name. */

@@ -5,6 +5,7 @@
 import { policyOf } from "../session/ranks.ts";
 import { GUEST_POLICIES, GUEST_ROLES, INVITE_RULES } from "./vault-guests.ts";
 import { CUT_OFF_RULES, HOST_POLICIES, HOST_ROLES, hostAliases, JOIN_RULES } from "./vault-hosts.ts";
+import { FOREIGN_RULES } from "./vault-logins.ts";
 import {
   APPROLES,
   AUTH_MOUNTS,
@@ -188,6 +189,7 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
     PEOPLE,
     JOIN_RULES,
     INVITE_RULES,
+    FOREIGN_RULES,
     CUT_OFF_RULES,
     LOOKS,
   ),

@@ -4,6 +4,7 @@
  * /auth/approle.
  */
 import { AUTHORITY_S, policyOf } from "../session/ranks.ts";
+import { FOREIGN_LOGINS } from "./vault-logins.ts";
 
 const HOUR_S = 3_600;
 const DAY_S = 24 * HOUR_S;
@@ -36,6 +37,7 @@ export const AUTH_MOUNTS: Readonly<Record<string, string>> = {
   userpass: "userpass",
   approle: "approle",
   cert: "cert",
+  ...FOREIGN_LOGINS,
 };
 
 /** Mounts with a CA of the fleet's own, and what it is called behind the fleet's name. */

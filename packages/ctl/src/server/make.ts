@@ -13,7 +13,7 @@ import type { MadeFleet } from "../fleet/state.ts";
 import { LOOPBACK } from "../fleet/vault-roles.ts";
 import type { Changes } from "../fleet/vault-setup.ts";
 import type { Context } from "../program/context.ts";
-import { logIn } from "../session/login.ts";
+import { byPassword, logIn } from "../session/login.ts";
 import { noteAct } from "../session/note.ts";
 import type { Profile } from "../session/profile.ts";
 import { type Session, sessionOf } from "../session/session.ts";
@@ -179,7 +179,8 @@ async function person(
     if (stored !== null && lacking(stored, "operator", context.now()) === null)
       return sessionOf(context, profile, stored, false);
     const given = password ?? (await order.password(false));
-    const fresh = await logIn(near, { person: admin, password: given }, context.now, context.asking);
+    const way = byPassword(admin, given);
+    const fresh = await logIn(near, { person: admin, way }, context.now, context.asking);
     await saveSession(context.home, order.fleet, fresh);
     changes.made.push(`${admin} logged in here`);
     return sessionOf(context, profile, fresh, false);

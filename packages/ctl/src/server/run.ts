@@ -67,3 +67,15 @@ export async function runAttached(
     throw new FleetError("COMMAND_FAILED", `${file}: is not installed here`, { cause: result });
   return result.exitCode ?? 1;
 }
+
+/** Shows an address to the person in a browser of this machine, where there is one. It has been printed as well: that none opens is no error. */
+export function openInBrowser(address: string): void {
+  const program = process.platform === "darwin" ? "open" : "xdg-open";
+  const opened = execa(program, [address], {
+    detached: true,
+    stdio: "ignore",
+    cleanup: false,
+    reject: false,
+  });
+  opened.unref();
+}

@@ -14,6 +14,7 @@ import { userJwt } from "@muster/protocol/jwt";
 import { createNkey, encodePublic, nkeyFromSeed } from "@muster/protocol/nkey";
 import type { TrustBundle } from "@muster/protocol/trust";
 import { z } from "zod";
+import { JOB_S } from "../fleet/vault-logins.ts";
 import type { Profile } from "./profile.ts";
 import { AUTHORITY_S, PERSON_RANKS, type PersonRank, policyOf } from "./ranks.ts";
 import { derOf, type StoredSession } from "./stored.ts";
@@ -49,20 +50,30 @@ async function rankOf(vault: Vault, person: string): Promise<PersonRank> {
   return rank;
 }
 
+/** How somebody shows Vault who they are: gives the log-in at the Vault that is passed. */
+export type Way = (vault: Vault) => Promise<Vault>;
+
+export const byPassword =
+  (person: string, password: string): Way =>
+  (vault) =>
+    vault.loginUserpass(person, password);
+
 /**
  * Logs in and gives what is to be kept. `rank` asks for less than the person has.
  * Errors: VAULT_DENIED for a wrong password, VAULT_SEALED, VAULT_UNREACHABLE, NO_RESPONDER for a person below admin without a controller.
  */
 export async function logIn(
   profile: Profile,
-  who: { person: string; password: string; rank?: PersonRank },
+  who: { person: string; way: Way; rank?: PersonRank },
   now: () => number,
   signal: AbortSignal,
 ): Promise<StoredSession> {
-  const vault = await vaultLogin(profile, who, signal);
-  const highest = await rankOf(vault, who.person);
+  const { person } = who;
+  const vault = await vaultLogin(profile, who.way, signal);
+  const highest = await rankOf(vault, person);
   const rank = who.rank ?? highest;
-  const authority = await authorityOf(profile, vault, { person: who.person, rank }, now, signal);
+  const life = rank === "ci" ? { ttl_s: JOB_S } : {};
+  const authority = await authorityOf(profile, vault, { person, rank, ...life }, now, signal);
   return { v: 1, ...authority, vault_token: vault.revealToken() ?? null, invited: false };
 }
 
@@ -109,18 +120,14 @@ export async function renewAccess(
 }
 
 /** Vault may have moved since this machine heard of it, or have another certificate: the fleet's newest bundle says so, under the same anchor. */
-async function vaultLogin(
-  profile: Profile,
-  { person, password }: { person: string; password: string },
-  signal: AbortSignal,
-): Promise<Vault> {
+async function vaultLogin(profile: Profile, way: Way, signal: AbortSignal): Promise<Vault> {
   try {
-    return await vaultOf(profile, signal).loginUserpass(person, password);
+    return await way(vaultOf(profile, signal));
   } catch (error) {
     if (!(error instanceof FleetError) || error.code !== "VAULT_UNREACHABLE") throw error;
     const newer = await newerBundle(profile, signal);
     if (newer === null) throw error;
-    return await vaultOf({ ...profile, bundle: newer }, signal).loginUserpass(person, password);
+    return await way(vaultOf({ ...profile, bundle: newer }, signal));
   }
 }
 

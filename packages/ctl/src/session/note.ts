@@ -9,17 +9,19 @@ const NOTE_MS = 3_000;
 
 export type Act = Pick<ControlRequest<"note">, "what" | "target" | "result">;
 
-/** What is done stays done: where it cannot be recorded, the person is told. */
+/** What is done stays done: where it cannot be recorded, the person is told, and false comes back. */
 export async function noteAct(
   context: Context,
   session: { connect(): Promise<Pick<Connection, "bus" | "signer" | "now">> },
   act: Act,
-): Promise<void> {
+): Promise<boolean> {
   try {
     const short = { ...act, target: act.target.slice(0, 300) };
     await callController(await session.connect(), "note", short, { timeout_ms: NOTE_MS });
+    return true;
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     context.output.note(context.output.colour.amber(`the audit does not say so: ${error.message}`));
+    return false;
   }
 }

@@ -20,6 +20,7 @@ export const Profile = z.strictObject({
   broker_ca: z.string().describe("The root that the anchor proves, PEM."),
   bundle: TrustBundle,
   person: z.string().nullable().describe("Who logged in last."),
+  by_oidc: z.literal(true).optional().describe("And by the identity provider, as they will again."),
 });
 export type Profile = z.infer<typeof Profile>;
 

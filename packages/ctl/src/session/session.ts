@@ -74,13 +74,14 @@ export async function openSession(context: Context, needs: { rank: PersonRank })
   if (lack !== null || stored === null) {
     const person = stored?.person ?? profile.person;
     if (!context.output.interactive) {
-      throw withNext(new FleetError("NOT_LOGGED_IN", lack ?? ""), `ctl login ${person ?? "NAME"}`);
+      const how = profile.by_oidc === true ? " --oidc" : "";
+      throw withNext(new FleetError("NOT_LOGGED_IN", lack ?? ""), `ctl login ${person ?? "NAME"}${how}`);
     }
     context.output.note(`${lack}: log in to go on`);
-    const { logIn } = await import("./login.ts");
+    const [{ logIn }, { wayOf }] = await Promise.all([import("./login.ts"), import("./ways.ts")]);
     const name = person ?? (await context.output.ask("name"));
-    const password = await context.output.password(`password of ${name}`);
-    stored = await logIn(profile, { person: name, password }, context.now, context.asking);
+    const way = await wayOf(context, name, profile.by_oidc === true, {});
+    stored = await logIn(profile, { person: name, way }, context.now, context.asking);
     await saveSession(context.home, profile.fleet, stored);
     const still = lacking(stored, needs.rank, context.now());
     if (still !== null) throw new FleetError("NOT_ALLOWED", still);

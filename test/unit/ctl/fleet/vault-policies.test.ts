@@ -37,7 +37,7 @@ const FILLED: readonly (readonly [RegExp, readonly string[]])[] = [
     ["transit", "operators", "ssh-host", "kv", "userpass", "cert", "file", OTHER],
   ],
   [/^auth\/approle\//, ["muster-controller", "muster-backup", OTHER]],
-  [/^auth\/userpass\//, ["alice", OTHER]],
+  [/^auth\/(userpass|muster-oidc|muster-ci)\//, ["alice", OTHER]],
   [/^auth\/(cert|token)\//, ["muster-host", "muster-join", OTHER]],
   [/^identity\//, ["alice", OTHER]],
   [/^kv\//, ["muster/fleet", "hosts/ixp1/bird", "hosts/ixp2/bird", "hosts", OTHER]],
@@ -186,6 +186,21 @@ suite(
       await denied("identity/entity/name/bob", { policies: "muster-controller" });
       await denied("identity/entity/name/bob", { policies: "muster-viewer", id: "0" });
       await denied("auth/userpass/users/bob", { password: "x", token_policies: ["muster-controller"] });
+      // What a provider says is who somebody is, never what they may; and it sends the browser to the person's own machine alone.
+      const role = { user_claim: "sub", bound_claims: { sub: "bob" }, token_no_default_policy: true };
+      await denied("auth/muster-oidc/role/bob", {
+        ...role,
+        role_type: "oidc",
+        token_policies: "muster-admin",
+      });
+      await denied("auth/muster-oidc/role/bob", { ...role, role_type: "oidc", groups_claim: "groups" });
+      await denied("auth/muster-oidc/role/bob", {
+        ...role,
+        role_type: "oidc",
+        allowed_redirect_uris: "https://elsewhere.example/oidc/callback",
+      });
+      await denied("auth/muster-ci/role/bob", { ...role, role_type: "jwt", policies: "muster-admin" });
+      await denied("auth/muster-ci/role/bob", { ...role, role_type: "oidc" });
     });
   },
   { limit_ms: 45_000 },
