@@ -29,7 +29,7 @@ export const login = defineCommand({
     password: { flag: "--password", help: "by password again, after --oidc" },
     paste: {
       flag: "--paste",
-      help: "with --oidc over ssh: the browser is elsewhere, you paste where it ended",
+      help: "with --oidc: the browser is elsewhere, you paste where it ended; over ssh by itself",
     },
     port: {
       flag: "--port <port>",
@@ -41,7 +41,7 @@ export const login = defineCommand({
   example: `ctl login alice@core1.as64500.example#7F3K-9QXM-…   the first time; the part after # proves the server
 ctl login mi1.…                                   with an invitation, once
 ctl login                                         later, when the eight hours are over
-ctl login --oidc                                  in the browser; over ssh with --paste
+ctl login --oidc                                  in the browser, of another machine too
 ctl login deploy@core1.as64500.example#7F3K-9QXM-… --ci   in a job of the forge`,
   async run(context, { args, options }) {
     if (isInvitation(args[0] ?? "")) return acceptInvite(context, args[0] ?? "");

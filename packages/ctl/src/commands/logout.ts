@@ -2,10 +2,12 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
+import { nkeyFromSeed } from "@muster/protocol/nkey";
 import { fleetOfFolder } from "../fleet/folder.ts";
+import { timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { requireProfile } from "../session/profile.ts";
-import { loadSession, removeSession } from "../session/stored.ts";
+import { endsOf, loadSession, removeSession } from "../session/stored.ts";
 
 export const logout = defineCommand({
   name: "logout",
@@ -35,6 +37,10 @@ export const logout = defineCommand({
       ? `${profile.fleet} is forgotten`
       : `${stored?.person ?? "nobody"} is logged out of ${profile.fleet}`;
     context.output.line(what);
+    if (stored !== null && endsOf(stored) > context.now())
+      context.output.note(
+        `its keys are gone from here; whoever has a copy could use it until ${timeText(endsOf(stored))}: ctl revoke ${nkeyFromSeed(stored.seed).public}, by an admin, ends it`,
+      );
     context.output.json({ fleet: profile.fleet, person: stored?.person ?? null, forgotten: options.forget });
     return undefined;
   },

@@ -15,9 +15,9 @@ const Begun = z.object({ auth_url: z.string() });
 
 /** How the person gets the browser's answer back. */
 export type Browser = {
-  /** The person pastes the address that the browser ended at: it runs elsewhere. */
+  /** The person pastes the address that the browser ended at: it runs elsewhere. So it is over ssh, too. */
   readonly paste: boolean;
-  /** Another port than those that are tried; the provider must know it. */
+  /** Another port than those that are tried, which is listened at; the provider must know it. */
   readonly port: number | undefined;
 };
 
@@ -29,7 +29,8 @@ export async function loginByProvider(
   browser: Browser,
 ): Promise<Vault> {
   const ports = browser.port === undefined ? CALLBACK_PORTS : [browser.port];
-  const callback = browser.paste ? null : await openCallback(ports);
+  const paste = browser.paste || (browser.port === undefined && context.output.interactive && isElsewhere());
+  const callback = paste ? null : await openCallback(ports);
   try {
     const address = callback?.address ?? callbackAddress(ports[0] ?? CALLBACK_PORTS[0]);
     const client_nonce = randomBytes(24).toString("base64url");
@@ -44,8 +45,7 @@ export async function loginByProvider(
       if (output.interactive && hasScreen()) {
         const { openInBrowser } = await import("../server/run.ts");
         openInBrowser(url);
-      } else if (process.env.SSH_CONNECTION !== undefined)
-        output.note("your browser is on another machine: ^C, and the same with --paste");
+      }
       const progress = output.progress("waiting for the browser");
       code = await callback.code(state, context.asking).finally(() => progress.done());
     }
@@ -97,6 +97,9 @@ function pasted(text: string, address: string): URL {
 
 const hasScreen = () =>
   process.platform === "darwin" || (process.env.DISPLAY ?? process.env.WAYLAND_DISPLAY ?? "") !== "";
+
+/** Over ssh the browser is on the machine that the person sits at. */
+const isElsewhere = () => (process.env.SSH_CONNECTION ?? "") !== "" && !hasScreen();
 
 /** A job of a forge, by the token that the forge signed for it. Errors: VAULT_DENIED with why, NOT_ALLOWED, VAULT_*. */
 export async function loginByForge(vault: Vault, job: string, token: string): Promise<Vault> {
