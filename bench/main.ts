@@ -2,6 +2,7 @@
  * `npm run bench`: all measurements but the long ones (soak, lives), one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
  * on a machine that does nothing else; compare only within one run.
  */
+import { main as bgp } from "./bgp.ts";
 import { main as enrolment } from "./enrolment.ts";
 import { main as envelope } from "./envelope.ts";
 import { main as files } from "./files.ts";
@@ -13,6 +14,7 @@ import { main as status } from "./status.ts";
 
 const ALL: Readonly<Record<string, () => Promise<void>>> = {
   envelope,
+  bgp: () => bgp(1_000),
   scatter: () => scatter([100, 1_000]),
   enrolment: () => enrolment(200),
   files: () => files(),

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { HostId, HostName, Instant } from "./names.ts";
 import type { HostView } from "./record.ts";
-import { bgpColour } from "./telemetry/bgp.ts";
+import { bgpColour, sessionCounts } from "./telemetry/bgp.ts";
 import { ExpiringCertificate } from "./telemetry/convergence.ts";
 
 export const HostBrief = z.object({
@@ -58,7 +58,6 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     const well = bgp.daemon.reachable && bgp.daemon.state === "running";
     if (!fresh || !well || bgp.sessions.some(({ verdict }) => bgpColour(verdict) === "red")) return null;
   }
-  const expected = bgp?.sessions.filter((session) => session.expected === "up");
   return {
     name: record.name,
     id: record.id,
@@ -67,10 +66,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     clock_skew_ms: skew_ms,
     since: convergence.since,
     generation: convergence.generation,
-    sessions:
-      expected === undefined
-        ? null
-        : { up: expected.filter(({ state }) => state === "established").length, expected: expected.length },
+    sessions: bgp === null ? null : sessionCounts(bgp),
     certificates: convergence.certificates,
     agent_version: convergence.agent_version,
   };

@@ -2,7 +2,7 @@
  * How a host stands, in words: one state, and a line for each thing that is red or wants attention, with what, since when, the daemon's own
  * words and the next command. Pure. Silence is a state with a time; what is old is not shown as if it were new.
  */
-import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import { type BgpSample, sessionCounts } from "@muster/protocol/telemetry/bgp";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import { isBehind, type Known } from "./known.ts";
 import { clockText, STALE_MS, type Trouble, troublesOf } from "./trouble.ts";
@@ -99,12 +99,12 @@ function sessionsOf(known: Known, now_ms: number): HostStatus["sessions"] {
   const { bgp, counted } = known;
   if (counted !== undefined) return counted;
   if (bgp === null || now_ms - Date.parse(bgp.at) > STALE_MS) return null;
-  const expected = expectedUp(bgp);
-  if (!bgp.daemon.reachable) return expected.length === 0 ? null : { up: 0, expected: expected.length };
+  const counts = sessionCounts(bgp);
+  if (!bgp.daemon.reachable) return counts.expected === 0 ? null : { ...counts, up: 0 };
   return {
-    up: expected.filter((session) => session.state === "established").length,
-    expected: expected.length,
-    drained: expected.filter(({ verdict, state }) => verdict === "drained" && state !== "established").length,
+    ...counts,
+    drained: expectedUp(bgp).filter(({ verdict, state }) => verdict === "drained" && state !== "established")
+      .length,
   };
 }
 

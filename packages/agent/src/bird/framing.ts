@@ -10,7 +10,11 @@ import { FleetError } from "@muster/protocol/errors";
 export type BirdLine = { readonly code: number; readonly text: string };
 
 /** One whole reply; the last line's code says how it ended (≥ 8000 refused, ≥ 9000 not understood). */
-export type BirdReply = { readonly lines: readonly BirdLine[] };
+export type BirdReply = {
+  /** The lines as they came, code and mark included: of a long reply the cheaper form. */
+  readonly raw: readonly string[];
+  readonly lines: readonly BirdLine[];
+};
 
 export type BirdEvent =
   | { readonly kind: "reply"; readonly reply: BirdReply }
@@ -27,24 +31,23 @@ export type BirdFraming = {
 export function birdFraming(max_reply_bytes: number): BirdFraming {
   const decoder = new StringDecoder("utf8");
   let rest: string[] = [];
-  let lines: BirdLine[] = [];
+  let raw: string[] = [];
   let bytes = 0;
 
   const takeLine = (line: string): BirdEvent | null => {
-    if (line.startsWith("+")) return { kind: "notice", text: line.slice(1) };
-    if (line.startsWith(" ")) {
-      const previous = lines.at(-1);
-      if (previous === undefined) throw unreadable(line, "a continuation without a line before it");
-      lines.push({ code: previous.code, text: line.slice(1) });
+    const mark = line.charCodeAt(0);
+    if (mark === PLUS) return { kind: "notice", text: line.slice(1) };
+    if (mark === SPACE) {
+      if (raw.length === 0) throw unreadable(line, "a continuation without a line before it");
+      raw.push(line);
       return null;
     }
-    const match = /^(\d{4})([- ])(.*)$/s.exec(line);
-    if (match === null) throw unreadable(line, "neither a code nor a continuation");
-    const [, code = "", mark, text = ""] = match;
-    lines.push({ code: Number(code), text });
-    if (mark === "-") return null;
-    const reply = { lines };
-    lines = [];
+    const after = hasCode(line) ? line.charCodeAt(4) : 0;
+    if (after !== SPACE && after !== DASH) throw unreadable(line, "neither a code nor a continuation");
+    raw.push(line);
+    if (after === DASH) return null;
+    const reply = replyOf(raw);
+    raw = [];
     return { kind: "reply", reply };
   };
 
@@ -53,11 +56,15 @@ export function birdFraming(max_reply_bytes: number): BirdFraming {
       const events: BirdEvent[] = [];
       bytes += chunk.byteLength;
       const parts = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)).split("\n");
-      for (const [index, part] of parts.entries()) {
-        rest.push(part);
-        if (index === parts.length - 1) break;
-        const line = rest.join("");
-        rest = [];
+      const last = parts.length - 1;
+      for (let at = 0; at <= last; at += 1) {
+        let line = parts[at] ?? "";
+        if (at === last || rest.length > 0) {
+          rest.push(line);
+          if (at === last) break;
+          line = rest.join("");
+          rest = [];
+        }
         const event = takeLine(line);
         if (event === null) continue;
         events.push(event);
@@ -70,22 +77,52 @@ export function birdFraming(max_reply_bytes: number): BirdFraming {
       return events;
     },
     get open() {
-      return lines.length > 0 || rest.some((part) => part !== "");
+      return raw.length > 0 || rest.some((part) => part !== "");
+    },
+  };
+}
+
+const [SPACE, PLUS, DASH, ZERO, NINE] = [32, 43, 45, 48, 57];
+
+function hasCode(line: string): boolean {
+  for (let at = 0; at < 4; at += 1) {
+    const char = line.charCodeAt(at);
+    if (!(char >= ZERO && char <= NINE)) return false;
+  }
+  return true;
+}
+
+/** Of lines as they came; the first has a code. */
+export function replyOf(raw: readonly string[]): BirdReply {
+  let lines: BirdLine[] | null = null;
+  return {
+    raw,
+    get lines() {
+      let code = 0;
+      lines ??= raw.map((line) => {
+        if (line.charCodeAt(0) === SPACE) return { code, text: line.slice(1) };
+        code = Number(line.slice(0, 4));
+        return { code, text: line.slice(5) };
+      });
+      return lines;
     },
   };
 }
 
 /** Code of the reply's last line, 0 for an empty one. */
 export function lastCode(reply: BirdReply): number {
-  return reply.lines.at(-1)?.code ?? 0;
+  return Number(reply.raw.at(-1)?.slice(0, 4) ?? 0);
+}
+
+/** Text of the reply's last line, "" for an empty one. */
+export function lastText(reply: BirdReply): string {
+  return reply.raw.at(-1)?.slice(5) ?? "";
 }
 
 /** Throws BIRD_REFUSED with BIRD's own words if the reply ended with a code of 8000 or above. */
 export function requireAccepted(reply: BirdReply, command: string): BirdReply {
-  const last = reply.lines.at(-1);
-  if (last !== undefined && last.code >= 8000) {
-    throw new FleetError("BIRD_REFUSED", `\`${command}\`: ${last.text} (${last.code})`);
-  }
+  const code = lastCode(reply);
+  if (code >= 8000) throw new FleetError("BIRD_REFUSED", `\`${command}\`: ${lastText(reply)} (${code})`);
   return reply;
 }
 

@@ -4,8 +4,8 @@
  * A fall of more than a tenth fails; more routes than before do not, since they cut nobody off and limits catch leaks.
  */
 import { type DeclaredBird, type DeclaredSession, isDynamicChild } from "./declared.ts";
-import type { SeenSession } from "./protocols.ts";
 import { successorOf } from "./resets.ts";
+import type { SeenSession } from "./session.ts";
 
 type ChannelBaseline = { readonly family: string; readonly imported: number | null };
 

@@ -4,7 +4,7 @@
  */
 import type { BgpSession, BgpVerdict } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredSession, isDynamicChild } from "./declared.ts";
-import type { SeenSession } from "./protocols.ts";
+import type { SeenSession } from "./session.ts";
 import { UNKNOWN_SINCE } from "./since.ts";
 
 /** What a fleet folder says of one session beyond its being declared. */

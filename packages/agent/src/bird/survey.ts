@@ -7,19 +7,27 @@ import { configureStatus } from "./configure.ts";
 import { type BirdReply, lastCode, requireAccepted } from "./framing.ts";
 import { memoryBytes } from "./memory.ts";
 import { babelNeighbors, bfdSessions, ospfNeighbors } from "./neighbors.ts";
-import { othersIn, parseProtocols, type SeenSession, sessionsIn } from "./protocols.ts";
+import { othersIn, parseProtocols, sessionsIn } from "./protocols.ts";
 import { roaTables, rpkiSessions } from "./rpki.ts";
+import type { SeenSession } from "./session.ts";
 import { parseStatus } from "./status.ts";
 
 export type Ask = (command: string) => Promise<BirdReply>;
-export type Beside = Pick<BgpSample, "rpki" | "roa_tables" | "bfd" | "neighbors" | "protocols">;
+export type Beside = Pick<BgpSample, "left_out" | "rpki" | "roa_tables" | "bfd" | "neighbors" | "protocols">;
 export type Survey = {
   readonly daemon: BgpDaemon;
   readonly sessions: readonly SeenSession[];
   readonly beside: Beside;
 };
 
-export const NOTHING_BESIDE: Beside = { rpki: [], roa_tables: [], bfd: [], neighbors: [], protocols: [] };
+export const NOTHING_BESIDE: Beside = {
+  left_out: null,
+  rpki: [],
+  roa_tables: [],
+  bfd: [],
+  neighbors: [],
+  protocols: [],
+};
 /** Readers take no more rows than this. */
 const MOST = { rpki: 100, tables: 100, rows: 10_000, others: 1_000 } as const;
 
@@ -50,6 +58,7 @@ export async function surveyBird(ask: Ask, now: () => number): Promise<Survey> {
     daemon: { ...daemon, undo_in_s, memory_bytes: memoryBytes(memory) },
     sessions: sessionsIn(protocols, clock),
     beside: {
+      left_out: null,
       rpki: rpkiSessions(protocols, clock).slice(0, MOST.rpki),
       roa_tables: roaTables(protocols).slice(0, MOST.tables),
       bfd,

@@ -1,6 +1,7 @@
 /**
- * BGP sessions: BIRD is asked for its short table every two seconds over one restricted connection, and for everything when that has changed or
- * ten seconds are over; a sample goes out when something changed, and every ten seconds so that silence shows. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
+ * BGP sessions: BIRD is asked for its short table every 0.7 s over one restricted connection, and for everything when that has changed or ten seconds are
+ * over; a sample goes out when something changed, and every ten seconds so that silence shows. What costs much, on a router with thousands of sessions, is
+ * done less often. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
  */
 import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
 import { asDrained, drainText } from "@muster/protocol/drained";
@@ -12,10 +13,19 @@ import { remember } from "../bird/remember.ts";
 import { unreachableDaemon } from "../bird/status.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
 import type { Ports } from "../ports/index.ts";
+import { fitting } from "./fitting.ts";
 import { sessionEvents } from "./session-events.ts";
 
-export const BGP_POLL_MS = 2_000;
+/** A session that goes down is to be told within a second. */
+export const BGP_POLL_MS = 700;
+/** A table of thousands of lines is asked for less often: it takes at most one part in so many of the time. */
+const POLL_SHARE = 30;
+const POLL_MAX_MS = 5_000;
 const PUBLISH_PERIOD_MS = 10_000;
+/** So does the full look, while the table stands still and while it does not. */
+const LOOK_SHARE = 100;
+const LOOK_PERIOD_MAX_MS = 60_000;
+const LOOKS_APART = 4;
 const EXPORTS_PERIOD_MS = 10_000;
 /** A question is a filter run for one net, which costs the agent and BIRD some 0.3 ms together. */
 const QUESTION_PERIOD_MS = 200;
@@ -31,6 +41,8 @@ export type BgpCollector = {
   sample(signal: AbortSignal): Promise<BgpSample | null>;
   /** The last sample of the poll; null while there is none. */
   last(): BgpSample | null;
+  /** How long to wait until the next turn. */
+  pace_ms(): number;
   /** One turn of the poll: the sample if it should be published, and the events of what changed. */
   poll(signal: AbortSignal): Promise<{ sample: BgpSample | null; events: readonly Omit<FleetEvent, "at">[] }>;
 };
@@ -44,7 +56,14 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     found: Map<string, Readonly<Record<string, boolean | null>>>;
   } | null = null;
   let last: BgpSample | null = null;
-  let looked: { at: number; spec: Bird | null; drain: ThrownSwitch | null; table: string } | null = null;
+  let looked: {
+    at: number;
+    spec: Bird | null;
+    drain: ThrownSwitch | null;
+    table: string;
+    cost_ms: number;
+  } | null = null;
+  let table_ms = 0;
   let published_at = Number.NEGATIVE_INFINITY;
 
   const declaredNow = async (spec: Bird | null): Promise<Declared> => {
@@ -83,8 +102,10 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     return found;
   };
 
-  const sample = async (signal: AbortSignal): Promise<BgpSample | null> => {
-    const taken = await take(signal);
+  const sample = async (signal: AbortSignal): Promise<BgpSample | null> => finished(await take(signal));
+
+  /** With what is drained on purpose, and with what only we remember. */
+  const finished = (taken: BgpSample | null): BgpSample | null => {
     if (taken === null) return null;
     const drain = ports.drain();
     if (drain === null) return remember(taken, last);
@@ -95,7 +116,6 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   const take = async (signal: AbortSignal): Promise<BgpSample | null> => {
     const spec = declared();
     const { sessions: expected, originated } = await declaredNow(spec);
-    const at = new Date(ports.now()).toISOString();
     try {
       const seen = await ports.routing.survey(signal);
       const sent = await exportsNow(spec, originated, seen.sessions, signal);
@@ -105,46 +125,72 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
       });
       return { ...seen, sessions: judgeSessions(expected, spec?.expect ?? {}, observed, ports.now()) };
     } catch (error) {
-      if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
-      if (spec === null && expected.length === 0) return null;
-      const sessions = judgeSessions(expected, spec?.expect ?? {}, null, ports.now());
-      return { at, daemon: unreachableDaemon(error.detail || error.message), sessions, ...NOTHING_BESIDE };
+      return unreachable(error, spec, expected);
     }
   };
 
-  /** Whether what was last looked at still stands: all of it costs ten times the short table, every two seconds on an idle host. */
-  const unchanged = async (signal: AbortSignal): Promise<boolean> => {
-    const [spec, drain, at] = [declared(), ports.drain(), ports.now()];
+  /** The sample of a daemon that gave no answer, or none that can be read; null where nobody expects one. Throws what is no fault of the daemon's. */
+  const unreachable = (
+    error: unknown,
+    spec: Bird | null,
+    expected: Declared["sessions"],
+  ): BgpSample | null => {
+    if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
+    if (spec === null && expected.length === 0) return null;
+    const at = new Date(ports.now()).toISOString();
+    const sessions = judgeSessions(expected, spec?.expect ?? {}, null, ports.now());
+    const daemon = unreachableDaemon(error.detail || error.message);
+    return { at, daemon, sessions, ...NOTHING_BESIDE };
+  };
+
+  /** The short table says that nothing is new, and the last look is not old: all of it costs ten times as much. */
+  const standsStill = (table: string, spec: Bird | null, drain: ThrownSwitch | null, at: number): boolean => {
     const before = looked;
-    looked = null;
+    if (before === null || at < before.at || before.spec !== spec || before.drain !== drain) return false;
+    const age_ms = at - before.at;
+    // Thousands of sessions that come and go are not looked at without pause.
+    if (before.table !== table) return age_ms < before.cost_ms * LOOKS_APART;
+    return age_ms < Math.max(PUBLISH_PERIOD_MS, Math.min(LOOK_PERIOD_MAX_MS, before.cost_ms * LOOK_SHARE));
+  };
+
+  /** What is new since the last poll: a full look, the same again with the time of now, or null. */
+  const next = async (signal: AbortSignal): Promise<BgpSample | "same" | null> => {
+    const [spec, drain, at] = [declared(), ports.drain(), ports.now()];
+    let table: string;
     try {
-      looked = { at, spec, drain, table: await ports.routing.table(signal) };
+      table = await ports.routing.table(signal);
     } catch (error) {
-      // The full look says why, and in which words.
-      if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
-      return false;
+      looked = null;
+      return finished(unreachable(error, spec, (await declaredNow(spec)).sessions));
     }
-    if (before === null || before.spec !== spec || before.drain !== drain) return false;
-    if (before.table !== looked.table) return false;
-    if (at - before.at >= PUBLISH_PERIOD_MS || at < before.at) return false;
-    looked = before;
-    return true;
+    table_ms = ports.now() - at;
+    if (standsStill(table, spec, drain, at)) return "same";
+    looked = null;
+    const begun = ports.now();
+    const now = await sample(signal);
+    looked = { at, spec, drain, table, cost_ms: ports.now() - begun };
+    return now;
   };
 
   return {
     sample,
     last: () => last,
+    pace_ms: () => Math.min(POLL_MAX_MS, Math.max(BGP_POLL_MS, table_ms * POLL_SHARE)),
     async poll(signal) {
-      if (await unchanged(signal)) return { sample: null, events: [] };
+      const found = await next(signal);
+      const due = ports.now() - published_at >= PUBLISH_PERIOD_MS;
+      if (found === "same") {
+        // The short table has just said so.
+        if (!due || last === null) return { sample: null, events: [] };
+        published_at = ports.now();
+        return { sample: fitting({ ...last, at: new Date(published_at).toISOString() }), events: [] };
+      }
       const before = last;
-      const now = await sample(signal);
-      last = now;
-      const events = before === null || now === null ? [] : sessionEvents(before, now);
-      const changed = shape(before) !== shape(now);
-      if (now === null || (!changed && ports.now() - published_at < PUBLISH_PERIOD_MS))
-        return { sample: null, events };
+      last = found;
+      const events = before === null || found === null ? [] : sessionEvents(before, found);
+      if (found === null || (!due && shape(before) === shape(found))) return { sample: null, events };
       published_at = ports.now();
-      return { sample: now, events };
+      return { sample: fitting(found), events };
     },
   };
 }

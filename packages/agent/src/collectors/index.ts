@@ -5,20 +5,20 @@ import { HEALTH_PERIOD_MS } from "@muster/protocol/telemetry/health";
 import type { Events } from "../events.ts";
 import { type Connected, publishSample } from "../reporter.ts";
 import { pause } from "../wait.ts";
-import { BGP_POLL_MS, type BgpCollector } from "./bgp.ts";
+import type { BgpCollector } from "./bgp.ts";
 import type { HealthCollector } from "./health.ts";
 
 export type CollectDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
-  readonly events: Events;
+  readonly events: Pick<Events, "tell">;
   readonly log: Log;
   where(): Connected | null;
 };
 
 /** Runs until the signal aborts. Convergence is sent by `reporter.ts`, which knows of every change. */
 export async function collect(door: CollectDoor, signal: AbortSignal): Promise<void> {
-  const every = async (period_ms: number, what: string, turn: () => Promise<void>) => {
+  const every = async (period_ms: () => number, what: string, turn: () => Promise<void>) => {
     let complained = "";
     while (!signal.aborted) {
       try {
@@ -30,14 +30,18 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
         if (error.message !== complained) door.log.warn({ err: error }, `${what}: ${error.message}`);
         complained = error.message;
       }
-      await pause(period_ms, signal);
+      await pause(period_ms(), signal);
     }
   };
   await Promise.all([
-    every(HEALTH_PERIOD_MS, "health", async () => {
-      publishSample(door.where(), "health", await door.health.sample(signal), door.log);
-    }),
-    every(BGP_POLL_MS, "bgp", async () => {
+    every(
+      () => HEALTH_PERIOD_MS,
+      "health",
+      async () => {
+        publishSample(door.where(), "health", await door.health.sample(signal), door.log);
+      },
+    ),
+    every(door.bgp.pace_ms, "bgp", async () => {
       const { sample, events } = await door.bgp.poll(signal);
       for (const event of events) door.events.tell(event);
       if (sample !== null) publishSample(door.where(), "bgp", sample, door.log);

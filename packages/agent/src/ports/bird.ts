@@ -14,7 +14,7 @@ export type BirdOptions = {
   readonly restricted: boolean;
   /** For connecting, and for each whole reply. */
   readonly timeout_ms: number;
-  /** Default 8 MiB. */
+  /** Default 32 MiB, which 10,000 sessions with all about them stay below. */
   readonly max_reply_bytes?: number;
   /** Gets the lines that BIRD sends unasked (`+…`), as the notice that an undo timer ran out. */
   readonly onNotice?: (text: string) => void;
@@ -39,7 +39,7 @@ type Link = {
   error: FleetError | null;
 };
 
-const DEFAULT_MAX_REPLY_BYTES = 8 * 1024 * 1024;
+const DEFAULT_MAX_REPLY_BYTES = 32 * 1024 * 1024;
 /** BIRD's own input buffer is 4,096 bytes. */
 const MAX_COMMAND_BYTES = 4_000;
 const MAX_QUEUED = 100;

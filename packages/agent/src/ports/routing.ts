@@ -9,7 +9,7 @@ import { checkReply, configureReply, configureStatus } from "../bird/configure.t
 import { exportQuery, exportReply } from "../bird/exports.ts";
 import { advanceFlaps, emptyFlaps, type FlapHistory, flapCount } from "../bird/flaps.ts";
 import { type BirdReply, requireAccepted } from "../bird/framing.ts";
-import type { SeenSession } from "../bird/protocols.ts";
+import type { SeenSession } from "../bird/session.ts";
 import { parseStatus } from "../bird/status.ts";
 import { type Survey, surveyBird, surveySessions } from "../bird/survey.ts";
 import { type BirdConnection, connectBird } from "./bird.ts";
@@ -77,6 +77,8 @@ export type RoutingOptions = {
   readonly binary: string;
   readonly run: Run;
   readonly now?: () => number;
+  /** How long BIRD may take for one answer; 10 s unless told, so that one that hangs is red within 15 s. */
+  readonly reply_ms?: number;
   /** So long after a change of our own a session that falls is not counted as flapping; 30 s unless told. */
   readonly own_change_ms?: number;
 };
@@ -91,8 +93,15 @@ const OWN_CHANGE_MS = 30_000;
 
 /** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
 export function createRouting(options: RoutingOptions, signal: AbortSignal): Routing {
-  const { socketPath, binary, run, now = Date.now, own_change_ms = OWN_CHANGE_MS } = options;
-  const reading = connectBird({ socketPath, restricted: true, timeout_ms: REPLY_LIMIT_MS }, signal);
+  const {
+    socketPath,
+    binary,
+    run,
+    now = Date.now,
+    own_change_ms = OWN_CHANGE_MS,
+    reply_ms = REPLY_LIMIT_MS,
+  } = options;
+  const reading = connectBird({ socketPath, restricted: true, timeout_ms: reply_ms }, signal);
   const checks = new Map<string, CheckResult>();
   let flaps = emptyFlaps(now());
   let own_change_until_ms = 0;
@@ -235,8 +244,7 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     sessions: async (caller) => noted(await surveySessions((text) => ask(text, caller), now)),
     survey: async (caller) => noted(await surveyBird((text) => ask(text, caller), now)),
     async table(caller) {
-      const { lines } = requireAccepted(await ask("show protocols", caller), "show protocols");
-      return lines.map(({ text }) => text).join("\n");
+      return requireAccepted(await ask("show protocols", caller), "show protocols").raw.join("\n");
     },
     async show(command, caller) {
       const lifetime = AbortSignal.any([signal, caller]);

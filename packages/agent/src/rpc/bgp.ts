@@ -4,6 +4,7 @@ import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { unreachableDaemon } from "../bird/status.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
+import { fitting } from "../collectors/fitting.ts";
 import type { RpcDoor } from "./door.ts";
 import { probePath } from "./path.ts";
 
@@ -17,7 +18,7 @@ export const bgp =
       sessions: [],
       ...NOTHING_BESIDE,
     };
-    if (request.session === undefined) return { sample, path: null };
+    if (request.session === undefined) return { sample: fitting(sample), path: null };
     const session = sample.sessions.find(({ name }) => name === request.session);
     if (session === undefined) {
       const known = sample.sessions.map(({ name }) => name).slice(0, 50);
@@ -26,7 +27,8 @@ export const bgp =
         `session ${request.session}; there are ${known.join(", ") || "none"}`,
       );
     }
-    if (session.neighbor_address === null) return { sample, path: null };
+    const alone = { ...sample, sessions: [session], left_out: null };
+    if (session.neighbor_address === null) return { sample: alone, path: null };
     const last_change_here_at = door.ledger.state.bird_changed_at;
     const path = await probePath(
       session.neighbor_address,
@@ -34,5 +36,5 @@ export const bgp =
       door.ports,
       call.signal,
     );
-    return { sample, path: { ...path, last_change_here_at } };
+    return { sample: alone, path: { ...path, last_change_here_at } };
   };

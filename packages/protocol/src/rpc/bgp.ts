@@ -23,7 +23,7 @@ export const bgp = method({
     session: z.string().max(64).optional().describe("With the path to its neighbour."),
   }),
   reply: z.object({
-    sample: BgpSample.describe("All sessions."),
+    sample: BgpSample.describe("All sessions, or the one that was asked for."),
     path: PathProbe.nullable().describe("The way to the neighbour; null without `session`."),
   }),
 });

@@ -250,6 +250,15 @@ export const BgpSample = z
       .array(BgpSession)
       .max(10_000)
       .describe("Sessions seen, and those that should be there and are not."),
+    left_out: z
+      .object({
+        up: z.int().describe("Expected up, and established."),
+        red: z.int().describe("Red: only where even those do not fit."),
+        other: z.int().describe("The rest."),
+      })
+      .nullable()
+      .default(null)
+      .describe("Sessions that do not fit into one message, counted; null = all are in `sessions`."),
     rpki: z.array(RpkiSession).max(100).default([]).describe("RPKI sessions."),
     roa_tables: z
       .array(RoaTable)
@@ -268,3 +277,13 @@ export const BgpSample = z
     "Every BGP session, declared or seen, judged: one that should be there and is not stands in it as `missing`.",
   );
 export type BgpSample = z.infer<typeof BgpSample>;
+
+/** How many sessions are expected up, and how many of these are; those that a sample had no room for count too. */
+export function sessionCounts({ sessions, left_out }: Pick<BgpSample, "sessions" | "left_out">): {
+  up: number;
+  expected: number;
+} {
+  const expected = sessions.filter((session) => session.expected === "up");
+  const up = expected.filter(({ state }) => state === "established").length + (left_out?.up ?? 0);
+  return { up, expected: expected.length + (left_out?.up ?? 0) + (left_out?.red ?? 0) };
+}

@@ -3,8 +3,9 @@ import * as assert from "uvu/assert";
 import { declaredSessions } from "../../../../packages/agent/src/bird/declared.ts";
 import { birdFraming } from "../../../../packages/agent/src/bird/framing.ts";
 import { evaluateGuard, guardBaseline } from "../../../../packages/agent/src/bird/guard.ts";
-import { parseSessions, type SeenSession } from "../../../../packages/agent/src/bird/protocols.ts";
+import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
 import { guardWindow } from "../../../../packages/agent/src/bird/resets.ts";
+import type { SeenSession } from "../../../../packages/agent/src/bird/session.ts";
 import { transcript } from "../../../kit/fake-bird.ts";
 import { suite } from "../../../kit/suite.ts";
 

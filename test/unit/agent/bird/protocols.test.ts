@@ -2,11 +2,8 @@
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type BirdReply, birdFraming } from "../../../../packages/agent/src/bird/framing.ts";
-import {
-  parseProtocols,
-  parseSessions,
-  type SeenSession,
-} from "../../../../packages/agent/src/bird/protocols.ts";
+import { parseProtocols, parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
+import type { SeenSession } from "../../../../packages/agent/src/bird/session.ts";
 import { parseStatus } from "../../../../packages/agent/src/bird/status.ts";
 import { transcript } from "../../../kit/fake-bird.ts";
 import { suite } from "../../../kit/suite.ts";

@@ -1,6 +1,7 @@
 /** Since when a session is gone and a daemon silent: from the first sample that saw it, over all that follow. */
 import * as assert from "uvu/assert";
 import { declaredSessions } from "../../../../packages/agent/src/bird/declared.ts";
+import { replyOf } from "../../../../packages/agent/src/bird/framing.ts";
 import { judgeSessions } from "../../../../packages/agent/src/bird/judge.ts";
 import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
 import { remember } from "../../../../packages/agent/src/bird/remember.ts";
@@ -48,13 +49,12 @@ suite("bird remember", (test) => {
   test("what is down says what it was, until it is up again", () => {
     const [session] = judgeSessions(sessions, {}, null, 0);
     const [channel] = parseSessions(
-      {
-        lines: [
-          { code: 1002, text: "upstream   BGP        ---        up     2026-10-11    Established" },
-          { code: 1006, text: "  Channel ipv4" },
-          { code: 1006, text: "    Routes:         12100 imported, 1 exported, 12000 preferred" },
-        ],
-      },
+      replyOf([
+        "1002-upstream   BGP        ---        up     2026-10-11    Established",
+        "1006-  Channel ipv4",
+        "     Routes:         12100 imported, 1 exported, 12000 preferred",
+        "0000 ",
+      ]),
       null,
     ).flatMap(({ channels }) => channels);
     assert.ok(session && channel);

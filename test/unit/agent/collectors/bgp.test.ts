@@ -1,0 +1,243 @@
+/**
+ * The poll of BGP sessions against a BIRD that misbehaves, that is enormous, and that is real: the sample shows the true state each time, and what
+ * changes is told at once.
+ */
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type BgpCollector, createBgp } from "@muster/agent/collectors/bgp";
+import { collect } from "@muster/agent/collectors/index";
+import { createRouting, createRun, type Ports } from "@muster/agent/ports/index";
+import { openLog } from "@muster/ports/log";
+import { type BgpSample, Bird, type FleetEvent } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { sessionCounts } from "@muster/protocol/telemetry/bgp";
+import * as assert from "uvu/assert";
+import { freePort } from "../../../kit/child.ts";
+import { type FakeBird, fakeBird, transcript } from "../../../kit/fake-bird.ts";
+import { measured, slowness } from "../../../kit/figures.ts";
+import { suite } from "../../../kit/suite.ts";
+import {
+  config,
+  hostPrefix,
+  type Prefix,
+  portsBelow,
+  startBird,
+  startNeighbour,
+  UPSTREAM,
+  until,
+} from "../resources/private-bird.ts";
+
+const ROUTER = "routers/2.17.6";
+const SPEC = Bird.parse({ config: "protocol bgp upstream { neighbor 10.9.0.2 as 64496; }" });
+
+type Ground = {
+  readonly fake: FakeBird;
+  readonly bgp: BgpCollector;
+  readonly signal: AbortSignal;
+  /** Time passes when it is told to. */
+  pass(ms: number): void;
+};
+
+async function withFake(body: (ground: Ground) => Promise<void>, reply_ms = 5_000): Promise<void> {
+  const life = new AbortController();
+  const fake = fakeBird({ greeting: transcript(ROUTER, "greeting") });
+  const prefix = await hostPrefix();
+  good(fake);
+  await fake.start();
+  let now_ms = Date.now();
+  const ports: Ports = {
+    ...portsBelow(prefix.path, life.signal),
+    routing: createRouting(
+      { socketPath: fake.socketPath, binary: "/nonexistent", run: createRun(), reply_ms },
+      life.signal,
+    ),
+    now: () => now_ms,
+  };
+  try {
+    const bgp = createBgp(ports, () => SPEC);
+    await body({ fake, bgp, signal: life.signal, pass: (ms) => (now_ms += ms) });
+  } finally {
+    life.abort();
+    await fake.dispose();
+    await prefix.release();
+  }
+}
+
+function good(fake: FakeBird): void {
+  fake.answers.clear();
+  fake.answers.set("restrict", transcript(ROUTER, "restrict"));
+  fake.answers.set("show status", transcript(ROUTER, "show-status"));
+  fake.answers.set("show protocols", transcript(ROUTER, "show-protocols"));
+  fake.answers.set("show protocols all", transcript(ROUTER, "show-protocols-all"));
+}
+
+const upstream = (sample: BgpSample | null) => sample?.sessions.find(({ name }) => name === "upstream");
+
+/** Seen well first, then as `change` leaves it: what the next poll says. */
+async function afterwards(ground: Ground, change: (fake: FakeBird) => void | Promise<void>) {
+  const first = await ground.bgp.poll(ground.signal);
+  assert.is(upstream(first.sample)?.verdict, "ok");
+  await change(ground.fake);
+  ground.pass(700);
+  return ground.bgp.poll(ground.signal);
+}
+
+function assertBlind(
+  polled: { sample: BgpSample | null; events: readonly Omit<FleetEvent, "at">[] },
+  words: RegExp,
+): void {
+  const { sample, events } = polled;
+  assert.is(sample?.daemon.reachable, false);
+  assert.match(sample?.daemon.error ?? "", words);
+  assert.is(upstream(sample)?.verdict, "missing");
+  assert.equal(
+    events.map(({ severity }) => severity),
+    ["error"],
+  );
+  assert.match(events[0]?.what ?? "", words);
+}
+
+suite(
+  "bgp collector",
+  (test) => {
+    test("hung: it accepts and never answers", () =>
+      withFake(async (ground) => {
+        const polled = await afterwards(ground, (fake) => {
+          for (const command of fake.answers.keys()) fake.answers.set(command, "silent");
+        });
+        assertBlind(polled, /no whole answer within 300 ms/);
+        // One silence is enough to know it: nothing was asked after it.
+        assert.is(ground.fake.received.at(-1), "show protocols");
+        good(ground.fake);
+        ground.pass(700);
+        const again = await ground.bgp.poll(ground.signal);
+        assert.is(upstream(again.sample)?.verdict, "ok");
+        assert.match(again.events.map(({ what }) => what).join("; "), /answers again/);
+      }, 300));
+
+    for (const [name, answer, words] of [
+      ["garbage", "HTTP/1.1 400 Bad Request\r\n\r\n", /neither a code nor a continuation/],
+      ["half a line", { hangUpAfter: "1002-upstr" }, /closed the connection/],
+      ["a row without its state", "1002-upstream BGP\n0000 \n", null],
+    ] as const)
+      test(`${name}: nothing is made up of it`, () =>
+        withFake(async (ground) => {
+          const polled = await afterwards(ground, (fake) => {
+            fake.answers.set("show protocols", answer);
+            fake.answers.set("show protocols all", answer);
+          });
+          assertBlind(polled, words ?? /not a protocol row/);
+        }));
+
+    test("restarted: a new socket with another inode is found at the next poll", () =>
+      withFake(async (ground) => {
+        const polled = await afterwards(ground, async (fake) => {
+          await fake.stop();
+          rmSync(fake.socketPath, { force: true });
+          const text = transcript(ROUTER, "show-protocols-all");
+          fake.answers.set(
+            "show protocols all",
+            text.replace(/BGP state: {10}Established/, "BGP state:          Active"),
+          );
+          fake.answers.set(
+            "show protocols",
+            transcript(ROUTER, "show-protocols").replace("22:19:08", "22:29:08"),
+          );
+          await fake.start();
+        });
+        assert.is(ground.fake.connections, 2);
+        assert.equal([polled.sample?.daemon.reachable, upstream(polled.sample)?.verdict], [true, "down"]);
+        assert.match(polled.events.map(({ what }) => what).join("; "), /upstream .*went down/);
+      }));
+
+    test("stopped: missing, and since when stays while it lasts", () =>
+      withFake(async (ground) => {
+        const polled = await afterwards(ground, (fake) => fake.stop());
+        assertBlind(polled, /ENOENT|ECONNREFUSED/);
+        const since = polled.sample?.daemon.since.at;
+        ground.pass(60_000);
+        const later = await ground.bgp.poll(ground.signal);
+        assert.is(later.sample?.daemon.since.at, since);
+        assert.equal(later.events, []);
+      }));
+
+    test("while the short table stands still nothing else is asked, and a sample still goes out every ten seconds", () =>
+      withFake(async (ground) => {
+        await ground.bgp.poll(ground.signal);
+        ground.fake.received.length = 0;
+        let sent = 0;
+        for (let turn = 0; turn < 14; turn += 1) {
+          ground.pass(700);
+          if ((await ground.bgp.poll(ground.signal)).sample !== null) sent += 1;
+        }
+        assert.equal([...new Set(ground.fake.received)], ["show protocols"]);
+        assert.is(sent, 0);
+        ground.pass(700);
+        const { sample } = await ground.bgp.poll(ground.signal);
+        assert.ok(ground.fake.received.includes("show protocols all"));
+        assert.is(upstream(sample)?.verdict, "ok");
+      }));
+
+    test("5,000 sessions: counted whole, what is red is listed, and the sample fits into one message", () =>
+      withFake(async (ground) => {
+        const text = transcript(ROUTER, "show-protocols-all");
+        const begin = text.indexOf("1002-upstream");
+        const block = text.slice(begin, text.indexOf("1002-a_session"));
+        const many = Array.from({ length: 5_000 }, (_, at) => block.replace("upstream", `peer${at}`));
+        many[4_321] = (many[4_321] ?? "").replace(/Established/g, "Active");
+        ground.fake.answers.set("show protocols all", `${text.slice(0, begin)}${many.join("")}0000 \n`);
+        const { sample } = await ground.bgp.poll(ground.signal);
+        if (sample === null) throw new Error("no sample");
+        assert.ok(Buffer.byteLength(JSON.stringify(sample)) < 1_000_000);
+        // `upstream` is declared and not among them.
+        assert.is(upstream(sample)?.verdict, "missing");
+        const { left_out } = sample;
+        assert.is(sample.sessions.length + (left_out?.up ?? 0) + (left_out?.other ?? 0), 5_001);
+        assert.is(left_out?.red, 0);
+        assert.equal(sessionCounts(sample), { up: 0, expected: 1 });
+        const whole = await ground.bgp.sample(ground.signal);
+        assert.is(whole?.sessions.find(({ name }) => name === "peer4321")?.state, "active");
+      }, 60_000));
+
+    test("a real session that goes down is told within a second of BIRD knowing", async () => {
+      const life = new AbortController();
+      const prefix: Prefix = await hostPrefix();
+      const port = await freePort();
+      const text = config(port, [UPSTREAM]);
+      writeFileSync(join(prefix.path, "etc/bird/bird.conf"), text);
+      const ports = portsBelow(prefix.path, life.signal);
+      const bird = startBird(prefix.path);
+      const neighbour = startNeighbour(prefix.path, port, UPSTREAM);
+      const bgp = createBgp(ports, () => Bird.parse({ config: text }));
+      const told: { at: number; what: string }[] = [];
+      const running = collect(
+        {
+          bgp,
+          health: { sample: () => Promise.reject(new FleetError("UNSUPPORTED", "not in this test")) },
+          events: { tell: ({ what }) => told.push({ at: Date.now(), what }) },
+          log: openLog({ name: "bgp-test", level: "silent" }),
+          where: () => null,
+        },
+        life.signal,
+      );
+      try {
+        await until("the session is up", 30_000, async () => upstream(bgp.last())?.state === "established");
+        const exports = upstream(bgp.last())?.exports;
+        assert.equal(exports, [{ prefix: "192.0.2.0/24", exported: true }]);
+        await neighbour.stop("SIGKILL");
+        await until("it is told", 30_000, async () => told.some(({ what }) => /went down/.test(what)));
+        const event = told.find(({ what }) => /went down/.test(what));
+        const since = upstream(bgp.last())?.since.at ?? "";
+        const late_ms = (event?.at ?? 0) - Date.parse(since);
+        measured("a session that went down", `told ${late_ms} ms after BIRD knew`);
+        assert.ok(late_ms >= 0 && late_ms <= 1_000 * slowness(), `${late_ms} ms`);
+      } finally {
+        life.abort();
+        await running;
+        await bird.stop();
+        await prefix.release();
+      }
+    });
+  },
+  { limit_ms: 60_000 },
+);
