@@ -137,6 +137,7 @@ suite(
       for (const [method, args] of [
         ["exec", { command: ["id"], from: "x", longest_ms: 1_000 }],
         ["reboot", { why: "x" }],
+        ["rename", { name: "x" }],
         ["switch", drain],
       ] as const)
         assert.is(await ask(rpc(method), order(method, args, ci)), "NOT_ALLOWED", `ci: ${method}`);

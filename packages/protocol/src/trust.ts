@@ -9,7 +9,18 @@ import { createHash, X509Certificate } from "node:crypto";
 import { z } from "zod";
 import { canonicalize } from "./canonical.ts";
 import { CertificateReader, type Principal } from "./certificate.ts";
-import { type Envelope, HEADER, open, openByAdminKey, type Verifier } from "./envelope.ts";
+import {
+  type Envelope,
+  type EnvelopeSigner,
+  HEADER,
+  loadEnvelope,
+  open,
+  openByAdminKey,
+  StoredEnvelope,
+  seal,
+  storeEnvelope,
+  type Verifier,
+} from "./envelope.ts";
 import { FleetError, parseJson } from "./errors.ts";
 import { FleetName, Instant } from "./names.ts";
 import { base32 } from "./nkey.ts";
@@ -20,6 +31,9 @@ const SshKey = z
   .string()
   .max(2_048)
   .regex(/^(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+/, "must be an OpenSSH public key");
+
+/** Each takes some 4 KiB of every bundle. */
+const STEPS = 64;
 
 /** What of a bundle the anchor covers. */
 export const AnchoredKeys = z.strictObject({
@@ -81,8 +95,27 @@ export const TrustBundle = z.strictObject({
     .max(10_000),
   ssh_krl: z.base64().max(1_048_576).nullable().describe("OpenSSH key revocation list."),
   policy: NodePolicy,
+  succession: z
+    .array(StoredEnvelope)
+    .max(STEPS)
+    .optional()
+    .describe(
+      "How the anchored keys became what they are, oldest first: each step is signed under the keys before it. Absent while they are the first.",
+    ),
 });
 export type TrustBundle = z.infer<typeof TrustBundle>;
+
+/** One change of the anchored keys. The bundle of that version is signed under those before, every later one under those after. */
+const Step = z.strictObject({
+  v: z.literal(1),
+  fleet: FleetName,
+  version: z.int().min(2),
+  from: AnchoredKeys,
+  to: AnchoredKeys,
+});
+type Step = z.infer<typeof Step>;
+/** What a step is signed as: nothing travels on it. */
+const STEP_SUBJECT = "trust.succession";
 
 const group = (text: string) => text.match(/.{1,4}/g)?.join("-") ?? "";
 const hash160 = (data: Uint8Array | string) =>
@@ -131,14 +164,67 @@ export function openFirstBundle(envelope: Envelope, anchor: string, tls_ca: Buff
   if (!sameAnchor(anchorOf(root.raw), anchor))
     throw new FleetError("WRONG_ANCHOR", `the broker's is ${anchorOf(root.raw)}`);
   const bundle = parseJson(TrustBundle, envelope.body, "trust bundle");
-  if (!root.subject.split("\n").includes(`OU=${anchoredKeysHash(bundle)}`)) {
+  const units = root.subject.split("\n");
+  const keys = signersOf(bundle, bundle, (hash) => units.includes(`OU=${hash}`));
+  if (keys === null)
     throw new FleetError(
       "WRONG_ANCHOR",
       "the trust bundle names other operators or admins than the broker's CA",
     );
-  }
-  openSignedBy(envelope, bundle);
+  openSignedBy(envelope, { ...bundle, ...keys });
   return bundle;
+}
+
+/**
+ * The keys under which a bundle has to be signed, where its own are those that the reader begins with, or have followed from them; else null.
+ * Errors: of a step that does not hold, as a signature.
+ */
+function signersOf(
+  bundle: TrustBundle,
+  believed: TrustBundle,
+  begins: (hash: string) => boolean,
+): AnchoredKeys | null {
+  const { voided } = verifierOf(believed);
+  let last: Step | null = null;
+  for (const stored of bundle.succession ?? []) {
+    const envelope = loadEnvelope(stored);
+    const step = parseJson(Step, envelope.body, "succession of keys");
+    const from = anchoredKeysHash(step.from);
+    // What was before the reader's time is nothing to him.
+    if (last === null && !begins(from)) continue;
+    const follows: boolean =
+      last === null || (from === anchoredKeysHash(last.to) && step.version > last.version);
+    if (!follows || step.fleet !== bundle.fleet || step.version > bundle.version) return null;
+    const certificates = new CertificateReader({ operators: step.from.operators_ca, controllers: [] });
+    if (envelope.headers[HEADER.key] !== undefined)
+      openByAdminKey(STEP_SUBJECT, envelope, step.from.admin_keys);
+    else open(STEP_SUBJECT, envelope, { certificates, voided }, "admin");
+    last = step;
+  }
+  const now = anchoredKeysHash(bundle);
+  if (last === null ? !begins(now) : now !== anchoredKeysHash(last.to)) return null;
+  const { operators_ca, admin_keys } = last?.version === bundle.version ? last.from : bundle;
+  return { operators_ca, admin_keys };
+}
+
+/** The next bundle, with the step by which its keys follow from those held, where they are others. Errors: TOO_LARGE after 64 such changes. */
+export function succeeding(
+  held: TrustBundle,
+  next: TrustBundle,
+  signer: EnvelopeSigner,
+  now_ms: number,
+): TrustBundle {
+  const { operators_ca, admin_keys, succession = [] } = held;
+  const from = { operators_ca, admin_keys };
+  const to = { operators_ca: next.operators_ca, admin_keys: next.admin_keys };
+  const { succession: _before, ...rest } = next;
+  if (anchoredKeysHash(from) === anchoredKeysHash(to))
+    return succession.length === 0 ? rest : { ...rest, succession };
+  if (succession.length >= STEPS)
+    throw new FleetError("TOO_LARGE", `the keys of ${held.fleet} changed ${STEPS} times`);
+  const step: Step = { v: 1, fleet: next.fleet, version: next.version, from, to };
+  const signed = storeEnvelope(seal(STEP_SUBJECT, Buffer.from(JSON.stringify(step)), signer, now_ms));
+  return { ...rest, succession: [...succession, signed] };
 }
 
 /**
@@ -149,7 +235,8 @@ export function openNextBundle(envelope: Envelope, held: TrustBundle): TrustBund
   const bundle = parseJson(TrustBundle, envelope.body, "trust bundle");
   if (bundle.version <= held.version) return null;
   if (bundle.fleet !== held.fleet) throw new FleetError("WRONG_TARGET", `a trust bundle of ${bundle.fleet}`);
-  openSignedBy(envelope, held);
+  const own = anchoredKeysHash(held);
+  openSignedBy(envelope, { ...held, ...signersOf(bundle, held, (hash) => hash === own) });
   return bundle;
 }
 

@@ -69,10 +69,11 @@ export function newerBundle(ours: StoredEnvelope, there: StoredEnvelope | null):
 
 /** Whether a bundle says what these parts say, whatever its number. Revocations and policy are others' to change. */
 export function saysTheSame(held: TrustBundle, parts: BundleParts): boolean {
+  const { succession: _how, ...said } = held;
   const wanted = bundleOf(parts, held.version, held.issued_at);
   return (
     canonicalize({ ...wanted, voided: held.voided, ssh_krl: held.ssh_krl, policy: held.policy }) ===
-    canonicalize(held)
+    canonicalize(said)
   );
 }
 

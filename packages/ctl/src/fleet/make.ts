@@ -9,7 +9,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { memorySigner, operatorJwt, sentinelJwt } from "@muster/protocol/jwt";
 import { createNkey, encodePublic, nkeyFromSeed } from "@muster/protocol/nkey";
 import { SENTINEL_PERMISSIONS } from "@muster/protocol/subjects";
-import { anchorOf } from "@muster/protocol/trust";
+import { anchorOf, succeeding } from "@muster/protocol/trust";
 import { FLEET_RECORD } from "../session/login.ts";
 import { loadProfile, type Profile, saveProfile } from "../session/profile.ts";
 import { accountSpecs, issuedAt, signAccount } from "./accounts.ts";
@@ -177,8 +177,17 @@ async function papers(
   if (held === null || !saysTheSame(held, parts)) {
     const version = (held?.version ?? 0) + (order.restored === true ? SIGNED_SINCE_BACKUP : 1);
     const next = bundleOf(parts, version, now_ms);
-    const kept = held === null ? {} : { voided: held.voided, ssh_krl: held.ssh_krl, policy: held.policy };
-    bundle = signBundle({ ...next, ...kept }, adminSigner(await keys.open()), now_ms);
+    const signer = adminSigner(await keys.open());
+    const following =
+      held === null
+        ? next
+        : succeeding(
+            held,
+            { ...next, voided: held.voided, ssh_krl: held.ssh_krl, policy: held.policy },
+            signer,
+            now_ms,
+          );
+    bundle = signBundle(following, signer, now_ms);
     if (held !== null) changes.made.push(`trust bundle ${next.version}`);
   }
   const certified = before !== null && before.addresses.join() === order.addresses.join();
