@@ -26,6 +26,7 @@ suite(
     let fleet: Fleet;
     let alice: Operator;
     let machine: Machine;
+    let edge2_key: string;
     const life = new AbortController();
 
     test.before(
@@ -193,12 +194,68 @@ suite(
       await machine.join(text);
       await machine.sh("systemctl start muster-agent");
       await says(/^enrolled as edge2, watched/);
+      edge2_key = await machine.read("/etc/ssh/ssh_host_ed25519_key");
       await machine.wipe();
       await machine.join(text);
       const since_ms = Date.now();
       await machine.sh("systemctl start muster-agent");
       await says(/^enrolment refused: the join string was used before: by another machine/);
       await fleet.event(({ kind, what }) => kind === "enrolment" && /used before/.test(what), since_ms);
+    });
+
+    test("replaced: the old key is out on every plane, also at other hosts' sshd, and the next machine has the name", async () => {
+      // The key of the machine that is gone opens core1, as one that people had let in there.
+      const core1 = fleet.on("core1");
+      const hub = fleet.on("hub");
+      const key = "/root/edge2-key";
+      await hub.sh(`umask 077; cat >${key}; ssh-keygen -y -f ${key} >${key}.pub`, { input: edge2_key });
+      const line = (await hub.read(`${key}.pub`)).trim();
+      await core1.sh("cat >>/root/.ssh/authorized_keys", { input: `${line} edge2\n` });
+      const logIn = () =>
+        hub.exec([
+          ...["ssh", "-F", "none", "-i", key, "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"],
+          ...["-o", "UserKnownHostsFile=/dev/null", "-o", "IdentitiesOnly=yes", "root@core1", "hostname"],
+        ]);
+      const before = await logIn();
+      assert.equal([before.code, before.stdout.trim()], [0, "core1"], before.stderr);
+
+      const why = "disk gone";
+      const { json } = await fleet.ctl(["host", "replace", "edge2", "--why", why, "-y", "--json"], {
+        expect: 0,
+      });
+      await fleet.until("sshd of core1 refuses it", async () => (await logIn()).code === 255, 20_000);
+      assert.match(
+        await core1.sh("journalctl -u ssh -n 50 | cat"),
+        /revoked by file \/etc\/ssh\/muster-revoked.krl/,
+      );
+      // Nobody else is locked out, also when somebody takes the list away: sshd would refuse every key.
+      await core1.sh("rm /etc/ssh/muster-revoked.krl");
+      await fleet.until(
+        "the list lies there again",
+        () => core1.sh("test -s /etc/ssh/muster-revoked.krl && echo yes"),
+        10_000,
+      );
+      assert.is(
+        (await core1.sh("sshd -T | grep -i ^revokedkeys")).trim(),
+        "revokedkeys /etc/ssh/muster-revoked.krl",
+      );
+      await core1.sh("sed -i '/ edge2$/d' /root/.ssh/authorized_keys");
+
+      await machine.wipe();
+      await machine.join(json().join);
+      await machine.sh("systemctl start muster-agent");
+      await says(/^enrolled as edge2, watched/);
+      await fleet.ctl(["audit", "--verify", "--host", "core1"], { expect: 0 });
+      const rows = (await fleet.ctl(["audit", "--since", "10m", "--json"], { expect: 0 })).json() as {
+        by: { name: string } | null;
+        what: string;
+        target: string;
+        result: string;
+      }[];
+      const done = (what: string, target: RegExp) =>
+        rows.filter((row) => row.what === what && row.result === "done" && target.test(row.target)).at(-1);
+      assert.is(done("revoke", /^edge2|^host edge2/)?.by?.name, "alice", JSON.stringify(rows.slice(-30)));
+      assert.ok(done("join", /^edge2 /), JSON.stringify(rows.slice(-30)));
     });
 
     test("with a fleet string it waits; machine and ctl show one fingerprint; a person lets it in", async () => {

@@ -74,7 +74,7 @@ suite(
       const trusts = {
         // That of hosts too: a mistake in an sshd's configuration must not open it either.
         user_cas: [ca.user, ca.host],
-        krl: writeKrl([blobOf(papers.revoked.public_key)], 1, Date.now()),
+        krl: writeKrl({ keys: [blobOf(papers.revoked.public_key)], people: ["mallory"] }, 1, Date.now()),
       };
       const shown = await startSshd(directory, host, certificate, trusts);
       servers.push(shown);
@@ -117,7 +117,13 @@ suite(
           host: await sshCa(root).caPublicKey("ssh-host"),
           user: await sshCa(root).caPublicKey("ssh-user"),
         };
-        const lax = { key_type: "ca", allow_user_certificates: true, allowed_users: "*", max_ttl: "1h" };
+        const lax = {
+          key_type: "ca",
+          allow_user_certificates: true,
+          allow_user_key_ids: true,
+          allowed_users: "*",
+          max_ttl: "1h",
+        };
         const both = {
           ...lax,
           allow_host_certificates: true,
@@ -189,6 +195,12 @@ suite(
           /critical option "only-by-day" is not supported/,
         ],
         ["a revoked key's", papers.revoked, await byOwner(papers.revoked, {}), /revoked by file/],
+        [
+          "of a revoked person, whose key nobody knows",
+          papers.alice,
+          await byOwner(papers.alice, { key_id: "mallory" }),
+          /revoked by file/,
+        ],
         ["of another CA", papers.alice, await byOwner(papers.alice, {}, FOREIGN), /Permission denied/],
         ["the bare key", papers.alice, null, /Permission denied/],
         ["with another's key", papers.core2, await byOwner(papers.alice, {}), /Permission denied/],
@@ -261,7 +273,10 @@ suite(
       for (const row of rows) await meets(row);
       assert.is((await dial(server, visitor)).code, 0, "core1 itself");
       const revoked = join(directory, "revoked-hosts");
-      await writeFile(revoked, writeKrl([blobOf(papers.core1.public_key)], 1, Date.now()));
+      await writeFile(
+        revoked,
+        writeKrl({ keys: [blobOf(papers.core1.public_key)], people: [] }, 1, Date.now()),
+      );
       const tried = await dial(server, { ...visitor, revoked });
       assert.is(tried.code, 255, "a revoked host was believed");
       says(tried.said, /revoked/i);

@@ -10,6 +10,7 @@ import { type AgentConfig, type Places, readText } from "./config.ts";
 import type { KeptCredentials } from "./credentials.ts";
 import type { Identity } from "./identity.ts";
 import type { Ports } from "./ports/index.ts";
+import { putBack, reloadSshd, runChecked, SSHD_FILE, SSHD_LIMIT_MS, sshdProgram } from "./sshd.ts";
 import { readSshCertificate } from "./sshkey.ts";
 import { writeSynced } from "./store.ts";
 import { pause } from "./wait.ts";
@@ -17,8 +18,6 @@ import { pause } from "./wait.ts";
 const CERTIFICATE = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
 const SNIPPET = "/etc/ssh/sshd_config.d/50-muster.conf";
 const SNIPPET_TEXT = `# Written by muster-agent: the host certificate, so that nobody is asked about an unknown key.\nHostCertificate ${CERTIFICATE}\n`;
-const ROOT = { owner: "root", group: "root", mode: "0644" };
-const COMMAND_MS = 15_000;
 const TEXT_LIMIT_BYTES = 65_536;
 
 /** Writes the service certificate, its key and the CA of services. */
@@ -59,20 +58,20 @@ export async function installSsh(
   if (seen && before.certificate?.toString() === line && before.snippet?.toString() === SNIPPET_TEXT)
     return null;
   const sshd = await sshdProgram(ports);
-  await files.replace(CERTIFICATE, Buffer.from(line), ROOT);
+  await files.replace(CERTIFICATE, Buffer.from(line), SSHD_FILE);
   if (sshd === null) return "kept for sshd, which is not installed";
   try {
-    await files.makeDirectory("/etc/ssh/sshd_config.d", { ...ROOT, mode: "0755" });
-    await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), ROOT);
-    await run(ports, "ssh-keygen", ["-L", "-f", files.real(CERTIFICATE)], signal);
-    await run(ports, sshd, ["-t"], signal);
+    await files.makeDirectory("/etc/ssh/sshd_config.d", { ...SSHD_FILE, mode: "0755" });
+    await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), SSHD_FILE);
+    await runChecked(ports, "ssh-keygen", ["-L", "-f", files.real(CERTIFICATE)], signal);
+    await runChecked(ports, sshd, ["-t"], signal);
     const done = await reloadAndCompare(kept, sshd, ports, signal);
     await writeSynced(seen_file, String(serial));
     return done;
   } catch (error) {
-    await restore(CERTIFICATE, before.certificate, ports);
-    await restore(SNIPPET, before.snippet, ports);
-    await reload(ports, signal).catch(() => {
+    await putBack(CERTIFICATE, before.certificate, ports);
+    await putBack(SNIPPET, before.snippet, ports);
+    await reloadSshd(ports, signal).catch(() => {
       // The first error says what matters; sshd runs on with what it has in memory.
     });
     throw error;
@@ -85,15 +84,15 @@ async function reloadAndCompare(
   ports: Ports,
   signal: AbortSignal,
 ): Promise<string> {
-  const listens = listenersOf((await run(ports, sshd, ["-T"], signal)).stdout);
-  if (!(await reload(ports, signal))) return "installed; sshd does not run, it shows it when it starts";
+  const listens = listenersOf((await runChecked(ports, sshd, ["-T"], signal)).stdout);
+  if (!(await reloadSshd(ports, signal))) return "installed; sshd does not run, it shows it when it starts";
   const ours = readSshCertificate(kept.credentials.ssh_certificate);
   for (let tries = 0; tries < 10; tries++) {
     for (const { address, port } of listens) {
       const scan = await ports.run(
         "ssh-keyscan",
         ["-c", "-T", "3", "-t", "ed25519", "-p", port, address],
-        { timeout_ms: COMMAND_MS },
+        { timeout_ms: SSHD_LIMIT_MS },
         signal,
       );
       const shown = scan.stdout.split("\n").some((each) => each.includes(ours.blob));
@@ -114,35 +113,4 @@ export function listenersOf(settings: string): { address: string; port: string }
     address: { "0.0.0.0": "127.0.0.1", "::": "::1" }[address] ?? address,
     port,
   }));
-}
-
-/** False when sshd does not run. */
-async function reload(ports: Ports, signal: AbortSignal): Promise<boolean> {
-  if (!(await ports.systemd.available())) return false;
-  const units = await ports.systemd.units(["ssh", "sshd"], signal);
-  for (const [name, facts] of units) {
-    if (facts.active !== "active") continue;
-    await ports.systemd.act("reload", name, signal);
-    return true;
-  }
-  return false;
-}
-
-async function sshdProgram(ports: Ports): Promise<string | null> {
-  for (const path of ["/usr/sbin/sshd", "/usr/bin/sshd"]) {
-    if ((await ports.files.facts(path)) !== null) return ports.files.real(path);
-  }
-  return null;
-}
-
-async function run(ports: Ports, file: string, args: readonly string[], signal: AbortSignal) {
-  const result = await ports.run(file, args, { timeout_ms: COMMAND_MS }, signal);
-  if (result.code !== 0)
-    throw new FleetError("COMMAND_FAILED", `${file} ${args.join(" ")}: ${result.stderr.slice(0, 500)}`);
-  return result;
-}
-
-async function restore(path: string, content: Buffer | null, ports: Ports): Promise<void> {
-  if (content === null) await ports.files.remove(path);
-  else await ports.files.replace(path, content, ROOT);
 }

@@ -31,6 +31,7 @@ import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { takeName, type WaysDoor, waysOf } from "./renewal-ways.ts";
 import { type Connected, report, watchdog } from "./reporter.ts";
+import { keepRevoked } from "./revoked-keys.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf, type RpcDoor } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
@@ -369,5 +370,6 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     watchdog(ports, signal),
     onTheBus(),
     comeBack(),
+    keepRevoked({ config, places, identity, trust, ports, events, log }, signal),
   ]);
 }

@@ -27,7 +27,12 @@ ctl revoke telegraf                  a credential that ctl creds made; a key of 
   run: (context, { args, options }) => revokeByName(context, args[0] ?? "", options),
 });
 
-export type RevokeOptions = { readonly why?: string | undefined; readonly since?: string | undefined };
+export type RevokeOptions = {
+  readonly why?: string | undefined;
+  readonly since?: string | undefined;
+  /** It is a part of something that has an answer of its own. */
+  readonly part?: true;
+};
 
 /** Finds who is meant, asks, revokes, tells. `kind`: what the name must stand for. Resolves with the exit code. */
 export async function revokeByName(
@@ -59,7 +64,9 @@ export async function revokeByName(
   output.note(meaningOf(target));
   if (!(await output.confirm(`Revoke ${target.name}?`))) return EXIT.failed;
   const steps = await revokeEverywhere({ session, target, why, since_ms, now, signal: context.asking });
-  tell(context, word, target, steps);
+  tell(context, word, steps);
+  // Where it is not all of it, a program still reads why nothing came of the whole.
+  if (options.part !== true || steps.some(({ error }) => error !== null)) told(context, target, steps);
   const failed = steps.filter(({ error }) => error !== null).map(({ step }) => step);
   await noteAct(context, session, {
     what: "revoke",
@@ -88,7 +95,7 @@ function meaningOf({ kind, name, person, accesses }: Target): string {
   }
 }
 
-function tell(context: Context, word: string, target: Target, steps: readonly StepDone[]): void {
+function tell(context: Context, word: string, steps: readonly StepDone[]): void {
   const { output } = context;
   const { red, bold } = output.colour;
   for (const { step, what, changed, took_ms, error } of steps) {
@@ -101,6 +108,9 @@ function tell(context: Context, word: string, target: Target, steps: readonly St
     output.line(
       `${bold("next")}        ctl revoke ${word}    again, when that is mended: what is done stays done`,
     );
+}
+
+function told({ output }: Context, target: Target, steps: readonly StepDone[]): void {
   output.json({
     kind: target.kind,
     name: target.name,

@@ -25,7 +25,7 @@ export async function replaceHost(
   const { output, now } = context;
   const life_ms = durationOf("--for", options.life) ?? LIFE_MS;
   const { revokeByName } = await import("../commands/revoke.ts");
-  const exit = await revokeByName(context, `host/${name}`, { why: options.why ?? "replaced" });
+  const exit = await revokeByName(context, `host/${name}`, { why: options.why ?? "replaced", part: true });
   // Where the old machine is not ended the new one would be one of two.
   if (exit !== undefined) return exit;
   const session = await openSession(context, { rank: "admin" });

@@ -3,7 +3,7 @@ import { callController } from "@muster/ports/call";
 import type { Vault } from "@muster/ports/vault";
 import { loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError, parse } from "@muster/protocol/errors";
-import { readKrl, writeKrl } from "@muster/protocol/krl";
+import { type Krl, readKrl, writeKrl } from "@muster/protocol/krl";
 import { subjects } from "@muster/protocol/subjects";
 import { openNextBundle, TrustBundle } from "@muster/protocol/trust";
 import { connectAs } from "../fleet/broker-setup.ts";
@@ -13,7 +13,7 @@ import { newestBundle, type Session } from "../session/session.ts";
 
 const TRIES = 5;
 /** A bundle has to fit into one message, and each host keeps it. */
-const SSH_KEYS = 2_000;
+const SSH_ENTRIES = 2_000;
 
 /** What a bundle is to become; null when it says so already. */
 export type BundleChange = (held: TrustBundle, now_ms: number) => TrustBundle | null;
@@ -21,7 +21,7 @@ export type BundleChange = (held: TrustBundle, now_ms: number) => TrustBundle | 
 /** What of a person's is void from `since` on: everything, or one certificate. */
 export const voiding =
   (who: { readonly name: string } | { readonly fingerprint: string }, since: number): BundleChange =>
-  (held) => {
+  (held, now_ms) => {
     const same = (entry: TrustBundle["voided"][number]) =>
       "name" in who ? entry.name === who.name : entry.fingerprint === who.fingerprint;
     if (held.voided.some((entry) => same(entry) && entry.until === undefined && entry.since <= since))
@@ -29,6 +29,7 @@ export const voiding =
     return {
       ...held,
       voided: [...held.voided.filter((entry) => !same(entry) || entry.until), { ...who, since }],
+      ...("name" in who ? listing(held, now_ms, ({ people }) => ({ people: [...people, who.name] })) : {}),
     };
   };
 
@@ -41,6 +42,7 @@ export const readmitting =
     return {
       ...held,
       voided: held.voided.map((entry) => (open(entry) ? { ...entry, until: now_ms } : entry)),
+      ...listing(held, now_ms, ({ people }) => ({ people: people.filter((one) => one !== name) })),
     };
   };
 
@@ -49,12 +51,27 @@ export const revokingSshKey =
   (line: string): BundleChange =>
   (held, now_ms) => {
     const key = line.split(" ")[1] ?? "";
-    const keys = held.ssh_krl === null ? [] : readKrl(Buffer.from(held.ssh_krl, "base64"));
-    if (keys.includes(key)) return null;
-    if (keys.length >= SSH_KEYS)
-      throw new FleetError("TOO_LARGE", `${SSH_KEYS} ssh host keys are revoked already`);
-    return { ...held, ssh_krl: writeKrl([...keys, key], held.version + 1, now_ms).toString("base64") };
+    if (revokedForSsh(held).keys.includes(key)) return null;
+    return { ...held, ...listing(held, now_ms, ({ keys }) => ({ keys: [...keys, key] })) };
   };
+
+const revokedForSsh = ({ ssh_krl }: TrustBundle): Krl =>
+  readKrl(ssh_krl === null ? null : Buffer.from(ssh_krl, "base64"));
+
+/** The bundle's revocation list with a change; as it is where that changes nothing. Errors: TOO_LARGE. */
+function listing(
+  held: TrustBundle,
+  now_ms: number,
+  change: (before: Krl) => Partial<Krl>,
+): Pick<TrustBundle, "ssh_krl"> {
+  const before = revokedForSsh(held);
+  const { keys, people } = { ...before, ...change(before) };
+  if (keys.length === before.keys.length && people.length === before.people.length)
+    return { ssh_krl: held.ssh_krl };
+  if (keys.length + people.length > SSH_ENTRIES)
+    throw new FleetError("TOO_LARGE", `${SSH_ENTRIES} keys and people are revoked for ssh already`);
+  return { ssh_krl: writeKrl({ keys, people }, held.version + 1, now_ms).toString("base64") };
+}
 
 /**
  * Publishes what the newest bundle becomes by the change, under the admin's own signature: through a controller, or where none answers with the rights
