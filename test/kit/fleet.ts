@@ -24,6 +24,7 @@ import {
   SETUP_PERMISSIONS,
   STREAMS,
   type StreamSpec,
+  SYSTEM_EXPORTS,
   SYSTEM_PERMISSIONS,
   seal,
   sentinelJwt,
@@ -31,6 +32,7 @@ import {
   storeEnvelope,
   streamConfig,
   subjects,
+  systemImports,
   type TrustBundle,
   userJwt,
 } from "@muster/protocol";
@@ -253,6 +255,7 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
       name: "SYS",
       key: system.public,
       scopes: [{ role: "sys-admin", key: sys_admin.public, permissions: SYSTEM_PERMISSIONS }],
+      exports: SYSTEM_EXPORTS,
       jetstream: false,
     }),
     [fleet.public]: await sign({
@@ -260,6 +263,7 @@ async function makeAccounts(name: string, more: Partial<Record<Role, string>>): 
       key: fleet.public,
       jetstream: true,
       exports: [{ name: "enrol", subject: patterns.enrol }],
+      imports: systemImports({ system: system.public, fleet: fleet.public }),
       scopes: [
         ...ROLES.map((role) => ({ role, key: roles[role].public, permissions: PERMISSIONS[role] })),
         ...Object.entries(more).map(([role, key]) => ({

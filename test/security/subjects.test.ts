@@ -9,6 +9,7 @@ import {
   createNkey,
   intakeOf,
   PAGE_METHODS,
+  patterns,
   type Role,
   RPC,
   STREAMS,
@@ -51,6 +52,8 @@ const SAMPLES = {
   blob: ({ id }) => [subjects.blob(id, SHA, 0)],
   answer: ({ id }) => [subjects.answer(id, id, "c", "r")],
   inboxPrefix: ({ id }) => [`${subjects.inboxPrefix(id)}.x`],
+  connections: () => [subjects.connections()],
+  kick: () => [subjects.kick("X")],
   enrolInboxPrefix: () => [`${subjects.enrolInboxPrefix()}.x`],
 } satisfies { [K in Name]: (whose: Whose) => string[] };
 
@@ -64,7 +67,9 @@ const SYSTEM = [
   "$SYS.REQ.CLAIMS.UPDATE",
   "$SYS.REQ.CLAIMS.DELETE",
   "$SYS.REQ.SERVER.PING",
-  "$SYS.REQ.SERVER.X.KICK",
+  "$SYS.REQ.SERVER.X.CONNZ",
+  patterns.connected,
+  patterns.disconnected,
   "$SYS.REQ.SERVER.X.RELOAD",
   "$SYS.ACCOUNT.X.CONNECT",
   "$JS.API.INFO",
@@ -175,6 +180,7 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
       ...of(["audit"], own).map(intakeOf),
       ...all.map(({ host }) => subjects.event(own.id, host, "drift")),
       ...keys.map(intakeOf),
+      ...of(["connections", "kick"], own),
       ...whole("DESIRED", "TELEMETRY", "EVENT", "AUDIT"),
       ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs"),
       ...all.flatMap((whose) => [
@@ -191,6 +197,8 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
       answers(own, subject) ||
       reports(subject) ||
       subject === "live.trust" ||
+      subject === patterns.connected ||
+      subject === patterns.disconnected ||
       subject.startsWith("live.audit.") ||
       /^(ctl|enrol|host|page)\./.test(subject),
   },

@@ -21,6 +21,7 @@ import { type Issuer, LIFE_MS, vaultIssuer } from "./certificates/issuer.ts";
 import type { ControllerConfig } from "./config.ts";
 import { readText } from "./config.ts";
 import { controlHandlers } from "./control.ts";
+import { watchCopies } from "./copies/watch.ts";
 import { serveDashboard } from "./dashboard/server.ts";
 import { Staging } from "./desired/stage.ts";
 import { keepIdentity, tellBus, watchSilence } from "./duties.ts";
@@ -223,6 +224,8 @@ async function run(
     signal,
   );
 
+  const copies = watchCopies({ bus, records, events, leading: () => engine.leading, log, now }, signal);
+
   const lease = keepLease(
     {
       kv: bus.kv("fleet"),
@@ -235,7 +238,10 @@ async function run(
             (error) => log.warn({ err: error }, "rollouts"),
             signal,
           )
-            .then(() => status.say(standing(config, bus, records, engine)))
+            .then(() => {
+              copies.lead();
+              status.say(standing(config, bus, records, engine));
+            })
             .catch((error) => afterEnd(error, log));
         } else engine.yield();
       },

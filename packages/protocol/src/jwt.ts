@@ -21,13 +21,27 @@ export type Permissions = {
 /** A signing key with the permissions of everyone it signs for. */
 export type Scope = { readonly role: string; readonly key: string; readonly permissions: Permissions };
 
+/** A service, or with `stream` messages that come by themselves; `account_at`: which `*` of the subject must be the importer's key, counted from 1. */
+export type Export = {
+  readonly name: string;
+  readonly subject: string;
+  readonly stream?: { readonly account_at: number };
+};
+/** `local`: the subject of a stream in the importing account. */
+export type Import = {
+  readonly name: string;
+  readonly subject: string;
+  readonly account: string;
+  readonly stream?: { readonly local: string };
+};
+
 export type AccountSpec = {
   readonly name: string;
   /** Public account nkey. */
   readonly key: string;
   readonly scopes: readonly Scope[];
-  readonly exports?: readonly { readonly name: string; readonly subject: string }[];
-  readonly imports?: readonly { readonly name: string; readonly subject: string; readonly account: string }[];
+  readonly exports?: readonly Export[];
+  readonly imports?: readonly Import[];
   readonly jetstream: boolean;
   readonly limits?: {
     readonly connections?: number;
@@ -80,8 +94,16 @@ const rules = (permissions: Permissions) => ({
 export function accountJwt(account: AccountSpec, signer: JwtSigner, now_ms: number): Promise<string> {
   const storage = account.jetstream ? -1 : 0;
   const nats = {
-    exports: account.exports?.map((item) => ({ ...item, type: "service", response_type: "Singleton" })),
-    imports: account.imports?.map((item) => ({ ...item, type: "service", share: true })),
+    exports: account.exports?.map(({ stream, ...item }) =>
+      stream === undefined
+        ? { ...item, type: "service", response_type: "Singleton" }
+        : { ...item, type: "stream", account_token_position: stream.account_at },
+    ),
+    imports: account.imports?.map(({ stream, ...item }) =>
+      stream === undefined
+        ? { ...item, type: "service", share: true }
+        : { ...item, type: "stream", local_subject: stream.local },
+    ),
     limits: {
       subs: account.limits?.subscriptions ?? -1,
       data: -1,
@@ -155,6 +177,20 @@ export function userJwt(
   const nats = { issuer_account: user.account, ...(tags.length > 0 && { tags }), type: "user", version: 2 };
   const exp = Math.floor(user.expires_ms / 1000);
   return encode({ name: user.name, sub: user.key, exp, nats }, signer, now_ms);
+}
+
+/** A user of an account's own identity key, which carries its rights itself: only the recovery kit holds such a key. */
+export function ownUserJwt(
+  user: { name: string; key: string; permissions: Permissions; expires_ms: number },
+  signer: JwtSigner,
+  now_ms: number,
+): Promise<string> {
+  const nats = { ...rules(user.permissions), subs: -1, data: -1, payload: -1, type: "user", version: 2 };
+  return encode(
+    { name: user.name, sub: user.key, exp: Math.floor(user.expires_ms / 1_000), nats },
+    signer,
+    now_ms,
+  );
 }
 
 /** The sentinel of the enrolment account: a bearer user without expiry, into which clients without credentials fall. */

@@ -43,7 +43,16 @@ export const HostRecord = z.object({
     .nullish()
     .describe("By which a copy of its state shows."),
   quarantined: z
-    .object({ at: Instant, why: z.string().describe("What was seen.") })
+    .object({
+      at: Instant,
+      why: z.string().describe("What was seen."),
+      from: z
+        .string()
+        .nullish()
+        .describe(
+          "Address of the connection that was there first: of two at a time the other is closed. Null = not known.",
+        ),
+    })
     .nullish()
     .describe("Two machines have its key: since when nothing is issued for it."),
   certificates: z

@@ -3,7 +3,7 @@
  * Allow lists only. `{{subject()}}` is the client's own public nkey and `{{name()}}` the name in its JWT, filled in by the server.
  */
 import { FleetError } from "./errors.ts";
-import type { Permissions } from "./jwt.ts";
+import type { Export, Import, Permissions } from "./jwt.ts";
 import { BUCKETS, intakeOf } from "./streams.ts";
 
 const TOKEN = /^[A-Za-z0-9_-]+$/;
@@ -31,6 +31,10 @@ export const subjects = {
   ctl: (method: string) => join("ctl", method),
   host: (id: string, method: string) => join("host", id, method),
   enrol: (method: string) => join("enrol", method),
+  /** Asks every broker for FLEET's own connections; the broker puts the account in. */
+  connections: () => "$SYS.REQ.ACCOUNT.PING.CONNZ",
+  /** Closes one connection at a broker. */
+  kick: (server: string) => `$SYS.REQ.SERVER.${token(server)}.KICK`,
   page: (id: string, method: string) => join("page", id, method),
   blob: (id: string, hash: string, chunk: number) => join("blob", id, hash, String(chunk)),
   /** Where `id` answers a broadcast of `asker`, whose inbox is `_INBOX_<asker>.<connection>.<request>`: see `answerSubject`. */
@@ -51,6 +55,9 @@ export const patterns = {
   /** Answers to broadcasts that were sent with an inbox below `_INBOX_<asker>.<connection>`. */
   answers: (inbox: string) => `answer.*.${inbox.replace(/^_INBOX_/, "")}.*`,
   liveAudit: "live.audit.>",
+  /** Who of FLEET connects and leaves, as the brokers tell account SYS; only controllers hear it. */
+  connected: "broker.connected",
+  disconnected: "broker.disconnected",
   ctl: "ctl.*",
   host: "host.*.*",
   enrol: "enrol.*",
@@ -126,8 +133,12 @@ export const PERMISSIONS: Record<Role, Permissions> = {
         "KV_rollouts",
         "KV_blobs",
       ].map((stream) => `$JS.API.DIRECT.GET.${stream}`),
+      "$SYS.REQ.ACCOUNT.PING.CONNZ",
+      "$SYS.REQ.SERVER.*.KICK",
     ],
     sub: [
+      "broker.connected",
+      "broker.disconnected",
       "ctl.*",
       "enrol.*",
       "host.*.*",
@@ -173,6 +184,34 @@ export const PERMISSIONS: Record<Role, Permissions> = {
 
 /** What a client without credentials may do in account ENROL. */
 export const SENTINEL_PERMISSIONS: Permissions = { pub: ["enrol.*"], sub: ["_INBOX_ENROL.>"] };
+
+const CONNECT = (account: string) => `$SYS.ACCOUNT.${account}.CONNECT`;
+const DISCONNECT = (account: string) => `$SYS.ACCOUNT.${account}.DISCONNECT`;
+const KICK = "$SYS.REQ.SERVER.*.KICK";
+
+/** What account SYS lets FLEET have: who connects to FLEET, and the closing of a connection. The broker holds an importer to its own account's events. */
+export const SYSTEM_EXPORTS: readonly Export[] = [
+  { name: "connects", subject: CONNECT("*"), stream: { account_at: 3 } },
+  { name: "disconnects", subject: DISCONNECT("*"), stream: { account_at: 3 } },
+  { name: "kick", subject: KICK },
+];
+
+/** FLEET's side of it. */
+export const systemImports = (keys: { readonly system: string; readonly fleet: string }): Import[] => [
+  {
+    name: "connects",
+    subject: CONNECT(keys.fleet),
+    account: keys.system,
+    stream: { local: patterns.connected },
+  },
+  {
+    name: "disconnects",
+    subject: DISCONNECT(keys.fleet),
+    account: keys.system,
+    stream: { local: patterns.disconnected },
+  },
+  { name: "kick", subject: KICK, account: keys.system },
+];
 
 /** An admin's rights in account SYS: push account claims, see who is connected, and close a connection that should not be there. */
 export const SYSTEM_PERMISSIONS: Permissions = {

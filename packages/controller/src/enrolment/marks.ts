@@ -52,12 +52,7 @@ export async function takeMark(
       continue;
     }
     if (judged.verdict === "copy") {
-      ports.events.emit({
-        host: record.name,
-        kind: "credentials",
-        severity: "error",
-        what: `two machines have its key (${judged.why}; it came ${from}): nothing is issued for it any more until ctl host clear ${record.name}, when the copy is gone, or ctl host replace ${record.name}`,
-      });
+      tellCopy(record.name, `${judged.why}; it came ${from}`, ports.events);
       throw inQuarantine(next);
     }
     const written = await ports.records.fetch(record.name);
@@ -66,6 +61,42 @@ export async function takeMark(
   }
   throw new FleetError("CONFLICT", `${kept.record.name} changed meanwhile`);
 }
+
+/**
+ * Puts a host into quarantine for what its connections showed; `from`: where the one that was there first is. False when it was in one, or is no such host.
+ * Errors: CONFLICT, those of the bus.
+ */
+export async function quarantine(
+  host: { readonly name: string; readonly id: string },
+  why: string,
+  from: string,
+  ports: { readonly records: HostRecords; readonly events: Pick<Events, "emit">; readonly now: () => number },
+): Promise<boolean> {
+  for (let tries = 1; ; tries++) {
+    const kept = await ports.records.fetch(host.name);
+    if (kept === null || kept.record.id !== host.id || kept.record.state !== "enrolled") return false;
+    if (kept.record.quarantined != null) return false;
+    try {
+      await ports.records.write(
+        { ...kept.record, quarantined: { at: ports.now(), why, from } },
+        kept.revision,
+      );
+    } catch (error) {
+      if (!(error instanceof FleetError) || error.code !== "CONFLICT" || tries >= TRIES) throw error;
+      continue;
+    }
+    tellCopy(host.name, why, ports.events);
+    return true;
+  }
+}
+
+const tellCopy = (name: string, why: string, events: Pick<Events, "emit">) =>
+  events.emit({
+    host: name,
+    kind: "credentials",
+    severity: "error",
+    what: `two machines have its key (${why}): nothing is issued for it any more until ctl host clear ${name}, when the copy is gone, or ctl host replace ${name}`,
+  });
 
 const inQuarantine = ({ name, quarantined }: HostRecord) =>
   new FleetError(

@@ -10,7 +10,9 @@ import {
   patterns,
   ROLES,
   SETUP_PERMISSIONS,
+  SYSTEM_EXPORTS,
   SYSTEM_PERMISSIONS,
+  systemImports,
 } from "@muster/protocol/subjects";
 import { pruned } from "./revocations.ts";
 import type { TransitKey } from "./vault-roles.ts";
@@ -39,6 +41,7 @@ export function accountSpecs(
       name: "SYS",
       key: keys.system,
       jetstream: false,
+      exports: SYSTEM_EXPORTS,
       scopes: [{ role: "sys-admin", key: key("sys-admin"), permissions: SYSTEM_PERMISSIONS }],
     },
     {
@@ -46,6 +49,7 @@ export function accountSpecs(
       key: keys.fleet,
       jetstream: true,
       exports: [{ name: "enrol", subject: patterns.enrol }],
+      imports: systemImports(keys),
       scopes: [
         ...ROLES.map((role) => ({ role, key: key(`fleet-${role}`), permissions: PERMISSIONS[role] })),
         { role: "setup", key: key("fleet-setup"), permissions: SETUP_PERMISSIONS },
