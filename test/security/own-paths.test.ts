@@ -7,7 +7,7 @@ import { mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { createFiles, type Files } from "@muster/agent/ports/files";
-import { aliasesIn } from "@muster/agent/ports/files-held";
+import { aliasesIn, mountsIn } from "@muster/agent/ports/files-held";
 import { refuseOwn, refuseProtected } from "@muster/agent/resources/protected";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
@@ -164,21 +164,23 @@ suite(
     });
 
     test("mounts as the kernel tells them", () => {
-      const table = [
-        "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
-        "2 1 8:1 /var/lib/muster-agent /mnt/with\\040space rw - ext4 /dev/sda1 rw",
-        "3 1 8:2 /@home /home rw - btrfs /dev/sda2 rw",
-        "4 1 0:30 / /tmp rw - tmpfs none rw",
-        "5 1 8:2 / /mnt/disk rw - btrfs /dev/sda2 rw",
-      ].join("\n");
-      assert.equal(aliasesIn(table, "/mnt/with space/keys.json"), [
+      const mounts = mountsIn(
+        [
+          "1 0 8:1 / / rw - ext4 /dev/sda1 rw",
+          "2 1 8:1 /var/lib/muster-agent /mnt/with\\040space rw - ext4 /dev/sda1 rw",
+          "3 1 8:2 /@home /home rw - btrfs /dev/sda2 rw",
+          "4 1 0:30 / /tmp rw - tmpfs none rw",
+          "5 1 8:2 / /mnt/disk rw - btrfs /dev/sda2 rw",
+        ].join("\n"),
+      );
+      assert.equal(aliasesIn(mounts, "/mnt/with space/keys.json"), [
         "/mnt/with space/keys.json",
         "/var/lib/muster-agent/keys.json",
       ]);
-      assert.equal(aliasesIn(table, "/var/lib/muster-agent"), ["/var/lib/muster-agent", "/mnt/with space"]);
-      assert.equal(aliasesIn(table, "/home/bob"), ["/home/bob", "/mnt/disk/@home/bob"]);
-      assert.equal(aliasesIn(table, "/tmp/x"), ["/tmp/x"]);
-      assert.equal(aliasesIn(table, "/etc"), ["/etc"]);
+      assert.equal(aliasesIn(mounts, "/var/lib/muster-agent"), ["/var/lib/muster-agent", "/mnt/with space"]);
+      assert.equal(aliasesIn(mounts, "/home/bob"), ["/home/bob", "/mnt/disk/@home/bob"]);
+      assert.equal(aliasesIn(mounts, "/tmp/x"), ["/tmp/x"]);
+      assert.equal(aliasesIn(mounts, "/etc"), ["/etc"]);
     });
   },
   { limit_ms: 20_000 },

@@ -5,6 +5,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, readFile, readlink, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { nextTick } from "node:process";
 import { FleetError } from "@muster/protocol/errors";
 import { codeOf } from "./files-errors.ts";
 
@@ -26,37 +27,70 @@ export type Refuse = (paths: readonly string[]) => void;
 
 export type Hold = (path: string, link?: "nofollow") => Promise<Held>;
 
+type Directory = {
+  readonly handle: FileHandle;
+  readonly where: string;
+  readonly mounts: readonly Mount[];
+  /** Where the prefix truly is. */
+  readonly root: string;
+};
+
 /** Errors of what it gives: FAILED when the directory is not there, and what `refuse` throws. */
 export function createHold(prefix: string, refuse: Refuse): Hold {
+  const opening = new Map<string, { readonly opened: Promise<Directory>; users: number }>();
+
+  /** What is to be changed in one directory in one turn of the event loop shares it: a change of many files opens it once. */
+  const take = (directory: string, flags: number) => {
+    const key = `${flags} ${directory}`;
+    const known = opening.get(key);
+    const shared = known ?? { opened: openDirectory(directory, flags, prefix), users: 0 };
+    if (known === undefined) {
+      if (opening.size === 0) nextTick(() => opening.clear());
+      opening.set(key, shared);
+    }
+    shared.users += 1;
+    const close = async (): Promise<void> => {
+      shared.users -= 1;
+      if (shared.users === 0) await (await shared.opened).handle.close();
+    };
+    return { opened: shared.opened, close };
+  };
+
   return async (path, link) => {
-    let handle: FileHandle;
-    try {
-      handle = await open(
-        dirname(prefix + path),
-        O_RDONLY | O_DIRECTORY | (link === undefined ? 0 : O_NOFOLLOW),
-      );
-    } catch (error) {
+    const { opened, close } = take(
+      dirname(prefix + path),
+      O_RDONLY | O_DIRECTORY | (link === undefined ? 0 : O_NOFOLLOW),
+    );
+    const { handle, where, mounts, root } = await opened.catch((error: unknown) => {
       if (codeOf(error) !== "ENOENT") throw error;
       throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
-    }
+    });
     try {
       const directory = `/proc/self/fd/${handle.fd}`;
-      const where = await readlink(directory);
       const name = basename(path);
-      const [mounted, root] = await Promise.all([mountinfo(), prefix === "" ? "" : realpath(prefix)]);
-      refuse(seenFrom(root, aliasesIn(mounted, where === "/" ? `/${name}` : `${where}/${name}`)));
-      return {
-        at: `${directory}/${name}`,
-        directory,
-        where,
-        sync: () => handle.sync(),
-        close: () => handle.close(),
-      };
+      refuse(seenFrom(root, aliasesIn(mounts, where === "/" ? `/${name}` : `${where}/${name}`)));
+      return { at: `${directory}/${name}`, directory, where, sync: () => handle.sync(), close };
     } catch (error) {
-      await handle.close();
+      await close();
       throw error;
     }
   };
+}
+
+/** What is asked about it is asked when it is open. */
+async function openDirectory(directory: string, flags: number, prefix: string): Promise<Directory> {
+  const handle = await open(directory, flags);
+  try {
+    const [where, mounts, root] = await Promise.all([
+      readlink(`/proc/self/fd/${handle.fd}`),
+      mountsNow(),
+      prefix === "" ? "" : realpath(prefix),
+    ]);
+    return { handle, where, mounts, root };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 /** Without what lies outside of the prefix. */
@@ -65,19 +99,26 @@ export const seenFrom = (prefix: string, paths: readonly string[]): string[] =>
     ? [...paths]
     : paths.flatMap((path) => (path.startsWith(`${prefix}/`) ? [path.slice(prefix.length)] : []));
 
-/** What is mounted where (proc(5)), for `aliasesIn`. */
-export const mountinfo = (): Promise<string> => readFile("/proc/self/mountinfo", "utf8");
+/** A file system, or a part of it, and where it is mounted. */
+export type Mount = { readonly device: string; readonly root: string; readonly point: string };
 
-/** Every path under which this true path is known too, because its file system is mounted in other places; itself first. Pure. */
-export function aliasesIn(mounted: string, path: string): string[] {
-  const mounts = mounted.split("\n").flatMap((line) => {
-    const [, , device, root, point] = line.split(" ");
+export const mountsNow = async (): Promise<Mount[]> =>
+  mountsIn(await readFile("/proc/self/mountinfo", "utf8"));
+
+/** Reads what is mounted where (proc(5)). */
+export function mountsIn(text: string): Mount[] {
+  return text.split("\n").flatMap((line) => {
+    const [, , device, root, point] = line.split(" ", 5);
     return device === undefined || root === undefined || point === undefined
       ? []
       : [{ device, root: plain(root), point: plain(point) }];
   });
+}
+
+/** Every path under which this true path is known too, because its file system is mounted in other places; itself first. Pure. */
+export function aliasesIn(mounts: readonly Mount[], path: string): string[] {
   // Of two on one point the later one covers the other.
-  const own = mounts.reduce<(typeof mounts)[number] | null>(
+  const own = mounts.reduce<Mount | null>(
     (best, mount) =>
       below(path, mount.point) !== null && mount.point.length >= (best?.point.length ?? 0) ? mount : best,
     null,
@@ -103,4 +144,6 @@ const join = (above: string, rest: string) =>
 
 /** Spaces and the like stand in it as octal numbers. */
 const plain = (text: string) =>
-  text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  !text.includes("\\")
+    ? text
+    : text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));

@@ -19,7 +19,14 @@ import { FleetError } from "@muster/protocol/errors";
 import { type Accounts, createAccounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import { createHashes } from "./files-hash.ts";
-import { aliasesIn, createHold, type Held, mountinfo, type Refuse, seenFrom } from "./files-held.ts";
+import {
+  aliasesIn,
+  mountsNow as askMounts,
+  createHold,
+  type Held,
+  type Refuse,
+  seenFrom,
+} from "./files-held.ts";
 import { type Attributes, type Content, createReplacer, give, type Writing } from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
 import { sharedInTurn } from "./turn.ts";
@@ -127,7 +134,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
   const replacer = createReplacer(hold, accounts);
   const hashes = createHashes(SMALL_BYTES);
   const realpathNow = sharedInTurn(realpathOrNull);
-  const mountsNow = sharedInTurn(mountinfo);
+  const mountsNow = sharedInTurn(askMounts);
   const gate = { open: 0, waiting: [] as (() => void)[] };
 
   const gated = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -247,7 +254,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
     places: (path, links) =>
       told(path, async () => {
         const through = links === undefined ? null : await realpathOrNull(real(path));
-        const root = prefix === "" ? "" : await realpath(prefix);
+        const root = prefix === "" ? "" : ((await realpathNow(prefix)) ?? prefix);
         const found = through ?? root + (await resolve(path));
         return [...new Set([path, ...seenFrom(root, aliasesIn(await mountsNow(""), found))])];
       }),
