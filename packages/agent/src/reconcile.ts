@@ -5,7 +5,7 @@
 import type { Log } from "@muster/ports/log";
 import type { Convergence, Manifest, Plan } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { hashOfContent, type ManifestContent } from "@muster/protocol/manifest";
+import type { ManifestContent } from "@muster/protocol/manifest";
 import { type Applied, applyRound } from "./apply.ts";
 import { fetchAll, forgetOthers, missingHere } from "./contents.ts";
 import { admission, admits, overwriteLeft } from "./decide.ts";
@@ -99,8 +99,12 @@ export class Reconciler {
   }
 
   /** What would be done for this content, against what is there now. */
-  async preview(content: ManifestContent, overwrite: readonly string[], signal: AbortSignal): Promise<Plan> {
-    return (await this.#look(content, hashOfContent(content), overwrite, "all", signal)).plan;
+  async preview(
+    { content, content_hash }: Pick<Manifest, "content" | "content_hash">,
+    overwrite: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Plan> {
+    return (await this.#look(content, content_hash, overwrite, "all", signal)).plan;
   }
 
   async #look(

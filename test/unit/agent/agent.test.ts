@@ -88,6 +88,14 @@ suite(
       await publish(subject, envelope.body, envelope.headers);
       return manifest;
     };
+    const codeOf = (work: Promise<unknown>): Promise<string> =>
+      work.then(
+        () => "answered",
+        (error: unknown) => {
+          if (error instanceof FleetError) return error.code;
+          throw error;
+        },
+      );
     const keptDrifts = async (): Promise<number> => {
       try {
         const kept = await callController(caller, "events", { since: null, kind: "drift", limit: 100 });
@@ -173,6 +181,16 @@ suite(
       assert.is(await agent.read("/etc/lab/a"), "a\n");
       const again = await callOne(caller, id, "plan", { content: body, overwrite: [] });
       assert.equal(again.steps, []);
+      assert.equal(
+        await callOne(caller, id, "plan", { content_hash: hashOfContent(body), overwrite: [] }),
+        again,
+      );
+      for (const [other, code] of [
+        [{ content_hash: hashOfContent(content()) }, "NOT_FOUND"],
+        [{ content_hash: hashOfContent(body), content: body }, "INVALID"],
+        [{}, "INVALID"],
+      ] as const)
+        assert.is(await codeOf(callOne(caller, id, "plan", { ...other, overwrite: [] })), code);
       const facts = await callOne(caller, id, "facts", {});
       assert.equal(facts.groups, ["core"]);
       const health = await callOne(caller, id, "health", {});

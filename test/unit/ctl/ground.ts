@@ -259,6 +259,8 @@ async function playHost(
         plan: async ({ content }) => {
           await played.at_plan?.();
           if (played.plan_error !== null) throw played.plan_error;
+          // These hosts hold nothing.
+          if (content === undefined) throw new FleetError("NOT_FOUND", "not held");
           return planOf(content);
         },
         reconcile: () => ({ generation: played.now.generation }),

@@ -2,6 +2,7 @@
 import { type Caller, callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { Plan } from "@muster/protocol/plan";
+import type { RpcRequest } from "@muster/protocol/rpc/index";
 import type { Target } from "./scope.ts";
 
 export type Planned = {
@@ -10,27 +11,42 @@ export type Planned = {
   readonly plan: Plan | null | FleetError;
 };
 
-/** Plans of all targets, in their order. `overwrite` are refs whose hand edits may go. Errors: those of the bus. */
+type Wanted = Pick<RpcRequest<"plan">, "content" | "content_hash">;
+
+const NOT_HELD: ReadonlySet<string> = new Set(["NOT_FOUND", "INVALID"]);
+
+/** Plans of all targets, in their order; a content that is signed already is asked about by its hash. `overwrite` are refs whose hand edits may go. Errors: those of the bus. */
 export async function askPlans(
   caller: Caller,
   targets: readonly Target[],
   overwrite: (target: Target) => readonly string[],
   signal: AbortSignal,
 ): Promise<Planned[]> {
-  const by_id = new Map(targets.map((target) => [target.id, target]));
-  const results = await callMany(
-    caller,
-    [...by_id.keys()],
-    "plan",
-    (id) => {
+  const whole = targets.filter(({ changed }) => changed);
+  const held = targets.filter(({ changed }) => !changed);
+  const ask = (whom: readonly Target[], wanted: (target: Target) => Wanted) => {
+    const by_id = new Map(whom.map((target) => [target.id, target]));
+    const args = (id: string) => {
       const target = by_id.get(id);
       if (target === undefined) throw new TypeError("a host was asked that is no target");
-      return { content: target.desired.content, overwrite: [...overwrite(target)] };
-    },
-    { signal },
-  );
+      return { ...wanted(target), overwrite: [...overwrite(target)] };
+    };
+    return callMany(caller, [...by_id.keys()], "plan", args, { signal });
+  };
+  const content = ({ desired }: Target) => ({ content: desired.content });
+  const [sent, named] = await Promise.all([
+    ask(whole, content),
+    ask(held, ({ desired }) => ({ content_hash: desired.content_hash })),
+  ]);
+  // Behind what was signed last, or an agent from before hashes could be asked about: it needs all of it.
+  const behind = held.filter(({ id }) => NOT_HELD.has(named.failed.get(id)?.code ?? ""));
+  const after = behind.length === 0 ? null : await ask(behind, content);
+  const answerOf = (target: Target) => {
+    const results = behind.includes(target) ? after : target.changed ? sent : named;
+    return results?.answered.get(target.id) ?? results?.failed.get(target.id) ?? null;
+  };
   return targets.map((target) => {
-    const plan = results.answered.get(target.id) ?? results.failed.get(target.id) ?? null;
+    const plan = answerOf(target);
     if (plan === null || plan instanceof FleetError) return { target, plan };
     // What is shown must be what is signed.
     if (plan.content_hash !== target.desired.content_hash || plan.host !== target.name) {

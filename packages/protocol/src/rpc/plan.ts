@@ -1,7 +1,7 @@
 /** RPC `plan`: what would be done for this content, computed against what is there now. Changes nothing. */
 import { z } from "zod";
 import { ManifestContent } from "../manifest.ts";
-import { ResourceRef } from "../names.ts";
+import { ResourceRef, Sha256 } from "../names.ts";
 import { Plan } from "../plan.ts";
 import { method } from "./method.ts";
 
@@ -11,9 +11,17 @@ export const plan = method({
   for_ci: true,
   audited: "sums",
   timeout_ms: 20_000,
-  request: z.strictObject({
-    content: ManifestContent.describe("What the host should become."),
-    overwrite: z.array(ResourceRef).max(256).describe("Hand edits that may be overwritten."),
-  }),
+  request: z
+    .strictObject({
+      content: ManifestContent.optional().describe("What the host should become."),
+      content_hash: Sha256.optional().describe(
+        "Instead of it, where the newest manifest that the host has accepted holds it: its hash. NOT_FOUND when that holds another.",
+      ),
+      overwrite: z.array(ResourceRef).max(256).describe("Hand edits that may be overwritten."),
+    })
+    .refine(
+      ({ content, content_hash }) => (content === undefined) !== (content_hash === undefined),
+      "must have either content or content_hash",
+    ),
   reply: Plan,
 });
