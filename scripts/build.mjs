@@ -135,7 +135,9 @@ function launcherOptions({ entry, outfile }, program) {
   };
 }
 
+/** As `bundle`. */
 async function bundlePage() {
+  if (!existsSync(join(root, page.entry))) return undefined;
   const source = dirname(join(root, page.entry));
   const { outputFiles } = await build({
     absWorkingDir: root,
@@ -189,7 +191,8 @@ async function main(names) {
   const wanted = names.length > 0 ? names : all;
   const lines = await Promise.all(
     wanted.map(
-      async (name) => (await bundle(name)) ?? `${name}: not built, ${programs[name].entry} does not exist`,
+      async (name) =>
+        (await bundle(name)) ?? `${name}: not built, ${(programs[name] ?? page).entry} does not exist`,
     ),
   );
   stdout.write(`${lines.map((line) => `  ${line}`).join("\n")}\n`);

@@ -92,6 +92,7 @@ export async function initFiles(
   }
   row("files", `${out}/nats → /etc/muster/nats   ${out}/controller → /etc/muster/controller`);
   row("open", "4222/tcp from servers and laptops, 8200/tcp from laptops and controllers");
+  row("", "4223/tcp and 8443/tcp from browsers (ctl dashboard)");
   for (const warning of warnings) row("warning", output.colour.amber(warning));
   row(
     "changed",

@@ -116,6 +116,7 @@ function tell(context: Context, { input, made, admin, name, warnings, tpm }: Tol
     output.colour.amber("NOT SET: nothing is kept elsewhere      ctl backup to PATH | rclone:REMOTE"),
   );
   row("open", "4222/tcp from servers and laptops, 8200/tcp from laptops and from servers that use secrets");
+  row("", "4223/tcp and 8443/tcp from browsers (ctl dashboard)");
   for (const warning of warnings) row("warning", output.colour.amber(warning));
   row(
     "changed",
