@@ -7,6 +7,7 @@ import { HOST_VAULT } from "@muster/protocol/host-vault";
 import { z } from "zod";
 import { GUEST_ROLES } from "../../../packages/ctl/src/fleet/vault-guests.ts";
 import { HOST_ROLES } from "../../../packages/ctl/src/fleet/vault-hosts.ts";
+import { FOREIGN_LOGINS } from "../../../packages/ctl/src/fleet/vault-logins.ts";
 import { POLICIES } from "../../../packages/ctl/src/fleet/vault-policies.ts";
 import {
   APPROLES,
@@ -129,6 +130,14 @@ const loginCalls: Call[] = [
     ["remove", `sys/auth/${mount}`],
   ]),
   ["write", "auth/token/create/muster-guest", { entity_alias: "guest-bob" }],
+  ...Object.keys(FOREIGN_LOGINS).flatMap((mount): Call[] => [
+    ["read", `auth/${mount}/config`],
+    ["write", `auth/${mount}/config`, { oidc_discovery_url: "https://evil.example" }],
+    ["list", `auth/${mount}/role`],
+    ["read", `auth/${mount}/role/alice`],
+    ["write", `auth/${mount}/role/alice`, { user_claim: "sub", bound_claims: { sub: "evil" } }],
+    ["remove", `auth/${mount}/role/alice`],
+  ]),
   ...Object.values(APPROLES).flatMap((role): Call[] => [
     ["read", `auth/approle/role/${role}/role-id`],
     ["write", `auth/approle/role/${role}/secret-id`],
