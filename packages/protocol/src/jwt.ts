@@ -185,7 +185,12 @@ export function ownUserJwt(
   signer: JwtSigner,
   now_ms: number,
 ): Promise<string> {
-  const nats = { ...rules(user.permissions), subs: -1, data: -1, payload: -1, type: "user", version: 2 };
+  // Brokers fill in what a scope's template leaves open, and that alone.
+  const own = (subjects: readonly string[]) =>
+    subjects.map((subject) => subject.replaceAll("{{subject()}}", user.key));
+  const { pub, sub } = user.permissions;
+  const permissions = rules({ ...user.permissions, pub: own(pub), sub: own(sub) });
+  const nats = { ...permissions, subs: -1, data: -1, payload: -1, type: "user", version: 2 };
   return encode(
     { name: user.name, sub: user.key, exp: Math.floor(user.expires_ms / 1_000), nats },
     signer,

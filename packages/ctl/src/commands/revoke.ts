@@ -50,12 +50,12 @@ export async function revokeByName(
     import("../revoke/target.ts"),
     import("../revoke/revoke.ts"),
   ]);
-  const [connection, vault, folder] = await Promise.all([
-    session.connect(),
-    session.vault(),
-    folderHere(context),
-  ]);
-  const target = await findTarget(word, { connection, vault, pins: folder?.pins ?? new Map() });
+  const [connection, folder] = await Promise.all([session.connect(), folderHere(context)]);
+  const target = await findTarget(word, {
+    connection,
+    vault: () => session.vault(),
+    pins: folder?.pins ?? new Map(),
+  });
   if (target.kind === "person" && target.name === session.person)
     throw new FleetError(
       "NOT_ALLOWED",
@@ -64,7 +64,7 @@ export async function revokeByName(
   output.note(meaningOf(target));
   if (!(await output.confirm(`Revoke ${target.name}?`))) return EXIT.failed;
   const steps = await revokeEverywhere({ session, target, why, since_ms, now, signal: context.asking });
-  tell(context, word, steps);
+  tell(context, word, session.kit, steps);
   // Where it is not all of it, a program still reads why nothing came of the whole.
   if (options.part !== true || steps.some(({ error }) => error !== null)) told(context, target, steps);
   const failed = steps.filter(({ error }) => error !== null).map(({ step }) => step);
@@ -95,7 +95,7 @@ function meaningOf({ kind, name, person, accesses }: Target): string {
   }
 }
 
-function tell(context: Context, word: string, steps: readonly StepDone[]): void {
+function tell(context: Context, word: string, kit: boolean, steps: readonly StepDone[]): void {
   const { output } = context;
   const { red, bold } = output.colour;
   for (const { step, what, changed, took_ms, error } of steps) {
@@ -104,10 +104,14 @@ function tell(context: Context, word: string, steps: readonly StepDone[]): void 
     output.line(`${step.padEnd(12)}${text}    ${durationText(took_ms)}`);
   }
   const failed = steps.filter(({ error }) => error !== null);
-  if (failed.length > 0)
+  if (failed.length === 0) return;
+  const away = failed.some(({ error }) => error?.code.startsWith("VAULT_"));
+  if (away && !kit && failed.some(({ step }) => step === "bus"))
     output.line(
-      `${bold("next")}        ctl revoke ${word}    again, when that is mended: what is done stays done`,
+      `${bold("now")}         ctl revoke ${word} --kit FILE    ends what is connected without Vault`,
     );
+  const when = away || kit ? "logged in, when Vault is open" : "when that is mended";
+  output.line(`${bold("next")}        ctl revoke ${word}    again, ${when}: what is done stays done`);
 }
 
 function told({ output }: Context, target: Target, steps: readonly StepDone[]): void {

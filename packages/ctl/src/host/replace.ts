@@ -35,7 +35,7 @@ export async function replaceHost(
     folderHere(context),
   ]);
   const pins = folder?.pins ?? new Map();
-  const id = (await findTarget(`host/${name}`, { connection, vault, pins })).host?.id;
+  const id = (await findTarget(`host/${name}`, { connection, vault: () => session.vault(), pins })).host?.id;
   if (id === undefined) throw new FleetError("NOT_FOUND", `no host is called ${name}`);
   const not_after = now() + life_ms;
   const wish = { name, groups: [], networks: [], not_after, replaces: id };

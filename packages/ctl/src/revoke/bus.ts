@@ -13,7 +13,7 @@ import { connectAs } from "../fleet/broker-setup.ts";
 import { heldAccounts, pushAccount } from "../fleet/claims.ts";
 import { revoking } from "../fleet/revocations.ts";
 import { FLEET_RECORD, FleetRecord } from "../session/login.ts";
-import type { Profile } from "../session/profile.ts";
+import type { Session } from "../session/session.ts";
 import { type Connected, connections, kick } from "./connections.ts";
 
 const TRIES = 5;
@@ -43,25 +43,39 @@ export type BusDone = {
   readonly kicked: number;
 };
 
-/** Errors: BUS_*, VAULT_*, FAILED with what is still connected. */
+/** By the admin's own right at Vault, or by the recovery kit. Errors: BUS_*, VAULT_*, FAILED with what is still connected. */
 export async function voidOnBus(
-  profile: Profile,
-  vault: Vault,
+  session: Pick<Session, "profile" | "seeds" | "vault">,
   order: BusOrder,
   now: () => number,
   signal: AbortSignal,
 ): Promise<BusDone> {
-  const { accounts } = (await vault.read(FLEET_RECORD, FleetRecord)).data;
-  const there = { addresses: profile.brokers, broker_ca: profile.broker_ca };
-  const [{ bus: system }, signer] = await Promise.all([
-    connectAs(there, vault, "sys-admin", accounts.system, now(), signal),
-    signerOf(vault),
-  ]);
+  const { system, account, signer } = await rights(session, now(), signal);
   try {
-    return await voidIn(system, accounts.fleet, signer, order, now);
+    return await voidIn(system, account, signer, order, now);
   } finally {
     await system.close();
   }
+}
+
+async function rights(
+  { profile, seeds, ...session }: Pick<Session, "profile" | "seeds" | "vault">,
+  now_ms: number,
+  signal: AbortSignal,
+): Promise<{ system: Bus; account: string; signer: JwtSigner }> {
+  if (seeds !== null) {
+    const { accountOf, connectByKit, operatorOf } = await import("../fleet/kit-bus.ts");
+    const system = await connectByKit(seeds, "system", profile, now_ms, signal);
+    return { system, account: accountOf(seeds), signer: operatorOf(seeds) };
+  }
+  const vault = await session.vault();
+  const { accounts } = (await vault.read(FLEET_RECORD, FleetRecord)).data;
+  const there = { addresses: profile.brokers, broker_ca: profile.broker_ca };
+  const [{ bus: system }, signer] = await Promise.all([
+    connectAs(there, vault, "sys-admin", accounts.system, now_ms, signal),
+    signerOf(vault),
+  ]);
+  return { system, account: accounts.fleet, signer };
 }
 
 async function signerOf(vault: Vault): Promise<JwtSigner> {

@@ -88,7 +88,7 @@ async function onBus({ session, target, now, signal }: Order): Promise<Done> {
     keys.set(id, Math.max(record?.certificates.user_jwt ?? 0, issued));
   }
   const person = target.kind === "person" ? target.name : null;
-  const done = await voidOnBus(session.profile, await session.vault(), { keys, person }, now, signal);
+  const done = await voidOnBus(session, { keys, person }, now, signal);
   return { what: busText(done), changed: done.changed || done.closed > 0 };
 }
 

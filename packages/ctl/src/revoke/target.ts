@@ -20,7 +20,11 @@ export type Target = {
   readonly accesses: readonly AccessRecord[];
   /** Why the records are not known; null when they are. */
   readonly silence: FleetError | null;
+  /** Why Vault says nothing of people now; null when it does. */
+  readonly vault_away: FleetError | null;
 };
+
+const AWAY = new Set(["VAULT_SEALED", "VAULT_UNREACHABLE", "NOT_LOGGED_IN"]);
 
 type Known = {
   readonly record: HostRecord | null;
@@ -31,14 +35,14 @@ type Known = {
 /** Errors: NOT_FOUND, USAGE when a word means two things, those of Vault and of the bus. */
 export async function findTarget(
   word: string,
-  there: { readonly connection: Connection; readonly vault: Vault; readonly pins: Pins },
+  there: { readonly connection: Connection; readonly vault: () => Promise<Vault>; readonly pins: Pins },
 ): Promise<Target> {
   const [, prefix, rest] = /^(host|person|program)\/(.*)$/.exec(word) ?? [];
   const name = rest ?? word;
   if (HostId.safeParse(name).success) return oneAccess(name, there.connection);
-  const [known, person] = await Promise.all([
+  const [known, { person, vault_away }] = await Promise.all([
     onRecord(name, there.connection),
-    PersonName.safeParse(name).success ? findPerson(there.vault, name) : null,
+    PersonName.safeParse(name).success ? atVault(name, there.vault) : { person: null, vault_away: null },
   ]);
   const renamed = known.record?.renamed;
   if (renamed != null && prefix !== "person" && prefix !== "program")
@@ -47,6 +51,7 @@ export async function findTarget(
   const programs = known.accesses.filter((access) => access.kind === "program");
   const logins = known.accesses.filter((access) => access.kind !== "program");
   const { silence } = known;
+  const away = { silence, vault_away };
   const meanings: Target[] = [];
   if (id !== undefined)
     meanings.push({
@@ -55,16 +60,23 @@ export async function findTarget(
       host: { id, record: known.record },
       person: null,
       accesses: [],
-      silence,
+      ...away,
     });
-  if (person !== null || logins.length > 0)
-    meanings.push({ kind: "person", name, host: null, person, accesses: logins, silence });
+  // Who has no access on record may be a person all the same: where Vault cannot say, whoever gives the order does.
+  if (person !== null || logins.length > 0 || (vault_away !== null && prefix === "person"))
+    meanings.push({ kind: "person", name, host: null, person, accesses: logins, ...away });
   if (programs.length > 0)
-    meanings.push({ kind: "program", name, host: null, person: null, accesses: programs, silence });
+    meanings.push({ kind: "program", name, host: null, person: null, accesses: programs, ...away });
   const meant = prefix === undefined ? meanings : meanings.filter(({ kind }) => kind === prefix);
   const [target, other] = meant;
   if (target === undefined) {
-    const beyond = silence === null ? "" : `; credentials of programs are not known: ${silence.message}`;
+    const programs_unknown =
+      silence === null ? "" : `; credentials of programs are not known: ${silence.message}`;
+    const people_unknown =
+      vault_away === null
+        ? ""
+        : `; people are not known (${vault_away.message}): say person/${name} if it is one`;
+    const beyond = programs_unknown + people_unknown;
     throw new FleetError(
       "NOT_FOUND",
       `no host, person or credential of this fleet is called ${name}${beyond}`,
@@ -75,6 +87,19 @@ export async function findTarget(
     throw new FleetError("USAGE", `${name} is more than one thing: say ${words}`);
   }
   return target;
+}
+
+/** With Vault sealed or away, or with the recovery kit, a person is revoked by name on all other planes. */
+async function atVault(
+  name: string,
+  vault: () => Promise<Vault>,
+): Promise<{ person: Person | null; vault_away: FleetError | null }> {
+  try {
+    return { person: await findPerson(await vault(), name), vault_away: null };
+  } catch (error) {
+    if (!(error instanceof FleetError) || !AWAY.has(error.code)) throw error;
+    return { person: null, vault_away: error };
+  }
 }
 
 async function onRecord(name: string, connection: Connection): Promise<Known> {
@@ -111,5 +136,13 @@ async function oneAccess(id: string, connection: Connection): Promise<Target> {
   if (access === undefined)
     throw new FleetError("NOT_FOUND", `no access with the key ${id}; ctl sessions lists them`);
   const kind = access.kind === "program" ? "program" : "access";
-  return { kind, name: access.name, host: null, person: null, accesses: [access], silence: null };
+  return {
+    kind,
+    name: access.name,
+    host: null,
+    person: null,
+    accesses: [access],
+    silence: null,
+    vault_away: null,
+  };
 }

@@ -1,6 +1,7 @@
 /** The trust bundle's part of a revocation: whose signatures are void, and which ssh host keys. Signed by the admin who orders it. */
+
+import type { Bus } from "@muster/ports/bus";
 import { callController } from "@muster/ports/call";
-import type { Vault } from "@muster/ports/vault";
 import { loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError, parse } from "@muster/protocol/errors";
 import { type Krl, readKrl, writeKrl } from "@muster/protocol/krl";
@@ -98,7 +99,7 @@ export async function changeBundle(
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       if (error.code === "NO_RESPONDER" || error.code === "TIMEOUT") {
-        await publishDirectly(session, await session.vault(), stored, now, signal);
+        await publishDirectly(session, stored, now, signal);
         return { version: next.version, changed: true };
       }
       if (error.code !== "CONFLICT" || tries >= TRIES) throw error;
@@ -109,14 +110,11 @@ export async function changeBundle(
 
 async function publishDirectly(
   session: Session,
-  vault: Vault,
   stored: Parameters<typeof loadEnvelope>[0],
   now: () => number,
   signal: AbortSignal,
 ): Promise<void> {
-  const { accounts } = (await vault.read(FLEET_RECORD, FleetRecord)).data;
-  const there = { addresses: session.profile.brokers, broker_ca: session.profile.broker_ca };
-  const { bus } = await connectAs(there, vault, "fleet-setup", accounts.fleet, now(), signal);
+  const bus = await setUpBus(session, now(), signal);
   try {
     const { headers, body } = loadEnvelope(stored);
     const newest = await bus.directGet("TRUST", subjects.trust());
@@ -124,4 +122,19 @@ async function publishDirectly(
   } finally {
     await bus.close();
   }
+}
+
+async function setUpBus(
+  { seeds, profile, ...session }: Session,
+  now_ms: number,
+  signal: AbortSignal,
+): Promise<Bus> {
+  if (seeds !== null) {
+    const { connectByKit } = await import("../fleet/kit-bus.ts");
+    return connectByKit(seeds, "fleet", profile, now_ms, signal);
+  }
+  const vault = await session.vault();
+  const { accounts } = (await vault.read(FLEET_RECORD, FleetRecord)).data;
+  const there = { addresses: profile.brokers, broker_ca: profile.broker_ca };
+  return (await connectAs(there, vault, "fleet-setup", accounts.fleet, now_ms, signal)).bus;
 }

@@ -100,7 +100,7 @@ async function noteMade(
   const near = { ...profile, brokers: [LOCAL_BROKER] };
   const what = order.fill === undefined ? ("init" as const) : ("restore" as const);
   const target = `${order.name}: ${changes.made.join(", ")}`;
-  const session = sessionOf(context, near, stored, false);
+  const session = sessionOf(context, near, stored);
   await noteAct(context, session, { what, target, result: "done" });
 }
 
@@ -177,13 +177,13 @@ async function person(
   const session = async (): Promise<Session> => {
     const stored = await loadSession(context.home, order.fleet);
     if (stored !== null && lacking(stored, "operator", context.now()) === null)
-      return sessionOf(context, profile, stored, false);
+      return sessionOf(context, profile, stored);
     const given = password ?? (await order.password(false));
     const way = byPassword(admin, given);
     const fresh = await logIn(near, { person: admin, way }, context.now, context.asking);
     await saveSession(context.home, order.fleet, fresh);
     changes.made.push(`${admin} logged in here`);
-    return sessionOf(context, profile, fresh, false);
+    return sessionOf(context, profile, fresh);
   };
   if (is_new) await session();
   return session;

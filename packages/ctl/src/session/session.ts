@@ -14,6 +14,7 @@ import { openNextBundle, type TrustBundle, verifierOf } from "@muster/protocol/t
 import { readText } from "../fleet/disk.ts";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { openKit } from "../fleet/kit.ts";
+import type { KitSeeds } from "../fleet/kit-bus.ts";
 import { withNext } from "../output/error.ts";
 import type { Context } from "../program/context.ts";
 import { readSecret } from "./passphrase.ts";
@@ -42,6 +43,8 @@ export interface Session {
   readonly rank: PersonRank;
   /** The recovery kit acts; every host will say so. */
   readonly kit: boolean;
+  /** The kit's keys of operator and accounts; null without it. */
+  readonly seeds: KitSeeds | null;
   /** By an invitation: what is live is not heard, only what a controller tells when it is asked. */
   readonly invited: boolean;
   readonly signer: EnvelopeSigner;
@@ -86,7 +89,7 @@ export async function openSession(context: Context, needs: { rank: PersonRank })
     const still = lacking(stored, needs.rank, context.now());
     if (still !== null) throw new FleetError("NOT_ALLOWED", still);
   }
-  return sessionOf(context, profile, stored, false);
+  return sessionOf(context, profile, stored);
 }
 
 /** Of somebody who was invited the certificate lasts longer than the bus access that it is good for. */
@@ -94,7 +97,13 @@ const mayRenew = ({ invited, jwt_ends, certificate_ends }: StoredSession, now_ms
   invited && now_ms > jwt_ends - RENEW_MS && now_ms < certificate_ends - RENEW_MS;
 
 /** The session of what is stored, as it is. */
-export function sessionOf(context: Context, profile: Profile, stored: StoredSession, kit: boolean): Session {
+export function sessionOf(
+  context: Context,
+  profile: Profile,
+  stored: StoredSession,
+  seeds: KitSeeds | null = null,
+): Session {
+  const kit = seeds !== null;
   const signer = { certificate: derOf(stored.certificate_pem), key: createPrivateKey(stored.key_pem) };
   const nkey = nkeyFromSeed(stored.seed);
   let held = profile.bundle;
@@ -115,6 +124,7 @@ export function sessionOf(context: Context, profile: Profile, stored: StoredSess
     person: stored.person,
     rank: stored.rank,
     kit,
+    seeds,
     invited: stored.invited,
     signer,
     profile,
@@ -216,5 +226,5 @@ async function openKitSession(context: Context, path: string): Promise<Session> 
     vault_token: null,
     invited: false,
   };
-  return sessionOf(context, known, stored, true);
+  return sessionOf(context, known, stored, kit.seeds);
 }
