@@ -202,7 +202,7 @@ function samplesOf(now_ms: number): { convergence: Convergence; bgp: BgpSample; 
         undo_in_s: null,
         memory_bytes: 45e6,
       },
-      ...{ left_out: null, rpki: [], roa_tables: [], bfd: [], neighbors: [], protocols: [] },
+      ...{ left_out: null, faults: [], rpki: [], roa_tables: [], bfd: [], neighbors: [], protocols: [] },
       sessions: ["upstream", "locix_rs1", "locix_rs2", "core1"].map((name) => sessionOf(name, now_ms)),
     },
     health: {

@@ -55,7 +55,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     if ((convergence.resources.managed.bird ?? 0) > 0) return null;
   } else {
     const fresh = now_ms + skew_ms - Date.parse(bgp.at) < BGP_FRESH_MS;
-    const well = bgp.daemon.reachable && bgp.daemon.state === "running";
+    const well = bgp.daemon.reachable && bgp.daemon.state === "running" && bgp.faults.length === 0;
     if (!fresh || !well || bgp.sessions.some(({ verdict }) => bgpColour(verdict) === "red")) return null;
   }
   return {

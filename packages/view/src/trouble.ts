@@ -126,15 +126,24 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
     return bgp.sessions.length > 0 || (convergence?.resources.managed.bird ?? 0) > 0
       ? [{ tint: drained ? "amber" : "red", what: fault, next: `ctl bgp ${name}` }]
       : [];
-  return bgp.sessions
-    .filter((session) => isRed(session) || session.verdict === "drained")
-    .map(
-      (session): Trouble => ({
-        tint: isRed(session) && !drained ? "red" : "amber",
-        what: redSessionText(session, now_ms),
-        next: `ctl bgp ${name} ${session.name}`,
+  return [
+    ...bgp.sessions
+      .filter((session) => isRed(session) || session.verdict === "drained")
+      .map(
+        (session): Trouble => ({
+          tint: isRed(session) && !drained ? "red" : "amber",
+          what: redSessionText(session, now_ms),
+          next: `ctl bgp ${name} ${session.name}`,
+        }),
+      ),
+    ...bgp.faults.map(
+      ({ colour, what, session }): Trouble => ({
+        tint: drained ? "amber" : colour,
+        what,
+        next: `ctl bgp ${name}${session === null ? "" : ` ${session}`}`,
       }),
-    );
+    ),
+  ];
 }
 
 function hostTroubles(known: Known, now_ms: number): Trouble[] {

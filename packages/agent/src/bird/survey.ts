@@ -13,7 +13,10 @@ import type { SeenSession } from "./session.ts";
 import { parseStatus } from "./status.ts";
 
 export type Ask = (command: string) => Promise<BirdReply>;
-export type Beside = Pick<BgpSample, "left_out" | "rpki" | "roa_tables" | "bfd" | "neighbors" | "protocols">;
+export type Beside = Pick<
+  BgpSample,
+  "left_out" | "faults" | "rpki" | "roa_tables" | "bfd" | "neighbors" | "protocols"
+>;
 export type Survey = {
   readonly daemon: BgpDaemon;
   readonly sessions: readonly SeenSession[];
@@ -22,6 +25,7 @@ export type Survey = {
 
 export const NOTHING_BESIDE: Beside = {
   left_out: null,
+  faults: [],
   rpki: [],
   roa_tables: [],
   bfd: [],
@@ -59,6 +63,7 @@ export async function surveyBird(ask: Ask, now: () => number): Promise<Survey> {
     sessions: sessionsIn(protocols, clock),
     beside: {
       left_out: null,
+      faults: [],
       rpki: rpkiSessions(protocols, clock).slice(0, MOST.rpki),
       roa_tables: roaTables(protocols).slice(0, MOST.tables),
       bfd,

@@ -8,6 +8,7 @@ import { asDrained, drainText } from "@muster/protocol/drained";
 import { FleetError } from "@muster/protocol/errors";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredBird, declaredSessions } from "../bird/declared.ts";
+import { faultsOf } from "../bird/faults.ts";
 import { judgeSessions, type ObservedSession } from "../bird/judge.ts";
 import { remember } from "../bird/remember.ts";
 import { unreachableDaemon } from "../bird/status.ts";
@@ -123,7 +124,8 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
         const own = sent.get(session.name);
         return own === undefined ? session : { ...session, sent: own };
       });
-      return { ...seen, sessions: judgeSessions(expected, spec?.expect ?? {}, observed, ports.now()) };
+      const sessions = judgeSessions(expected, spec?.expect ?? {}, observed, ports.now());
+      return { ...seen, sessions, faults: faultsOf({ ...seen, sessions }) };
     } catch (error) {
       return unreachable(error, spec, expected);
     }
@@ -212,6 +214,7 @@ const shape = (sample: BgpSample | null) =>
     : JSON.stringify([
         sample.daemon.reachable,
         sample.daemon.version,
+        sample.faults,
         sample.sessions.map(({ name, state, verdict, why, expected }) => [
           name,
           state,

@@ -40,7 +40,25 @@ export function sessionEvents(before: BgpSample, now: BgpSample): Told[] {
       what: `session ${session.name} is no longer configured`,
     });
   }
-  return events;
+  return [...events, ...faultEvents(before, now)];
+}
+
+/** A fault is the same while its words are. */
+function faultEvents(before: BgpSample, now: BgpSample): Told[] {
+  // What was wrong while BIRD could not be asked is not known.
+  if (!before.daemon.reachable) return [];
+  const of = ({ faults }: BgpSample) => new Set(faults.map(({ what }) => what));
+  const [were, are] = [of(before), of(now)];
+  const told = (each: BgpSample["faults"][number], over: boolean): Told => ({
+    kind: "session",
+    ...(each.session === null ? {} : { session: each.session }),
+    severity: over ? "info" : each.colour === "red" ? "error" : "warning",
+    what: over ? `over: ${each.what}` : each.what,
+  });
+  return [
+    ...now.faults.filter(({ what }) => !were.has(what)).map((each) => told(each, false)),
+    ...before.faults.filter(({ what }) => !are.has(what)).map((each) => told(each, true)),
+  ];
 }
 
 type Sentence = Pick<FleetEvent, "severity" | "what">;

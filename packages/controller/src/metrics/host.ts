@@ -131,6 +131,30 @@ export const HOST_METRICS: readonly HostMetric[] = [
   gauge("muster_bgp_daemon_up", "1 = the routing daemon answers.", ({ bgp }) =>
     bgp === null ? null : Number(bgp.daemon.reachable),
   ),
+  gauge("muster_bgp_daemon_memory_bytes", "Memory that the routing daemon has taken.", ({ bgp }) =>
+    bgp === null ? null : bgp.daemon.memory_bytes,
+  ),
+  each(
+    "muster_bgp_faults",
+    "What is wrong beside the sessions, by how grave it is.",
+    ["colour"],
+    ({ bgp }) =>
+      bgp === null
+        ? []
+        : (["red", "amber"] as const).map((colour) => [
+            [colour],
+            bgp.faults.filter((fault) => fault.colour === colour).length,
+          ]),
+  ),
+  each("muster_rpki_session_up", "1 = established.", ["session"], ({ bgp }) =>
+    (bgp?.rpki ?? []).map(({ name, state }) => [[name], Number(state === "established")]),
+  ),
+  each("muster_roa_table_roas", "ROAs in the table.", ["table"], ({ bgp }) =>
+    (bgp?.roa_tables ?? []).map(({ table, roas }) => [[table], roas]),
+  ),
+  each("muster_bfd_session_up", "1 = up.", ["address"], ({ bgp }) =>
+    (bgp?.bfd ?? []).map(({ address, state }) => [[address], Number(state === "up")]),
+  ),
   session("muster_bgp_session_up", "1 = established.", ({ state }) => Number(state === "established")),
   session("muster_bgp_session_expected", "1 = declared and meant to be established.", ({ expected }) =>
     Number(expected === "up"),

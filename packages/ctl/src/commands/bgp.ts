@@ -9,6 +9,7 @@ import { suggest } from "../inventory/problem.ts";
 import { countText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
+import { wideLines } from "../report/details.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { sessionColumns } from "../report/sessions.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
@@ -26,7 +27,7 @@ export const bgp = defineCommand({
     unexpected: { flag: "--unexpected", help: "only what nobody declared" },
   },
   example: `ctl bgp --down                 every session that should be up and is not
-ctl bgp ixp1 upstream          why it is down: the daemon's words, the peer's, the way there
+ctl bgp ixp1 upstream          why it is down: the daemon's words, the peer's, the way there; -o wide: timers, capabilities, counters
 ctl bgp ixp -o wide`,
   async run(context, { args, options }) {
     const [selector = "all", session] = args;
@@ -49,6 +50,18 @@ ctl bgp ixp -o wide`,
       output.line(
         rows.length > 0 ? `none of ${countText(rows.length, "session")}` : "no sessions, declared or seen",
       );
+    for (const { name, reply } of asked.answered) {
+      const { left_out } = reply.sample;
+      if (left_out !== null && !options.down && !options.flapping && !options.unexpected)
+        output.note(
+          `${name}: ${countText(left_out.up + left_out.other + left_out.red, "session")} more than fit, ${left_out.up} of them up, ${left_out.red} red`,
+        );
+      for (const { colour, what, session: of } of reply.sample.faults)
+        if (!options.unexpected && (!options.down || colour === "red"))
+          output.line(
+            `${output.colour[colour](name)}  ${what}${of === null ? "" : `      ctl bgp ${name} ${of}`}`,
+          );
+    }
     for (const { name, fault } of faults)
       output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status bird`);
     tellMissing(context, asked);
@@ -57,9 +70,19 @@ ctl bgp ixp -o wide`,
     output.json({
       sessions: shown.map(({ host, session: each }) => ({ host, ...each })),
       faults,
+      beside: Object.fromEntries(
+        asked.answered.map(({ name, reply }) => {
+          const { sessions: _sessions, ...beside } = reply.sample;
+          return [name, beside];
+        }),
+      ),
       ...missingJson(asked),
     });
-    const red = faults.length > 0 || rows.some((row) => isRed(row.session));
+    const grave = asked.answered.some(
+      ({ reply }) =>
+        (reply.sample.left_out?.red ?? 0) > 0 || reply.sample.faults.some(({ colour }) => colour === "red"),
+    );
+    const red = faults.length > 0 || grave || rows.some((row) => isRed(row.session));
     const exit = askedExit(asked);
     return exit === 0 && red ? 1 : exit;
   },
@@ -95,7 +118,10 @@ async function diagnose(context: Context, selector: string, name: string): Promi
   const last_event = await lastEvent(context, asked.session, first.name, name);
   for (const line of diagnosisLines({ sample, session, path, last_event }, context.now(), output.colour))
     output.line(line);
-  output.json({ host: first.name, session, path, last_event });
+  if (output.form === "wide") for (const line of wideLines(session)) output.line(line);
+  const { daemon, bfd, faults } = sample;
+  const own_bfd = bfd.filter(({ address }) => address === session.neighbor_address);
+  output.json({ host: first.name, session, daemon, bfd: own_bfd, faults, path, last_event });
   return isRed(session) ? 1 : 0;
 }
 

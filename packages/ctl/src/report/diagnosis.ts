@@ -5,6 +5,7 @@ import { type BgpSample, type BgpSession, bgpColour } from "@muster/protocol/tel
 import { daemonFault, routeCount, sinceText, verdictText } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
 import { durationText, numberText } from "../output/words.ts";
+import { detailLines } from "./details.ts";
 
 export type Diagnosed = {
   readonly sample: BgpSample;
@@ -38,6 +39,7 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
     head.filter((part) => part !== "").join("    "),
     ...(session.why === "" || session.state !== "established" ? [] : [`why    ${paint(session.why)}`]),
     fault === null ? birdLine(session) : `bird   ${colour.red(fault)}`,
+    ...detailLines(sample, session, colour),
     ...(session.flaps !== null && session.flaps > 0
       ? [`flaps  ${colour.amber(String(session.flaps))} in the last hour`]
       : []),

@@ -83,6 +83,16 @@ export const BgpLimit = z.object({
 });
 export type BgpLimit = z.infer<typeof BgpLimit>;
 
+const AT_LIMIT: Readonly<Record<string, string>> = {
+  warn: "BIRD only warns",
+  block: "what comes beyond it is dropped",
+  restart: "the session is restarted then",
+  disable: "the session is disabled then, until somebody enables it",
+};
+
+/** What happens at a limit, in words; "" where the daemon does not say. */
+export const atLimitText = ({ action }: BgpLimit): string => AT_LIMIT[action ?? ""] ?? action ?? "";
+
 export const BgpCounters = z.object({
   received: Count.describe("Updates or withdraws that came in."),
   rejected: Count.describe("Dropped as invalid, or on export rejected before the filter."),
@@ -242,6 +252,13 @@ export const BgpDaemon = z.object({
 });
 export type BgpDaemon = z.infer<typeof BgpDaemon>;
 
+export const BgpFault = z.object({
+  colour: z.enum(["red", "amber"]).catch("red").describe("How grave it is."),
+  what: z.string().max(500).describe("What is wrong, in a sentence."),
+  session: z.string().nullable().describe("The session that it is about; null = none, or many."),
+});
+export type BgpFault = z.infer<typeof BgpFault>;
+
 export const BgpSample = z
   .object({
     at: z.string().describe("When it was taken: ISO 8601 instant in UTC."),
@@ -259,6 +276,13 @@ export const BgpSample = z
       .nullable()
       .default(null)
       .describe("Sessions that do not fit into one message, counted; null = all are in `sessions`."),
+    faults: z
+      .array(BgpFault)
+      .max(50)
+      .default([])
+      .describe(
+        "What is wrong beside the verdicts: limits reached, ROA tables empty, RPKI servers, BFD and inner neighbours that are away.",
+      ),
     rpki: z.array(RpkiSession).max(100).default([]).describe("RPKI sessions."),
     roa_tables: z
       .array(RoaTable)

@@ -161,6 +161,42 @@ suite(
         assert.equal(later.events, []);
       }));
 
+    test("what is wrong beside the sessions is told, once, and when it is over", () =>
+      withFake(async (ground) => {
+        const first = await ground.bgp.poll(ground.signal);
+        assert.equal(first.sample?.faults, [
+          {
+            colour: "amber",
+            what: "RPKI away (127.0.0.1 port 18283) is transport-error: it has given no data",
+            session: null,
+          },
+          {
+            colour: "amber",
+            what: "upstream has reached its import limit of 1 on ipv4: what comes beyond it is dropped",
+            session: "upstream",
+          },
+        ]);
+        const all = transcript(ROUTER, "show-protocols-all").replace("limit:   1 [HIT]", "limit:   1");
+        const empty = all.replace(
+          /(Channel roa6\n(?:.*\n){5} {5}Routes: +)1 imported, 0 exported, 1 pref/,
+          "$10 imported, 0 exported, 0 pref",
+        );
+        assert.is.not(empty, all);
+        ground.fake.answers.set("show protocols all", empty);
+        ground.pass(10_700);
+        const later = await ground.bgp.poll(ground.signal);
+        assert.equal(
+          later.events.map(({ severity, what }) => `${severity}: ${what}`),
+          [
+            'error: ROA table r6 is empty: a filter on "invalid" lets everything pass, one on "valid" nothing',
+            "info: over: upstream has reached its import limit of 1 on ipv4: what comes beyond it is dropped",
+          ],
+        );
+        assert.is(later.sample?.faults[0]?.colour, "red");
+        ground.pass(10_700);
+        assert.equal((await ground.bgp.poll(ground.signal)).events, []);
+      }));
+
     test("while the short table stands still nothing else is asked, and a sample still goes out every ten seconds", () =>
       withFake(async (ground) => {
         await ground.bgp.poll(ground.signal);

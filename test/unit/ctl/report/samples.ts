@@ -126,6 +126,46 @@ export const SESSION: BgpSession = {
   exports: [],
   exports_missing: null,
 };
+const COUNTERS = {
+  received: 93,
+  rejected: 0,
+  filtered: 2,
+  ignored: 0,
+  rx_limit: null,
+  limit: null,
+  accepted: 91,
+};
+/** Up, with much to say. */
+export const LIMITED: BgpSession = {
+  ...SESSION,
+  name: "locix_rs3",
+  neighbor_id: "192.0.2.9",
+  description: "LocIX route server 3",
+  hold_timer: { remaining_s: 142.836, total_s: 180 },
+  neighbor_capabilities: ["Multiprotocol", "Route refresh"],
+  channels: SESSION.channels.flatMap((channel) => [
+    {
+      ...channel,
+      imported: 91,
+      filtered: 2,
+      import_filter: "from_peer",
+      limits: [
+        { direction: "import", limit: 91, action: "block", hit: true },
+        { direction: "receive", limit: 100, action: "disable", hit: false },
+        { direction: "export", limit: 50, action: "warn", hit: false },
+      ],
+      counters: {
+        ...{ import_updates: COUNTERS, import_withdraws: null, export_updates: null, export_withdraws: null },
+      },
+    },
+    { ...channel, family: "ipv4", state: "down", imported: null, exported: null },
+  ]),
+  exports: [
+    { prefix: "2001:db8:5000::/36", exported: true },
+    { prefix: "192.0.2.0/24", exported: false },
+    { prefix: "198.51.100.0/24", exported: null },
+  ],
+};
 export const DOWN: BgpSession = {
   ...SESSION,
   name: "locix_rs1",

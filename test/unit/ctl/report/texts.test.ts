@@ -9,6 +9,7 @@ import { statusOf } from "@muster/view/status";
 import * as assert from "uvu/assert";
 import type { Progress } from "../../../../packages/ctl/src/apply/outcome.ts";
 import { tableLines } from "../../../../packages/ctl/src/output/table.ts";
+import { wideLines } from "../../../../packages/ctl/src/report/details.ts";
 import { diagnosisLines } from "../../../../packages/ctl/src/report/diagnosis.ts";
 import { eventLines } from "../../../../packages/ctl/src/report/event.ts";
 import { factLines, healthColumns } from "../../../../packages/ctl/src/report/facts.ts";
@@ -24,6 +25,7 @@ import {
   golden,
   HOUR,
   known,
+  LIMITED,
   MIN,
   NOW,
   PENDING,
@@ -237,6 +239,16 @@ suite("texts", (test) => {
       } as const,
     };
     const low = { ...SESSION, verdict: "imports_low", why: "imported 1, at least 3 expected" } as const;
+    const busy = {
+      ...sample(LIMITED),
+      daemon: { ...sample().daemon, undo_in_s: 43 },
+      bfd: [
+        {
+          ...{ protocol: "bfd1", address: "2001:db8:ffff::1", interface: "eth1", state: "down" },
+          ...{ since: { at: null, exact: false }, interval_s: 1, timeout_s: 0 },
+        },
+      ],
+    };
     await golden("diagnosis", [
       ...diagnosisLines(down, NOW, COLOUR),
       "",
@@ -255,6 +267,9 @@ suite("texts", (test) => {
         NOW,
         COLOUR,
       ),
+      "",
+      ...diagnosisLines({ sample: busy, session: LIMITED, path: null, last_event: null }, NOW, COLOUR),
+      ...wideLines(LIMITED),
     ]);
   });
 
