@@ -5,9 +5,9 @@
  *
  *   node --import tsx bench/enrolment.ts [machines]     200 without it
  */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { argv } from "node:process";
+import { argv, pid } from "node:process";
 import { fileURLToPath } from "node:url";
 import { openLog } from "@muster/ports/log";
 import { encodePublic, writeJoinString } from "@muster/protocol";
@@ -61,6 +61,19 @@ async function startAll(
   return { fleet, ended };
 }
 
+/** Processor time so far, milliseconds: this process, which is machines and controller, and each that it started, by its program. */
+async function spent(): Promise<Map<string, number>> {
+  const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
+  const all = new Map<string, number>();
+  for (const one of [String(pid), ...children]) {
+    // proc(5): the name stands in parentheses; utime and stime are the 12th and 13th after it, in hundredths of a second.
+    const [, name = "", rest = ""] = /\((.*)\) (.*)/.exec(await readFile(`/proc/${one}/stat`, "utf8")) ?? [];
+    const [utime = 0, stime = 0] = rest.split(" ").slice(11, 13).map(Number);
+    all.set(one === String(pid) ? "machines and controller" : name, (utime + stime) * 10);
+  }
+  return all;
+}
+
 export async function main(count: number): Promise<void> {
   const [nats_server, vault_program] = [await binary("nats-server"), await binary("vault")];
   begin(
@@ -76,6 +89,7 @@ export async function main(count: number): Promise<void> {
     const buses = await Promise.all(Array.from({ length: CONNECTIONS }, () => fleet.anonymous(life.signal)));
     const rates: number[] = [];
     const each_ms: number[] = [];
+    const used_ms = new Map<string, number[]>();
     for (let round = 0; round < ROUNDS; round++) {
       const machines: { machine: Machine; joining: string }[] = [];
       for (let at = 0; at < count; at++) {
@@ -95,6 +109,7 @@ export async function main(count: number): Promise<void> {
         });
       }
       const queue = machines.entries();
+      const before = await spent();
       const began = performance.now();
       const worker = async (): Promise<void> => {
         for (const [at, { machine: one, joining }] of queue) {
@@ -108,6 +123,8 @@ export async function main(count: number): Promise<void> {
       };
       await Promise.all(Array.from({ length: AT_ONCE }, worker));
       rates.push((count * 1_000) / (performance.now() - began));
+      for (const [name, ms] of await spent())
+        used_ms.set(name, [...(used_ms.get(name) ?? []), (ms - (before.get(name) ?? 0)) / count]);
     }
     const rate = figure(rates);
     line("enrolments a second", told(rate, "/s", 0), {
@@ -115,6 +132,7 @@ export async function main(count: number): Promise<void> {
       met: rate.median >= TARGET_PER_S,
     });
     line(`one enrolment, ${AT_ONCE} at once`, told(figure(each_ms), "ms"));
+    for (const [name, list] of used_ms) line(`processor time of one, ${name}`, told(figure(list), "ms"));
     await Promise.all(buses.map((bus) => bus.close()));
   } finally {
     life.abort();

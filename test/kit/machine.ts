@@ -27,6 +27,7 @@ export type Machine = {
   readonly ssh: KeyObject;
   readonly ssh_public_key: string;
   readonly tls: KeyPems;
+  readonly tls_key: KeyObject;
   readonly csr: string;
 };
 
@@ -43,6 +44,7 @@ export async function makeMachine(
     ssh,
     ssh_public_key: sshLine(ssh),
     tls,
+    tls_key: createPrivateKey(tls.private_pem),
     csr: await makeCsr(tls.private_pem, { common_name: name, ...given.csr }),
   };
 }
@@ -85,7 +87,7 @@ export function proved(machine: Machine, claim: Claim): JoinRequest {
     proofs: {
       id: signEd25519(machine.nkey.key, text).toString("base64"),
       ssh: signEd25519(machine.ssh, text).toString("base64"),
-      tls: sign("sha256", text, createPrivateKey(machine.tls.private_pem)).toString("base64"),
+      tls: sign("sha256", text, machine.tls_key).toString("base64"),
     },
   };
 }

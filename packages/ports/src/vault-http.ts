@@ -9,6 +9,7 @@ import { FleetError } from "@muster/protocol/errors";
 
 /** An idle connection is closed by us before Vault closes it (after 5 minutes), so that no request meets a dead one. */
 const IDLE_MS = 60_000;
+const SOCKETS = 32;
 const ANSWER_LIMIT_BYTES = 8 * 1024 * 1024;
 
 export type Outcome =
@@ -34,6 +35,8 @@ type Bounds = {
   readonly agent: Agent;
   readonly timeout_ms: number;
   readonly running: Set<() => void>;
+  /** Connections whose handshake is done. Node says of some requests on them that they did not reuse one. */
+  readonly secured: WeakSet<object>;
   readonly signal: AbortSignal;
 };
 
@@ -49,8 +52,9 @@ export function openHttp(
 ): Http {
   const agent = new Agent({
     keepAlive: true,
-    maxSockets: 32,
-    maxFreeSockets: 4,
+    maxSockets: SOCKETS,
+    // Fewer, and a burst makes a TLS handshake of nearly every request.
+    maxFreeSockets: SOCKETS,
     timeout: IDLE_MS,
     scheduling: "lifo",
     ca: options.ca_pem,
@@ -61,7 +65,13 @@ export function openHttp(
       ? {}
       : { cert: options.client.certificate_pem, key: options.client.key_pem }),
   });
-  const bounds: Bounds = { agent, timeout_ms: options.timeout_ms, running: new Set(), signal };
+  const bounds: Bounds = {
+    agent,
+    timeout_ms: options.timeout_ms,
+    running: new Set(),
+    secured: new WeakSet(),
+    signal,
+  };
   // One listener for all exchanges: a signal with a listener for each warns of a leak.
   const end = (): void => {
     for (const stop of [...bounds.running]) stop();
@@ -86,7 +96,7 @@ export function openHttp(
 }
 
 function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {
-  const { agent, timeout_ms, running, signal } = bounds;
+  const { agent, timeout_ms, running, secured, signal } = bounds;
   const where = new URL(exchange.uri).host;
   return new Promise((resolve) => {
     let sent = false;
@@ -121,8 +131,12 @@ function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {
     running.add(stop);
 
     call.on("socket", (socket) => {
-      if (call.reusedSocket) sent = true;
-      else socket.once("secureConnect", () => (sent = true));
+      if (secured.has(socket)) sent = true;
+      else
+        socket.once("secureConnect", () => {
+          secured.add(socket);
+          sent = true;
+        });
     });
     call.on("error", (error) => silence(reason(error)));
     call.on("response", (response) => {

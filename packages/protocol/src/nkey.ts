@@ -102,24 +102,31 @@ export function signEd25519(key: KeyObject, data: Uint8Array): Buffer {
 /** A key pair with its nkey names. The seed is a secret: keep it in a 0600 file or in memory. */
 export type Nkey = { readonly public: string; readonly seed: string; readonly key: KeyObject };
 
-/** Reads a seed (`SU…`, `SA…`, `SO…`). TypeError when damaged. */
-export function nkeyFromSeed(seed: string): Nkey {
+/** The kind and the 32 secret bytes of a seed (`SU…`, `SA…`, `SO…`, `SX…`). TypeError when damaged. */
+export function decodeSeed(seed: string): { kind: NkeyKind; raw: Buffer } {
   const data = checked(seed);
   if (data.length !== 34 || ((data[0] ?? 0) & 0xf8) !== PREFIX_SEED) throw new TypeError("not an nkey seed");
   const prefix = (((data[0] ?? 0) & 7) << 5) | (((data[1] ?? 0) & 0xf8) >> 3);
   const kind = (Object.keys(PREFIX) as NkeyKind[]).find((name) => PREFIX[name] === prefix);
-  if (kind === undefined || kind === "curve") throw new TypeError("not an operator, account or user seed");
-  const key = createPrivateKey({
-    key: Buffer.concat([PKCS8_ED25519, data.subarray(2)]),
-    format: "der",
-    type: "pkcs8",
-  });
+  if (kind === undefined) throw new TypeError("not an operator, account, user or curve seed");
+  return { kind, raw: data.subarray(2) };
+}
+
+/** Makes a new seed. */
+export function createSeed(kind: NkeyKind): string {
+  const prefix = PREFIX[kind];
+  const head = Buffer.from([PREFIX_SEED | (prefix >> 5), (prefix & 31) << 3]);
+  return withChecksum(Buffer.concat([head, randomBytes(32)]));
+}
+
+/** Reads a seed (`SU…`, `SA…`, `SO…`). TypeError when damaged. */
+export function nkeyFromSeed(seed: string): Nkey {
+  const { kind, raw } = decodeSeed(seed);
+  if (kind === "curve") throw new TypeError("not an operator, account or user seed");
+  const der = Buffer.concat([PKCS8_ED25519, raw]);
+  const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
   return { public: encodePublic(kind, rawPublic(key)), seed, key };
 }
 
 /** Makes a new key pair. */
-export function createNkey(kind: Exclude<NkeyKind, "curve">): Nkey {
-  const prefix = PREFIX[kind];
-  const head = Buffer.from([PREFIX_SEED | (prefix >> 5), (prefix & 31) << 3]);
-  return nkeyFromSeed(withChecksum(Buffer.concat([head, randomBytes(32)])));
-}
+export const createNkey = (kind: Exclude<NkeyKind, "curve">): Nkey => nkeyFromSeed(createSeed(kind));

@@ -253,6 +253,17 @@ suite("vault port: defects of node-vault", (test) => {
     assert.is(vault.handshakes(), 1);
   });
 
+  test("6: a burst opens a few connections, and the next burst uses them", async () => {
+    const vault = await badVault(say(200, { data: { ok: true } }));
+    const open = vault.open(10_000);
+    const burst = () => Promise.all(Array.from({ length: 100 }, () => open.read("sys/mounts", WHOLE)));
+    await burst();
+    const first = vault.handshakes();
+    assert.ok(first <= 32, `${first} handshakes`);
+    await burst();
+    assert.is(vault.handshakes(), first);
+  });
+
   test("7: no name leaves its segment", async () => {
     const vault = await badVault(say(200, { data: {} }));
     const open = vault.open();

@@ -16,6 +16,7 @@ import { connectAs } from "../../../../packages/ctl/src/fleet/broker-setup.ts";
 import { connections, kick } from "../../../../packages/ctl/src/revoke/connections.ts";
 import { makeAgent, type TestAgent } from "../../../kit/agent.ts";
 import { eventually } from "../../../kit/eventually.ts";
+import { measured } from "../../../kit/figures.ts";
 import { suite } from "../../../kit/suite.ts";
 import { emptyGround, type Made, PASSWORD } from "../made.ts";
 import { ctl } from "../terminal.ts";
@@ -206,7 +207,8 @@ suite(
       await eventually(async () => assert.is(await codeOf(vault.lookupSelf()), "VAULT_DENIED"), 5_000);
       const refused_ms = Math.round(performance.now() - began);
       const steps = await revoking;
-      console.log(`    Vault refused after ${refused_ms} ms, the start of ctl included`);
+      measured("revoke: a live connection is closed after", `${closedIn(steps.get("bus"))} ms`);
+      measured("revoke: Vault refuses what was logged in, ctl included, after", `${refused_ms} ms`);
       assert.ok((steps.get("vault")?.took_ms ?? 9_999) < 1_000);
       assert.ok(closedIn(steps.get("bus")) < 1_000, steps.get("bus")?.what);
       assert.not.ok(bus.connected);
