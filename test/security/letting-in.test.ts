@@ -27,6 +27,7 @@ import {
   sealTo,
   storeEnvelope,
   subjects,
+  succeeding,
   type TrustBundle,
 } from "@muster/protocol";
 import { type Credentials, HelloRequest } from "@muster/protocol/enrolment";
@@ -197,6 +198,8 @@ suite(
 
     test("a first bundle with other operators, other admins or another signature is refused", async () => {
       const mine = { admin_key: own_admin, key: own_key };
+      // So that its second keys are others than a stranger's first.
+      const more = [rawPublic(generateKeyPairSync("ed25519").privateKey).toString("base64")];
       const { bundle } = fleet;
       const both = [...bundle.operators_ca, stranger.pem];
       const by_controller = await fleet.controllers.person("controller", "controller");
@@ -204,6 +207,18 @@ suite(
       const first = (bundle: TrustBundle, signer: EnvelopeSigner): Lies => ({
         bundle: () => sealedBundle(bundle, signer),
       });
+      const own = { operators_ca: [stranger.pem], admin_keys: [own_admin] };
+      const theirs = { ...bundle, ...own };
+      /** Its own keys from version 2 on, with a step to them that `by` signed, and version 3 under them. */
+      const follows = (by: EnvelopeSigner, from: TrustBundle = bundle): Lies => {
+        const second = succeeding(
+          from,
+          { ...from, ...own, admin_keys: [own_admin, ...more], version: 2 },
+          by,
+          Date.now(),
+        );
+        return first({ ...second, version: 3 }, mine);
+      };
       await refused(
         [
           ["operators of its own", "WRONG_ANCHOR", first({ ...bundle, operators_ca: [stranger.pem] }, mine)],
@@ -214,6 +229,10 @@ suite(
             "WRONG_ANCHOR",
             first({ ...bundle, admin_keys: [...bundle.admin_keys, own_admin] }, mine),
           ],
+          ["its own, said to follow from ours by its own word", "NOT_ALLOWED", follows(mine)],
+          ["its own, said to follow from ours by a controller's", "BAD_CERTIFICATE", follows(by_controller)],
+          ["its own, said to follow from ours by an operator's", "NOT_ALLOWED", follows(alice)],
+          ["its own, said to follow from a stranger's", "WRONG_ANCHOR", follows(mine, theirs)],
           ["ours, signed by a key of its own", "NOT_ALLOWED", first(bundle, mine)],
           ["ours, signed by a controller", "NOT_ALLOWED", first(bundle, by_controller)],
           ["ours, signed by a stranger", "BAD_CERTIFICATE", first(bundle, admin)],
