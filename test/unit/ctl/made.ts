@@ -18,6 +18,8 @@ export type Made = {
   readonly address: string;
   init(extra?: readonly string[], fleet?: string): Promise<Ran>;
   startBroker(): Promise<void>;
+  /** `startBroker` brings it back, with what it stores. */
+  stopBroker(): Promise<void>;
   /** A real controller with the files that were written; resolves when it answers. Ends with the signal. */
   startController(signal: AbortSignal): Promise<void>;
   stop(): Promise<void>;
@@ -88,6 +90,7 @@ export async function emptyGround(signal: AbortSignal): Promise<Made> {
       broker = started;
       await started.until(() => accepts(port));
     },
+    stopBroker: async () => broker?.stop(),
     async startController(life) {
       const text = await readFile(join(out, "controller/config.json"), "utf8");
       const config = await file(

@@ -3,9 +3,9 @@ import { FleetError } from "@muster/protocol/errors";
 import { PersonName } from "@muster/protocol/names";
 import { z } from "zod";
 import { loginLine } from "../fleet/files.ts";
-import { dropForeignLogin, hasOidc, putForeignLogin } from "../fleet/foreign-logins.ts";
+import { dropForeignLogin, hasForeignLogin, putForeignLogin } from "../fleet/foreign-logins.ts";
 import { FORGES, type Job, jobClaims, personClaims } from "../fleet/foreign-words.ts";
-import { hasLogin, putPerson, putRank } from "../fleet/people.ts";
+import { dropPassword, hasLogin, putPerson, putRank } from "../fleet/people.ts";
 import { audienceOf, CI_LOGIN, type ForeignWay, OIDC_LOGIN } from "../fleet/vault-logins.ts";
 import { withNext } from "../output/error.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
@@ -32,6 +32,7 @@ export const add = defineCommand({
       flag: "--oidc <claim=value>",
       help: "logs in at the identity provider, which knows them so: email=bob@example.org, sub=…; none ends it",
     },
+    without_password: { flag: "--without-password", help: "with --oidc: the password that they had ends" },
     trust_provider: {
       flag: "--trust-provider",
       help: "an admin by --oidc: whoever holds the provider then holds the fleet",
@@ -79,6 +80,7 @@ ctl operator add deploy --rank ci --forge gitlab --project ops/fleet --ref main`
 type Ways = {
   readonly password_file: string | undefined;
   readonly oidc: string | undefined;
+  readonly without_password: boolean;
   readonly trust_provider: boolean;
   readonly forge: string | undefined;
   readonly project: string | undefined;
@@ -98,6 +100,11 @@ function wayOf(fleet: string, rank: PersonRank, options: Ways): ForeignWay | "no
     const claims = jobClaims({ forge, project, ref, more: claim } satisfies Job);
     return { login: CI_LOGIN, claims, audience: audienceOf(fleet) };
   }
+  if (options.without_password && (oidc === undefined || oidc === "none" || password_file !== undefined))
+    throw new FleetError(
+      "USAGE",
+      "--without-password goes with --oidc claim=value: they have to come in somehow",
+    );
   if (oidc === undefined) return null;
   return oidc === "none" ? "none" : { login: OIDC_LOGIN, claims: personClaims(oidc) };
 }
@@ -111,12 +118,16 @@ async function atVault(
   options: Ways,
 ): Promise<boolean> {
   const vault = await session.vault();
-  if (
-    rank === "admin" &&
-    !options.trust_provider &&
-    way !== "none" &&
-    (way !== null || (await hasOidc(vault, name)))
-  )
+  const [by_oidc, by_forge] = await Promise.all([
+    hasForeignLogin(vault, OIDC_LOGIN, name),
+    hasForeignLogin(vault, CI_LOGIN, name),
+  ]);
+  if (by_forge && rank !== "ci")
+    throw new FleetError(
+      "NOT_ALLOWED",
+      `${name} is a job of the forge, which gets no rank but ci: take another name`,
+    );
+  if (rank === "admin" && !options.trust_provider && way !== "none" && (way !== null || by_oidc))
     throw withNext(
       new FleetError(
         "NOT_ALLOWED",
@@ -128,6 +139,7 @@ async function atVault(
   if (way !== null && way !== "none") {
     let changed = await putRank(vault, { name, rank });
     changed = (await putForeignLogin(vault, name, way)) || changed;
+    if (options.without_password) changed = (await dropPassword(vault, name)) || changed;
     if (options.password_file === undefined) return changed;
   }
   const known = await hasLogin(vault, name);

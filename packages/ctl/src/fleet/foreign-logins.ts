@@ -59,10 +59,10 @@ export async function dropForeignLogin(vault: Vault, login: ForeignLogin, name: 
   return true;
 }
 
-/** Whether the person comes in by the word of the identity provider. In a fleet whose admins may not look (older than this), nobody does. */
-export async function hasOidc(vault: Vault, name: string): Promise<boolean> {
+/** Whether they come in that way. In a fleet whose admins may not look (older than this), nobody does. */
+export async function hasForeignLogin(vault: Vault, login: ForeignLogin, name: string): Promise<boolean> {
   try {
-    return (await absent(vault.read(roleAt(OIDC_LOGIN, name), Role))) !== null;
+    return (await absent(vault.read(roleAt(login, name), Role))) !== null;
   } catch (error) {
     if (error instanceof FleetError && error.code === "VAULT_DENIED") return false;
     throw error;

@@ -89,6 +89,13 @@ export async function putPerson(
   return (await bindLogin(vault, name, "userpass", name)) || changed;
 }
 
+/** Ends the log-in by password. True when there was one. */
+export async function dropPassword(vault: Vault, name: string): Promise<boolean> {
+  if (!(await hasLogin(vault, name))) return false;
+  await vault.remove(["auth", "userpass", "users", name]);
+  return true;
+}
+
 /** What the person may, however they log in. True when something changed. Errors: as `putPerson`. */
 export async function putRank(vault: Vault, person: { name: string; rank: PersonRank }): Promise<boolean> {
   const path = ["identity", "entity", "name", parse(PersonName, person.name, "name")];

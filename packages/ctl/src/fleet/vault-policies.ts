@@ -73,7 +73,7 @@ const OWN_TOKEN = [
 /** An admin may give the fleet's own policies and no others. */
 const PEOPLE = [
   `path "auth/userpass/users/+" {
-  capabilities = ["create", "update", "read"]
+  capabilities = ["create", "update", "read", "delete"]
   allowed_parameters = {
     "password" = []
     "token_ttl" = []

@@ -35,7 +35,8 @@ suite(
     const job = (...words: string[]) => ctl(words, { home: file("runner"), cwd: file("folder") });
 
     test.before(async () => {
-      [made, forge] = await Promise.all([emptyGround(life.signal), startIdentityProvider([8250])]);
+      forge = await startIdentityProvider([8250]);
+      made = await emptyGround(life.signal);
       await made.init();
       await made.startBroker();
       const ran = await made.init();
@@ -104,6 +105,9 @@ suite(
       const ran = await admin(...words, "--rank", "ci");
       assert.is(ran.code, 0, ran.err);
       assert.match(ran.out, /the audience muster-lab in \$MUSTER_ID_TOKEN/);
+      const raised = await admin("operator", "add", "deploy", "--rank", "operator");
+      assert.is(raised.code, 1);
+      assert.match(raised.err, /deploy is a job of the forge, which gets no rank but ci/, raised.err);
       const listed = await admin("operator", "list");
       assert.match(
         listed.out,

@@ -7,7 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { freePort } from "../../../kit/child.ts";
+import { eventually } from "../../../kit/eventually.ts";
 import {
   CLIENT,
   type IdentityProvider,
@@ -26,8 +26,11 @@ suite(
     let provider: IdentityProvider;
     let port: number;
     test.before(async () => {
-      port = await freePort();
-      [made, provider] = await Promise.all([emptyGround(life.signal), startIdentityProvider([port])]);
+      // Not one that the system hands out by itself: until `ctl` listens there any server of this test could get it.
+      port = 20_000 + (process.pid % 10_000);
+      // One after the other: two that look for a free port at once may find the same.
+      provider = await startIdentityProvider([port]);
+      made = await emptyGround(life.signal);
       await made.init();
       await made.startBroker();
       const ran = await made.init();
@@ -210,6 +213,14 @@ suite(
       });
       assert.is(ran.code, 5, ran.err);
       assert.match(ran.err, /the identity provider does not answer Vault/, ran.err);
+      // A Vault that was started meanwhile never heard of it.
+      await made.vault.seal();
+      await made.vault.unseal();
+      const begun = await ctl(["login", await target("carol"), "--oidc", "--port", String(port)], {
+        home: file("home-down"),
+      });
+      assert.is(begun.code, 1);
+      assert.match(begun.err, /Vault has no way to the identity provider/, begun.err);
       await provider.start();
       const again = await logIn("carol", asPerson("carol"));
       assert.is(again.code, 0, again.err);
@@ -256,10 +267,43 @@ suite(
       assert.match(ran.err, /carol@example\.org is carol already/, ran.err);
     });
 
+    test("a password from before ends when that is said, and not before", async () => {
+      const words = ["operator", "add", "frank", "--rank", "viewer"];
+      const byPassword = async () =>
+        (
+          await ctl(["login", await target("frank"), "--password-file", file("password")], {
+            home: file("home-f"),
+          })
+        ).code;
+      assert.is((await admin(...words, "--password-file", file("password"))).code, 0);
+      assert.is((await admin(...words, "--oidc", "sub=frank")).code, 0);
+      assert.is(await byPassword(), 0);
+      assert.is((await admin(...words, "--without-password")).code, 2);
+      assert.is((await admin(...words, "--oidc", "sub=frank", "--without-password")).code, 0);
+      assert.is(await byPassword(), 1);
+      assert.match((await admin("operator", "list")).out, /^frank +viewer +all +oidc sub=frank *$/m);
+    });
+
     test("another name at the provider takes the place of the first", async () => {
       assert.is((await admin("operator", "add", "dave", "--rank", "viewer", "--oidc", "sub=dave")).code, 0);
       const ran = await logIn("dave", asPerson("dave"));
       assert.is(ran.code, 0, ran.err);
+    });
+
+    test("an admin who loses the broker on the way is told what is left, and the same line completes it", async () => {
+      const words = ["operator", "add", "erin", "--rank", "viewer", "--oidc", "sub=erin"];
+      await made.stopBroker();
+      const cut = await admin(...words);
+      assert.is(cut.code, 4, cut.err);
+      assert.match(cut.out, /^erin {2}viewer$/m);
+      assert.match(cut.err, /NOT DONE: .*the audit does not say so.*\nnext {3}the same line again/, cut.err);
+      await made.startBroker();
+      await eventually(async () => {
+        const again = await admin(...words);
+        assert.is(again.code, 0, again.err);
+        assert.match(again.out, /^erin {2}is viewer already$/m);
+      }, 30_000);
+      assert.match((await admin("audit")).out, /operator +done +erin is viewer/);
     });
 
     test("who is revoked comes in no more, and without --oidc by no provider", async () => {
