@@ -52,7 +52,12 @@ export function watchCopies(ports: WatchPorts, signal: AbortSignal): { lead(): v
       judged += 1;
       under_way.add(id);
       judge({ name, id }, { ...ports, connections, patience }, signal)
-        .then((verdict) => log.info({ host: name, verdict }, "its key had two connections"))
+        .then((verdict) => {
+          const said = { host: name, verdict };
+          // Whoever is closed dials again, every few seconds.
+          if (verdict === "known") log.debug(said, "its key had two connections");
+          else log.info(said, "its key had two connections");
+        })
         .catch((error: unknown) => {
           if (!(error instanceof FleetError)) throw error;
           if (!signal.aborted) log.warn({ err: error, host: name }, "two connections could not be judged");

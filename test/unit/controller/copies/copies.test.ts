@@ -70,6 +70,7 @@ suite(
       records = new HostRecords(bus);
       const log = {
         info: (fields: { verdict?: unknown }) => verdicts.push(fields.verdict),
+        debug: () => undefined,
         warn: (fields: unknown) => verdicts.push(fields),
       } as unknown as Log;
       const events = { emit: (event: EventInput) => void told.push(event) };
