@@ -75,14 +75,9 @@ export async function judge(
   for (let waited_ms = 0; waited_ms < patience.return && !signal.aborted; waited_ms += LOOK_MS) {
     await pause(LOOK_MS, signal);
     const open = connections.of(host.id);
-    const stayed = open.find(({ server, cid }) =>
-      there.others.some((one) => one.server === server && one.cid === cid),
-    );
+    const stayed = open.find((one) => there.others.some((other) => same(one, other)));
     if (stayed === undefined) return "one";
-    const back = open.find(
-      (one) =>
-        one !== stayed && !there.others.some(({ cid, server }) => one.cid === cid && one.server === server),
-    );
+    const back = open.find((one) => ![there.first, ...there.others].some((before) => same(one, before)));
     if (back !== undefined)
       return found(
         host,
@@ -101,6 +96,8 @@ export async function judge(
     });
   return "moved";
 }
+
+const same = (one: Connection, other: Connection) => one.server === other.server && one.cid === other.cid;
 
 type Two = { readonly first: Connection; readonly others: readonly Connection[] };
 
