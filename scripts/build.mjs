@@ -175,8 +175,6 @@ async function bundle(name) {
   if (!existsSync(join(root, entry))) return undefined;
   const outfile = placeOf(out.outfile);
   await build({ ...shared, ...out, outfile, entryPoints: [entry] });
-  if (launcher && readFileSync(outfile).some((byte) => byte > 127))
-    throw new Error(`${outfile} is not ASCII, and ${launcher.entry} reads it as such`);
   if (launcher) await build(launcherOptions(launcher, out.outfile));
   return `${join(given.out, out.outfile)}  ${Math.ceil(statSync(outfile).size / 1024)} KiB`;
 }

@@ -32,6 +32,8 @@ run(
 ).then(
   (code) => {
     process.exitCode = code;
+    // All is said and done: connections and V8's heap end with the process, which is 10 ms sooner than taking them down.
+    if (process.stdout.writableLength === 0 && process.stderr.writableLength === 0) process.exit();
   },
   (error: unknown) => {
     // A mistake in the program: loud.
