@@ -2,7 +2,7 @@
  * The image of the example's containers. No registry answers in a lab, so it is made on the server that runs them, of the server's own busybox, and
  * pinned by its id there, as an operator would do it.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { mustCtl } from "./ctl.mjs";
 import { findServer, mustExec } from "./servers.mjs";
@@ -22,6 +22,10 @@ rm -r "$root"
 echo made
 `;
 
+/** Whether the lock has the image's line: others may have lines there while it has none. */
+export const isPinned = (/** @type {string} */ text) =>
+  text.split("\n").some((line) => line.startsWith(`${IMAGE} `));
+
 /**
  * Makes the image on its server, and pins it in the operator's folder.
  * @param {import("./bring-up.mjs").Order} order
@@ -33,7 +37,7 @@ export async function ensureImages({ lab, operator, progress }) {
   if (server === undefined) throw new Error(`no ${SERVER} in lab ${lab}`);
   return progress.step("container image", { usually_s: 6 }, async () => {
     const said = await mustExec(server, ["sh", "-c", SCRIPT]);
-    if (said.trim() === "there" && existsSync(lock)) return false;
+    if (said.trim() === "there" && existsSync(lock) && isPinned(readFileSync(lock, "utf8"))) return false;
     await mustCtl(operator, ["image", "update", "--on", SERVER]);
     return true;
   });

@@ -15,15 +15,29 @@ type Parts = {
   addressesOf(lab: LabOf, server: string, taken: string[]): Addresses;
   recipeHash(recipe: unknown): string;
   duration(seconds: number): string;
+  isPinned(text: string): boolean;
+  IMAGE: string;
 };
 
 suite("decisions of the lab", (test) => {
   let lab: Parts;
   test.before(async () => {
-    const files = ["go", "cgroups", "faults", "network", "cache", "progress"];
+    const files = ["go", "cgroups", "faults", "network", "cache", "progress", "images"];
     const directory = new URL("../../../deploy/lab/", import.meta.url);
     const parts = await Promise.all(files.map((file) => import(new URL(`${file}.mjs`, directory).href)));
     lab = Object.assign({}, ...parts);
+  });
+
+  test("an image is pinned by a line of its own, whatever else the lock holds", () => {
+    assert.ok(lab.isPinned(`# head\n${lab.IMAGE} core1 sha256:0\n`));
+    for (const text of [
+      "",
+      "# head\n",
+      "prom/prometheus:v3 sha256:0\n",
+      `# ${lab.IMAGE} core1\n`,
+      `${lab.IMAGE}1 x\n`,
+    ])
+      assert.not.ok(lab.isPinned(text), text);
   });
 
   test("a version is new enough, part by part and not as text", () => {
