@@ -11,7 +11,10 @@ import { PASSPHRASE, PASSWORD } from "../made.ts";
 import { ctl } from "../terminal.ts";
 
 const execute = promisify(execFile);
-const READY_MS = 40_000;
+const READY_MS = 60_000;
+/** What a server says while its cluster chooses a leader, or before it listens. */
+const PASSING =
+  /active cluster node not found|node not active|raft leader|leadership lost|not leader|connection refused|EOF\b/;
 
 type Opened = { keys: string[]; root: string };
 
@@ -45,7 +48,7 @@ export async function openCluster(program: string, directory: string, life: Abor
     ...["--passphrase-file", await file("passphrase", PASSPHRASE), "--kit-file", join(directory, "kit")],
   ];
 
-  /** A server that was just opened knows no leader for a moment: a person types the line again. */
+  /** A server that was just started or opened knows no leader for a moment: a person types the line again. */
   const shell = async (line: string, input?: string): Promise<string> => {
     const deadline = Date.now() + READY_MS;
     for (;;) {
@@ -53,16 +56,17 @@ export async function openCluster(program: string, directory: string, life: Abor
       running.child.stdin?.end(input ?? "");
       const ran = await running.catch((error) => error);
       if (!(ran instanceof Error)) return ran.stdout;
-      if (!/active cluster node not found/.test(ran.message) || Date.now() > deadline) throw ran;
+      if (!PASSING.test(ran.message) || Date.now() > deadline) throw ran;
       await sleep(200);
     }
   };
   const person = (words: readonly string[]) => ctl(words, { home, cwd: directory });
 
-  async function until(what: string, done: () => Promise<boolean>): Promise<void> {
+  /** `seen`: what the last look saw. */
+  async function until(what: string, done: () => Promise<boolean>, seen: () => string): Promise<void> {
     const deadline = Date.now() + READY_MS;
     while (!(await done())) {
-      if (Date.now() > deadline) throw new Error(`${what}: not within ${READY_MS / 1_000} s`);
+      if (Date.now() > deadline) throw new Error(`${what}: not within ${READY_MS / 1_000} s\n${seen()}`);
       await sleep(100);
     }
   }
@@ -70,12 +74,11 @@ export async function openCluster(program: string, directory: string, life: Abor
   /** By as many people as it takes; a server that has not been let in yet is asked again. */
   async function unseal(line: string, keys: readonly string[]): Promise<string> {
     let last = "";
-    await until(line, async () => {
+    const open = async () => {
       for (const key of keys) last = await shell(`${line} ${key}`).catch((error) => String(error.stderr));
       return /^Sealed +false$/m.test(last);
-    }).catch((error: Error) => {
-      throw new Error(`${error.message}\n${last}`);
-    });
+    };
+    await until(line, open, () => last);
     return last;
   }
 
@@ -119,16 +122,21 @@ export async function openCluster(program: string, directory: string, life: Abor
     if (line.startsWith("vault operator unseal")) return unseal(line, which?.keys ?? []);
     if (line === "vault login") return shell("vault login -no-print -", which?.root);
     if (line === "vault status") {
-      const state = () => shell(line).catch((error) => String(error.stdout));
-      await until(line, async () => /^Sealed +true$/m.test(await state()));
+      let out = "";
+      const sealed = async () => {
+        out = await shell(line).catch((error) => String(error.stdout));
+        return /^Sealed +true$/m.test(out);
+      };
+      await until(line, sealed, () => out);
       return "";
     }
     if (line === "vault operator raft list-peers") {
       let out = "";
-      await until(line, async () => {
+      const voters = async () => {
         out = await shell(line);
         return out.match(/ true$/gm)?.length === running.size;
-      });
+      };
+      await until(line, voters, () => out);
       return out;
     }
     return shell(line);
@@ -163,12 +171,14 @@ export async function openCluster(program: string, directory: string, life: Abor
       const { openVault } = await import("@muster/ports/vault");
       const names = [...running];
       const vault = openVault({ addresses: names.map(nodes.address), ca_pem: ca, timeout_ms: 1_000 }, life);
-      await until("a leader", async () => {
-        const answers = await vault.nodes();
+      let answers: Awaited<ReturnType<typeof vault.nodes>> = [];
+      const led = async () => {
+        answers = await vault.nodes();
         found =
           names[answers.findIndex(({ health }) => "standby" in health && !health.standby && !health.sealed)];
         return found !== undefined;
-      });
+      };
+      await until("a leader", led, () => JSON.stringify(answers));
       return found ?? "";
     },
   };
