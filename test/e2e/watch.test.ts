@@ -1,10 +1,15 @@
-// limit: 150 s
-/** `ctl watch` in a real pseudo-terminal on the real fleet: what happens is on the screen at once, keys work, the terminal is given back. */
+// limit: 240 s
+/**
+ * `ctl watch` in a real pseudo-terminal, and the web page in a real Chromium, on the real fleet: what happens is on the screen at once; keys work, the
+ * terminal is given back, the page needs no reload. Pictures of the page: build/pictures.
+ */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { type Page, startBrowser, type TestBrowser } from "../kit/browser.ts";
 import { suite } from "../kit/suite.ts";
 import { openTty, type Tty } from "../kit/tty.ts";
-import { type Fleet, measured, openFleet } from "./kit.ts";
+import { type Fleet, HOSTS, measured, openFleet, SESSIONS_MS } from "./kit.ts";
 
 /** The cursor is seen again, on the screen of before. */
 const GIVEN_BACK = "\u001b[?25h\u001b[?1049l";
@@ -14,6 +19,13 @@ suite(
   (test) => {
     let fleet: Fleet;
     let tty: Tty;
+    let browser: TestBrowser;
+    let page: Page;
+    let stopped_ms = 0;
+    let red: Promise<number>;
+    const pictures = () => join(fleet.operator.root, "build/pictures");
+    const shown = (selector: string, timeout: number) =>
+      page.waitForSelector(selector, { state: "attached", timeout });
     const open = () =>
       openTty([process.execPath, join(fleet.operator.root, "dist/ctl/ctl.cjs"), "watch"], {
         cwd: fleet.operator.folder,
@@ -27,6 +39,7 @@ suite(
     });
     test.after(async () => {
       tty?.close();
+      await browser?.stop();
       await fleet.on("ixp1").sh("systemctl start bird");
       await fleet.converged();
     });
@@ -34,6 +47,17 @@ suite(
     test("the fleet stands there, and what stops is red on the screen within five seconds", async () => {
       tty = open();
       await tty.until("the hosts", (text) => /core1 .*converged[\s\S]*probe1 .*converged/.test(text), 15_000);
+      browser = await startBrowser();
+      page = await browser.open();
+      const opened = await fleet.ctl(["dashboard", "--json"], { expect: 0 });
+      await page.goto(opened.json().addresses[0]);
+      for (const host of HOSTS) await shown(`[data-row="${host}"] [data-tint="green"]`, 15_000);
+      await page.keyboard.press("2");
+      for (const session of ["upstream", "core1"])
+        await shown(`[data-cell="ixp1 ${session}"][data-tint="green"]`, 5_000);
+      stopped_ms = Date.now();
+      red = shown('[data-cell="ixp1 upstream"][data-tint="red"]', 10_000).then(() => Date.now());
+      red.catch(() => undefined);
       await fleet.on("ixp1").sh("systemctl stop bird");
       const began = Date.now();
       await tty.until(
@@ -42,6 +66,26 @@ suite(
         5_000,
       );
       measured("BIRD stopped", `on the screen of ctl watch after ${Date.now() - began} ms`);
+    });
+
+    test("in the browser too, with its event and without a reload", async () => {
+      const red_ms = await red;
+      const told = await fleet.event(
+        ({ host, kind, severity }) => host === "ixp1" && kind === "session" && severity === "error",
+        stopped_ms,
+      );
+      measured(
+        "BIRD stopped",
+        `told after ${told.value.at - stopped_ms} ms, seen red in the page after ${red_ms - stopped_ms} ms`,
+      );
+      await mkdir(pictures(), { recursive: true });
+      await page.screenshot({ path: join(pictures(), "lab-bgp.png") });
+      await page.keyboard.press("5");
+      await page.getByText(told.value.what).first().waitFor({ timeout: 5_000 });
+      await page.keyboard.press("1");
+      await page.locator('[data-row="ixp1"]').press("Enter");
+      await shown('[data-host="ixp1"] .troubles [data-tint="red"]', 5_000);
+      await page.screenshot({ path: join(pictures(), "lab-host.png"), fullPage: true });
     });
 
     test("keys, a pane, a row in whole, a filter, another size", async () => {
@@ -78,6 +122,13 @@ suite(
       assert.match(plain.stdout, /^HOST .*\n/);
       assert.not.ok(plain.stdout.includes("\u001b"));
     });
+
+    test("the page that was open all the while is green again when BIRD is back", async () => {
+      await page.keyboard.press("2");
+      await fleet.on("ixp1").sh("systemctl start bird");
+      await shown('[data-cell="ixp1 upstream"][data-tint="green"]', SESSIONS_MS);
+      assert.equal(browser.complaints, []);
+    });
   },
-  { limit_ms: 140_000 },
+  { limit_ms: 220_000 },
 );

@@ -78,6 +78,8 @@ export type TestFleet = {
   setup(signal: AbortSignal): Promise<Bus>;
   /** An admin's connection in account SYS. */
   system(signal: AbortSignal): Promise<Bus>;
+  /** A connection that may publish all telemetry, as no client of a fleet may: it stands for a thousand hosts. */
+  everyHost(signal: AbortSignal): Promise<Bus>;
   /** A connection without credentials: account ENROL. */
   anonymous(signal: AbortSignal): Promise<Bus>;
   /** Signs a bundle with the admin key. */
@@ -208,6 +210,13 @@ export async function startFleet(
       const key = createNkey("user");
       const credentials = await credentialsOf(jwts.sys_admin, "admin", key, jwts.system);
       return dial(credentials, subjects.inboxPrefix(key.public), "admin", signal);
+    },
+    async everyHost(signal) {
+      const key = createNkey("user");
+      const permissions = { pub: ["telemetry.>"], sub: [`${subjects.inboxPrefix(key.public)}.>`] };
+      const jwt = await sentinelJwt({ key: key.public, permissions }, memorySigner(jwts.fleet), Date.now());
+      const sign = (nonce: Uint8Array) => signEd25519(key.key, nonce);
+      return dial({ jwt, sign }, subjects.inboxPrefix(key.public), "every host", signal);
     },
     anonymous: (signal) => dial(null, subjects.enrolInboxPrefix(), "new machine", signal),
     signBundle,

@@ -6,25 +6,52 @@ export type Line = { readonly label: string; readonly values: readonly (number |
 
 const HEIGHT_PX = 120;
 
-export function Chart(props: {
+/** As a canvas takes it: a property of ours may say two, for light and dark. */
+function colourOf(element: HTMLElement, property: string): string {
+  element.style.color = `var(${property})`;
+  const { color } = getComputedStyle(element);
+  element.style.color = "";
+  return color;
+}
+
+type ChartProps = {
   readonly title: string;
   readonly at: readonly number[];
   readonly lines: readonly Line[];
   readonly text: (value: number) => string;
   readonly max?: number;
-}) {
+};
+
+/** One point is no line: until there are two it says so. */
+export function Chart(props: ChartProps) {
+  const { title, lines, text, at } = props;
+  const newest = lines.map(({ label, values }) => {
+    const value = values.findLast((each) => each !== null);
+    return value == null ? null : `${label} ${text(value)}`;
+  });
+  const known = newest.filter((each) => each !== null);
+  return (
+    <figure class="chart">
+      <figcaption>
+        {title} <span class="quiet">{known.length > 0 ? known.join(", ") : "not known yet"}</span>
+      </figcaption>
+      {at.length > 1 ? <Plot {...props} /> : <p class="quiet">the line begins with the second sample</p>}
+    </figure>
+  );
+}
+
+function Plot(props: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<UPlot | null>(null);
   const data = [props.at, ...props.lines.map(({ values }) => values)] as unknown as UPlot.AlignedData;
   useEffect(() => {
     const element = place.current;
     if (element === null) return;
-    const style = getComputedStyle(element);
-    const ink = style.getPropertyValue("--quiet");
-    const colours = [style.getPropertyValue("--line"), style.getPropertyValue("--line-2")];
+    const ink = colourOf(element, "--quiet");
+    const colours = [colourOf(element, "--line"), colourOf(element, "--line-2")];
     const axis = {
       stroke: ink,
-      grid: { stroke: style.getPropertyValue("--edge"), width: 1 },
+      grid: { stroke: colourOf(element, "--edge"), width: 1 },
       ticks: { show: false },
     };
     const { text, max } = props;
@@ -61,16 +88,5 @@ export function Chart(props: {
     };
   }, []);
   useEffect(() => plot.current?.setData(data));
-  const newest = props.lines.map(({ label, values }) => {
-    const value = values.findLast((each) => each !== null);
-    return `${label} ${value == null ? "not known yet" : props.text(value)}`;
-  });
-  return (
-    <figure class="chart">
-      <figcaption>
-        {props.title} <span class="quiet">{newest.join(", ")}</span>
-      </figcaption>
-      <div ref={place} aria-hidden="true" />
-    </figure>
-  );
+  return <div ref={place} aria-hidden="true" />;
 }

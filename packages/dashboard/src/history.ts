@@ -19,6 +19,12 @@ export class History {
     return this.#hosts.get(host)?.series[name] ?? { at: [], values: [] };
   }
 
+  /** A sample of before: it counts where nothing was told meanwhile. */
+  begin(host: string, told: Told, at_ms: number): void {
+    const first = told.kind === "bgp" ? "imported" : "memory";
+    if (this.of(host, first).at.length === 0) this.take(host, told, at_ms);
+  }
+
   take(host: string, told: Told, now_ms: number): void {
     if (told.kind === "convergence") return;
     const held = this.#of(host);

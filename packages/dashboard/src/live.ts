@@ -126,6 +126,12 @@ export class Live {
         ),
         [],
       );
+      for (const { name, health, bgp, heard_at } of hosts) {
+        if (heard_at === null) continue;
+        const at_ms = heard_at + ahead_ms;
+        if (health !== null) this.#history.begin(name, { kind: "health", sample: health }, at_ms);
+        if (bgp !== null) this.#history.begin(name, { kind: "bgp", sample: bgp }, at_ms);
+      }
       after = page.next;
       this.#soon();
     } while (after !== null);

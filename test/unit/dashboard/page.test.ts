@@ -1,3 +1,4 @@
+// limit: 120 s
 /** The web page in a real Chromium on a real broker: opened by a ticket, live without a reload, and true when nothing comes any more. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, stat } from "node:fs/promises";
@@ -20,7 +21,14 @@ import { SESSION } from "../ctl/report/samples.ts";
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
 const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
 const PACKED_BYTES = 200_000;
-const WAIT_MS = 15_000;
+const WAIT_MS = 30_000;
+const HEALTH = {
+  ...{ uptime_s: 86_400, load: [0.2, 0.3, 0.4], cpu_busy: 0.2, cores: 2, failed_units: [] },
+  memory: { total_bytes: 4e9, available_bytes: 3e9, swap_used_bytes: 0 },
+  disks: [{ mount: "/", size_bytes: 1e10, used_bytes: 4e9 }],
+  interfaces: [{ name: "eth0", rx_bytes: 1_000, tx_bytes: 2_000, up: true }],
+  agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 },
+};
 
 suite(
   "the web page",
@@ -193,6 +201,31 @@ suite(
       say("ixp1", "bgp", sessions(true));
       await page.keyboard.press("2");
       await has('[data-cell="ixp1 upstream"][data-tint="green"]');
+    });
+
+    test("it fits a telephone, in the dark, and its charts are drawn", async () => {
+      for (const at of [0, 1]) {
+        say("ixp1", "health", { ...HEALTH, at: Date.now(), cpu_busy: 0.2 + at / 10 });
+        await page.waitForTimeout(20);
+      }
+      await page.setViewportSize({ width: 390, height: 800 });
+      await page.emulateMedia({ colorScheme: "dark" });
+      for (const [view, seen] of [
+        ["", '[data-row="ixp1"]'],
+        ["bgp", '[data-cell="ixp1 upstream"]'],
+        ["host/ixp1", ".chart canvas"],
+        ["events", "[data-event]"],
+      ] as const) {
+        await page.evaluate((path) => location.assign(`#/${path}`), view);
+        await has(seen);
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wide <= 0, `${view || "fleet"} is ${wide} px wider than a telephone`);
+        await page.screenshot({
+          path: join(PICTURES, `page-telephone-${view.replace("/", "-") || "fleet"}.png`),
+        });
+      }
+      await page.setViewportSize({ width: 1280, height: 900 });
+      await page.evaluate(() => location.assign("#/bgp"));
     });
 
     test("without a connection it says since when it is old, and goes on by itself", async () => {

@@ -37,14 +37,20 @@ export async function pageFile(directory: string, path: string, gzip: boolean): 
   return { type, etag, body: gzip ? packed : await promisify(gunzip)(packed), gzipped: gzip };
 }
 
-/** What every answer says to the browser. */
+/** The brokers that the page is told of: a policy cannot name an IPv6 address, so these only where there is nothing else. */
+export function pageBrokers(brokers: readonly string[]): readonly string[] {
+  const named = brokers.filter((broker) => !broker.includes("["));
+  return named.length > 0 ? named : brokers;
+}
+
+/** What every answer says to the browser. `brokers` as `pageBrokers` gives them. */
 export function pageHeaders(brokers: readonly string[]): Readonly<Record<string, string>> {
   const policy = [
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
     "img-src 'self'",
-    `connect-src 'self' ${brokers.join(" ")}`,
+    `connect-src 'self' ${brokers.some((broker) => broker.includes("[")) ? "wss:" : brokers.join(" ")}`,
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",

@@ -11,7 +11,7 @@ import type { ControllerConfig } from "../config.ts";
 import { listening } from "../listening.ts";
 import { pause, untilDone } from "../retry.ts";
 import { type PageTls, pageTls } from "./certificate.ts";
-import { pageFile, pageHeaders } from "./files.ts";
+import { pageBrokers, pageFile, pageHeaders } from "./files.ts";
 
 type Dashboard = NonNullable<ControllerConfig["dashboard"]>;
 
@@ -69,8 +69,9 @@ async function serve(config: Dashboard, ports: DashboardPorts, signal: AbortSign
 
 function serverOf(config: Dashboard, tls: PageTls, { fleet, log }: DashboardPorts): Server {
   const limits = { requestTimeout: PATIENCE_MS, headersTimeout: PATIENCE_MS, minVersion: "TLSv1.2" as const };
-  const about = JSON.stringify({ fleet, brokers: config.brokers });
-  const headers = pageHeaders(config.brokers);
+  const brokers = pageBrokers(config.brokers);
+  const about = JSON.stringify({ fleet, brokers });
+  const headers = pageHeaders(brokers);
   const server = createServer(limits, (request, response) => {
     answer(request, response, config.files, headers, about).catch((error) => {
       log.error({ err: error, path: request.url }, "a file of the web page");

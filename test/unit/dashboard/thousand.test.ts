@@ -1,0 +1,173 @@
+// limit: 120 s
+/** The web page with a thousand hosts that all talk: only what is seen is in it, what changes is seen, and it goes on being painted. */
+import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import type { Bus } from "@muster/ports/bus";
+import { callController } from "@muster/ports/call";
+import { createNkey, type HostRecord, subjects } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
+import { watched } from "@muster/protocol/telemetry/convergence";
+import * as assert from "uvu/assert";
+import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
+import { freePort } from "../../kit/child.ts";
+import { startController, type TestController } from "../../kit/controller.ts";
+import { measured } from "../../kit/figures.ts";
+import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { suite } from "../../kit/suite.ts";
+import { SESSION } from "../ctl/report/samples.ts";
+
+const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
+const HOSTS = 1_000;
+/** As many as a thousand hosts with three kinds of telemetry tell in a second, about. */
+const A_SECOND = 150;
+const LOOK_MS = 3_000;
+const WAIT_MS = 20_000;
+
+suite(
+  "the web page with 1,000 hosts",
+  (test) => {
+    const life = new AbortController();
+    let fleet: TestFleet;
+    let controller: TestController;
+    let browser: TestBrowser;
+    let page: Page;
+    let all: Bus;
+    const hosts = Array.from({ length: HOSTS }, (_, at) => ({
+      name: `host${String(at).padStart(4, "0")}`,
+      id: createNkey("user").public,
+      group: `group${at % 10}`,
+    }));
+    type Host = (typeof hosts)[number];
+
+    const publish = (host: Host, kind: string, sample: object) =>
+      all.publish(subjects.telemetry(host.id, host.name, kind), Buffer.from(JSON.stringify(sample)));
+    const stand = (host: Host, state: "converged" | "failed") =>
+      publish(host, "convergence", {
+        ...watched(Date.now(), "0.1.0"),
+        state,
+        certificates: [{ name: "bus", not_before: Date.now(), not_after: Date.now() + 6 * 86_400_000 }],
+      });
+    const sessions = (host: Host) =>
+      publish(host, "bgp", {
+        at: new Date().toISOString(),
+        daemon: {
+          ...{
+            name: "bird",
+            reachable: true,
+            error: null,
+            version: "2.0.12",
+            router_id: null,
+            state: "running",
+          },
+          ...{ since: { at: null, exact: true }, reconfigured: { at: null, exact: true } },
+        },
+        sessions: [1, 2, 3, 4].map((at) => ({ ...SESSION, name: `peer${at}` })),
+      });
+
+    test.before(async () => {
+      const [page_port, websocket] = [await freePort(), await freePort()];
+      fleet = await startFleet({ name: "as64500", websocket });
+      const { bus } = await fleet.connect("controller", "setup", life.signal);
+      const kv = bus.kv("hosts");
+      await Promise.all(
+        hosts.map(({ name, id, group }) => {
+          const record: HostRecord = {
+            ...{ name, id, groups: [group], ssh_public_key: "ssh-ed25519 AAAA", curve: "" },
+            ...{ enrolled_at: Date.now(), enrolled_by: "test", recoveries: 0, state: "enrolled" },
+            ...{ certificates: { user_jwt: 0, service: 0, ssh: 0 }, os: "Debian 12", agent_version: "0.1.0" },
+          };
+          return kv.create(name, Buffer.from(JSON.stringify(record)));
+        }),
+      );
+      controller = await startController(fleet, {
+        dashboard: {
+          listen: `127.0.0.1:${page_port}`,
+          addresses: [`https://localhost:${page_port}`],
+          brokers: [`wss://localhost:${websocket}`],
+          files: FILES,
+        },
+      });
+      const ticket = randomBytes(32).toString("base64url");
+      const signer = await fleet.person("vera", "viewer");
+      const caller = { bus: (await fleet.connect("viewer", "vera", life.signal)).bus, signer, now: Date.now };
+      await callController(caller, "ticket", { hash: sha256(Buffer.from(ticket)) });
+      all = await fleet.everyHost(life.signal);
+      for (const host of hosts) {
+        stand(host, "converged");
+        sessions(host);
+      }
+      await all.roundTrip();
+      browser = await startBrowser();
+      page = await browser.open();
+      await page.goto(`https://localhost:${page_port}/#${ticket}`);
+    });
+    test.after(async () => {
+      await browser?.stop();
+      life.abort();
+      await controller?.stop();
+      await fleet?.stop();
+    });
+
+    test("all are there, and only what is seen is in the page", async () => {
+      const began = performance.now();
+      await page.getByText("1,000 hosts").first().waitFor({ timeout: WAIT_MS });
+      await page.waitForSelector('[data-fresh="live"]', { state: "attached", timeout: WAIT_MS });
+      measured("1,000 hosts in the page", `${Math.round(performance.now() - began)} ms after it was opened`);
+      await page.getByText("● 1000").first().waitFor({ timeout: WAIT_MS });
+      const rows = await page.locator("[data-row]").count();
+      assert.ok(rows > 10 && rows < 100, `${rows} rows`);
+      await page.evaluate(() => globalThis.scrollTo(0, 1e6));
+      await page.waitForSelector('[data-row="host0999"]', { timeout: WAIT_MS });
+      await page.evaluate(() => scrollTo(0, 0));
+    });
+
+    test("while all talk it is painted, and what fails is on top", async () => {
+      let at = 0;
+      const talk = setInterval(() => {
+        for (let count = 0; count < A_SECOND / 10; count++) {
+          const host = hosts[at++ % HOSTS];
+          if (host === undefined) continue;
+          stand(host, "converged");
+          sessions(host);
+        }
+      }, 100);
+      try {
+        const frames = await page.evaluate(
+          (look_ms) =>
+            new Promise<{ count: number; longest_ms: number }>((resolve) => {
+              const began = performance.now();
+              let [count, before, longest_ms] = [0, began, 0];
+              const next = (now: number) => {
+                longest_ms = Math.max(longest_ms, now - before);
+                before = now;
+                count++;
+                scrollBy(0, count % 200 < 100 ? 40 : -40);
+                if (now - began < look_ms) requestAnimationFrame(next);
+                else resolve({ count, longest_ms });
+              };
+              requestAnimationFrame(next);
+            }),
+          LOOK_MS,
+        );
+        const a_second = (frames.count / LOOK_MS) * 1_000;
+        measured(
+          "frames while 1,000 hosts talk and one scrolls",
+          `${a_second.toFixed(0)} a second, the longest ${frames.longest_ms.toFixed(0)} ms`,
+        );
+        // On a machine that does much else: a page that blocks would stand still for seconds.
+        assert.ok(a_second >= 5, `${a_second} frames a second`);
+        await page.evaluate(() => scrollTo(0, 0));
+        const last = hosts.at(-1);
+        assert.ok(last !== undefined);
+        const failed = performance.now();
+        stand(last, "failed");
+        await page.waitForSelector('[data-row="host0999"] [data-tint="red"]', { timeout: WAIT_MS });
+        measured("one of 1,000 fails", `seen after ${Math.round(performance.now() - failed)} ms`);
+      } finally {
+        clearInterval(talk);
+      }
+      assert.equal(browser.complaints, []);
+    });
+  },
+  { limit_ms: 90_000 },
+);
