@@ -54,6 +54,21 @@ suite(
       assert.is(await units("ixp1"), "");
     });
 
+    test("the audit has how it ended, and what somebody does on the host itself", async () => {
+      await fleet.on("ixp1").sh("muster-agent hold 1h --why 'by hand' && muster-agent unhold");
+      let table = "";
+      await fleet.until(
+        "the audit of ixp1",
+        async () => {
+          table = (await fleet.ctl(["audit", "--host", "ixp1", "--since", "5m"], { expect: 0 })).stdout;
+          return / unhold +done /.test(table);
+        },
+        20_000,
+      );
+      assert.match(table, / exec +begun .*\n(?:.*\n)*.* exec +failed .*: sh …: exit 1 after /);
+      assert.match(table, / root \(on the host\) +hold +done +the whole host until .*: by hand/);
+    });
+
     test("a program that is not there, one that takes too long, and one without a terminal to confirm it", async () => {
       const none = await fleet.ctl(["exec", "ixp1", "-y", "--json", "--", "no-such-program"], { expect: 1 });
       assert.is(none.json().ixp1.code, 127);

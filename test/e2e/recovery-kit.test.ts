@@ -102,6 +102,7 @@ suite(
       }
       const { value } = await kit("core1", /^generation \d+ was signed with the recovery kit by kit$/);
       assert.is(value.severity, "error");
+      assert.match((await fleet.ctl(["status"])).stdout, /^kit {2}the recovery kit was used \d\d:\d\d/m);
       const journal = await fleet.on("core1").sh("journalctl -u muster-agent -o cat --since -5min -p err");
       assert.match(journal, /was signed with the recovery kit by kit/);
       const told = (

@@ -19,7 +19,7 @@ export function auditColumns(colour: Colour): Column<AuditRow>[] {
       value: ({ record }) => new Date(record.at).toISOString().slice(0, 19).replace("T", " "),
     },
     { title: "WHERE", value: ({ record, writer }) => record.host ?? writer },
-    { title: "WHO", value: ({ record: { by } }) => whoText(by) },
+    { title: "WHO", value: ({ record }) => whoText(record) },
     { title: "WHAT", value: ({ record }) => record.what },
     { title: "RESULT", value: result },
     {
@@ -34,8 +34,10 @@ export function auditColumns(colour: Colour): Column<AuditRow>[] {
   ];
 }
 
-function whoText(by: AuditRow["record"]["by"]): string {
-  if (by === null) return "-";
+/** Of what was done on a host itself: whom its own log-in says it was. */
+function whoText({ by, kind, from }: AuditRow["record"]): string {
+  const [, local] = /^this host: (.+)$/.exec(from) ?? [];
+  if (by === null) return kind === "act" && local !== undefined ? `${local} (on the host)` : "-";
   return by.kit ? `${by.name} (recovery kit)` : `${by.name} (${by.rank})`;
 }
 
