@@ -25,6 +25,9 @@ edge:
     "ixp1":
 `;
 
+/** What is declared for the host; the name stands in a comment alone. */
+const RESOURCES = (content: string) => `# of ixp1\nfile:\n  /etc/netinfo: { content: "${content}\\n" }\n`;
+
 type Step = { step: string; what: string; changed: boolean; error: { code: string } | null };
 type View = { record: { name: string; id: string; state: string } };
 
@@ -60,7 +63,7 @@ suite(
         };
         assert.equal(
           hosts.map(({ host, state }) => [host, state]),
-          [[name, "watched"]],
+          [[name, "converged"]],
         );
         assert.is((await known())[0]?.record.id, id);
       }, 20_000);
@@ -74,7 +77,7 @@ suite(
       await writeFile(join(folder, "muster.yml"), "fleet: lab\nlabels: [site]\n");
       await writeFile(join(folder, "hosts.yml"), HOSTS);
       await writeFile(join(folder, "host_vars/ixp1.yml"), "router_id: 192.0.2.1\n");
-      await writeFile(join(folder, "resources/ixp1.yml"), "# of ixp1\nfile: {}\n");
+      await writeFile(join(folder, "resources/ixp1.yml"), RESOURCES("one"));
       await made.init();
       await made.startBroker();
       const ran = await made.init();
@@ -93,6 +96,12 @@ suite(
       life.abort();
       await agent.remove();
       await made.stop();
+    });
+
+    test("it has a state that was applied under its first name", async () => {
+      const ran = await admin("apply", "ixp1", "-y", "-m", "first");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.is(await agent.read("etc/netinfo"), "one\n");
     });
 
     test("what cannot be is refused before anything changes", async () => {
@@ -151,6 +160,15 @@ suite(
       assert.is([...again.out.matchAll(/\(was so before\)/g)].length, 4, again.out);
       const audit = await admin("audit", "--json");
       assert.match(audit.out, /ixp1 to ams1/);
+    });
+
+    test("what was applied stands, and the next change goes out under the new name", async () => {
+      const plan = await admin("plan", "ams1");
+      assert.is(plan.code, 0, plan.out + plan.err);
+      await writeFile(join(folder, "resources/ams1.yml"), RESOURCES("two"));
+      const ran = await admin("apply", "ams1", "-y", "-m", "second");
+      assert.is(ran.code, 0, ran.out + ran.err);
+      assert.is(await agent.read("etc/netinfo"), "two\n");
     });
 
     test("nobody else gets the name that was, until it is freed; nor is the host revoked by it", async () => {
