@@ -1,4 +1,5 @@
 /** `muster-controller --config FILE`: reads its configuration and runs until it is told to end. */
+import { setMaxListeners } from "node:events";
 import { parseArgs } from "node:util";
 import { openLog } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
@@ -18,6 +19,8 @@ async function main(): Promise<number> {
   const config = await readConfig(path);
   const log = openLog({ name: "muster-controller", level: config.log_level });
   const life = new AbortController();
+  // A listener for each part of the program; Node warns from the eleventh on.
+  setMaxListeners(0, life.signal);
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => life.abort());
   const status = openStatus(log, life.signal);
   await runController(config, { log, status, now: Date.now }, life.signal);
