@@ -1,5 +1,5 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD and FRR, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
@@ -7,10 +7,11 @@ import { existsSync } from "node:fs";
 import { must, which } from "./command.mjs";
 import { installPackages } from "./packages.mjs";
 
-const SYSTEM = ["/usr/sbin", "/usr/local/sbin"];
+const SYSTEM = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/frr"];
 /** Program → Debian package. */
 const PACKAGES = {
   bird: "bird2",
+  bgpd: "frr",
   ip: "iproute2",
   "ssh-keygen": "openssh-client",
   sshd: "openssh-server",
@@ -30,6 +31,7 @@ const PACKAGES = {
 /** Services that come with them. */
 const SERVICES = {
   bird: "bird.service",
+  bgpd: "frr.service",
   "docker-registry": "docker-registry.service",
   prometheus: "prometheus.service",
   sshd: "ssh.service",

@@ -23,6 +23,9 @@ export const AgentConfig = z.strictObject({
   ),
   name: HostName.optional().describe("Asked for at enrolment; default: the machine's own name."),
   bird_socket: Path.default("/run/bird/bird.ctl").describe("BIRD's control socket."),
+  frr_socket: Path.default("/run/frr/bgpd.vty").describe(
+    "The vty socket of FRR's bgpd, asked where there is no BIRD.",
+  ),
   docker_socket: Path.default("/run/docker.sock").describe("Docker's socket."),
   ssh_port: z.int().min(1).max(65_535).default(22).describe("Watched while a change is unconfirmed."),
   log_level: z

@@ -81,6 +81,8 @@ export const ERRORS = {
   BIRD_UNREACHABLE: row("BIRD does not answer", 1, true),
   BIRD_REPLY: row("BIRD's reply cannot be read", 1),
   BIRD_REFUSED: row("BIRD refused", 1),
+  FRR_UNREACHABLE: row("FRR does not answer", 1, true),
+  FRR_REPLY: row("FRR's answer cannot be used", 1),
   DOCKER_UNREACHABLE: row("Docker does not answer", 1, true),
   DOCKER_REFUSED: row("Docker refused", 1),
   COMMAND_FAILED: row("a command on the host failed", 1),

@@ -1,5 +1,11 @@
 /** BGP sessions in the operator's words: what each is judged, red first, and how a red one is told in one line. Pure. */
-import { type BgpSample, type BgpSession, type BgpVerdict, bgpColour } from "@muster/protocol/telemetry/bgp";
+import {
+  type BgpSample,
+  type BgpSession,
+  type BgpVerdict,
+  bgpColour,
+  daemonTitle,
+} from "@muster/protocol/telemetry/bgp";
 import { durationText } from "./words.ts";
 
 export type SessionRow = { readonly host: string; readonly session: BgpSession };
@@ -71,10 +77,11 @@ export function matches(session: BgpSession, filter: SessionFilter): boolean {
 /** A routing daemon that does not answer has no sessions to show, and that must not look like health. */
 export function daemonFault(sample: BgpSample, now_ms: number): string | null {
   const { daemon } = sample;
-  if (daemon.reachable) return daemon.state === "shutting_down" ? "BIRD is shutting down" : null;
+  if (daemon.reachable)
+    return daemon.state === "shutting_down" ? `${daemonTitle(daemon.name)} is shutting down` : null;
   const { at } = daemon.since;
   const since = at === null ? "" : ` for ${durationText(Math.max(0, now_ms - Date.parse(at)))}`;
-  return `BIRD does not answer${since}${daemon.error === null ? "" : `: ${daemon.error}`}`;
+  return `${daemonTitle(daemon.name)} does not answer${since}${daemon.error === null ? "" : `: ${daemon.error}`}`;
 }
 
 /** `upstream DOWN 3 h 12 min: active, Socket: Connection refused`. */

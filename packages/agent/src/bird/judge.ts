@@ -31,6 +31,7 @@ export type ObservedSession = SeenSession & {
 /**
  * @param seen null if BIRD did not answer: then every expected session is missing
  * @param now_ms for the day of `pending_until`
+ * @param daemon its name in sentences
  * @returns declared sessions in their order, then those that nobody declared
  */
 export function judgeSessions(
@@ -38,6 +39,7 @@ export function judgeSessions(
   expect: Expectations,
   seen: readonly ObservedSession[] | null,
   now_ms: number,
+  daemon = "BIRD",
 ): BgpSession[] {
   const by_name = new Map((seen ?? []).map((session) => [session.name, session]));
   const judged = declared.map((session) => {
@@ -51,6 +53,7 @@ export function judgeSessions(
       found !== undefined,
       seen === null,
       now_ms,
+      daemon,
     );
   });
   for (const [name, expectation] of Object.entries(expect)) {
@@ -59,9 +62,11 @@ export function judgeSessions(
     by_name.delete(name);
     const unwritten = undeclared(name);
     const observed = found ?? missingSession(unwritten);
-    judged.push(judgeOne(unwritten, expectation, observed, found !== undefined, seen === null, now_ms));
+    judged.push(
+      judgeOne(unwritten, expectation, observed, found !== undefined, seen === null, now_ms, daemon),
+    );
   }
-  for (const session of by_name.values()) judged.push(judgeUndeclared(session, declared, expect));
+  for (const session of by_name.values()) judged.push(judgeUndeclared(session, declared, expect, daemon));
   return judged;
 }
 
@@ -72,6 +77,7 @@ function judgeOne(
   found: boolean,
   silent: boolean,
   now_ms: number,
+  daemon: string,
 ): BgpSession {
   const up = observed.state === "established";
   const say = (verdict: BgpVerdict, why: string, expected: BgpSession["expected"] = "up"): BgpSession => ({
@@ -95,7 +101,7 @@ function judgeOne(
       ? say("pending", `ordered, may be down until ${until}`, "pending")
       : say("overdue", `should have been up by ${until}${ownWords(observed)}`);
   }
-  if (!found) return say("missing", whyMissing(declared, silent));
+  if (!found) return say("missing", whyMissing(declared, silent, daemon));
   if (declared.dynamic) {
     // A listener is never established itself; it works as long as it listens.
     return observed.state === "passive"
@@ -119,6 +125,7 @@ function judgeUndeclared(
   session: ObservedSession,
   declared: readonly DeclaredSession[],
   expect: Expectations,
+  daemon: string,
 ): BgpSession {
   const parent = declared.find((candidate) => isDynamicChild(candidate, session.name));
   const ignored = expect[session.name]?.ignore === true;
@@ -133,7 +140,7 @@ function judgeUndeclared(
       ? "ignored by `expect`"
       : parent !== undefined
         ? ""
-        : "BIRD has it, the configuration does not declare it",
+        : `${daemon} has it, the configuration does not declare it`,
     import_min: null,
     pending_until: null,
     exports: exportsOf(session),
@@ -164,11 +171,11 @@ function missingExports(expectation: Expectation, observed: ObservedSession): st
 }
 
 /** The stand-in for a session that only `expect` names has no statements. */
-function whyMissing(declared: DeclaredSession, silent: boolean): string {
-  if (silent) return "BIRD does not answer";
+function whyMissing(declared: DeclaredSession, silent: boolean, daemon: string): string {
+  if (silent) return `${daemon} does not answer`;
   return declared.statements.length === 0
     ? "`expect` names it, but the configuration does not declare it"
-    : "declared, but BIRD does not have it";
+    : `declared, but ${daemon} does not have it`;
 }
 
 function ownWords(session: SeenSession): string {
@@ -227,5 +234,21 @@ function missingSession(declared: DeclaredSession): ObservedSession {
     local_capabilities: [],
     neighbor_capabilities: [],
     channels: [],
+  };
+}
+
+/** As seen, before anything is expected of it. */
+export function unjudged(session: SeenSession, flaps: number | null): BgpSession {
+  return {
+    ...session,
+    was: null,
+    flaps,
+    expected: "none",
+    verdict: "unknown",
+    why: "not judged yet",
+    import_min: null,
+    pending_until: null,
+    exports: [],
+    exports_missing: null,
   };
 }

@@ -1,13 +1,12 @@
 /**
- * BGP sessions: BIRD is asked for its short table every 0.7 s over one restricted connection, and for everything when that has changed or ten seconds are
+ * BGP sessions: BIRD (or FRR) is asked for its short table every 0.7 s over one restricted connection, and for everything when that has changed or ten seconds are
  * over; a sample goes out when something changed, and every ten seconds so that silence shows. What costs much, on a router with thousands of sessions, is
  * done less often. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
  */
 import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
 import { asDrained, drainText } from "@muster/protocol/drained";
 import { FleetError } from "@muster/protocol/errors";
-import type { BgpSession } from "@muster/protocol/telemetry/bgp";
-import { type DeclaredBird, declaredSessions } from "../bird/declared.ts";
+import { type BgpSession, daemonTitle } from "@muster/protocol/telemetry/bgp";
 import { faultsOf } from "../bird/faults.ts";
 import { judgeSessions, type ObservedSession } from "../bird/judge.ts";
 import { remember } from "../bird/remember.ts";
@@ -16,6 +15,7 @@ import { NOTHING_BESIDE } from "../bird/survey.ts";
 import type { Ports } from "../ports/index.ts";
 import { fitting } from "./fitting.ts";
 import { sessionEvents } from "./session-events.ts";
+import { type Choice, speakerHere } from "./speaker.ts";
 
 /** A session that goes down is to be told within a second. */
 export const BGP_POLL_MS = 700;
@@ -32,10 +32,6 @@ const EXPORTS_PERIOD_MS = 10_000;
 const QUESTION_PERIOD_MS = 200;
 const EXPORT_QUESTIONS = 500;
 const OWN_PREFIXES = 20;
-const BOOT_FILE = "/etc/bird/bird.conf";
-const CONFIG_BYTES = 4 * 1024 * 1024;
-
-type Declared = Pick<DeclaredBird, "sessions" | "originated">;
 
 export type BgpCollector = {
   /** Asks BIRD now; null on a host that has none and declares none. */
@@ -50,7 +46,9 @@ export type BgpCollector = {
 
 /** `declared` gives the spec that Muster applied here, the same object while it is the same; null while it manages no BIRD. */
 export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollector {
-  let parsed: { text: string; bird: Declared } | null = null;
+  const speaker = speakerHere(ports);
+  /** As of the last full look: the short table is asked of the same daemon. */
+  let choice: Choice | null = null;
   let exports: {
     at: number;
     key: string;
@@ -67,17 +65,9 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   let table_ms = 0;
   let published_at = Number.NEGATIVE_INFINITY;
 
-  const declaredNow = async (spec: Bird | null): Promise<Declared> => {
-    const text =
-      spec?.config ?? (await ports.files.read(BOOT_FILE, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
-    if (parsed === null || parsed.text !== text) parsed = { text, bird: declaredIn(text) };
-    return parsed.bird;
-  };
-
   /** Of each session that is up, whether it is sent what the host originates and what `expect` asks for: a question each, so not many and not often. */
   const exportsNow = async (
-    spec: Bird | null,
-    originated: readonly string[],
+    { spec, originated, speaker: asked_of }: Choice,
     seen: readonly BgpSession[],
     signal: AbortSignal,
   ) => {
@@ -97,8 +87,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     const period_ms = Math.max(EXPORTS_PERIOD_MS, questions * QUESTION_PERIOD_MS);
     if (exports !== null && exports.key === key && ports.now() - exports.at < period_ms) return exports.found;
     const found = new Map<string, Readonly<Record<string, boolean | null>>>();
-    for (const [name, prefixes] of wanted)
-      found.set(name, await ports.routing.exported(name, prefixes, signal));
+    for (const [name, prefixes] of wanted) found.set(name, await asked_of.exported(name, prefixes, signal));
     exports = { at: ports.now(), key, found };
     return found;
   };
@@ -115,34 +104,32 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   };
 
   const take = async (signal: AbortSignal): Promise<BgpSample | null> => {
-    const spec = declared();
-    const { sessions: expected, originated } = await declaredNow(spec);
+    const chosen = await speaker(declared());
+    choice = chosen;
     try {
-      const seen = await ports.routing.survey(signal);
-      const sent = await exportsNow(spec, originated, seen.sessions, signal);
+      const seen = await chosen.speaker.survey(signal);
+      const sent = await exportsNow(chosen, seen.sessions, signal);
       const observed = seen.sessions.map((session): ObservedSession => {
         const own = sent.get(session.name);
         return own === undefined ? session : { ...session, sent: own };
       });
-      const sessions = judgeSessions(expected, spec?.expect ?? {}, observed, ports.now());
+      const sessions = judged(chosen, observed);
       return { ...seen, sessions, faults: faultsOf({ ...seen, sessions }) };
     } catch (error) {
-      return unreachable(error, spec, expected);
+      return unreachable(error, chosen);
     }
   };
 
+  const judged = ({ sessions, spec, name }: Choice, seen: readonly ObservedSession[] | null) =>
+    judgeSessions(sessions, spec?.expect ?? {}, seen, ports.now(), daemonTitle(name));
+
   /** The sample of a daemon that gave no answer, or none that can be read; null where nobody expects one. Throws what is no fault of the daemon's. */
-  const unreachable = (
-    error: unknown,
-    spec: Bird | null,
-    expected: Declared["sessions"],
-  ): BgpSample | null => {
+  const unreachable = (error: unknown, chosen: Choice): BgpSample | null => {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
-    if (spec === null && expected.length === 0) return null;
+    if (chosen.spec === null && chosen.sessions.length === 0) return null;
     const at = new Date(ports.now()).toISOString();
-    const sessions = judgeSessions(expected, spec?.expect ?? {}, null, ports.now());
-    const daemon = unreachableDaemon(error.detail || error.message);
-    return { at, daemon, sessions, ...NOTHING_BESIDE };
+    const daemon = { ...unreachableDaemon(error.detail || error.message), name: chosen.name };
+    return { at, daemon, sessions: judged(chosen, null), ...NOTHING_BESIDE };
   };
 
   /** The short table says that nothing is new, and the last look is not old: all of it costs ten times as much. */
@@ -158,12 +145,13 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   /** What is new since the last poll: a full look, the same again with the time of now, or null. */
   const next = async (signal: AbortSignal): Promise<BgpSample | "same" | null> => {
     const [spec, drain, at] = [declared(), ports.drain(), ports.now()];
+    const chosen = looked === null || choice === null || looked.spec !== spec ? await speaker(spec) : choice;
     let table: string;
     try {
-      table = await ports.routing.table(signal);
+      table = await chosen.speaker.table(signal);
     } catch (error) {
       looked = null;
-      return finished(unreachable(error, spec, (await declaredNow(spec)).sessions));
+      return finished(unreachable(error, chosen));
     }
     table_ms = ports.now() - at;
     if (standsStill(table, spec, drain, at)) return "same";
@@ -195,16 +183,6 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
       return { sample: fitting(found), events };
     },
   };
-}
-
-/** What a text declares; one that cannot be read declares nothing, BIRD itself has refused it. */
-function declaredIn(text: string): Declared {
-  try {
-    return declaredSessions(text);
-  } catch (error) {
-    if (!(error instanceof FleetError)) throw error;
-    return { sessions: [], originated: [] };
-  }
 }
 
 /** What counts as a change: states and verdicts, not counters. */

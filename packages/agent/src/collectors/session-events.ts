@@ -1,6 +1,6 @@
 /** From two samples to what happened between them, in sentences. Pure. */
 import type { BgpSample, FleetEvent } from "@muster/protocol";
-import { type BgpSession, bgpColour } from "@muster/protocol/telemetry/bgp";
+import { type BgpSession, bgpColour, daemonTitle } from "@muster/protocol/telemetry/bgp";
 
 type Told = Omit<FleetEvent, "at">;
 
@@ -12,7 +12,7 @@ export function sessionEvents(before: BgpSample, now: BgpSample): Told[] {
       {
         kind: "session",
         severity: "error",
-        what: `BIRD does not answer: ${now.daemon.error ?? "unknown"}${sessions}`,
+        what: `${daemonTitle(now.daemon.name)} does not answer: ${now.daemon.error ?? "unknown"}${sessions}`,
       },
     ];
   }
@@ -21,7 +21,7 @@ export function sessionEvents(before: BgpSample, now: BgpSample): Told[] {
     events.push({
       kind: "session",
       severity: "info",
-      what: `BIRD ${now.daemon.version ?? ""} answers again`,
+      what: `${daemonTitle(now.daemon.name)} ${now.daemon.version ?? ""} answers again`,
     });
   }
   const earlier = new Map(before.sessions.map((session) => [session.name, session]));

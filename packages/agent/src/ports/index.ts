@@ -7,6 +7,7 @@ import type { Attempts } from "./attempts.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Docker } from "./docker.ts";
 import type { Files } from "./files.ts";
+import type { Frr } from "./frr.ts";
 import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
 import type { Run, RunStreamed } from "./run.ts";
@@ -20,6 +21,7 @@ export type Ports = {
   readonly runStreamed: RunStreamed;
   readonly systemd: Systemd;
   readonly routing: Routing;
+  readonly frr: Frr;
   readonly docker: Docker;
   /** When images that could not be had may be asked for again. */
   readonly pulls: Attempts;
@@ -36,6 +38,7 @@ export { type Attempts, createAttempts } from "./attempts.ts";
 export { type Blobs, createBlobs } from "./blobs.ts";
 export { createDocker, type Docker } from "./docker.ts";
 export { createFiles, type Files } from "./files.ts";
+export { createFrr, type Frr } from "./frr.ts";
 export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";
 export { createRun, createRunStreamed, type Run, type RunStreamed } from "./run.ts";

@@ -9,7 +9,7 @@ import { checkReply, configureReply, configureStatus } from "../bird/configure.t
 import { exportQuery, exportReply } from "../bird/exports.ts";
 import { advanceFlaps, emptyFlaps, type FlapHistory, flapCount } from "../bird/flaps.ts";
 import { type BirdReply, requireAccepted } from "../bird/framing.ts";
-import type { SeenSession } from "../bird/session.ts";
+import { unjudged } from "../bird/judge.ts";
 import { parseStatus } from "../bird/status.ts";
 import { type Survey, surveyBird, surveySessions } from "../bird/survey.ts";
 import { type BirdConnection, connectBird } from "./bird.ts";
@@ -285,21 +285,6 @@ async function checkOver(connection: BirdConnection, path: string): Promise<Chec
   const { file, line, column, message } = result.error;
   const where = [file, line, column].filter((part) => part !== null).join(":");
   return { ok: false, words: `${where === "" ? "" : `${where} `}${message}` };
-}
-
-function unjudged(session: SeenSession, flaps: number | null): BgpSample["sessions"][number] {
-  return {
-    ...session,
-    was: null,
-    flaps,
-    expected: "none",
-    verdict: "unknown",
-    why: "not judged yet",
-    import_min: null,
-    pending_until: null,
-    exports: [],
-    exports_missing: null,
-  };
 }
 
 /** BIRD's strings have no escapes: a path with a quote cannot be said. */

@@ -42,7 +42,7 @@ ctl bgp ixp -o wide`,
     const faults = asked.answered.flatMap(({ name, reply }) => {
       // A host that has no session to be up needs no BIRD.
       const fault = reply.sample.sessions.length === 0 ? null : daemonFault(reply.sample, context.now());
-      return fault === null ? [] : [{ name, fault }];
+      return fault === null ? [] : [{ name, fault, daemon: reply.sample.daemon.name }];
     });
     const shown = sortedRows(rows.filter(({ session: each }) => matches(each, options)));
     if (shown.length > 0) output.table(shown, sessionColumns(context.now(), output.colour));
@@ -62,8 +62,8 @@ ctl bgp ixp -o wide`,
             `${output.colour[colour](name)}  ${what}${of === null ? "" : `      ctl bgp ${name} ${of}`}`,
           );
     }
-    for (const { name, fault } of faults)
-      output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status bird`);
+    for (const { name, fault, daemon } of faults)
+      output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status ${daemon}`);
     tellMissing(context, asked);
     for (const { host, session: each } of shown.filter((row) => isRed(row.session)).slice(0, 3))
       output.note(`why: ctl bgp ${host} ${each.name}`);

@@ -38,7 +38,9 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
   return [
     head.filter((part) => part !== "").join("    "),
     ...(session.why === "" || session.state !== "established" ? [] : [`why    ${paint(session.why)}`]),
-    fault === null ? birdLine(session) : `bird   ${colour.red(fault)}`,
+    fault === null
+      ? daemonLine(session, sample.daemon.name)
+      : `${sample.daemon.name.padEnd(6)} ${colour.red(fault)}`,
     ...detailLines(sample, session, colour),
     ...(session.flaps !== null && session.flaps > 0
       ? [`flaps  ${colour.amber(String(session.flaps))} in the last hour`]
@@ -72,11 +74,12 @@ function routesText(imported: number | null, exported: number | null): string {
     .join(", ");
 }
 
-function birdLine(session: BgpSession): string {
-  if (session.protocol_state === "missing") return "bird   does not have this session";
+function daemonLine(session: BgpSession, name: string): string {
+  const daemon = name.padEnd(6);
+  if (session.protocol_state === "missing") return `${daemon} does not have this session`;
   const state = session.state.charAt(0).toUpperCase() + session.state.slice(1);
   const words = [state, ...(session.last_error === null ? [] : [session.last_error])].join(", ");
-  return `bird   ${words}${session.message === null ? "" : `         peer's last words  "${session.message}"`}`;
+  return `${daemon} ${words}${session.message === null ? "" : `         peer's last words  "${session.message}"`}`;
 }
 
 function pathLine(path: PathProbe, session: BgpSession, now_ms: number): string {

@@ -227,8 +227,13 @@ export const BgpSession = z.object({
 });
 export type BgpSession = z.infer<typeof BgpSession>;
 
+const TITLES: Readonly<Record<string, string>> = { bird: "BIRD", frr: "FRR" };
+
+/** A routing daemon's name as its makers write it. */
+export const daemonTitle = (name: string): string => TITLES[name] ?? name;
+
 export const BgpDaemon = z.object({
-  name: z.string().describe("Which routing daemon: bird, frr or gobgp."),
+  name: z.string().describe("Which routing daemon: bird or frr."),
   reachable: z.boolean().describe("False: its control socket did not answer, and the rest is unknown."),
   error: z.string().nullable().describe("Why it is not reachable."),
   version: z.string().nullable().describe("As printed: 2.0.12."),

@@ -1,0 +1,54 @@
+/**
+ * Which routing daemon speaks BGP here, and what its configuration declares. BIRD where Muster manages it or its bird.conf declares a session; else FRR
+ * where frr.conf declares one or only FRR is there. What declares sessions is the one that is asked, also while it is stopped: so that absence shows.
+ */
+import type { Bird } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import { type DeclaredBird, declaredSessions } from "../bird/declared.ts";
+import { frrDeclared } from "../frr/declared.ts";
+import type { Speaker } from "../ports/frr.ts";
+import type { Ports } from "../ports/index.ts";
+
+const BIRD_FILE = "/etc/bird/bird.conf";
+const FRR_FILE = "/etc/frr/frr.conf";
+const CONFIG_BYTES = 4 * 1024 * 1024;
+
+type Declared = Pick<DeclaredBird, "sessions" | "originated">;
+export type Choice = Declared & {
+  readonly name: "bird" | "frr";
+  readonly speaker: Speaker;
+  readonly spec: Bird | null;
+};
+
+/** Reads the files anew at each call; what has not changed is not parsed again. */
+export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice> {
+  const read = async (path: string) =>
+    (await ports.files.read(path, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
+  const [birdIn, frrIn] = [kept(birdDeclared), kept(frrDeclared)];
+  return async (spec) => {
+    const bird = birdIn(spec?.config ?? (await read(BIRD_FILE)));
+    const choice = { ...bird, name: "bird", speaker: ports.routing, spec } as const;
+    if (spec !== null || bird.sessions.length > 0) return choice;
+    const frr = frrIn(await read(FRR_FILE));
+    const is_frr = frr.sessions.length > 0 || (await ports.frr.present());
+    return is_frr ? { ...frr, name: "frr", speaker: ports.frr, spec } : choice;
+  };
+}
+
+function kept(parse: (text: string) => Declared): (text: string) => Declared {
+  let last: { readonly text: string; readonly found: Declared } | null = null;
+  return (text) => {
+    if (last?.text !== text) last = { text, found: parse(text) };
+    return last.found;
+  };
+}
+
+/** A file that cannot be read declares nothing, BIRD itself has refused it. */
+function birdDeclared(text: string): Declared {
+  try {
+    return declaredSessions(text);
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    return { sessions: [], originated: [] };
+  }
+}

@@ -1,0 +1,97 @@
+/** FRR's bgpd on this host, read over its vty: the same questions as to BIRD, and no process for any of them. */
+import { stat } from "node:fs/promises";
+import type { BgpSample } from "@muster/protocol";
+import { advanceFlaps, emptyFlaps, flapCount } from "../bird/flaps.ts";
+import { unjudged } from "../bird/judge.ts";
+import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { NOTHING_BESIDE } from "../bird/survey.ts";
+import { frrSessions, objectOf } from "../frr/neighbors.ts";
+import type { Routing } from "./routing.ts";
+import { connectVty } from "./vty.ts";
+
+/** What the collector asks of a routing daemon. */
+export type Speaker = Pick<Routing, "survey" | "table" | "exported">;
+export type Frr = Speaker & {
+  /** Whether its socket is there. */
+  present(): Promise<boolean>;
+};
+
+const REPLY_LIMIT_MS = 10_000;
+/** A neighbour takes 4 kB. */
+const MAX_REPLY_BYTES = 32 * 1024 * 1024;
+
+/** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
+export function createFrr(
+  options: { readonly socketPath: string; readonly now?: () => number; readonly reply_ms?: number },
+  signal: AbortSignal,
+): Frr {
+  const { socketPath, now = Date.now, reply_ms = REPLY_LIMIT_MS } = options;
+  const limits = { timeout_ms: reply_ms, max_reply_bytes: MAX_REPLY_BYTES };
+  const vty = connectVty({ socketPath, ...limits }, signal);
+  let flaps = emptyFlaps(now());
+  let places: ReturnType<typeof frrSessions>["places"] = new Map();
+
+  return {
+    async present() {
+      try {
+        return (await stat(socketPath)).isSocket();
+      } catch {
+        // Whatever hinders, there is no FRR that could be asked.
+        return false;
+      }
+    },
+    async survey(): Promise<BgpSample> {
+      const [version, neighbors] = await Promise.all([
+        vty.command("show version"),
+        vty.command("show bgp vrf all neighbors json"),
+      ]);
+      const at_ms = now();
+      const found = frrSessions(neighbors, at_ms);
+      const { sessions, router_id } = found;
+      places = found.places;
+      flaps = advanceFlaps(flaps, sessions, at_ms);
+      return {
+        at: new Date(at_ms).toISOString(),
+        daemon: {
+          name: "frr",
+          reachable: true,
+          error: null,
+          version: /^FRRouting (\S+)/.exec(version)?.[1] ?? null,
+          router_id,
+          since: UNKNOWN_SINCE,
+          reconfigured: UNKNOWN_SINCE,
+          state: "running",
+          undo_in_s: null,
+          memory_bytes: null,
+        },
+        sessions: sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
+        ...NOTHING_BESIDE,
+      };
+    },
+    async table() {
+      const states: string[] = [];
+      for (const [vrf, families] of Object.entries(
+        objectOf(await vty.command("show bgp vrf all summary json")),
+      ))
+        for (const [family, { peers }] of Object.entries(families as Record<string, { peers?: object }>))
+          for (const [name, peer] of Object.entries(peers ?? {})) {
+            const { state, connectionsEstablished, connectionsDropped } = peer as Record<string, unknown>;
+            states.push([vrf, family, name, state, connectionsEstablished, connectionsDropped].join(" "));
+          }
+      return states.join("\n");
+    },
+    async exported(session, prefixes) {
+      const { vrf, peer } = places.get(session) ?? { vrf: "default", peer: session };
+      const found = await Promise.all(
+        prefixes.map(async (prefix) => {
+          const family = prefix.includes(":") ? "ipv6" : "ipv4";
+          const of = vrf === "default" ? "" : `vrf ${vrf} `;
+          const route = objectOf(await vty.command(`show bgp ${of}${family} unicast ${prefix} json`));
+          const to = route.advertisedTo;
+          return [prefix, typeof to === "object" && to !== null && Object.hasOwn(to, peer)] as const;
+        }),
+      );
+      return Object.fromEntries(found);
+    },
+  };
+}

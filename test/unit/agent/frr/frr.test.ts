@@ -1,0 +1,239 @@
+/** FRR behind the same sample as BIRD: its answers as recorded, its configuration, and the real daemon of Debian over its vty. */
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { createBgp } from "@muster/agent/collectors/bgp";
+import { createFrr } from "@muster/agent/ports/index";
+import { BgpSample } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
+import * as assert from "uvu/assert";
+import { frrDeclared } from "../../../../packages/agent/src/frr/declared.ts";
+import { frrSessions } from "../../../../packages/agent/src/frr/neighbors.ts";
+import { freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
+import { suite } from "../../../kit/suite.ts";
+import { hostPrefix, portsBelow, until } from "../resources/private-bird.ts";
+
+const BGPD = "/usr/lib/frr/bgpd";
+const HOST = "127.78.0.1";
+const PEER = "127.78.0.2";
+const recorded = (name: string) =>
+  readFileSync(new URL(`../../../transcripts/frr/8.4.4/${name}`, import.meta.url), "utf8");
+
+function configOf(of: {
+  own: string;
+  as: number;
+  peer: string;
+  peer_as: number;
+  port: number;
+  nets: string[];
+}): string {
+  return [
+    `router bgp ${of.as}`,
+    ` bgp router-id ${of.own.replace("127.", "10.")}`,
+    " no bgp ebgp-requires-policy",
+    " no bgp network import-check",
+    ` neighbor ${of.peer} remote-as ${of.peer_as}`,
+    ` neighbor ${of.peer} port ${of.port}`,
+    ` neighbor ${of.peer} ebgp-multihop 5`,
+    ` neighbor ${of.peer} timers 3 9`,
+    ` neighbor ${of.peer} timers connect 1`,
+    ` neighbor ${of.peer} update-source ${of.own}`,
+    " address-family ipv4 unicast",
+    ...of.nets.map((net) => `  network ${net}`),
+    `  neighbor ${of.peer} route-map hop out`,
+    " exit-address-family",
+    "!",
+    "route-map hop permit 10",
+    // Loopback addresses are no next hops to FRR.
+    ` set ip next-hop ${of.own.replace("127.", "10.")}`,
+    "!",
+    "",
+  ].join("\n");
+}
+
+function startBgpd(directory: string, listen: string, port: number, text: string) {
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, "frr.conf"), text);
+  return startChild(BGPD, [
+    ...["-f", join(directory, "frr.conf"), "-i", join(directory, "pid"), "--vty_socket", directory],
+    ...["-P", "0", "-p", String(port), "-l", listen, "-Z", "-S", "-n", "--log", "stdout"],
+  ]);
+}
+
+suite(
+  "frr",
+  (test) => {
+    test("8.4.4, recorded: an established, a refused and a shut-down neighbour", () => {
+      const { sessions, router_id } = frrSessions(
+        recorded("neighbors.json"),
+        Date.parse("2026-11-25T23:10:00Z"),
+      );
+      assert.is(router_id, "10.77.0.1");
+      assert.equal(
+        sessions.map(({ name, state, protocol_state, neighbor_as }) => [
+          name,
+          state,
+          protocol_state,
+          neighbor_as,
+        ]),
+        [
+          ["127.78.0.2", "established", "up", 64496],
+          ["127.78.0.8", "idle", "down", 64498],
+          ["127.78.0.9", "active", "start", 64499],
+        ],
+      );
+      const [up, off] = sessions;
+      assert.equal(
+        [up?.description, up?.source_address, up?.neighbor_id],
+        ["Transit: Example", "127.78.0.1", "10.77.0.2"],
+      );
+      assert.equal([up?.hold_timer?.total_s, up?.keepalive_timer?.total_s], [30, 10]);
+      assert.ok(up?.since.exact);
+      assert.ok(
+        up?.neighbor_capabilities.includes("4byteAs") && up.local_capabilities.includes("routeRefresh"),
+      );
+      assert.equal(
+        up?.channels.map(({ family, state, imported, exported }) => [family, state, imported, exported]),
+        [
+          ["ipv4", "up", 2, 3],
+          ["ipv6", "up", 0, 0],
+        ],
+      );
+      assert.equal(up?.channels[0]?.limits, [
+        { direction: "receive", limit: 100, action: "warn", hit: false },
+      ]);
+      assert.is(up?.channels[0]?.export_filter, "hop");
+      assert.equal([off?.last_error, off?.since.at, off?.channels[0]?.imported], [null, null, null]);
+    });
+
+    test("what is no answer of FRR is an error, not an empty list", () => {
+      for (const text of ["", "% Unknown command", "[]", '{"default":']) {
+        try {
+          frrSessions(text, 0);
+          assert.unreachable(JSON.stringify(text));
+        } catch (error) {
+          if (!(error instanceof FleetError)) throw error;
+          assert.is(error.code, "FRR_REPLY");
+        }
+      }
+    });
+
+    test("frr.conf: neighbours, groups, a VRF, unnumbered and shut-down ones, and what is originated", () => {
+      const { sessions, originated } = frrDeclared(`router bgp 64500
+ neighbor rs peer-group
+ neighbor rs remote-as 64499
+ neighbor 2001:db8:1ee::1 peer-group rs
+ neighbor 192.0.2.1 remote-as internal
+ neighbor eth0 interface remote-as 64510
+ neighbor 192.0.2.9 remote-as 64498
+ neighbor 192.0.2.9 shutdown message switch swap
+ address-family ipv6 unicast
+  network 2001:db8:5000::/36
+  neighbor 2001:db8:1ee::1 activate
+ exit-address-family
+router ospf
+ network 10.0.0.0/8 area 0
+router bgp 64500 vrf blue
+ neighbor 10.0.0.1 remote-as 64501`);
+      assert.equal(
+        sessions.map(({ name, as, disabled, external }) => [name, as, disabled, external]),
+        [
+          ["2001:db8:1ee::1", 64499, false, true],
+          ["192.0.2.1", 64500, false, false],
+          ["eth0", 64510, false, true],
+          ["192.0.2.9", 64498, true, true],
+          ["blue:10.0.0.1", 64501, false, true],
+        ],
+      );
+      assert.equal(originated, ["2001:db8:5000::/36"]);
+    });
+
+    test("an answer in pieces is put together, and one that does not come ends at its limit", async () => {
+      const { path, release } = await temporaryDirectory("vty");
+      const life = new AbortController();
+      const server = createServer((socket) => {
+        socket.on("error", () => socket.destroy());
+        socket.on("data", async (data) => {
+          if (data.toString().startsWith("show version")) return;
+          for (const byte of Buffer.from('{"default":{}}\0\0\0\0')) {
+            socket.write(Buffer.from([byte]));
+            await new Promise(setImmediate);
+          }
+        });
+      });
+      await new Promise<void>((resolve) => server.listen(join(path, "bgpd.vty"), resolve));
+      try {
+        const frr = createFrr({ socketPath: join(path, "bgpd.vty"), reply_ms: 2_000 }, life.signal);
+        assert.is(await frr.table(life.signal), "");
+        await frr.survey(life.signal).then(
+          () => assert.unreachable(),
+          (error) => assert.match(error.message, /no whole answer within 2000 ms/),
+        );
+      } finally {
+        life.abort();
+        server.close();
+        await release();
+      }
+    });
+
+    test("the real daemon: established, exported, went down, away and back", async () => {
+      const life = new AbortController();
+      const prefix = await hostPrefix();
+      const [port, peer_port] = [await freePort(HOST), await freePort(PEER)];
+      const own = {
+        own: HOST,
+        as: 64500,
+        peer: PEER,
+        peer_as: 64496,
+        port: peer_port,
+        nets: ["192.0.2.0/24"],
+      };
+      const other = { own: PEER, as: 64496, peer: HOST, peer_as: 64500, port, nets: ["198.51.100.0/24"] };
+      const directory = join(prefix.path, "run");
+      mkdirSync(join(prefix.path, "etc/frr"), { recursive: true });
+      writeFileSync(join(prefix.path, "etc/frr/frr.conf"), configOf(own));
+      let frr = startBgpd(directory, HOST, port, configOf(own));
+      const peer = startBgpd(join(prefix.path, "peer"), PEER, peer_port, configOf(other));
+      const bgp = createBgp(portsBelow(prefix.path, life.signal), () => null);
+      const events: string[] = [];
+      let last: BgpSample | null = null;
+      const seen = async (what: string, done: (sample: BgpSample) => boolean) => {
+        try {
+          await until(what, 30_000, async () => {
+            const polled = await bgp.poll(life.signal);
+            events.push(...polled.events.map((event) => event.what));
+            last = bgp.last();
+            return last !== null && done(last);
+          });
+        } catch (error) {
+          throw new Error(`${what}: ${JSON.stringify(last)}\n${frr.output()}`, { cause: error });
+        }
+      };
+      try {
+        await seen("up with its routes", ({ sessions }) => sessions[0]?.channels[0]?.exported === 2);
+        const up: BgpSample = BgpSample.parse(JSON.parse(JSON.stringify(last)));
+        assert.match(`${up.daemon.name} ${up.daemon.version}`, /^frr \d+\.\d+/);
+        assert.equal(
+          [up.sessions[0]?.name, up.sessions[0]?.verdict, up.sessions[0]?.channels[0]?.imported],
+          [PEER, "ok", 1],
+        );
+        await seen("the export is looked up", ({ sessions }) => sessions[0]?.exports[0]?.exported === true);
+        assert.is(up.sessions.length, 1);
+        await peer.stop("SIGKILL");
+        await seen("down", ({ sessions }) => sessions[0]?.verdict === "down");
+        assert.match(events.join("; "), /127\.78\.0\.2 .*went down/);
+        await frr.stop("SIGKILL");
+        await seen("FRR is away", ({ daemon }) => !daemon.reachable);
+        assert.is(bgp.last()?.sessions[0]?.verdict, "missing");
+        assert.match(events.join("; "), /FRR does not answer/);
+        frr = startBgpd(directory, HOST, port, configOf(own));
+        await seen("FRR is back, on a new socket", ({ daemon }) => daemon.reachable);
+      } finally {
+        life.abort();
+        await Promise.all([frr.stop(), peer.stop()]);
+        await prefix.release();
+      }
+    });
+  },
+  { limit_ms: 120_000 },
+);
