@@ -32,6 +32,8 @@ suite(
     let browser: TestBrowser;
     let page: Page;
     let all: Bus;
+    let talk: NodeJS.Timeout;
+    const failed = new Set<string>();
     const hosts = Array.from({ length: HOSTS }, (_, at) => ({
       name: `host${String(at).padStart(4, "0")}`,
       id: createNkey("user").public,
@@ -41,10 +43,10 @@ suite(
 
     const publish = (host: Host, kind: string, sample: object) =>
       all.publish(subjects.telemetry(host.id, host.name, kind), Buffer.from(JSON.stringify(sample)));
-    const stand = (host: Host, state: "converged" | "failed") =>
+    const stand = (host: Host) =>
       publish(host, "convergence", {
         ...watched(Date.now(), "0.1.0"),
-        state,
+        state: failed.has(host.name) ? "failed" : "converged",
         certificates: [{ name: "bus", not_before: Date.now(), not_after: Date.now() + 6 * 86_400_000 }],
       });
     const sessions = (host: Host) =>
@@ -93,15 +95,25 @@ suite(
       await callController(caller, "ticket", { hash: sha256(Buffer.from(ticket)) });
       all = await fleet.everyHost(life.signal);
       for (const host of hosts) {
-        stand(host, "converged");
+        stand(host);
         sessions(host);
       }
       await all.roundTrip();
+      let at = 0;
+      talk = setInterval(() => {
+        for (let count = 0; count < A_SECOND / 10; count++) {
+          const host = hosts[at++ % HOSTS];
+          if (host === undefined) continue;
+          stand(host);
+          sessions(host);
+        }
+      }, 100);
       browser = await startBrowser();
       page = await browser.open();
       await page.goto(`https://localhost:${page_port}/#${ticket}`);
     });
     test.after(async () => {
+      clearInterval(talk);
       await browser?.stop();
       life.abort();
       await controller?.stop();
@@ -122,50 +134,38 @@ suite(
     });
 
     test("while all talk it is painted, and what fails is on top", async () => {
-      let at = 0;
-      const talk = setInterval(() => {
-        for (let count = 0; count < A_SECOND / 10; count++) {
-          const host = hosts[at++ % HOSTS];
-          if (host === undefined) continue;
-          stand(host, "converged");
-          sessions(host);
-        }
-      }, 100);
-      try {
-        const frames = await page.evaluate(
-          (look_ms) =>
-            new Promise<{ count: number; longest_ms: number }>((resolve) => {
-              const began = performance.now();
-              let [count, before, longest_ms] = [0, began, 0];
-              const next = (now: number) => {
-                longest_ms = Math.max(longest_ms, now - before);
-                before = now;
-                count++;
-                scrollBy(0, count % 200 < 100 ? 40 : -40);
-                if (now - began < look_ms) requestAnimationFrame(next);
-                else resolve({ count, longest_ms });
-              };
-              requestAnimationFrame(next);
-            }),
-          LOOK_MS,
-        );
-        const a_second = (frames.count / LOOK_MS) * 1_000;
-        measured(
-          "frames while 1,000 hosts talk and one scrolls",
-          `${a_second.toFixed(0)} a second, the longest ${frames.longest_ms.toFixed(0)} ms`,
-        );
-        // On a machine that does much else: a page that blocks would stand still for seconds.
-        assert.ok(a_second >= 5, `${a_second} frames a second`);
-        await page.evaluate(() => scrollTo(0, 0));
-        const last = hosts.at(-1);
-        assert.ok(last !== undefined);
-        const failed = performance.now();
-        stand(last, "failed");
-        await page.waitForSelector('[data-row="host0999"] [data-tint="red"]', { timeout: WAIT_MS });
-        measured("one of 1,000 fails", `seen after ${Math.round(performance.now() - failed)} ms`);
-      } finally {
-        clearInterval(talk);
-      }
+      const frames = await page.evaluate(
+        (look_ms) =>
+          new Promise<{ count: number; longest_ms: number }>((resolve) => {
+            const began = performance.now();
+            let [count, before, longest_ms] = [0, began, 0];
+            const next = (now: number) => {
+              longest_ms = Math.max(longest_ms, now - before);
+              before = now;
+              count++;
+              scrollBy(0, count % 200 < 100 ? 40 : -40);
+              if (now - began < look_ms) requestAnimationFrame(next);
+              else resolve({ count, longest_ms });
+            };
+            requestAnimationFrame(next);
+          }),
+        LOOK_MS,
+      );
+      const a_second = (frames.count / LOOK_MS) * 1_000;
+      measured(
+        "frames while 1,000 hosts talk and one scrolls",
+        `${a_second.toFixed(0)} a second, the longest ${frames.longest_ms.toFixed(0)} ms`,
+      );
+      // On a machine that does much else: a page that blocks would stand still for seconds.
+      assert.ok(a_second >= 5, `${a_second} frames a second`);
+      await page.evaluate(() => scrollTo(0, 0));
+      const last = hosts.at(-1);
+      assert.ok(last !== undefined);
+      const began = performance.now();
+      failed.add(last.name);
+      stand(last);
+      await page.waitForSelector('[data-row="host0999"] [data-tint="red"]', { timeout: WAIT_MS });
+      measured("one of 1,000 fails", `seen after ${Math.round(performance.now() - began)} ms`);
       assert.equal(browser.complaints, []);
     });
   },
