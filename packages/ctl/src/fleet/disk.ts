@@ -1,7 +1,10 @@
 /** Files that `ctl` keeps: private to the person (0600 in 0700), written whole or not at all. */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+
+/** How a file is called until it is whole. */
+const UNFINISHED = /\.[0-9a-f]{12}$/;
 
 /** The text of a file, or null when there is none. Other errors of the file system as they come. */
 export async function readText(path: string): Promise<string | null> {
@@ -45,4 +48,11 @@ export async function writeChanged(path: string, text: string | Uint8Array, mode
   if (before !== null && Buffer.from(text).equals(before)) return false;
   await writeText(path, text, mode);
   return true;
+}
+
+/** Removes what writes that were killed left below a directory, keys among it. For whoever is the only one to write there. */
+export async function removeUnfinished(directory: string): Promise<void> {
+  const names = await readdir(directory, { recursive: true });
+  const left = names.filter((name) => UNFINISHED.test(name));
+  await Promise.all(left.map((name) => rm(join(directory, name), { force: true })));
 }

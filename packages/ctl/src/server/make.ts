@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import type { Vault } from "@muster/ports/vault";
 import { brokerThere, setUpBroker } from "../fleet/broker-setup.ts";
+import { removeUnfinished } from "../fleet/disk.ts";
 import type { GivenVault, InitInput } from "../fleet/init-input.ts";
 import { keepProfile, LOCAL_BROKER, type Made, makeFleet, type Order } from "../fleet/make.ts";
 import { hostOf } from "../fleet/networks.ts";
@@ -56,6 +57,7 @@ export async function makeServer(
   const changes: Changes = { made: [], warnings: [] };
   const signal = context.asking;
   await makeConfigRoot(CONFIG_ROOT);
+  await removeUnfinished(CONFIG_ROOT);
   say("Vault: started and opened");
   const own = order.given_vault === null ? await openOwn(order, changes, signal) : null;
   const vault = own?.vault ?? (order.given_vault as GivenVault).vault;
