@@ -2,7 +2,7 @@
  * Twenty files on many hosts, all of them changed and none of them changed, from Enter to told: real agents as processes with prefixes, and pyinfra and
  * Ansible over ssh on as many hosts as they are given, in the same run.
  *
- *   node --import tsx bench/files.ts [hosts] [peers' hosts]     50 and 10 without them
+ *   node --import tsx bench/files.ts [hosts] [peers' hosts] [peers' rounds]     50, 10 and 2 without them; 0 hosts = no peers
  */
 import { readFileSync } from "node:fs";
 import { argv } from "node:process";
@@ -18,7 +18,7 @@ const PEER_ROUNDS = 2;
 const CHANGED_MS = 1_000;
 const SAME_MS = 300;
 
-export async function main(hosts = 50, peer_hosts = 10): Promise<void> {
+export async function main(hosts = 50, peer_hosts = 10, peer_rounds = PEER_ROUNDS): Promise<void> {
   const nats = await binary("nats-server");
   begin(
     `${FILES} files on ${hosts} hosts`,
@@ -31,11 +31,12 @@ export async function main(hosts = 50, peer_hosts = 10): Promise<void> {
   } finally {
     await fleet.stop();
   }
+  if (peer_hosts === 0) return;
   const why = peersMissing();
   if (why !== null) return line("peers", `not measured: ${why}`);
   const peers = await startPeers(peer_hosts);
   try {
-    await beside(peers, peer_hosts);
+    await beside(peers, peer_hosts, peer_rounds);
   } finally {
     await peers.stop();
   }
@@ -68,17 +69,17 @@ function verdict(what: string, values: readonly number[], target_ms: number): vo
   line(what, told(found, "ms", 0), { target: `${target_ms} ms`, met: found.median <= target_ms });
 }
 
-async function beside(peers: Peers, hosts: number): Promise<void> {
+async function beside(peers: Peers, hosts: number, rounds: number): Promise<void> {
   begin(
     `peers: ${FILES} files on ${hosts} hosts`,
-    `over ssh to loopback, ${PEER_ROUNDS} times each`,
+    `over ssh to loopback, ${rounds} times each`,
     `         ${peers.versions}`,
   );
   for (const peer of peers.all) {
     const [changed, same]: [number[], number[]] = [[], []];
     try {
       await peer.apply(FILES, "first");
-      for (let round = 1; round <= PEER_ROUNDS; round++) {
+      for (let round = 1; round <= rounds; round++) {
         changed.push(await peer.apply(FILES, `round ${round}`));
         same.push(await peer.apply(FILES, `round ${round}`));
       }
@@ -95,7 +96,6 @@ async function beside(peers: Peers, hosts: number): Promise<void> {
 }
 
 if (argv[1] === fileURLToPath(import.meta.url)) {
-  const [hosts, peers] = argv.slice(2).map(Number);
-  await main(hosts, peers);
+  await main(...argv.slice(2).map(Number));
   process.exit();
 }

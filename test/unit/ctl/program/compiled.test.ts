@@ -46,6 +46,13 @@ suite("the compiled form of ctl", (test) => {
     assert.is(statSync(join(file, "..")).mode & 0o777, 0o700);
   });
 
+  test("one that is used is not among the oldest, which go first", () => {
+    for (let at = 0; at < 9; at++) run();
+    utimesSync(file, 1, 1);
+    assert.is(run()[0], 8);
+    assert.ok(statSync(file).mtimeMs > 1_000_000);
+  });
+
   test("one that others can write, that is damaged or empty is not run", () => {
     for (const spoil of [
       () => chmodSync(file, 0o660),
@@ -87,7 +94,7 @@ suite("the compiled form of ctl", (test) => {
     assert.equal(none, []);
     assert.is(run_ctl("-y", "completion", "bash").status, 0);
     assert.ok(existsSync(join(cache, "muster", own.replace(/other$/, "completion"))));
-    for (let n = 10; n < 30; n++) {
+    for (let n = 10; n < 50; n++) {
       const other = join(cache, "muster", `ctl-00000000000000${n}-v20.0.0-apply`);
       writeFileSync(other, "");
       utimesSync(other, n, n);
@@ -95,7 +102,7 @@ suite("the compiled form of ctl", (test) => {
     chmodSync(join(cache, "muster", own), 0o666);
     assert.is(version().stdout, first.stdout);
     const left = readdirSync(join(cache, "muster"));
-    assert.is(left.length, 16);
+    assert.is(left.length, 32);
     assert.ok(left.includes(own));
   });
 });
