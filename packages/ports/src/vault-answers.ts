@@ -34,11 +34,20 @@ export function answersElsewhere(status: number): boolean {
   return (status >= 300 && status < 400) || status === 502 || status === 503 || status === 504;
 }
 
-/** True when the servers of a cluster have no leader for the moment: nothing was carried out. A redirect leads to the one that is gone. */
-export function hasNoLeader(answer: { status: number; body: unknown }): boolean {
-  return answer.status === 307 || (answer.status >= 500 && NO_LEADER.test(vaultWords(answer.body)));
+/**
+ * True when nothing was carried out and the next try may be: the servers of a cluster have no leader for the moment (a redirect leads to the one that
+ * is gone), or a KV store that was just made is being converted to versions, which a new leader begins anew.
+ */
+export function isPassing(answer: { status: number; body: unknown }): boolean {
+  const words = vaultWords(answer.body);
+  return (
+    answer.status === 307 ||
+    (answer.status >= 500 && NO_LEADER.test(words)) ||
+    (answer.status >= 400 && CONVERTING.test(words))
+  );
 }
 const NO_LEADER = /active cluster node not found|no active vault instance/i;
+const CONVERTING = /unavailable for a brief period/i;
 
 /**
  * The error that an answer stands for, or undefined when it is a success.
@@ -60,6 +69,7 @@ export function answerError(
   }
   if (status >= 500 && NO_LEADER.test(words))
     return new FleetError("VAULT_UNREACHABLE", `${detail}: its servers are without a leader`);
+  if (CONVERTING.test(words)) return new FleetError("VAULT_UNREACHABLE", detail);
   if (status === 503 && /sealed|not initialized/i.test(words)) return new FleetError("VAULT_SEALED", detail);
   if (status === 502 || status === 503 || status === 504) return new FleetError("VAULT_UNREACHABLE", detail);
   // A refused log-in comes as 400 from some methods and as 403 from others.

@@ -4,7 +4,7 @@
  */
 import { FleetError, parse } from "@muster/protocol/errors";
 import * as z from "zod";
-import { answerError, answersElsewhere, hasNoLeader } from "./vault-answers.ts";
+import { answerError, answersElsewhere, isPassing } from "./vault-answers.ts";
 import type { Http, Outcome } from "./vault-http.ts";
 import { encodePath, showPath, type VaultPath } from "./vault-paths.ts";
 
@@ -103,8 +103,8 @@ export type Call = {
 };
 
 /**
- * Asks server after server until one has an answer of its own; while they choose a leader, again and again. What may have been carried out is asked
- * twice only when it is `repeatable`.
+ * Asks server after server until one has an answer of its own; while they choose a leader or convert a store, again and again. What may have been
+ * carried out is asked twice only when it is `repeatable`.
  */
 export async function ask(servers: Servers, token: string | undefined, call: Call): Promise<unknown> {
   const deadline = performance.now() + servers.patience_ms;
@@ -118,7 +118,7 @@ export async function ask(servers: Servers, token: string | undefined, call: Cal
 
 type Round =
   | { readonly done: true; readonly body: unknown }
-  /** `may_come`: a leader is being chosen. */
+  /** `may_come`: a leader is being chosen, or a store converted. */
   | { readonly done: false; readonly may_come: boolean; readonly error: FleetError };
 
 async function askRound(servers: Servers, token: string | undefined, call: Call): Promise<Round> {
@@ -151,10 +151,10 @@ async function askRound(servers: Servers, token: string | undefined, call: Call)
       sent: call.query ?? call.body,
       login: call.login === true,
     });
-    const leaderless = hasNoLeader(outcome);
+    const passing = isPassing(outcome);
     // One server alone that redirects is misconfigured, and waiting mends nothing.
-    if (leaderless && (links.length > 1 || outcome.status !== 307)) may_come = true;
-    if (error === undefined || !(leaderless || answersElsewhere(outcome.status))) {
+    if (passing && (links.length > 1 || outcome.status !== 307)) may_come = true;
+    if (error === undefined || !(passing || answersElsewhere(outcome.status))) {
       servers.last_good = at;
       if (error !== undefined) throw error;
       return { done: true, body: outcome.body };

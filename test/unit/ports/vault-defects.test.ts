@@ -174,6 +174,25 @@ suite("vault port: defects of node-vault", (test) => {
     assert.ok(Date.now() - began < 2_000);
   });
 
+  test("9: a KV store that is being converted is asked again, and not for ever", async () => {
+    const words = "Waiting for the primary to upgrade from non-versioned to versioned data.";
+    const converting = say(400, { errors: [`${words} This backend will be unavailable for a brief period`] });
+    let asked = 0;
+    const server = await badVault((...call) =>
+      (asked++ < 2 ? converting : say(200, { data: { ok: 1 } }))(...call),
+    );
+    const open = (patience_ms: number) =>
+      openVault({ addresses: [server.url], ca_pem: ca.certificate_pem, patience_ms }, life.signal).withToken(
+        TOKEN,
+      );
+    assert.equal(await open(5_000).write("kv/data/x", { word: 1 }), { ok: 1 });
+    assert.is(server.seen.length, 3);
+    asked = -1_000;
+    const error = await failure(open(300).write("kv/data/x", { word: 1 }));
+    assert.is(error.code, "VAULT_UNREACHABLE");
+    assert.match(error.detail, /Waiting for the primary/);
+  });
+
   test("9: a signature is asked of the next server when one falls silent in mid-request", async () => {
     const slow = await badVault(() => undefined);
     const other = await badVault(say(200, { data: { ok: 1 } }));
