@@ -1,10 +1,12 @@
 /**
- * How many machines a fleet takes in: simulated machines (real keys, proofs and sealed replies; connections of the enrolment account shared by
- * a few) against a real nats-server, a real Vault set up as `ctl init` does it, and a controller in this process. The machines' own keys
- * and join strings are made beforehand; their proofs are part of the time, since they run on the same cores.
+ * How many machines a fleet takes in: simulated machines (machines.ts, a process of its own as they would be on other servers) against a real
+ * nats-server, a real Vault set up as `ctl init` does it, and a controller in this process. All of it shares the cores of this machine. The
+ * machines' own keys and join strings are made beforehand; their proofs are part of the time.
  *
  *   node --import tsx bench/enrolment.ts [machines]     200 without it
  */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { argv, pid } from "node:process";
@@ -17,10 +19,10 @@ import { setUpVault } from "../packages/ctl/src/fleet/vault-setup.ts";
 import { binary } from "../test/kit/binaries.ts";
 import { controllerConfig } from "../test/kit/controller.ts";
 import { startFleet, type TestFleet } from "../test/kit/fleet.ts";
-import { enrol, type Machine, makeMachine } from "../test/kit/machine.ts";
 import { randomHex } from "../test/kit/rollout.ts";
 import { startVault, type VaultServer } from "../test/kit/vault.ts";
 import { begin, figure, line, machine, told } from "./machine.ts";
+import type { Enrolled, Round } from "./machines.ts";
 
 const ROUNDS = 3;
 const AT_ONCE = 32;
@@ -61,7 +63,7 @@ async function startAll(
   return { fleet, ended };
 }
 
-/** Processor time so far, milliseconds: this process, which is machines and controller, and each that it started, by its program. */
+/** Processor time so far, milliseconds: the controller, which is this process, and each that it started, by its program. */
 async function spent(): Promise<Map<string, number>> {
   const children = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ");
   const all = new Map<string, number>();
@@ -69,7 +71,14 @@ async function spent(): Promise<Map<string, number>> {
     // proc(5): the name stands in parentheses; utime and stime are the 12th and 13th after it, in hundredths of a second.
     const [, name = "", rest = ""] = /\((.*)\) (.*)/.exec(await readFile(`/proc/${one}/stat`, "utf8")) ?? [];
     const [utime = 0, stime = 0] = rest.split(" ").slice(11, 13).map(Number);
-    all.set(one === String(pid) ? "machines and controller" : name, (utime + stime) * 10);
+    all.set(
+      one === String(pid)
+        ? "controller"
+        : name === "node" || name === "MainThread"
+          ? "machines, their keys included"
+          : name,
+      (utime + stime) * 10,
+    );
   }
   return all;
 }
@@ -84,45 +93,39 @@ export async function main(count: number): Promise<void> {
   const life = new AbortController();
   const vault = await startVault(life.signal);
   const { fleet, ended } = await startAll(vault, life.signal);
+  const machines: ChildProcess = fork(fileURLToPath(new URL("machines.ts", import.meta.url)), {
+    execArgv: ["--import", import.meta.resolve("tsx")],
+  });
   try {
     const alice = await fleet.person("alice");
-    const buses = await Promise.all(Array.from({ length: CONNECTIONS }, () => fleet.anonymous(life.signal)));
     const rates: number[] = [];
     const each_ms: number[] = [];
     const used_ms = new Map<string, number[]>();
     for (let round = 0; round < ROUNDS; round++) {
-      const machines: { machine: Machine; joining: string }[] = [];
-      for (let at = 0; at < count; at++) {
-        const name = `m${round}-${at}`;
-        const claims = {
-          v: 1 as const,
+      const joining = (name: string) => {
+        const where = {
           fleet: fleet.name,
           anchor: fleet.anchor,
-          name,
-          groups: [],
+          brokers: [fleet.server.address],
           networks: [],
         };
-        const more = { brokers: [fleet.server.address], id: randomHex(), not_after: Date.now() + 600_000 };
-        machines.push({
-          machine: await makeMachine(name),
-          joining: writeJoinString({ ...claims, ...more }, alice, Date.now()),
-        });
-      }
-      const queue = machines.entries();
-      const before = await spent();
-      const began = performance.now();
-      const worker = async (): Promise<void> => {
-        for (const [at, { machine: one, joining }] of queue) {
-          const bus = buses[at % CONNECTIONS];
-          if (bus === undefined) throw new Error("no connection");
-          const started = performance.now();
-          const reply = await enrol(bus, one, joining);
-          if (reply.status !== "admitted") throw new Error(`${one.name}: ${JSON.stringify(reply)}`);
-          each_ms.push(performance.now() - started);
-        }
+        const whom = { v: 1 as const, name, groups: [], id: randomHex(), not_after: Date.now() + 600_000 };
+        return writeJoinString({ ...where, ...whom }, alice, Date.now());
       };
-      await Promise.all(Array.from({ length: AT_ONCE }, worker));
-      rates.push((count * 1_000) / (performance.now() - began));
+      const names = Array.from({ length: count }, (_, at) => `m${round}-${at}`);
+      const order: Round = {
+        server: fleet.server.address,
+        ca_pem: fleet.broker_ca.certificate_pem,
+        connections: CONNECTIONS,
+        at_once: AT_ONCE,
+        machines: names.map((name) => ({ name, joining: joining(name) })),
+      };
+      const before = await spent();
+      machines.send(order);
+      const [enrolled] = (await once(machines, "message", { signal: life.signal })) as [Enrolled];
+      if ("error" in enrolled) throw new Error(enrolled.error);
+      each_ms.push(...enrolled.each_ms);
+      rates.push((count * 1_000) / enrolled.took_ms);
       for (const [name, ms] of await spent())
         used_ms.set(name, [...(used_ms.get(name) ?? []), (ms - (before.get(name) ?? 0)) / count]);
     }
@@ -133,8 +136,8 @@ export async function main(count: number): Promise<void> {
     });
     line(`one enrolment, ${AT_ONCE} at once`, told(figure(each_ms), "ms"));
     for (const [name, list] of used_ms) line(`processor time of one, ${name}`, told(figure(list), "ms"));
-    await Promise.all(buses.map((bus) => bus.close()));
   } finally {
+    machines.disconnect();
     life.abort();
     await ended.catch(() => undefined);
     await fleet.stop();

@@ -3,7 +3,15 @@
  * about names or lifetimes. The library costs 100 ms to load, so it is loaded when it is first used.
  * Sources: RFC 5280 (certificates), RFC 2986 (requests), RFC 8410 (Ed25519 in both).
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, webcrypto } from "node:crypto";
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  verify,
+  webcrypto,
+} from "node:crypto";
 import { isIP } from "node:net";
 import { FleetError } from "@muster/protocol/errors";
 
@@ -39,9 +47,11 @@ const EKU_CLIENT = "1.3.6.1.5.5.7.3.2";
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const ED25519 = { name: "Ed25519" } as const;
 
-async function library(): Promise<typeof import("@peculiar/x509")> {
-  await import("reflect-metadata");
-  return import("@peculiar/x509");
+let loaded: Promise<typeof import("@peculiar/x509")> | undefined;
+
+function library(): Promise<typeof import("@peculiar/x509")> {
+  loaded ??= import("reflect-metadata").then(() => import("@peculiar/x509"));
+  return loaded;
 }
 
 /** Makes a key pair in memory. */
@@ -75,27 +85,51 @@ export async function makeCsr(private_pem: string, subject: Subject): Promise<st
 }
 
 /**
- * The public key (SubjectPublicKeyInfo, PEM) of a PKCS#10 request whose own signature holds: whoever made it has the key. `subject` as RFC 4514 writes it
- * (`CN=ixp1`), `extensions` the object identifiers of what it asks for beside.
+ * The public key of a PKCS#10 request whose own signature holds: whoever made it has the key. `subject` as RFC 4514 writes it (`CN=ixp1`), `extensions`
+ * the object identifiers of what it asks for beside. The library reads it, node:crypto verifies: through webcrypto that took 3 ms a request.
  * FleetError `INVALID` for what cannot be read, and `BAD_PROOF` for a signature of another key.
  */
 export async function readCsr(
   csr_pem: string,
-): Promise<{ public_pem: string; subject: string; extensions: readonly string[] }> {
+): Promise<{ public_key: KeyObject; subject: string; extensions: readonly string[] }> {
   const x509 = await library();
   let request: InstanceType<typeof x509.Pkcs10CertificateRequest>;
+  let public_key: KeyObject;
+  let signed: Uint8Array;
   try {
     request = new x509.Pkcs10CertificateRequest(csr_pem);
+    const spki = Buffer.from(request.publicKey.rawData);
+    public_key = createPublicKey({ key: spki, format: "der", type: "spki" });
+    signed = firstElement(Buffer.from(request.rawData));
   } catch (cause) {
     throw new FleetError("INVALID", "the certificate request is not PKCS#10 PEM", { cause });
   }
-  if (!(await request.verify(webcrypto).catch(() => false)))
+  const { hash } = request.signatureAlgorithm;
+  const digest = hash === undefined ? null : hash.name.replace("-", "");
+  if (!holds(digest, signed, public_key, Buffer.from(request.signature)))
     throw new FleetError("BAD_PROOF", "the certificate request is not signed by its own key");
-  return {
-    public_pem: `${request.publicKey.toString("pem")}\n`,
-    subject: request.subject,
-    extensions: request.extensions.map(({ type }) => type),
+  return { public_key, subject: request.subject, extensions: request.extensions.map(({ type }) => type) };
+}
+
+/** False also for a digest that the key cannot be used with. */
+function holds(digest: string | null, signed: Uint8Array, key: KeyObject, signature: Uint8Array): boolean {
+  try {
+    return verify(digest, signed, key, signature);
+  } catch {
+    return false;
+  }
+}
+
+/** The first element of a DER sequence, with its header: of a request what its signature is over (RFC 2986 §4.2, X.690 §8.1.3). */
+function firstElement(der: Buffer): Uint8Array {
+  const bodyOf = (at: number) => {
+    const length = der.readUInt8(at + 1);
+    const more = length < 0x80 ? 0 : length - 0x80;
+    return { start: at + 2 + more, length: more === 0 ? length : der.readUIntBE(at + 2, more) };
   };
+  const { start } = bodyOf(0);
+  const first = bodyOf(start);
+  return der.subarray(start, first.start + first.length);
 }
 
 /**

@@ -11,7 +11,6 @@ const PREFIX: Record<NkeyKind, number> = { operator: 14 << 3, account: 0, user: 
 const PREFIX_SEED = 18 << 3;
 const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 const PKCS8_ED25519 = Buffer.from("302e020100300506032b657004220420", "hex");
-const SPKI_ED25519 = Buffer.from("302a300506032b6570032100", "hex");
 
 function crc16(data: Uint8Array): number {
   let crc = 0;
@@ -89,9 +88,10 @@ export function rawPublic(key: KeyObject): Buffer {
   return Buffer.from(jwk.x, "base64url");
 }
 
-/** An Ed25519 public key object of 32 raw bytes. */
+/** An Ed25519 public key object of 32 raw bytes. As a JWK, since OpenSSL takes seven times as long to read it in DER (Node 20: 170 against 23 µs). */
 export function publicKeyObject(raw: Uint8Array): KeyObject {
-  return createPublicKey({ key: Buffer.concat([SPKI_ED25519, raw]), format: "der", type: "spki" });
+  const x = Buffer.from(raw).toString("base64url");
+  return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
 }
 
 /** Raw 64-byte Ed25519 signature of `data`. */

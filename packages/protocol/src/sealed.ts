@@ -11,7 +11,6 @@ import { createSeed, decodePublic, decodeSeed, encodePublic, rawPublic } from ".
 export type CurvePair = { readonly public: string; readonly seed: string };
 
 const PKCS8_X25519 = Buffer.from("302e020100300506032b656e04220420", "hex");
-const SPKI_X25519 = Buffer.from("302a300506032b656e032100", "hex");
 const FORM = Buffer.from("xkv1");
 const SIGMA = Buffer.from("expand 32-byte k");
 /** The library has it and its types do not. */
@@ -64,8 +63,8 @@ export function openSealed(from: string, box: Uint8Array, recipient: CurvePair):
 
 /** TypeError, or an error of node:crypto, for a key that is none and for one whose shared point is zero. */
 function sharedKey(other: string, own: CurvePair): Uint8Array {
-  const key = Buffer.concat([SPKI_X25519, decodePublic("curve", other)]);
-  const publicKey = createPublicKey({ key, format: "der", type: "spki" });
+  const x = Buffer.from(decodePublic("curve", other)).toString("base64url");
+  const publicKey = createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
   const out = new Uint8Array(32);
   hsalsa20(out, new Uint8Array(16), diffieHellman({ privateKey: keyOf(own), publicKey }), SIGMA);
   return out;

@@ -1,5 +1,5 @@
 /** Whether a machine has the keys that it names: nkey, ssh host key and TLS key each signed the text over our nonce. */
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { type KeyObject, verify } from "node:crypto";
 import { readCsr } from "@muster/ports/csr";
 import { decodePublic, type JoinRequest, proofText, publicKeyObject } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
@@ -9,18 +9,18 @@ const SSH_TYPE = "ssh-ed25519";
 /** Errors: BAD_PROOF, naming the key that was not proved. The curve key was proved by opening the nonce. */
 export async function checkProofs({ claim, proofs }: JoinRequest): Promise<void> {
   const text = proofText(claim);
-  const public_pem = await plainCsr(claim.csr, claim.name);
+  const tls = await plainCsr(claim.csr, claim.name);
   prove("nkey", () => publicKeyObject(decodePublic("user", claim.id)), text, proofs.id);
   prove("ssh host key", () => sshPublicKey(claim.ssh_public_key), text, proofs.ssh);
-  prove("TLS key", () => createPublicKey(public_pem), text, proofs.tls);
+  prove("TLS key", () => tls, text, proofs.tls);
 }
 
 /**
  * The public key of a request that asks for that name and nothing beside. Vault's roles fix the names, so that more would be left out: but whoever asks for
  * more is no agent of ours. Errors: INVALID, BAD_PROOF for a key that the asker does not have.
  */
-export async function plainCsr(csr_pem: string, name: string): Promise<string> {
-  const { public_pem, subject, extensions } = await readCsr(csr_pem);
+export async function plainCsr(csr_pem: string, name: string): Promise<KeyObject> {
+  const { public_key, subject, extensions } = await readCsr(csr_pem);
   if (subject !== `CN=${name}`)
     throw new FleetError(
       "INVALID",
@@ -31,7 +31,7 @@ export async function plainCsr(csr_pem: string, name: string): Promise<string> {
       "INVALID",
       `the certificate request asks for more than the name of ${name} (extensions ${extensions.slice(0, 8).join(", ")}): names are given, not asked for`,
     );
-  return public_pem;
+  return public_key;
 }
 
 function prove(what: string, read: () => KeyObject, text: Uint8Array, signature: string): void {
