@@ -58,6 +58,16 @@ export async function mustCtl(operator, args, options) {
 }
 
 /**
+ * Hosts that answer now. A record stands there before its agent listens.
+ * @param {Operator} operator
+ * @returns {Promise<string[]>} their names
+ */
+export async function answering(operator) {
+  const { stdout } = await ctl(operator, ["rpc", "ping", "--json"]);
+  return Object.keys(stdout === "" ? {} : (JSON.parse(stdout).answered ?? {}));
+}
+
+/**
  * Where the operator's profile and log-in of a fleet are.
  * @param {Operator} operator
  * @param {string} fleet

@@ -3,7 +3,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { AGENT_NODE, agentFiles, joinAgain, joinFile, updateAgent } from "./agents.mjs";
-import { ctlJson } from "./ctl.mjs";
+import { answering, ctlJson } from "./ctl.mjs";
 import { SetupError } from "./errors.mjs";
 import { startFleet } from "./fleet.mjs";
 import { SERVERS } from "./layout.mjs";
@@ -79,7 +79,7 @@ async function joinStrings(operator, names, fleet) {
 async function untilEnrolled(operator, lab, note) {
   const deadline = Date.now() + ENROL_MS;
   for (;;) {
-    const there = await enrolled(operator);
+    const there = await answering(operator);
     const missing = MANAGED.filter((name) => !there.includes(name));
     if (missing.length === 0) return;
     note(`waiting for ${missing.join(", ")}`);

@@ -7,7 +7,7 @@ import { userInfo } from "node:os";
 import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { ctl, ctlJson, mustCtl, profileDirectory, readProfile } from "./ctl.mjs";
+import { answering, ctl, ctlJson, mustCtl, profileDirectory, readProfile } from "./ctl.mjs";
 import { SetupError } from "./errors.mjs";
 import { logIn } from "./hub-fleet.mjs";
 import { makeFleet, startVault } from "./plain-hub.mjs";
@@ -172,18 +172,14 @@ function makeHost(state, name, text) {
 async function untilEnrolled(operator, state, note) {
   const deadline = Date.now() + ENROL_MS;
   for (;;) {
-    const answer = await ctl(operator, ["hosts", "--json"]);
-    const hosts = answer.stdout === "" ? [] : JSON.parse(answer.stdout);
-    const there = hosts.filter((/** @type {{ record: object | null }} */ { record }) => record !== null);
-    const missing = HOSTS.filter(
-      (name) => !there.some((/** @type {{ name: string }} */ host) => host.name === name),
-    );
+    const there = await answering(operator);
+    const missing = HOSTS.filter((name) => !there.includes(name));
     if (missing.length === 0) return;
     note(`waiting for ${missing.join(", ")}`);
     if (Date.now() > deadline) {
       const said = (state.read(`run/${missing[0]}.log`) ?? "").split("\n").slice(-15).join("\n");
       throw new SetupError(
-        `${missing.join(", ")} did not enrol in ${ENROL_MS / 1000} s. ctl says:\n${answer.stderr}\nThe agent says:\n${said}`,
+        `${missing.join(", ")} did not enrol in ${ENROL_MS / 1000} s. The agent says:\n${said}`,
       );
     }
     await sleep(300);

@@ -129,16 +129,23 @@ suite(
       );
       measured("broker back after ten minutes to all converged", `${Math.round(ms)} ms`);
       assert.equal(await agents(), before, "an agent was started anew");
-      const told = (
-        await fleet.ctl(["events", "--kind", "drift", "--since", "30m", "--json", "--last", "1000"], {
-          expect: 0,
-        })
-      ).json() as {
-        host: string;
-        at: number;
-        ref?: string;
-      }[];
-      const late = told.filter(({ at, ref }) => at >= down_ms && at < up_ms && ref === `file/${MARK}`);
+      const tellLate = async () => {
+        const told = (
+          await fleet.ctl(["events", "--kind", "drift", "--since", "30m", "--json", "--last", "1000"], {
+            expect: 0,
+          })
+        ).json() as { host: string; at: number; ref?: string }[];
+        return told.filter(({ at, ref }) => at >= down_ms && at < up_ms && ref === `file/${MARK}`);
+      };
+      // What a host is comes before what it has to tell.
+      const { value: late } = await fleet.until(
+        "the hand edits of the outage are told",
+        async () => {
+          const so_far = await tellLate();
+          return so_far.length >= edits && so_far;
+        },
+        30_000,
+      );
       assert.is(late.length, edits, "not every hand edit of the outage is told, or one twice");
       assert.ok(edits >= 2 * HOSTS.length, `only ${edits} hand edits were made`);
       for (const host of HOSTS) {

@@ -70,7 +70,8 @@ export async function openEvents(
         await target.bus.publishStored(subject, body, { msg_id: next.key });
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
-        if (error.code !== "NO_RESPONDER" && error.code !== "TOO_LARGE") throw error;
+        // A broker that has just begun may take connections before it has its streams: only what will never fit is let go.
+        if (error.code !== "TOO_LARGE") throw error;
         log.warn({ code: error.code, kind: next.event.kind }, "no stream takes this event");
       }
       waiting = waiting.filter((each) => each !== next);
