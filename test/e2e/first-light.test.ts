@@ -164,7 +164,8 @@ suite(
           await fleet.on(host).sh("systemctl restart muster-agent");
         }
         await fleet.converged();
-        await sleep(3_000);
+        // What an agent looks at once after its start is no rest.
+        await sleep(10_000);
         const slow = slowness();
         const before = await Promise.all(HOSTS.map((host) => usage(fleet, host)));
         await sleep(REST_S * 1_000);
