@@ -43,8 +43,11 @@ export type ServicePorts = JoinPorts & {
 /** Answers until the signal aborts. */
 export function serveEnrolment(ports: ServicePorts, signal: AbortSignal): void {
   const pair = createCurvePair();
-  // Strangers cannot fill it: what is alike in a minute is one record.
-  const audit = { tell: summed(ports.audit, signal) };
+  // Strangers cannot fill it: what is alike in a minute is one record. Who was let in is told each by himself.
+  const sum = summed(ports.audit, signal);
+  const audit: ServicePorts["audit"] = {
+    tell: (entry) => (entry.result === "done" ? ports.audit.tell(entry) : sum(entry)),
+  };
   const turn = paced(PER_SECOND);
   const options = { queue: CONTROLLER_QUEUE, concurrency: 128, pending_limit: 1_024 };
   const ends = [

@@ -6,6 +6,7 @@ import { callController } from "@muster/ports/call";
 import { makeCsr } from "@muster/ports/csr";
 import {
   AccessReply,
+  AuditRecord,
   createNkey,
   FleetError,
   hostFingerprint,
@@ -22,6 +23,7 @@ import {
 } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { startController, type TestController } from "../../../kit/controller.ts";
+import { eventually } from "../../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../../kit/fleet.ts";
 import { claimOf, enrol, hello, joinWith, type Machine, makeMachine, proved } from "../../../kit/machine.ts";
 import type { Person } from "../../../kit/people.ts";
@@ -344,6 +346,21 @@ suite(
       assert.is(await code(ask(since, Date.now() - 120_000)), "CLOCK_SKEW");
       assert.is(await code(ask(alice, Date.now(), "ctl.hosts")), "BAD_SIGNATURE");
       assert.is(await code(ask(await fleet.controllers.person("c", "controller"))), "NOT_ALLOWED");
+    });
+
+    test("of several who are let in from one place in a minute the audit names each", async ({ signal }) => {
+      const names = [unused(), unused(), unused()];
+      for (const name of names)
+        assert.is(refusal(await enrol(bus, await makeMachine(name), string({ name }))), "admitted");
+      const { bus: reader } = await fleet.connect("controller", "reader", signal);
+      await eventually(async () => {
+        const told: string[] = [];
+        for await (const message of reader.readAll("AUDIT", "audit.>")) {
+          const { what, result, target } = parseJson(AuditRecord, message.body, "record");
+          if (what === "join" && result === "done") told.push(target.split(" ")[0] ?? "");
+        }
+        for (const name of names) assert.ok(told.includes(name), `${name} of ${told.join(", ")}`);
+      });
     });
 
     test("fifty machines at once", async () => {
