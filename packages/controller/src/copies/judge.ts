@@ -4,7 +4,10 @@
  *
  * 1. the key is asked who is there: two answers to one question are two machines that run;
  * 2. where only one answers, the older connection is closed. A host that has moved has nobody there; whoever dials again while the other stands is a second
- *    machine, whatever it keeps silent about.
+ *    machine, whatever it keeps silent about, if both then stand for longer than a broker lets a dead connection stand: a host that is cut off twice looks
+ *    the same until then.
+ *
+ * A guarded change makes a second connection for a moment, again and again: it is the same two that have to stand through all of it.
  *
  * What neither shows (a copy that connects only while its host is away) the mark shows at the next renewal of the second of the two (`enrolment/marks.ts`).
  */
@@ -19,16 +22,19 @@ import type { Connection, Connections } from "./connections.ts";
 
 /** How long is waited where, in milliseconds. */
 export type Patience = {
-  /** Before each question. A guarded change makes a second connection for a moment, and one that ends is told a moment later. */
+  /** Before each question; in all longer than a guarded change's second connection lasts (6 s). */
   readonly questions: readonly number[];
   readonly answer: number;
   /** Hosts dial again within 5 s; a broker that is far or busy may take longer. */
   readonly return: number;
+  /** A broker closes a connection that leaves three pings of every 30 s unanswered: `ping_interval` and `ping_max` of its configuration. */
+  readonly dead: number;
 };
 export const PATIENCE: Patience = {
   questions: [500, 1_000, 2_000, 3_000, 4_000],
   answer: 1_500,
   return: 45_000,
+  dead: 130_000,
 };
 const LOOK_MS = 100;
 const KICK_MS = 3_000;
@@ -62,37 +68,47 @@ export async function judge(
     await closeOthers(two(), known.from ?? null, ports);
     return "known";
   }
-  for (const wait_ms of patience.questions) {
-    await pause(wait_ms, signal);
-    const there = two();
-    if (there === null || signal.aborted) return "one";
-    if ((await answers(host.id, ports, signal)) < 2) continue;
-    return found(host, there, "two answer at once", ports);
-  }
   const there = two();
   if (there === null) return "one";
-  await kick(there.first, ports);
+  const stand = (...some: readonly Connection[]) => {
+    const open = connections.of(host.id);
+    return some.every((one) => open.some((other) => same(one, other)));
+  };
+  const { first } = there;
+  /** Of the younger ones those that still stand. */
+  const others = () => there.others.filter((one) => stand(one));
+  for (const wait_ms of patience.questions) {
+    await pause(wait_ms, signal);
+    if (signal.aborted || !stand(first) || others().length === 0) return "one";
+    if ((await answers(host.id, ports, signal)) < 2) continue;
+    // A guarded change's second connection answers nothing; two that do are two, also where one of them came just now.
+    return found(host, two() ?? there, "two answer at once", ports);
+  }
+  if (!stand(first) || others().length === 0) return "one";
+  await kick(first, ports);
   for (let waited_ms = 0; waited_ms < patience.return && !signal.aborted; waited_ms += LOOK_MS) {
     await pause(LOOK_MS, signal);
-    const open = connections.of(host.id);
-    const stayed = open.find((one) => there.others.some((other) => same(one, other)));
+    const [stayed] = others();
     if (stayed === undefined) return "one";
-    const back = open.find((one) => ![there.first, ...there.others].some((before) => same(one, before)));
-    if (back !== undefined)
-      return found(
-        host,
-        { first: back, others: [stayed] },
-        "one of them dialled again while the other stood",
-        ports,
-      );
+    const back = connections
+      .of(host.id)
+      .find((one) => ![first, ...there.others].some((before) => same(one, before)));
+    if (back === undefined) continue;
+    for (let stood_ms = 0; stood_ms < patience.dead && !signal.aborted; stood_ms += LOOK_MS) {
+      await pause(LOOK_MS, signal);
+      if (!stand(stayed, back)) return "one";
+    }
+    if (signal.aborted) return "one";
+    const how = "one of them dialled again while the other stood";
+    return found(host, { first: back, others: [stayed] }, how, ports);
   }
   const [now_at] = there.others;
-  if (now_at !== undefined && now_at.from !== there.first.from)
+  if (now_at !== undefined && now_at.from !== first.from)
     ports.events.emit({
       host: host.name,
       kind: "credentials",
       severity: "info",
-      what: `is connected from ${now_at.from}; before it was ${there.first.from}, where nobody is any more`,
+      what: `is connected from ${now_at.from}; before it was ${first.from}, where nobody is any more`,
     });
   return "moved";
 }

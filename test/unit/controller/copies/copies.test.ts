@@ -22,7 +22,7 @@ import { SSH_PUBLIC_KEY, startFleet, type TestFleet } from "../../../kit/fleet.t
 import { suite } from "../../../kit/suite.ts";
 
 const AWAIT_MS = 30_000;
-const SHORT: Patience = { questions: [100, 100, 200], answer: 400, return: 3_000 };
+const SHORT: Patience = { questions: [100, 100, 200], answer: 400, return: 3_000, dead: 400 };
 /** Another address of the same loopback. */
 const ELSEWHERE = "127.0.0.2";
 
@@ -143,6 +143,29 @@ suite(
       const before = closed;
       await eventually(() => assert.ok(closed >= before + 2, `closed ${closed} times`), AWAIT_MS);
       assert.equal([lost, host.connected, alarms().length], [0, true, 1]);
+    });
+
+    test("second connections one after the other, as an unconfirmed change makes them, are nothing either", async ({
+      signal,
+    }) => {
+      const key = await enrolled("ixp4");
+      const host = await serves("ixp4", key, signal);
+      let lost = 0;
+      host.onStatus((event) => event.type === "disconnected" && lost++);
+      // Each stands until the next does, so that there are two at whatever moment one looks.
+      let last = await fleet.connect("agent", "probe", signal, key);
+      const end_ms = performance.now() + 4_000;
+      while (performance.now() < end_ms) {
+        const next = await fleet.connect("agent", "probe", signal, key);
+        await last.bus.close();
+        last = next;
+      }
+      await last.bus.close();
+      await eventually(() => assert.ok(verdicts.length > 0), AWAIT_MS);
+      assert.equal(
+        [verdicts.filter((verdict) => verdict !== "one"), told, lost, await quarantined("ixp4")],
+        [[], [], 0, null],
+      );
     });
 
     test("a copied state directory: seen while both run, and the copy is closed", async () => {
