@@ -164,8 +164,7 @@ suite(
           await fleet.on(host).sh("systemctl restart muster-agent");
         }
         await fleet.converged();
-        // What an agent looks at once after its start is no rest.
-        await sleep(10_000);
+        await sleep(3_000);
         const slow = slowness();
         const before = await Promise.all(HOSTS.map((host) => usage(fleet, host)));
         await sleep(REST_S * 1_000);
