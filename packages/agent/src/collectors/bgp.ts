@@ -1,5 +1,5 @@
 /**
- * BGP sessions: BIRD (or FRR) is asked for its short table every 0.7 s over one restricted connection, and for everything when that has changed or ten seconds are
+ * BGP sessions: BIRD (or FRR) is asked for its short table every 0.85 s over one restricted connection, and for everything when that has changed or ten seconds are
  * over; a sample goes out when something changed, and every ten seconds so that silence shows. What costs much, on a router with thousands of sessions, is
  * done less often. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
  */
@@ -18,7 +18,7 @@ import { sessionEvents } from "./session-events.ts";
 import { type Choice, speakerHere } from "./speaker.ts";
 
 /** A session that goes down is to be told within a second. */
-export const BGP_POLL_MS = 700;
+export const BGP_POLL_MS = 850;
 /** A table of thousands of lines is asked for less often: it takes at most one part in so many of the time. */
 const POLL_SHARE = 30;
 const POLL_MAX_MS = 5_000;
