@@ -4,7 +4,7 @@
  */
 import type { BgpSession, BgpVerdict } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredSession, isDynamicChild } from "./declared.ts";
-import type { SeenSession } from "./session.ts";
+import { nothingSaid, type SeenSession } from "./session.ts";
 import { UNKNOWN_SINCE } from "./since.ts";
 
 /** What a fleet folder says of one session beyond its being declared. */
@@ -209,6 +209,7 @@ function undeclared(name: string): DeclaredSession {
 
 function missingSession(declared: DeclaredSession): ObservedSession {
   return {
+    ...nothingSaid(),
     name: declared.name,
     state: "down",
     protocol_state: "missing",
@@ -216,24 +217,7 @@ function missingSession(declared: DeclaredSession): ObservedSession {
     neighbor_address: declared.dynamic ? null : declared.neighbor,
     neighbor_range: declared.dynamic ? declared.neighbor : null,
     neighbor_as: declared.as,
-    neighbor_id: null,
-    neighbor_port: null,
-    local_as: null,
-    source_address: null,
-    session_type: null,
-    description: null,
-    message: null,
-    last_error: null,
-    info: null,
     dynamic: declared.dynamic,
-    hold_timer: null,
-    keepalive_timer: null,
-    send_hold_timer: null,
-    connect_timer: null,
-    tx_pending_bytes: null,
-    local_capabilities: [],
-    neighbor_capabilities: [],
-    channels: [],
   };
 }
 

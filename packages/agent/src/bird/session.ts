@@ -151,32 +151,38 @@ function nameImplicitChannel(session: SeenSession): void {
   }
 }
 
+/** What is known of a session of which nothing was said. A new one each time: a reader fills its lists. */
+export const nothingSaid = () => ({
+  neighbor_address: null,
+  neighbor_range: null,
+  neighbor_as: null,
+  neighbor_id: null,
+  neighbor_port: null,
+  local_as: null,
+  source_address: null,
+  session_type: null,
+  description: null,
+  message: null,
+  last_error: null,
+  info: null,
+  dynamic: false,
+  hold_timer: null,
+  keepalive_timer: null,
+  send_hold_timer: null,
+  connect_timer: null,
+  tx_pending_bytes: null,
+  local_capabilities: [],
+  neighbor_capabilities: [],
+  channels: [],
+});
+
 function emptySession(protocol: BirdProtocol, clock: BirdClock | null): SeenSession {
   return {
+    ...nothingSaid(),
     name: protocol.name,
     state: infoState(protocol),
     protocol_state: protocol.state.toLowerCase(),
     since: sinceInstant(protocol.since_text, clock),
-    neighbor_address: null,
-    neighbor_range: null,
-    neighbor_as: null,
-    neighbor_id: null,
-    neighbor_port: null,
-    local_as: null,
-    source_address: null,
-    session_type: null,
-    description: null,
-    message: null,
-    last_error: null,
     info: protocol.info === "" ? null : protocol.info,
-    dynamic: false,
-    hold_timer: null,
-    keepalive_timer: null,
-    send_hold_timer: null,
-    connect_timer: null,
-    tx_pending_bytes: null,
-    local_capabilities: [],
-    neighbor_capabilities: [],
-    channels: [],
   };
 }

@@ -3,10 +3,10 @@
  * the next command: BIRD re-creates the socket when it starts, and a descriptor of the old one would be silent for ever.
  * Nothing is ever sent twice, because a `configure` that was cut off may have been carried out.
  */
-import { stat } from "node:fs/promises";
 import { createConnection, type Socket } from "node:net";
 import { FleetError } from "@muster/protocol/errors";
 import { type BirdFraming, type BirdReply, birdFraming, lastCode } from "../bird/framing.ts";
+import { socketIdentity } from "./socket-identity.ts";
 
 export type BirdOptions = {
   readonly socketPath: string;
@@ -63,7 +63,7 @@ export function connectBird(options: BirdOptions, signal: AbortSignal): BirdConn
   else signal.addEventListener("abort", shut, { once: true });
 
   const current = async (): Promise<Link> => {
-    const identity = await socketIdentity(socketPath);
+    const identity = await socketIdentity(socketPath, "BIRD_UNREACHABLE");
     if (closing.signal.aborted) throw cancelled();
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("BIRD_UNREACHABLE", `${socketPath} was made anew`));
@@ -185,16 +185,6 @@ function fail(link: Link, error: FleetError): void {
   link.waiter = null;
   link.socket.destroy();
   waiter?.reject(error);
-}
-
-async function socketIdentity(path: string): Promise<string> {
-  try {
-    const found = await stat(path, { bigint: true });
-    return `${found.dev}:${found.ino}:${found.ctimeNs}`;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FleetError("BIRD_UNREACHABLE", `${path}: ${why}`, { cause });
-  }
 }
 
 function cancelled(): FleetError {

@@ -3,9 +3,9 @@
  * zero bytes with the result's code come back. It stays in FRR's view mode, which can change nothing. A lost connection is made anew, by path, for the next
  * command: FRR re-creates the socket when it starts. Source: FRR, lib/vty.c (vtysh_read) and vtysh/vtysh.c (vtysh_client_run).
  */
-import { stat } from "node:fs/promises";
 import { createConnection, type Socket } from "node:net";
 import { FleetError } from "@muster/protocol/errors";
+import { socketIdentity } from "./socket-identity.ts";
 
 export type VtyConnection = {
   /**
@@ -41,7 +41,7 @@ export function connectVty(
   signal.addEventListener("abort", shut, { once: true });
 
   const current = async (): Promise<Link> => {
-    const identity = await socketIdentity(socketPath);
+    const identity = await socketIdentity(socketPath, "FRR_UNREACHABLE");
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("FRR_UNREACHABLE", `${socketPath} was made anew`));
     link = openLink(socketPath, identity, max_reply_bytes);
@@ -123,14 +123,4 @@ function fail(link: Link, error: FleetError): void {
   link.waiter = null;
   link.socket.destroy();
   waiter?.reject(error);
-}
-
-async function socketIdentity(path: string): Promise<string> {
-  try {
-    const found = await stat(path, { bigint: true });
-    return `${found.dev}:${found.ino}:${found.ctimeNs}`;
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new FleetError("FRR_UNREACHABLE", `${path}: ${why}`, { cause });
-  }
 }
