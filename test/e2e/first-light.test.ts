@@ -57,8 +57,12 @@ suite(
     test("the set-up run again finds everything there and changes nothing", async () => {
       const lab = await openLab();
       const { lab: name, operator } = fleet;
+      const bringUp = () => lab.bringUp({ lab: name, operator, progress: lab.createProgress() });
+      // Stories before this one may have revoked: the broker's files then take that over, once.
+      const taken_over = (await bringUp()).done.filter((what) => what !== "broker and controller");
+      assert.equal(taken_over, []);
       const begun_ms = performance.now();
-      const { done } = await lab.bringUp({ lab: name, operator, progress: lab.createProgress() });
+      const { done } = await bringUp();
       measured("the set-up run again", `${(performance.now() - begun_ms).toFixed(0)} ms`);
       assert.equal(done, []);
     });
