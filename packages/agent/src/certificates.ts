@@ -10,13 +10,20 @@ import { type AgentConfig, type Places, readText } from "./config.ts";
 import type { KeptCredentials } from "./credentials.ts";
 import type { Identity } from "./identity.ts";
 import type { Ports } from "./ports/index.ts";
-import { putBack, reloadSshd, runChecked, SSHD_FILE, SSHD_LIMIT_MS, sshdProgram } from "./sshd.ts";
+import {
+  CERTIFICATE_SNIPPET,
+  putBack,
+  reloadSshd,
+  runChecked,
+  SSHD_FILE,
+  SSHD_LIMIT_MS,
+  sshdProgram,
+} from "./sshd.ts";
 import { readSshCertificate } from "./sshkey.ts";
 import { writeSynced } from "./store.ts";
 import { pause } from "./wait.ts";
 
 const CERTIFICATE = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
-const SNIPPET = "/etc/ssh/sshd_config.d/50-muster.conf";
 const SNIPPET_TEXT = `# Written by muster-agent: the host certificate, so that nobody is asked about an unknown key.\nHostCertificate ${CERTIFICATE}\n`;
 const TEXT_LIMIT_BYTES = 65_536;
 
@@ -49,7 +56,7 @@ export async function installSsh(
   const line = `${kept.credentials.ssh_certificate.trim()}\n`;
   const before = {
     certificate: await files.read(CERTIFICATE, TEXT_LIMIT_BYTES),
-    snippet: await files.read(SNIPPET, TEXT_LIMIT_BYTES),
+    snippet: await files.read(CERTIFICATE_SNIPPET, TEXT_LIMIT_BYTES),
   };
   // On disk is not enough: who dies before the reload leaves files that sshd has never read.
   const { serial } = readSshCertificate(line);
@@ -62,7 +69,7 @@ export async function installSsh(
   if (sshd === null) return "kept for sshd, which is not installed";
   try {
     await files.makeDirectory("/etc/ssh/sshd_config.d", { ...SSHD_FILE, mode: "0755" });
-    await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), SSHD_FILE);
+    await files.replace(CERTIFICATE_SNIPPET, Buffer.from(SNIPPET_TEXT), SSHD_FILE);
     await runChecked(ports, "ssh-keygen", ["-L", "-f", files.real(CERTIFICATE)], signal);
     await runChecked(ports, sshd, ["-t"], signal);
     const done = await reloadAndCompare(kept, sshd, ports, signal);
@@ -70,7 +77,7 @@ export async function installSsh(
     return done;
   } catch (error) {
     await putBack(CERTIFICATE, before.certificate, ports);
-    await putBack(SNIPPET, before.snippet, ports);
+    await putBack(CERTIFICATE_SNIPPET, before.snippet, ports);
     await reloadSshd(ports, signal).catch(() => {
       // The first error says what matters; sshd runs on with what it has in memory.
     });

@@ -12,13 +12,19 @@ import { readText } from "./config.ts";
 import type { Events } from "./events.ts";
 import type { Identity } from "./identity.ts";
 import type { Ports } from "./ports/index.ts";
-import { putBack, reloadSshd, runChecked, SSHD_FILE, sshdProgram } from "./sshd.ts";
+import {
+  putBack,
+  REVOKED_LIST,
+  REVOKED_SNIPPET,
+  reloadSshd,
+  runChecked,
+  SSHD_FILE,
+  sshdProgram,
+} from "./sshd.ts";
 import { writeSynced } from "./store.ts";
 import type { Trust } from "./trust.ts";
 import { Bell, jittered } from "./wait.ts";
 
-export const REVOKED_LIST = "/etc/ssh/muster-revoked.krl";
-const SNIPPET = "/etc/ssh/sshd_config.d/51-muster-revoked.conf";
 const SNIPPET_TEXT = `# Written by muster-agent: keys and certificates that the fleet revoked.\nRevokedKeys ${REVOKED_LIST}\n`;
 const LIST_BYTES = 2 * 1024 * 1024;
 const LOOK_PERIOD_MS = 3_600_000;
@@ -41,7 +47,7 @@ export async function keepRevoked(door: RevokedDoor, signal: AbortSignal): Promi
   const bell = new Bell();
   trust.onChange(() => bell.ring());
   const failed = (error: FleetError) => log.warn({ err: error }, "the ssh revocation list is watched late");
-  ports.files.watch([REVOKED_LIST, SNIPPET], { changed: () => bell.ring(), failed }, signal);
+  ports.files.watch([REVOKED_LIST, REVOKED_SNIPPET], { changed: () => bell.ring(), failed }, signal);
   let told = "";
   while (!signal.aborted) {
     let wait_ms = jittered(LOOK_PERIOD_MS, 0.1);
@@ -68,7 +74,7 @@ export async function installRevoked(door: RevokedDoor, signal: AbortSignal): Pr
   const krl = trust.bundle?.ssh_krl ?? null;
   const [list, snippet] = await Promise.all([
     files.read(REVOKED_LIST, LIST_BYTES),
-    files.read(SNIPPET, LIST_BYTES),
+    files.read(REVOKED_SNIPPET, LIST_BYTES),
   ]);
   const before = { list, snippet };
   // A bundle is only ever followed by one that revokes more; without a list there was none, or the fleet is another.
@@ -87,18 +93,18 @@ export async function installRevoked(door: RevokedDoor, signal: AbortSignal): Pr
     await files.replace(REVOKED_LIST, wanted, SSHD_FILE);
     if (before.snippet?.toString() === SNIPPET_TEXT && read) return `${krlText(wanted)}`;
     await files.makeDirectory("/etc/ssh/sshd_config.d", { ...SSHD_FILE, mode: "0755" });
-    await files.replace(SNIPPET, Buffer.from(SNIPPET_TEXT), SSHD_FILE);
+    await files.replace(REVOKED_SNIPPET, Buffer.from(SNIPPET_TEXT), SSHD_FILE);
     await runChecked(ports, sshd, ["-t"], signal);
     if ((await listOf(sshd, ports, signal)) !== REVOKED_LIST)
       throw new FleetError(
         "FAILED",
-        `sshd does not read ${SNIPPET}: its configuration has no Include for it`,
+        `sshd does not read ${REVOKED_SNIPPET}: its configuration has no Include for it`,
       );
     const runs = await reloadSshd(ports, signal);
     await writeSynced(read_file, "yes");
     return `${krlText(wanted)}${runs ? "" : "; sshd does not run, it reads it when it starts"}`;
   } catch (error) {
-    await putBack(SNIPPET, before.snippet, ports);
+    await putBack(REVOKED_SNIPPET, before.snippet, ports);
     await putBack(REVOKED_LIST, before.list, ports);
     await reloadSshd(ports, signal).catch(() => {
       // The first error says what matters; sshd runs on with what it has in memory.
@@ -139,7 +145,7 @@ async function listOf(sshd: string, ports: Ports, signal: AbortSignal): Promise<
 }
 
 async function takeAway(ports: Ports, signal: AbortSignal): Promise<string> {
-  await ports.files.remove(SNIPPET);
+  await ports.files.remove(REVOKED_SNIPPET);
   await reloadSshd(ports, signal);
   await ports.files.remove(REVOKED_LIST);
   return "the bundle has none: taken away";

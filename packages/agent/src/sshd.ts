@@ -4,6 +4,9 @@ import type { Ports } from "./ports/index.ts";
 
 export const SSHD_FILE = { owner: "root", group: "root", mode: "0644" } as const;
 export const SSHD_LIMIT_MS = 15_000;
+export const CERTIFICATE_SNIPPET = "/etc/ssh/sshd_config.d/50-muster.conf";
+export const REVOKED_SNIPPET = "/etc/ssh/sshd_config.d/51-muster-revoked.conf";
+export const REVOKED_LIST = "/etc/ssh/muster-revoked.krl";
 
 /** False when sshd does not run. */
 export async function reloadSshd(ports: Ports, signal: AbortSignal): Promise<boolean> {

@@ -20,7 +20,7 @@ export type ObservedPackage = {
 export const packageKind: ResourceKind<"package", ObservedPackage> = {
   host_wide: true,
   async observe({ name }, { packages, files }) {
-    if (/^muster-/.test(name))
+    if (/^muster(-|$)/.test(name))
       throw new FleetError("PROTECTED_PATH", `${name} is a package of Muster itself`);
     const [dpkg, facts, reboot, status] = await Promise.all([
       packages.available(),

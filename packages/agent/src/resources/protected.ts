@@ -4,6 +4,7 @@
  */
 import { FleetError } from "@muster/protocol/errors";
 import type { Files } from "../ports/files.ts";
+import { CERTIFICATE_SNIPPET, REVOKED_LIST, REVOKED_SNIPPET } from "../sshd.ts";
 
 /** These and all below them. */
 const OWN = [
@@ -16,6 +17,9 @@ const OWN = [
   "/usr/bin/muster-agent",
   "/bin/muster-agent",
 ];
+
+/** What the agent itself writes among other people's files: who may replace it lets in whose key was revoked. */
+const WRITTEN: ReadonlySet<string> = new Set([REVOKED_LIST, REVOKED_SNIPPET, CERTIFICATE_SNIPPET]);
 
 /** In these, every name that begins so; drop-ins for all services would reach the agent's unit too. */
 const UNIT_DIRECTORIES = [
@@ -59,7 +63,10 @@ export function protectedUnit(name: string): boolean {
  * what others follow, such as Docker a mount's source. Errors: PROTECTED_PATH.
  */
 export async function refuseProtected(path: string, files: Files, links?: "follow"): Promise<void> {
-  refuseOwn(await files.places(path, links), path);
+  const places = await files.places(path, links);
+  refuseOwn(places, path);
+  const written = places.find((place) => WRITTEN.has(place));
+  if (written !== undefined) throw new FleetError("PROTECTED_PATH", `the agent itself writes ${written}`);
 }
 
 /** As `refuseProtected`, for paths that are known; the first is the true one. Errors: PROTECTED_PATH. */

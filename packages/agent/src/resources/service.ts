@@ -8,7 +8,7 @@ import type { Ports } from "../ports/index.ts";
 import type { UnitFacts } from "../ports/systemd.ts";
 import { unitName } from "../ports/systemd.ts";
 import type { Declared, KindPlan, PlanContext, ResourceKind } from "./kind.ts";
-import { protectedUnit } from "./protected.ts";
+import { protectedUnit, refuseOwn } from "./protected.ts";
 
 export type ObservedService = {
   /** False: this host runs no systemd. */
@@ -37,6 +37,7 @@ export const service: ResourceKind<"service", ObservedService> = {
       throw new FleetError("PROTECTED_PATH", `${resource.name} is a unit of the agent itself`);
     if (!(await systemd.available())) return { systemd: false, unit: null };
     const unit = (await systemd.units([resource.name], signal)).get(resource.name);
+    refuseAlias(unit, resource.name);
     return { systemd: true, unit: unit?.loaded === true ? unit : null };
   },
   plan: planService,
@@ -126,6 +127,7 @@ async function applyService(step: Step, { systemd }: Ports, signal: AbortSignal)
     await systemd.daemonReload(signal);
     unit = (await systemd.units([name], signal)).get(name);
   }
+  refuseAlias(unit, name);
   switch (step.action) {
     case "enable":
     case "disable":
@@ -156,6 +158,11 @@ async function applyService(step: Step, { systemd }: Ports, signal: AbortSignal)
     default:
       throw new FleetError("INVALID", `service has no step ${step.action}`);
   }
+}
+
+/** systemd knows a unit by other names too. Errors: PROTECTED_PATH. */
+function refuseAlias(unit: UnitFacts | undefined, name: string): void {
+  if (unit?.fragment != null) refuseOwn([unit.fragment], name);
 }
 
 /** `systemctl start` succeeds for a program that ends right away (Type=simple): only a look afterwards tells. */

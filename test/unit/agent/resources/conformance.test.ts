@@ -268,6 +268,8 @@ suite(
         "/srv/door/agent.json",
         "/srv/etc/muster/x",
         "/etc/systemd/system/muster-agent.service.d/x.conf",
+        "/etc/ssh/muster-revoked.krl",
+        "/srv/etc/ssh/sshd_config.d/51-muster-revoked.conf",
       ]) {
         assert.match(await codeOf(planFor(resource("file", path, { content: "" }))), /^PROTECTED_PATH/, path);
       }
@@ -276,6 +278,22 @@ suite(
         await codeOf(planFor(resource("service", "muster-agent", { state: "stopped" }))),
         /^PROTECTED_PATH/,
       );
+      for (const name of ["muster", "muster-agent"])
+        assert.match(
+          await codeOf(planFor(resource("package", name, { state: "absent" }))),
+          /^PROTECTED_PATH/,
+        );
+      const alias = { active: "active", file_state: "alias", reload: false };
+      systemctl.units.set("door.service", {
+        ...alias,
+        fragment: "/usr/lib/systemd/system/muster-agent.service",
+      });
+      const stop: Step = { ref: "service/door", action: "stop", args: {}, why: "", reversible: true };
+      assert.match(
+        await codeOf(planFor(resource("service", "door", { state: "stopped" }))),
+        /^PROTECTED_PATH/,
+      );
+      assert.match(await codeOf(applyAll([stop], null)), /^PROTECTED_PATH/);
       const step: Step = {
         ref: "file//srv/door/x",
         action: "remove",
