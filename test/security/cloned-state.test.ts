@@ -2,7 +2,7 @@
 import { cp } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Caller, callController } from "@muster/ports/call";
+import { type Caller, callController, callOne } from "@muster/ports/call";
 import { type FleetEvent, patterns } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { LIFE_MS } from "../../packages/controller/src/certificates/issuer.ts";
@@ -103,6 +103,24 @@ suite(
       assert.is((await callController(caller, "clear", { name: "core1" })).cleared, false);
       await until("renewed", async () => ((await record())?.mark?.generation ?? 0) >= 1);
       assert.is((await record())?.quarantined ?? null, null);
+    });
+
+    test("a host that controllers no longer know asks to be let in again, and stays on the bus meanwhile", async () => {
+      const before = await record();
+      const { bus } = await fleet.connect("controller", "restored", life.signal);
+      await bus.kv("hosts").delete("core1");
+      const waiting = async () => (await callController(caller, "enrolments", {})).waiting;
+      await until("it asks", async () => (await waiting()).length > 0);
+      const [asks] = await waiting();
+      assert.equal([asks?.name, asks?.id], ["core1", before?.id]);
+      assert.match((await agent.read("/run/muster-agent/status.json")) ?? "", /waiting for approval/);
+      await callOne(caller, before?.id ?? "", "ping", {});
+      const word = { fingerprint: asks?.fingerprint ?? "", name: "core1", groups: [] };
+      await callController(caller, "approve", word);
+      await until("renewed", async () => ((await record())?.mark?.generation ?? 0) >= 2);
+      assert.is((await record())?.quarantined ?? null, null);
+      await until("it says so", () => events.some(({ what }) => what.includes("no longer knew this host")));
+      assert.equal(await waiting(), [], "once is enough");
     });
 
     test("a thief who tells no mark, or an old one, gets nothing; a lost answer is no thief", () => {

@@ -163,6 +163,7 @@ suite(
       return {
         outcome: name ?? outcome,
         kept: existsSync(places.credentials),
+        marked: (await marks.tell()).held !== null,
         bundle: trust.bundle?.version ?? null,
         string_left: existsSync(places.join_file),
       };
@@ -189,7 +190,7 @@ suite(
     /** All at once: each machine has keys of its own, by which the controller knows how to lie to it. */
     const refused = async (rows: readonly (readonly [string, string, Lies])[], bundle: number | null) => {
       const seen = await Promise.all(rows.map(([, , about]) => asks(about)));
-      const nothing = { kept: false, string_left: true };
+      const nothing = { kept: false, marked: false, string_left: true };
       assert.equal(
         rows.map(([what], at) => ({ what, ...seen[at] })),
         rows.map(([what, outcome]) => ({ what, outcome, ...nothing, bundle })),
@@ -301,7 +302,7 @@ suite(
 
     test("an honest answer lets it in: the refusals are no dead controller's", async () => {
       const seen = await asks({});
-      assert.equal(seen, { outcome: HOST, kept: true, bundle: 1, string_left: false });
+      assert.equal(seen, { outcome: HOST, kept: true, marked: true, bundle: 1, string_left: false });
     });
   },
   { limit_ms: 30_000 },

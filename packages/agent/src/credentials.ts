@@ -26,6 +26,8 @@ const Kept = z.object({
   join_token: z.object({ token: z.string(), instance: z.string(), until: Instant }).optional(),
   spans: z.object({ bus: Span, identity: Span.optional(), service: Span, ssh: Span }),
 });
+/** As far as a challenged command lets them be. */
+const CLOCKS_APART_MS = 3_600_000;
 export type KeptCredentials = z.infer<typeof Kept>;
 
 export const CREDENTIAL_NAMES = ["bus", "identity", "service", "ssh"] as const;
@@ -73,6 +75,25 @@ export class CredentialStore {
       credentials,
       spans: { ...this.#kept?.spans, ...spansOf(host, credentials, identity, now_ms, this.#kept) },
     });
+  }
+
+  /**
+   * As `take`, for an answer that nothing binds to its question: a broker may give an old one again.
+   * Errors: as `take`, and REPLAYED for what is held already or was issued before it.
+   */
+  async renew(
+    host: string,
+    fresh: Partial<Credentials>,
+    identity: Identity,
+    now_ms: number,
+  ): Promise<KeptCredentials> {
+    const held = this.#required().credentials;
+    for (const name of Credentials.keyof().options) {
+      const text = fresh[name];
+      if (text !== undefined && !isNewer(name, text, held[name], now_ms))
+        throw new FleetError("REPLAYED", `the ${name} that came was issued before the one held, or is it`);
+    }
+    return this.take(host, fresh, identity, now_ms);
   }
 
   /** Keeps a log-in at Vault, in place of the one before. Errors: BAD_CERTIFICATE, NOT_LOGGED_IN before the host is enrolled. */
@@ -162,6 +183,24 @@ function spansOf(
       to: ssh.not_after_ms,
     }),
   };
+}
+
+/** Pure. What is held says nothing where it was issued by a clock that was ahead. */
+function isNewer(name: keyof Credentials, text: string, held: string, now_ms: number): boolean {
+  const before = issuedAt(name, held);
+  return text !== held && (before > now_ms + CLOCKS_APART_MS || issuedAt(name, text) >= before);
+}
+
+/** Errors: BAD_CERTIFICATE, INVALID, BAD_SIGNATURE. */
+function issuedAt(name: keyof Credentials, text: string): number {
+  switch (name) {
+    case "user_jwt":
+      return readJwt(text).iat * 1_000;
+    case "service_certificate":
+      return Date.parse(certificateOf(text, "service").validFrom);
+    case "ssh_certificate":
+      return readSshCertificate(text).not_before_ms;
+  }
 }
 
 const SPAN_OF = { user_jwt: "bus", service_certificate: "service", ssh_certificate: "ssh" } as const;

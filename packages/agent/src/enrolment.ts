@@ -215,9 +215,13 @@ async function ask(
     const said = namedBy(invitation);
     if (said !== undefined && reply.name !== said)
       throw new FleetError("WRONG_TARGET", `let in as ${reply.name}, and the join string is for ${said}`);
+    const before = door.credentials.kept?.host;
+    if (before !== undefined && reply.name !== before)
+      throw new FleetError("WRONG_TARGET", `let in as ${reply.name}, and this host is ${before}`);
     await trust.next(loadEnvelope(reply.bundle));
-    if (claim.mark !== undefined) await door.marks.taken(claim.mark);
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
+    // Last: papers that are refused leave it as it was, and a mark that was taken and is told again is no copy's.
+    if (claim.mark !== undefined) await door.marks.taken(claim.mark);
     if (invitation.token !== null) await door.credentials.holdToken(invitation.token);
     await removeUsed(door);
     return { host: reply.name };

@@ -20,6 +20,8 @@ import { Bell } from "./wait.ts";
 
 const WIRE = { bus: "user_jwt", service: "service_certificate", ssh: "ssh_certificate" } as const;
 const REQUEST_MS = 15_000;
+/** A controller may not yet have read what another wrote a moment ago. */
+const UNKNOWN_TIMES = 3;
 
 export type WaysDoor = {
   readonly bus: Bus;
@@ -31,11 +33,15 @@ export type WaysDoor = {
   readonly events: Events;
   readonly vault_bell: Bell;
   readonly now: () => number;
+  /** The controllers know no host with this key any more. */
+  forgotten(): void;
 };
 
 export function waysOf(door: WaysDoor): Way[] {
   /** Vault's address did not answer when it was last asked. */
   let unreachable = false;
+  /** How often controllers said, one after the other, that they know no such host. */
+  let unknown = 0;
   const { credentials } = door;
   const by_controller: Way = {
     names: () =>
@@ -43,7 +49,17 @@ export function waysOf(door: WaysDoor): Way[] {
     wanted: () => [],
     open: () => door.bus.connected,
     bell: new Bell(),
-    renew: (names, signal) => askController(door, names, signal),
+    async renew(names, signal) {
+      try {
+        await askController(door, names, signal);
+        unknown = 0;
+      } catch (error) {
+        if (!(error instanceof FleetError) || error.code !== "NOT_FOUND") throw error;
+        unknown += 1;
+        if (unknown >= UNKNOWN_TIMES) door.forgotten();
+        throw error;
+      }
+    },
   };
   const by_vault: Way = {
     names: () => (credentials.kept?.identity === undefined ? ["identity"] : ["identity", "service", "ssh"]),
@@ -93,12 +109,13 @@ async function askController(
   );
   const answer = parseJson(Answer, message.body, "answer to renew");
   if ("error" in answer) throw FleetError.fromReply(answer.error);
-  await door.marks.taken(mark);
   const fresh = RenewReply.parse("ok" in answer ? answer.ok : answer);
   if (wire.every((name) => fresh[name] === undefined))
     throw new FleetError("FAILED", `the controller renewed nothing of ${names.join(", ")}`);
   const given = Object.fromEntries(Object.entries(fresh).filter(([, value]) => value !== undefined));
-  await credentials.take(host, given, identity, door.now());
+  await credentials.renew(host, given, identity, door.now());
+  // Last: papers that are refused leave it as it was, and a mark that was taken and is told again is no copy's.
+  await door.marks.taken(mark);
 }
 
 async function renewByVault(

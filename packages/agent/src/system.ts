@@ -180,6 +180,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     return resource?.kind === "bird" ? resource.spec : null;
   });
   const [reenrol, vault_bell] = [new Bell(), new Bell()];
+  let forgotten = false;
   const enrolment = {
     config,
     places,
@@ -239,6 +240,10 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       events,
       vault_bell,
       now: ports.now,
+      forgotten() {
+        forgotten = true;
+        reenrol.ring();
+      },
     };
     serveRpc(bus, (name, life) => beCalled(name, door, life));
     reconciler.bell.ring();
@@ -337,19 +342,22 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       signal,
     );
 
-  /** The broker no longer takes our JWT: back by the bound key. The link dials on with whatever is newest. */
+  /**
+   * The broker no longer takes our JWT, or controllers do not know us, as after a restore from before we joined: back by the bound key. The link stays
+   * or dials on, with whatever is newest.
+   */
   const comeBack = async () => {
     while (!signal.aborted) {
       await reenrol.rung(3_600_000, signal);
-      if (signal.aborted || connected === null || connected.bus.connected) continue;
+      if (signal.aborted || connected === null || (connected.bus.connected && !forgotten)) continue;
+      const why = forgotten
+        ? "the controllers no longer knew this host; it was let in again"
+        : "the broker no longer took the bus credential; it was given anew";
       if ((await enrol(enrolment, signal)) === null) return;
+      forgotten = false;
       standing.set({ enrolment: null });
       await install();
-      events.tell({
-        kind: "credentials",
-        severity: "warning",
-        what: "the broker no longer took the bus credential; it was given anew",
-      });
+      events.tell({ kind: "credentials", severity: "warning", what: why });
       await connected.bus.reconnect();
     }
   };
