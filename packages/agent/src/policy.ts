@@ -1,20 +1,14 @@
 /**
- * The on-node policy of the trust bundle: what a controller alone may order, and to which groups and kinds a person is limited. Judged here, on
+ * The on-node policy of the trust bundle: what a controller alone may order, and to which groups, kinds and methods a person or a rank is limited. Judged here, on
  * the host, after the signature and its rank were found good. Pure.
  */
-import type {
-  Manifest,
-  ManifestContent,
-  NodePolicy,
-  OpenedManifest,
-  Principal,
-  Resource,
-} from "@muster/protocol";
+import type { Manifest, ManifestContent, NodePolicy, Principal, Resource } from "@muster/protocol";
 import { canonicalize } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import { refOf, splitRef } from "@muster/protocol/resources/index";
 import { RPC } from "@muster/protocol/rpc/index";
 import { DEFAULT_SWITCHES } from "@muster/protocol/switch";
+import { LIMITED_RANKS, type Limits } from "@muster/protocol/trust";
 
 /** Errors: NOT_ALLOWED with what the policy says. */
 export function judgeCall(
@@ -33,17 +27,28 @@ export function judgeCall(
   const invited = principal.guest?.groups ?? null;
   if (invited !== null && !invited.some((group) => groups.includes(group)))
     throw new FleetError("NOT_ALLOWED", `${principal.name} was invited to ${invited.join(", ")}`);
-  const limits = policy.operators[principal.name];
-  // A stream was judged when it was opened.
-  const verbs = method === "next" || isReading(method) ? undefined : limits?.verbs;
-  if (verbs !== undefined && !verbs.includes(method))
-    throw new FleetError("NOT_ALLOWED", `${principal.name} is limited to ${verbs.join(", ") || "reading"}`);
-  if (limits?.groups !== undefined && !limits.groups.some((group) => groups.includes(group))) {
-    throw new FleetError(
-      "NOT_ALLOWED",
-      `${principal.name} is limited to the groups ${limits.groups.join(", ")}`,
-    );
+  for (const { who, limits } of limitsOf(policy, principal)) {
+    // A stream was judged when it was opened.
+    const verbs = method === "next" || isReading(method) ? undefined : limits.verbs;
+    if (verbs !== undefined && !verbs.includes(method))
+      throw new FleetError("NOT_ALLOWED", `${who} is limited to ${verbs.join(", ") || "reading"}`);
+    if (limits.groups !== undefined && !limits.groups.some((group) => groups.includes(group)))
+      throw new FleetError("NOT_ALLOWED", `${who} is limited to the groups ${limits.groups.join(", ")}`);
   }
+}
+
+/** Those of the person and those of the rank: all have to hold. */
+function limitsOf(
+  policy: NodePolicy,
+  { name, rank }: Pick<Principal, "name" | "rank">,
+): { readonly who: string; readonly limits: Limits }[] {
+  const of_person = policy.operators[name];
+  const limited = LIMITED_RANKS.find((each) => each === rank);
+  const of_rank = limited === undefined ? undefined : policy.ranks?.[limited];
+  return [
+    ...(of_person === undefined ? [] : [{ who: name, limits: of_person }]),
+    ...(of_rank === undefined ? [] : [{ who: `the rank ${rank}`, limits: of_rank }]),
+  ];
 }
 
 /** What a viewer may call. */
@@ -59,15 +64,25 @@ function isReading(method: string): boolean {
  */
 export function judgeManifest(
   policy: NodePolicy,
-  { by, manifest }: Pick<OpenedManifest, "by"> & { readonly manifest: Pick<Manifest, "content" | "intent"> },
+  signed: {
+    readonly principal: Pick<Principal, "name" | "rank">;
+    readonly manifest: Pick<Manifest, "content" | "intent">;
+  },
   standing: ManifestContent | null,
 ): void {
-  const limits = policy.operators[by];
-  if (limits === undefined) return;
+  for (const { who, limits } of limitsOf(policy, signed.principal))
+    judgeChange(limits, who, signed.manifest, standing);
+}
+
+function judgeChange(
+  { groups, kinds, verbs }: Limits,
+  who: string,
+  { content, intent }: Pick<Manifest, "content" | "intent">,
+  standing: ManifestContent | null,
+): void {
   const refuse = (why: string): never => {
-    throw new FleetError("NOT_ALLOWED", `${by} is limited to ${why}`);
+    throw new FleetError("NOT_ALLOWED", `${who} is limited to ${why}`);
   };
-  const { groups, kinds, verbs } = limits;
   if (verbs !== undefined && !verbs.includes("apply")) refuse(`${verbs.join(", ") || "reading"}, not apply`);
   if (groups !== undefined) {
     const words = `the groups ${groups.join(", ")}`;
@@ -76,7 +91,6 @@ export function judgeManifest(
     else if (!groups.some((group) => standing.groups.includes(group))) refuse(words);
   }
   if (groups === undefined && kinds === undefined) return;
-  const { content, intent } = manifest;
   const before = standing ?? { groups: content.groups, switches: DEFAULT_SWITCHES };
   // By these others are limited, and others get rights.
   for (const each of ["groups", "switches"] as const)

@@ -42,27 +42,35 @@ export const AnchoredKeys = z.strictObject({
 });
 export type AnchoredKeys = z.infer<typeof AnchoredKeys>;
 
+/** Admins make the policy, and may be limited by name. */
+export const LIMITED_RANKS = ["viewer", "operator", "ci"] as const;
+const Limits = z.strictObject({
+  groups: z.array(z.string()).optional(),
+  kinds: z.array(z.string()).optional(),
+  verbs: z
+    .array(z.string())
+    .optional()
+    .describe("Methods beyond reading, such as exec and switch; `apply` to sign what a host is to be."),
+});
+/** Only hosts of these groups, only changes of these kinds, only these methods; what is left out is open. */
+export type Limits = z.infer<typeof Limits>;
+
 /** What the controller alone may order, and what needs an operator, judged on the host. */
 export const NodePolicy = z.strictObject({
   controller_may: z
     .array(z.enum(["ping", "facts", "health", "bgp", "reconcile", "return"]))
     .default(["ping", "facts", "health", "bgp", "reconcile", "return"]),
   operators: z
-    .record(
-      z.string(),
-      z.strictObject({
-        groups: z.array(z.string()).optional(),
-        kinds: z.array(z.string()).optional(),
-        verbs: z
-          .array(z.string())
-          .optional()
-          .describe("Methods beyond reading, such as exec and switch; `apply` to sign what a host is to be."),
-      }),
-    )
+    .record(z.string(), Limits)
     .default({})
     .describe(
       "Limits by person: only hosts of these groups, only changes of these kinds, only these methods. Who has any leaves groups and switches of hosts as they are.",
     ),
+  // Absent where there are none: hosts of an older release take no bundle with it.
+  ranks: z
+    .partialRecord(z.enum(LIMITED_RANKS), Limits)
+    .optional()
+    .describe("The same for everybody of a rank, beside the limits of the person."),
 });
 export type NodePolicy = z.infer<typeof NodePolicy>;
 

@@ -1,5 +1,6 @@
 /** The on-node policy on what a person signs: only what changes counts, what is taken away too, by the groups that stand and not the signer's own. */
 import { judgeManifest } from "@muster/agent/policy";
+import type { Rank } from "@muster/protocol/certificate";
 import { FleetError } from "@muster/protocol/errors";
 import type { ManifestContent } from "@muster/protocol/manifest";
 import { Resource } from "@muster/protocol/resources/index";
@@ -14,7 +15,9 @@ const policy = NodePolicy.parse({
     carol: { kinds: ["file"] },
     dave: { verbs: ["switch"] },
     erin: { groups: ["ixp"], kinds: ["file"], verbs: ["plan", "apply"] },
+    forge: { groups: ["core"] },
   },
+  ranks: { ci: { kinds: ["file"] } },
 });
 const file = (name: string, content: string) =>
   Resource.parse({ kind: "file", name, spec: { content }, needs: [] });
@@ -34,10 +37,11 @@ function judged(
   next: ManifestContent,
   standing: ManifestContent | null = STANDING,
   overwrite: string[] = [],
+  rank: Rank = "operator",
 ): string | null {
   const intent = { message: "", plan_index: null, overwrite, force: false, within_ms: null };
   try {
-    judgeManifest(policy, { by, manifest: { content: next, intent } }, standing);
+    judgeManifest(policy, { principal: { name: by, rank }, manifest: { content: next, intent } }, standing);
     return null;
   } catch (error) {
     if (error instanceof FleetError && error.code === "NOT_ALLOWED") return error.detail;
@@ -98,6 +102,18 @@ suite("the on-node policy on what is signed", (test) => {
       /changes its switches/,
     );
     assert.match(judged("carol", content([], { switches: thrown }), null) ?? "", /changes its switches/);
+  });
+
+  test("ranks: everybody of one is limited, beside his own limits", () => {
+    const [motd] = STANDING.resources as [Resource];
+    const by = (name: string, next: ManifestContent, standing = STANDING) =>
+      judged(name, next, standing, [], "ci");
+    assert.match(
+      by("deploy", content([motd])) ?? "",
+      /^the rank ci is limited to the kinds file: service\/ssh$/,
+    );
+    assert.is(by("deploy", content([service])), null);
+    assert.match(by("forge", content([service])) ?? "", /^forge is limited to the groups core$/);
   });
 
   test("verbs: signing is one of them; nobody limits alice", () => {

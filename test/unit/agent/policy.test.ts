@@ -1,17 +1,22 @@
 /** The on-node policy: a person's limits by group and by verb. */
 import { judgeCall } from "@muster/agent/policy";
+import type { Rank } from "@muster/protocol/certificate";
 import { FleetError } from "@muster/protocol/errors";
 import { NodePolicy } from "@muster/protocol/trust";
 import * as assert from "uvu/assert";
 import { suite } from "../../kit/suite.ts";
 
 const policy = NodePolicy.parse({
-  operators: { bob: { groups: ["ixp"], verbs: ["switch"] }, carol: { verbs: [] } },
+  operators: {
+    bob: { groups: ["ixp"], verbs: ["switch"] },
+    carol: { verbs: [] },
+    deploy: { groups: ["ixp"] },
+  },
+  ranks: { ci: { verbs: ["plan", "apply"] }, viewer: { groups: ["probe"] } },
 });
-const person = (name: string) => ({ name, rank: "operator" as const, guest: null });
-const refusal = (name: string, method: string, groups: string[]) => {
+const refusal = (name: string, method: string, groups: string[], rank: Rank = "operator") => {
   try {
-    judgeCall(policy, person(name), method, groups);
+    judgeCall(policy, { name, rank, guest: null }, method, groups);
     return null;
   } catch (error) {
     if (error instanceof FleetError) return [error.code, error.detail];
@@ -32,6 +37,22 @@ suite("the on-node policy", (test) => {
 
   test("groups limit everything, reading too", () => {
     assert.equal(refusal("bob", "birdc", ["core"]), ["NOT_ALLOWED", "bob is limited to the groups ixp"]);
+  });
+
+  test("a rank's limits hold for everybody of it, beside his own", () => {
+    const limited = ["NOT_ALLOWED", "the rank ci is limited to plan, apply"];
+    assert.equal(refusal("deploy", "reconcile", ["ixp"], "ci"), limited);
+    assert.equal(refusal("other", "images", [], "ci"), limited);
+    assert.is(refusal("deploy", "plan", ["ixp"], "ci"), null);
+    assert.equal(refusal("deploy", "plan", ["core"], "ci"), [
+      "NOT_ALLOWED",
+      "deploy is limited to the groups ixp",
+    ]);
+    assert.equal(refusal("vera", "facts", ["core"], "viewer"), [
+      "NOT_ALLOWED",
+      "the rank viewer is limited to the groups probe",
+    ]);
+    assert.is(refusal("alice", "exec", ["core"], "admin"), null);
   });
 
   test("a controller alone neither runs programs nor drains", () => {

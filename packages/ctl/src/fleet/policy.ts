@@ -6,7 +6,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { GroupName, PersonName } from "@muster/protocol/names";
 import { KIND_NAMES } from "@muster/protocol/resources/index";
 import { RPC } from "@muster/protocol/rpc/index";
-import { NodePolicy } from "@muster/protocol/trust";
+import { LIMITED_RANKS, type Limits, NodePolicy } from "@muster/protocol/trust";
 import { z } from "zod";
 import { type Place, Problems, problemText, suggest } from "../inventory/problem.ts";
 import { checkFields } from "../inventory/spec.ts";
@@ -27,18 +27,15 @@ const oneOf = (known: readonly string[], what: string) =>
       context.addIssue(`no such ${what}${suggest(word, known)}; there are ${known.join(", ")}`);
   });
 
+const LimitsInFile = z.strictObject({
+  groups: z.array(GroupName).max(256).optional(),
+  kinds: z.array(oneOf(KIND_NAMES, "kind")).max(256).optional(),
+  verbs: z.array(oneOf(VERBS, "method")).max(256).optional(),
+});
 const PolicyFile = z.strictObject({
   controller_may: NodePolicy.shape.controller_may,
-  operators: z
-    .record(
-      PersonName,
-      z.strictObject({
-        groups: z.array(GroupName).max(256).optional(),
-        kinds: z.array(oneOf(KIND_NAMES, "kind")).max(256).optional(),
-        verbs: z.array(oneOf(VERBS, "method")).max(256).optional(),
-      }),
-    )
-    .default({}),
+  operators: z.record(PersonName, LimitsInFile).default({}),
+  ranks: z.partialRecord(z.enum(LIMITED_RANKS), LimitsInFile).optional(),
 });
 
 /** Reads a policy; all mistakes at once, each with its place. Errors: USAGE. */
@@ -47,7 +44,7 @@ export function readPolicy(file: string, text: string): NodePolicy {
   const start: Place = { file, line: 1, column: 1 };
   const tree = readYaml(file, text, "strict", problems);
   if (tree === null || tree.t !== "map") {
-    if (problems.size === 0) problems.add(start, "a policy is a map: controller_may, operators");
+    if (problems.size === 0) problems.add(start, "a policy is a map: controller_may, operators, ranks");
   } else {
     const value = plain(tree) as Record<string, unknown>;
     const { spec, faults } = checkFields(PolicyFile, "the policy", value, tree, start, [], new Set());
@@ -69,11 +66,15 @@ export const policyText = (policy: NodePolicy): string => yamlText(policy);
 /** What changes from one to the other, a line each: `+ bob  …`, `- bob`, `~ bob  …`. */
 export function policyChanges(before: NodePolicy, after: NodePolicy): string[] {
   const may = ({ controller_may }: NodePolicy) => listText([...controller_may].sort(), 99) || "nothing";
-  const people = [...new Set([...Object.keys(before.operators), ...Object.keys(after.operators)])].sort();
+  const limited = ({ operators, ranks = {} }: NodePolicy): Readonly<Record<string, Limits>> => ({
+    ...operators,
+    ...Object.fromEntries(Object.entries(ranks).map(([rank, limits]) => [`rank ${rank}`, limits])),
+  });
+  const [first, then] = [limited(before), limited(after)];
   return [
     ...(may(before) === may(after) ? [] : [`~ controller alone  ${may(after)}      was ${may(before)}`]),
-    ...people.flatMap((name) => {
-      const [was, is] = [limitsText(before.operators[name]), limitsText(after.operators[name])];
+    ...[...new Set([...Object.keys(first), ...Object.keys(then)])].sort().flatMap((name) => {
+      const [was, is] = [limitsText(first[name]), limitsText(then[name])];
       if (was === is) return [];
       if (is === null) return [`- ${name}  not limited any more`];
       return [was === null ? `+ ${name}  ${is}` : `~ ${name}  ${is}      was ${was}`];
@@ -81,7 +82,7 @@ export function policyChanges(before: NodePolicy, after: NodePolicy): string[] {
   ];
 }
 
-function limitsText(limits: NodePolicy["operators"][string] | undefined): string | null {
+function limitsText(limits: Limits | undefined): string | null {
   if (limits === undefined) return null;
   const { groups, kinds, verbs } = limits;
   const part = (words: readonly string[] | undefined, what: string, none: string) =>

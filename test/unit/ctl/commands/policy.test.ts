@@ -29,7 +29,7 @@ suite("the policy as a file", (test) => {
 
   test("all mistakes at once, each with its place and what would be right", () => {
     const told = refusal(
-      "controller_may: [ping, exec]\noperators:\n  bob: { kinds: [fil], verbs: [aply], group: [ixp] }\n  Bob: {}\n",
+      "controller_may: [ping, exec]\noperators:\n  bob: { kinds: [fil], verbs: [aply], group: [ixp] }\n  Bob: {}\nranks: { admin: {} }\n",
     );
     for (const line of [
       /policy\.yml:1:24: .*exec/,
@@ -37,6 +37,7 @@ suite("the policy as a file", (test) => {
       /policy\.yml:3:\d+: .*no such method.*apply/,
       /policy\.yml:3:\d+: unknown key `group`.*groups/,
       /policy\.yml:4:\d+: /,
+      /policy\.yml:5:\d+: .*admin/,
     ])
       assert.match(told, line);
     assert.match(refusal("- bob\n"), /a policy is a map/);
@@ -47,6 +48,7 @@ suite("the policy as a file", (test) => {
     const policy = NodePolicy.parse({
       controller_may: ["ping"],
       operators: { bob: { groups: ["ixp"], kinds: ["file"], verbs: [] } },
+      ranks: { ci: { verbs: ["plan", "apply"] } },
     });
     assert.equal(readPolicy("policy.yml", policyText(policy)), policy);
     assert.equal(readPolicy("policy.yml", policyText(FREE)), FREE);
@@ -66,6 +68,9 @@ suite("the policy as a file", (test) => {
       policyChanges(FREE, NodePolicy.parse({ controller_may: [] }))[0] ?? "",
       /^~ controller alone {2}nothing/,
     );
+    assert.equal(policyChanges(FREE, NodePolicy.parse({ ranks: { ci: { kinds: ["file"] } } })), [
+      "+ rank ci  changes only file",
+    ]);
     assert.equal(policyChanges(FREE, FREE), []);
   });
 });
