@@ -136,6 +136,15 @@ suite(
         heads = await askHeads(connection, new Map([["core1", id]]));
       const stored: Stored[] = [];
       const own = await readAudit(connection, { since: null, writer: null }, (each) => stored.push(each));
+      const middle = stored[Math.floor(stored.length / 2)]?.stored_at ?? 0;
+      const later: Stored[] = [];
+      await readAudit(connection, { since: middle, writer: null }, (each) => later.push(each));
+      const wanted = stored.filter(({ stored_at }) => stored_at >= middle);
+      assert.ok(wanted.length < stored.length && later.length >= wanted.length, "since");
+      assert.ok(
+        later.every(({ stored_at }) => stored_at >= middle),
+        "since",
+      );
       const check = (some: readonly Stored[]) => {
         const checked = new AuditCheck(new Set([id]));
         for (const each of some) checked.take(each);

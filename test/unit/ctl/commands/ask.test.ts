@@ -1,5 +1,6 @@
 /** Commands that ask hosts: selection by every way there is, who was silent, exit codes, JSON. Hosts are played. */
 
+import { callController } from "@muster/ports/call";
 import { type Facts, subjects } from "@muster/protocol";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import * as assert from "uvu/assert";
@@ -210,6 +211,40 @@ suite(
       assert.match(ran.out, /core1 {2}session {2}first\n.*core1 {2}session {2}second/);
       assert.is((await ground.run("events --kind sesion")).code, 2);
       assert.match((await ground.run("events --last 1 --kind session")).out, /second\n$/);
+    });
+
+    test("audit: of one person, of one who wrote it, no more than asked for", async () => {
+      for (const person of ["bob", "dora"]) {
+        const signer = await ground.fleet.person(person);
+        const { bus } = await ground.fleet.connect("operator", person, life.signal);
+        for (const target of ["first", "second"])
+          await callController({ bus, signer, now: Date.now }, "note", {
+            what: "init",
+            target,
+            result: "done",
+          });
+      }
+      type Row = { by: { name: string } | null; target: string; host: string | null };
+      const rows = async (words: string): Promise<Row[]> =>
+        JSON.parse((await ground.run(`audit ${words} --json`)).out);
+      const targets = async (words: string) =>
+        (await rows(words)).map(({ by, target }) => `${by?.name} ${target}`);
+      assert.equal(await targets("--who bob"), ["bob first", "bob second"]);
+      assert.equal(await targets("--who bob --since 1h --last 1"), ["bob second"]);
+      assert.equal(await targets("--who nobody"), []);
+      const all = await rows("--since 1h");
+      for (const name of ["bob", "dora"])
+        assert.ok(
+          all.some(({ by }) => by?.name === name),
+          name,
+        );
+      const [writer] = all.map(({ host }) => host).filter((host) => host !== null);
+      assert.ok(writer !== undefined, "a controller says its name");
+      assert.equal(new Set((await rows(`--host ${writer}`)).map(({ host }) => host)), new Set([writer]));
+      assert.equal(await targets("--host core1"), [], "it wrote nothing");
+      assert.match((await ground.run("audit --who bob")).out, /bob[\s\S]*init[\s\S]*second/);
+      assert.is((await ground.run("audit --since soon")).code, 2);
+      assert.is((await ground.run("audit --last 0")).code, 2);
     });
 
     test("silent hosts are named; all silent is exit 5", async () => {
