@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type JoinClaims, writeJoinString } from "@muster/protocol";
+import { createNkey, type JoinClaims, type OwnParts, writeJoinString } from "@muster/protocol";
 import { type Child, startChild, temporaryDirectory } from "./child.ts";
 import type { TestFleet } from "./fleet.ts";
 import type { TestIssuer } from "./issuer.ts";
@@ -91,8 +91,9 @@ export function joinString(
   fleet: TestFleet,
   by: Person,
   claims: Partial<JoinClaims> = {},
-  vault_token: string | null = null,
+  own: OwnParts = {},
 ): string {
+  const { public: key, seed } = createNkey("user");
   return writeJoinString(
     {
       v: 1,
@@ -103,11 +104,12 @@ export function joinString(
       groups: [],
       networks: [],
       not_after: Date.now() + 300_000,
+      key,
       ...claims,
     },
     by,
     Date.now(),
-    vault_token,
+    { seed, ...own },
   );
 }
 

@@ -138,7 +138,10 @@ async function enrolled(ground: VaultFleet, agent: TestAgent): Promise<void> {
   const logins = await hostLogins(await ground.asPerson("alice", "operator"));
   const id = randomHex();
   const token = await logins.token("core1", id, 600);
-  await agent.write("/etc/muster/join", joinString(ground.fleet, alice, { id, name: "core1" }, token));
+  await agent.write(
+    "/etc/muster/join",
+    joinString(ground.fleet, alice, { id, name: "core1" }, { vault_token: token }),
+  );
   agent.start();
   const deadline = Date.now() + 20_000;
   while ((await kept(agent))?.identity === undefined) {

@@ -183,7 +183,7 @@ suite(
 
     test("the token stays on the machine: what a controller is sent does not hold it", async () => {
       const token = await logins.token("edge2", randomHex(), TTL_S);
-      const text = joinString(ground.fleet, alice, { name: "edge2" }, token);
+      const text = joinString(ground.fleet, alice, { name: "edge2" }, { vault_token: token });
       assert.is(splitJoinString(text).vault_token, token);
       const { join } = splitJoinString(text);
       assert.not.match(Buffer.from(join.split(".")[1] ?? "", "base64url").toString(), token);

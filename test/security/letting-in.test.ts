@@ -25,6 +25,7 @@ import {
   rawPublic,
   seal,
   sealTo,
+  splitJoinString,
   storeEnvelope,
   subjects,
   succeeding,
@@ -123,7 +124,8 @@ suite(
       const config = AgentConfig.parse({ prefix, state_directory: "/state", runtime_directory: "/run" });
       const places = placesOf(config, join(prefix, "agent.json"));
       const token = `hvs.${randomHex()}`;
-      const joining = joinString(fleet, alice, { name: HOST }, token);
+      const joining = joinString(fleet, alice, { name: HOST }, { vault_token: token });
+      const word = splitJoinString(joining).seed ?? "";
       await writeFile(places.join_file, joining);
       const once = new AbortController();
       let outcome = "";
@@ -155,7 +157,15 @@ suite(
       const { nkey, curve, tls_pem, ssh } = identity;
       const pem = (text: string) => text.split("\n")[1] ?? "";
       const ssh_pem = pem(ssh.key.export({ type: "pkcs8", format: "pem" }).toString());
-      const secrets = { nkey: nkey.seed, curve: curve.seed, tls: pem(tls_pem), ssh: ssh_pem, token, joining };
+      const secrets = {
+        nkey: nkey.seed,
+        curve: curve.seed,
+        tls: pem(tls_pem),
+        ssh: ssh_pem,
+        token,
+        word,
+        joining,
+      };
       assert.equal(
         Object.entries(secrets).flatMap(([what, text]) => (said.includes(text) ? [what] : [])),
         [],

@@ -7,6 +7,7 @@ import type { Convergence } from "@muster/protocol";
 import { Credentials } from "@muster/protocol/enrolment";
 import { FleetError } from "@muster/protocol/errors";
 import { HostLogin } from "@muster/protocol/host-vault";
+import { Joined } from "@muster/protocol/join";
 import { readJwt } from "@muster/protocol/jwt";
 import { HostName, Instant } from "@muster/protocol/names";
 import { z } from "zod";
@@ -24,6 +25,8 @@ const Kept = z.object({
   identity: HostLogin.optional(),
   /** What a join string brought for it, until it was used or has lapsed. */
   join_token: z.object({ token: z.string(), instance: z.string(), until: Instant }).optional(),
+  /** By whose word it was let in. */
+  joined: Joined.optional(),
   spans: z.object({ bus: Span, identity: Span.optional(), service: Span, ssh: Span }),
 });
 /** As far as a challenged command lets them be. */
@@ -111,6 +114,10 @@ export class CredentialStore {
   async holdToken(token: KeptCredentials["join_token"] | null): Promise<KeptCredentials> {
     const { join_token: _before, ...kept } = this.#required();
     return this.#keep(token == null ? kept : { ...kept, join_token: token });
+  }
+
+  async holdJoined(joined: Joined): Promise<KeptCredentials> {
+    return this.#keep({ ...this.#required(), joined });
   }
 
   expiries(): Convergence["certificates"] {

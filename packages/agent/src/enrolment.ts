@@ -17,6 +17,7 @@ import {
   readFleetString,
   readJoinString,
   SealedReply,
+  signJoined,
   splitJoinString,
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
@@ -55,6 +56,8 @@ type Invitation = {
   readonly join: string | undefined;
   /** For the host's own log-in at Vault. */
   readonly token: KeptCredentials["join_token"] | null;
+  /** With which it proves that the join string was given to it. */
+  readonly seed: string | null;
 };
 
 const REQUEST_MS = 10_000;
@@ -125,21 +128,22 @@ function invitationOf(door: EnrolmentDoor): Invitation | null {
           anchor: anchorOf(root),
           join: undefined,
           token: null,
+          seed: null,
         };
   // A host that was in comes back by its bound key: its join string was used, should it still lie there.
   if (door.credentials.kept !== null && bundle !== null && root !== null) return held();
   const text = readText(door.places.join_file);
   if (text !== null) {
     const { brokers, anchor, id, not_after } = readJoinString(text);
-    const { join, vault_token } = splitJoinString(text);
+    const { join, vault_token, seed } = splitJoinString(text);
     const token = vault_token === null ? null : { token: vault_token, instance: id, until: not_after };
-    return { brokers, anchor, join, token };
+    return { brokers, anchor, join, token, seed };
   }
   if (bundle !== null && root !== null) return held();
   const fleet = readText(door.places.fleet_file);
   if (fleet === null) return null;
   const { addresses, anchor } = readFleetString(fleet);
-  return { brokers: addresses, anchor, join: undefined, token: null };
+  return { brokers: addresses, anchor, join: undefined, token: null, seed: null };
 }
 
 async function tryOnce(
@@ -222,6 +226,11 @@ async function ask(
     await door.credentials.take(reply.name, reply.credentials, identity, door.now());
     // Last: papers that are refused leave it as it was, and a mark that was taken and is told again is no copy's.
     if (claim.mark !== undefined) await door.marks.taken(claim.mark);
+    const { join, seed } = invitation;
+    if (join !== undefined && seed !== null) {
+      const as = { fleet: readJoinString(join).fleet, name: reply.name, id: identity.id };
+      await door.credentials.holdJoined(signJoined(join, seed, as));
+    }
     if (invitation.token !== null) await door.credentials.holdToken(invitation.token);
     await removeUsed(door);
     return { host: reply.name };

@@ -1,13 +1,16 @@
 /**
  * The join string that `ctl join` prints for one machine, and the fleet string for machines and people that come without one.
- * A join string is `mj1.<claims>.<signature and certificate>` in base64url: signed by an operator, no bus credential in it. A fourth part may
- * follow, which the machine keeps to itself: a wrapped one-use Vault token for its own log-in, which controllers must not see.
+ * A join string is `mj1.<claims>.<signature and certificate>` in base64url: signed by an operator, no bus credential in it. Two parts may follow that the
+ * machine keeps to itself, since controllers must not have them: a wrapped one-use Vault token for its own log-in, and the private half of the claims'
+ * `key`, with which it proves to people that it is the machine that one of them gave this string to (`Joined`).
  * A fleet string is `<address>[,<address>…]#<anchor>`.
  */
+import { verify } from "node:crypto";
 import { z } from "zod";
 import { type Envelope, type EnvelopeSigner, HEADER, open, seal, type Verifier } from "./envelope.ts";
 import { FleetError, parse, parseJson } from "./errors.ts";
 import { FleetName, GroupName, HostId, HostName, Instant, RandomId } from "./names.ts";
+import { decodePublic, nkeyFromSeed, publicKeyObject, signEd25519 } from "./nkey.ts";
 
 /** A broker's `host:port`, or `[v6]:port`. */
 const Address = z
@@ -32,34 +35,50 @@ export const JoinClaims = z.strictObject({
     .describe("CIDR ranges that the machine must come from; empty = any."),
   not_after: Instant,
   replaces: HostId.optional().describe("The key that the name stands for now, and then no more."),
+  key: HostId.optional().describe("Public nkey; who has its private half was given the whole string."),
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;
 
 const SUBJECT = "join";
 const url = (data: Uint8Array | string) => Buffer.from(data).toString("base64url");
 
+const Seed = z.string().regex(/^SU[A-Z2-7]{56}$/, "must be the seed of a user nkey");
+
 /** A wrapped token of Vault, or of OpenBao. */
 const WrappedToken = z.string().regex(/^[A-Za-z0-9._-]{8,512}$/, "must be a token of Vault");
 
-/** Signs the claims with an operator's key and writes them as one string. `vault_token` is a wrapped one-use token of Vault. */
+/** What only the machine sees: a wrapped one-use token of Vault, and the seed of the claims' `key`. */
+export type OwnParts = { readonly vault_token?: string | null; readonly seed?: string | null };
+
+/** Signs the claims with an operator's key and writes them as one string. */
 export function writeJoinString(
   claims: JoinClaims,
   signer: EnvelopeSigner,
   now_ms: number,
-  vault_token: string | null = null,
+  { vault_token = null, seed = null }: OwnParts = {},
 ): string {
   const { headers, body } = seal(SUBJECT, Buffer.from(JSON.stringify(claims)), signer, now_ms);
-  const token = vault_token === null ? "" : `.${url(parse(WrappedToken, vault_token, "wrapped token"))}`;
-  return `mj1.${url(body)}.${url(JSON.stringify(headers))}${token}`;
+  const parts = ["mj1", url(body), url(JSON.stringify(headers))];
+  if (vault_token !== null || seed !== null)
+    parts.push(vault_token === null ? "" : url(parse(WrappedToken, vault_token, "wrapped token")));
+  if (seed !== null) parts.push(seed);
+  return parts.join(".");
 }
 
 /** What of a join string goes to a controller, and what the machine keeps to itself. Errors: JOIN_FORGED. */
-export function splitJoinString(text: string): { join: string; vault_token: string | null } {
+export function splitJoinString(text: string): {
+  join: string;
+  vault_token: string | null;
+  seed: string | null;
+} {
   const parts = text.trim().split(".");
-  if (parts.length <= 3) return { join: text.trim(), vault_token: null };
-  const token = WrappedToken.safeParse(Buffer.from(parts[3] ?? "", "base64url").toString());
-  if (parts.length > 4 || !token.success) throw new FleetError("JOIN_FORGED", "its fourth part is no token");
-  return { join: parts.slice(0, 3).join("."), vault_token: token.data };
+  const [token = "", seed = ""] = parts.slice(3);
+  const read = WrappedToken.safeParse(Buffer.from(token, "base64url").toString());
+  if (parts.length > 5 || (token !== "" && !read.success))
+    throw new FleetError("JOIN_FORGED", "its fourth part is no token");
+  if (seed !== "" && !Seed.safeParse(seed).success)
+    throw new FleetError("JOIN_FORGED", "its fifth part is no key");
+  return { join: parts.slice(0, 3).join("."), vault_token: read.data ?? null, seed: seed || null };
 }
 
 function envelopeOf(text: string): Envelope {
@@ -98,6 +117,41 @@ export function openJoinString(
   } catch (cause) {
     if (cause instanceof FleetError && cause.code === "JOIN_EXPIRED") throw cause;
     throw new FleetError("JOIN_FORGED", cause instanceof FleetError ? cause.message : "", { cause });
+  }
+}
+
+/** By whose word a host was let in under its name, so that anybody of the fleet can prove it: no controller has what signs this. */
+export const Joined = z.strictObject({
+  join: z.string().max(8_192).describe("The join string, without what only the machine saw."),
+  signature: z.base64().max(128).describe("Of the machine's name and key, by the string's own key; base64."),
+});
+export type Joined = z.infer<typeof Joined>;
+
+type JoinedAs = { readonly fleet: string; readonly name: string; readonly id: string };
+const joinedText = ({ fleet, name, id }: JoinedAs) =>
+  Buffer.from(`muster joined 1\n${fleet}\n${name}\n${id}`);
+
+/** What a machine with the whole join string says of itself. TypeError for a seed that is damaged. */
+export function signJoined(join: string, seed: string, as: JoinedAs): Joined {
+  return { join, signature: signEd25519(nkeyFromSeed(seed).key, joinedText(as)).toString("base64") };
+}
+
+/** Proves that this key is that of the machine which a person gave a join string for this name, and says who. Errors: JOIN_FORGED. */
+export function openJoined({ join, signature }: Joined, as: JoinedAs, verifier: Verifier): string {
+  const envelope = envelopeOf(join);
+  try {
+    const { principal } = open(SUBJECT, envelope, verifier, "operator");
+    const { fleet, name, key } = parseJson(JoinClaims, envelope.body, "join string");
+    if (fleet !== as.fleet || name !== as.name || key === undefined)
+      throw new FleetError("JOIN_FORGED", `it is for ${name ?? "no name"} of fleet ${fleet}`);
+    const by = publicKeyObject(decodePublic("user", key));
+    if (!verify(null, joinedText(as), by, Buffer.from(signature, "base64")))
+      throw new FleetError("JOIN_FORGED", "another machine than that of the join string");
+    return principal.name;
+  } catch (cause) {
+    if (cause instanceof FleetError && cause.code !== "JOIN_FORGED")
+      throw new FleetError("JOIN_FORGED", cause.message, { cause });
+    throw cause;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type Facts,
   FleetError,
   hashOfContent,
+  type Joined,
   type Manifest,
   openManifest,
   type PathProbe,
@@ -54,6 +55,8 @@ export type PlayedHost = TestHost & {
   /** What feeds the stream of its logs. */
   logs: (request: RpcRequest<"logs">) => Feed<"logs">;
   manifests: Manifest[];
+  /** By whose join string it was let in; null = it came without one. */
+  joined: Joined | null;
   now: Convergence;
 };
 
@@ -202,6 +205,7 @@ async function playHost(
     images: {},
     logs: () => async () => ({ lines: 0 }),
     manifests: [],
+    joined: null,
     now: said,
     say(change: Partial<Convergence> = {}) {
       played.now = { ...played.now, ...change, at: Date.now() };
@@ -278,6 +282,7 @@ async function playHost(
         },
         reboot: () => ({ boot: "1" }),
         prune: () => ({ kept: [], removed: [], failed: [] }),
+        joined: () => ({ joined: played.joined }),
         rename: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

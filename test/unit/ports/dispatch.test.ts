@@ -71,6 +71,7 @@ suite(
         birdc: () => ({ lines: [] }),
         reboot: () => ({ boot: "1" }),
         prune: () => ({ kept: [], removed: [], failed: [] }),
+        joined: () => ({ joined: null }),
         rename: () => {
           throw new FleetError("UNSUPPORTED", "not played");
         },

@@ -9,6 +9,7 @@ import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
+import { joined } from "./joined.ts";
 import { login } from "./login.ts";
 import { logs } from "./logs.ts";
 import { manifest } from "./manifest.ts";
@@ -45,6 +46,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     exec: exec(door),
     reboot: reboot(door),
     login: login(door),
+    joined: joined(door),
     rename: rename(door),
     audit: audit(door),
   };

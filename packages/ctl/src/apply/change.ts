@@ -12,8 +12,9 @@ import { planLines } from "../report/plan.ts";
 import type { FolderHere } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
 import { order as orderRelease } from "./order.ts";
+import { pinTargets } from "./pinning.ts";
 import { askPlans, canGo, type Planned } from "./plans.ts";
-import { type Ground, pinTargets, readGround, type Wanted } from "./prepare.ts";
+import { type Ground, readGround, type Wanted } from "./prepare.ts";
 import { conclude, nothingToDo } from "./result.ts";
 import type { Scope, Target } from "./scope.ts";
 import { type SignedRelease, signRelease } from "./sign.ts";
@@ -52,7 +53,7 @@ export async function change(
     if (ground.generation === null)
       throw ground.controller ?? new FleetError("NO_RESPONDER", "no controller");
     const scope = await options.scope(ground);
-    if (!(await pinTargets(context, folder, scope.targets))) return EXIT.failed;
+    if (!(await pinTargets(context, session, connection, folder, scope.targets))) return EXIT.failed;
     const overwrite = options.overwrite ? editable : () => [];
     const planned = await planAll(context, connection, scope.targets, overwrite);
     for (const line of planLines(planned, scope, output.colour)) output.line(line);

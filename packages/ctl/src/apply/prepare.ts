@@ -6,12 +6,10 @@ import { callController, callOne } from "@muster/ports/call";
 import { type Envelope, loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import type { OpenedManifest } from "@muster/protocol/manifest";
-import { hostFingerprint } from "@muster/protocol/names";
 import type { HostView } from "@muster/protocol/record";
-import { checkPins, type Pins, savePins } from "../fleet/pins.ts";
+import { checkPins, type Pins } from "../fleet/pins.ts";
 import { type CompiledHost, compileFleet, type Fleet } from "../inventory/fleet.ts";
 import { needsOf } from "../inventory/selectors.ts";
-import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import { pick, tellUnknown } from "../roster/facts.ts";
 import { type FolderHere, idsOf, viewsOrSilence } from "../roster/roster.ts";
@@ -163,23 +161,4 @@ export function scopeFor(wanted: Wanted, ground: Ground, only: readonly string[]
     wanted.selected.map((name) => ground.last.get(name) ?? null),
   );
   return scopeOf(wanted.compiled, wanted.selected, ground, refs);
-}
-
-/**
- * Pins the targets that are not in hosts.lock yet, after a person has seen their fingerprints. False when they are not agreed to.
- * Nothing is signed for a key that is not pinned.
- */
-export async function pinTargets(
-  context: Context,
-  folder: FolderHere,
-  targets: Scope["targets"],
-): Promise<boolean> {
-  const { pins, first } = checkPins(folder.pins, new Map(targets.map(({ name, id }) => [name, id])));
-  if (first.length === 0) return true;
-  const { output } = context;
-  for (const { name, id } of first)
-    output.line(`${output.colour.bold(name)}  key ${hostFingerprint(id)}, seen for the first time`);
-  if (!(await output.confirm(`Pin ${listText(first.map(({ name }) => name))} in hosts.lock?`))) return false;
-  await savePins(folder.root, pins);
-  return true;
 }

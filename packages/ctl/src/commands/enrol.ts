@@ -1,16 +1,18 @@
 /** `ctl enrol`: machines that asked without a join string wait here until a person has compared their fingerprint. */
 import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
-import { GroupName, HostName } from "@muster/protocol/names";
+import { GroupName, HostName, hostFingerprint } from "@muster/protocol/names";
 import type { WaitingEnrolment } from "@muster/protocol/record";
 import { z } from "zod";
 import { checkHosts } from "../fleet/folder.ts";
+import { checkPins, savePins } from "../fleet/pins.ts";
 import { withNext } from "../output/error.ts";
 import type { Column } from "../output/table.ts";
 import { durationText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { readWord } from "../program/word.ts";
+import { folderHere } from "../roster/roster.ts";
 import { openSession, type Session } from "../session/session.ts";
 
 const columns = (now_ms: number): Column<WaitingEnrolment>[] => [
@@ -63,6 +65,10 @@ const approve = defineCommand({
     const name = readWord(HostName, options.name ?? row.name, "--name");
     const groups = readWord(z.array(GroupName), options.group, "--group");
     await checkHosts(context.cwd, [name]);
+    if (hostFingerprint(row.id) !== row.fingerprint)
+      throw new FleetError("ALTERED", `the controller shows ${row.fingerprint} for the key ${row.id}`);
+    const folder = await folderHere(context);
+    const pinned = folder === null ? null : checkPins(folder.pins, new Map([[name, row.id]]));
     show(context, row);
     if (
       !(await context.output.confirm(
@@ -75,6 +81,8 @@ const approve = defineCommand({
       name,
       groups,
     });
+    // A person has compared it with the machine's own.
+    if (folder !== null && pinned !== null && !context.global.yes) await savePins(folder.root, pinned.pins);
     context.output.line(`${name}  may come in; it asks again within a minute`);
     context.output.json({ name, id });
     return undefined;

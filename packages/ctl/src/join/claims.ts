@@ -1,6 +1,7 @@
 /** One join string for one machine, signed by the person. It works once, for a short time, from the networks given. */
 import { randomBytes } from "node:crypto";
 import { type JoinClaims, writeJoinString } from "@muster/protocol/join";
+import { createNkey } from "@muster/protocol/nkey";
 import type { Session } from "../session/session.ts";
 import type { HostLogins } from "./host-logins.ts";
 
@@ -21,6 +22,7 @@ export async function joinString(
   what: JoinWish,
   now_ms: number,
 ): Promise<string> {
+  const { public: key, seed } = createNkey("user");
   const claims: JoinClaims = {
     v: 1,
     fleet: session.fleet,
@@ -32,11 +34,12 @@ export async function joinString(
     networks: [...what.networks],
     not_after: what.not_after,
     ...(what.replaces === undefined ? {} : { replaces: what.replaces }),
+    key,
   };
   // A machine that brings its own name has a controller's word for it, and that is not enough for a log-in at Vault.
-  const token =
+  const vault_token =
     vault === null || what.name === null
       ? null
       : await vault.token(what.name, claims.id, Math.ceil((what.not_after - now_ms) / 1_000));
-  return writeJoinString(claims, session.signer, now_ms, token);
+  return writeJoinString(claims, session.signer, now_ms, { vault_token, seed });
 }

@@ -9,6 +9,7 @@ import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
 import { health } from "./health.ts";
 import { images } from "./images.ts";
+import { joined } from "./joined.ts";
 import { login } from "./login.ts";
 import { logs } from "./logs.ts";
 import { manifest } from "./manifest.ts";
@@ -43,6 +44,7 @@ export const RPC = {
   exec,
   reboot,
   login,
+  joined,
   rename,
   audit,
 } as const;

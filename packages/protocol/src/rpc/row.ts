@@ -24,6 +24,7 @@ const ROWS: Rows = {
   exec: async () => (await import("./exec.ts")).exec,
   reboot: async () => (await import("./reboot.ts")).reboot,
   login: async () => (await import("./login.ts")).login,
+  joined: async () => (await import("./joined.ts")).joined,
   rename: async () => (await import("./rename.ts")).rename,
   audit: async () => (await import("./audit.ts")).audit,
 };

@@ -81,6 +81,8 @@ suite(
       assert.match(planned.out, /core1, ixp1, probe1 \+ file\/\/etc\/net\/7\.conf/);
       const first = await ground.run("apply -y");
       assert.is(first.code, 0, first.out + first.err);
+      for (const name of NAMES)
+        assert.match(first.out, new RegExp(`${name}  key SHA256:\\S+, proved by the join string of alice`));
       assert.is(await agents.get("ixp1")?.read("/etc/net/7.conf"), "one 7\n");
       const again = await ground.run("plan");
       assert.is(again.code, 0, again.out + again.err);

@@ -1,8 +1,22 @@
 /** A controller that lies, and streams that were tampered with: nothing is built on what no operator signed. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Handlers, serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
-import { CONTROL, FleetError, subjects, verifierOf } from "@muster/protocol";
+import {
+  CONTROL,
+  createNkey,
+  FleetError,
+  hostFingerprint,
+  type Joined,
+  signJoined,
+  splitJoinString,
+  subjects,
+  verifierOf,
+  type WaitingEnrolment,
+} from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { joinString } from "../../../kit/agent.ts";
 import { signRollout } from "../../../kit/rollout.ts";
 import { suite } from "../../../kit/suite.ts";
 import { type Ground, startGround, writeSmallFolder } from "../ground.ts";
@@ -14,6 +28,8 @@ suite(
     let ground: Ground;
     let head: unknown = { generation: 0, rollout: null, release: null };
     let ids: Record<string, string> = {};
+    let waiting: WaitingEnrolment[] = [];
+    const approved: string[] = [];
 
     test.before(async () => {
       ground = await startGround(["core1"], life.signal, { controller: false });
@@ -26,6 +42,11 @@ suite(
       const handlers = {
         ...Object.fromEntries(Object.keys(CONTROL).map((method) => [method, no])),
         head: () => head,
+        enrolments: () => ({ waiting }),
+        approve: ({ fingerprint }: { fingerprint: string }) => {
+          approved.push(fingerprint);
+          return { id: waiting[0]?.id };
+        },
         hosts: () => ({ hosts: [view("core1", ids.core1 ?? "")], next: null, now: Date.now() }),
       } as unknown as Handlers<typeof CONTROL>;
       serve(
@@ -93,6 +114,52 @@ suite(
       assert.match((await ground.run("plan core1")).err, /signature does not fit/);
     });
 
+    test("a key at first sight: what a join string proves is pinned, and nobody's machine but that one proves it", async () => {
+      head = { generation: 0, rollout: null, release: null };
+      const core1 = ground.hosts.core1;
+      assert.ok(core1);
+      const { fleet, alice } = ground;
+      const lock = () => readFile(join(ground.folder, "hosts.lock"), "utf8").catch(() => "");
+      const text = joinString(fleet, alice, { name: "core1" });
+      const { join: string, seed } = splitJoinString(text);
+      const as = { fleet: fleet.name, name: "core1", id: core1.id };
+      const proof = signJoined(string, seed ?? "", as);
+      // All that a controller has: the string without what the machine kept, and what the host told.
+      const key = createNkey("user");
+      const agent = await fleet.connect("agent", "core1", life.signal, key);
+      const own = { ...as, id: key.public };
+      const vera = await fleet.person("vera", "viewer");
+      const by_vera = splitJoinString(joinString(fleet, vera, { name: "core1" }));
+      const ixp1 = splitJoinString(joinString(fleet, alice, { name: "ixp1" }));
+      const nameless = splitJoinString(joinString(fleet, alice, { groups: ["core"] }));
+      const lies: [string, Joined | null][] = [
+        ["nothing", null],
+        ["the host's own proof", proof],
+        ["signed by its own key", { ...proof, signature: signJoined(string, key.seed, own).signature }],
+        ["a viewer's string", signJoined(by_vera.join, by_vera.seed ?? "", own)],
+        ["another host's string", signJoined(ixp1.join, ixp1.seed ?? "", own)],
+        ["a string for any name", signJoined(nameless.join, nameless.seed ?? "", own)],
+        ["no string", { ...proof, join: "mj1.e30.e30" }],
+      ];
+      let joined: Joined | null = null;
+      agent.bus.subscribe(`rpc.${key.public}.*`, {}, (message) => {
+        agent.bus.respond(message, Buffer.from(JSON.stringify({ ok: { joined } })));
+      });
+      await agent.bus.roundTrip();
+      ids = { core1: key.public };
+      for (const [what, lie] of lies) {
+        joined = lie;
+        const ran = await ground.run("apply core1", { answers: ["n"] });
+        assert.match(ran.out, /core1 {2}key SHA256:\S+, seen for the first time/, what);
+        assert.is(await lock(), "", what);
+      }
+      ids = { core1: core1.id };
+      core1.joined = proof;
+      const ran = await ground.run("apply core1", { answers: ["n"] });
+      assert.match(ran.out, /core1 {2}key SHA256:\S+, proved by the join string of alice/);
+      assert.match(await lock(), new RegExp(`^core1 ${core1.id}$`, "m"));
+    });
+
     test("another key under a pinned name is refused before anything is sent to it", async () => {
       head = { generation: 0, rollout: null, release: null };
       const stranger = (await ground.fleet.connect("agent", "core1", life.signal)).id;
@@ -101,6 +168,30 @@ suite(
       const ran = await ground.run("plan core1");
       assert.is(ran.code, 1);
       assert.match(ran.err, /core1 has another key than hosts\.lock says/);
+    });
+
+    test("a waiting machine is approved by the fingerprint of its own key, and pinned by it", async () => {
+      const machine = createNkey("user").public;
+      const row = { name: "core1", id: machine, from: "::1", asked_at: Date.now() };
+      const facts = { hostname: "core1", os: "Debian 12", addresses: [] };
+      const shown = (id: string) => ({ ...row, id, facts, fingerprint: hostFingerprint(machine) });
+      const approve = () => ground.run(`enrol approve ${hostFingerprint(machine)}`, { answers: ["y"] });
+      waiting = [shown(createNkey("user").public)];
+      const lied = await approve();
+      assert.is(lied.code, 1);
+      assert.match(lied.err, /the controller shows SHA256:/);
+      waiting = [shown(machine)];
+      await ground.write("hosts.lock", `core1 ${ground.hosts.core1?.id}\n`);
+      assert.match((await approve()).err, /core1 has another key than hosts\.lock says/);
+      assert.equal(approved, [], "nothing was let in");
+      await ground.write("hosts.lock", "");
+      const done = await approve();
+      assert.is(done.code, 0, done.err);
+      assert.match(
+        await readFile(join(ground.folder, "hosts.lock"), "utf8"),
+        new RegExp(`^core1 ${machine}$`, "m"),
+      );
+      await ground.write("hosts.lock", `core1 ${ground.hosts.core1?.id}\n`);
     });
 
     test("a stored manifest that was altered is not built on", async () => {
