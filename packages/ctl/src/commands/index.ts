@@ -98,6 +98,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "run a program on hosts, in your name",
     load: async () => (await import("./exec.ts")).exec,
   },
+  ssh: {
+    summary: "your own ssh to a host, which proves itself by the fleet's CA",
+    load: async () => (await import("./ssh.ts")).ssh,
+  },
   render: { summary: "what the templates become", load: async () => (await import("./render.ts")).render },
   image: {
     summary: "which images the tags stand for",
