@@ -45,7 +45,7 @@ suite(
         enrolments: () => ({ waiting }),
         approve: ({ fingerprint }: { fingerprint: string }) => {
           approved.push(fingerprint);
-          return { id: waiting[0]?.id };
+          return { name: "core1", id: waiting[0]?.id };
         },
         hosts: () => ({ hosts: [view("core1", ids.core1 ?? "")], next: null, now: Date.now() }),
       } as unknown as Handlers<typeof CONTROL>;
