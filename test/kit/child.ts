@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,8 @@ export interface Child {
   /** Waits until `ready` says so; throws with the output when it ends before or takes longer than 15 s. */
   until(ready: () => Promise<boolean>): Promise<void>;
   signal(name: NodeJS.Signals): void;
+  /** Stops it (SIGSTOP) and waits until all of its threads stand still; `signal("SIGCONT")` lets it go on. */
+  freeze(): Promise<void>;
   /** Ends it and waits until it is gone. */
   stop(name?: NodeJS.Signals): Promise<void>;
 }
@@ -80,6 +82,11 @@ export function startChild(path: string, args: readonly string[], env: Record<st
     pid: child.pid ?? 0,
     output: () => output,
     signal: (name) => void child.kill(name),
+    async freeze() {
+      child.kill("SIGSTOP");
+      // The signal is on its way for a moment, in which a busy server's other threads still answer.
+      while (!ended && !(await standsStill(child.pid ?? 0))) await sleep(5);
+    },
     async until(ready) {
       const deadline = Date.now() + 15_000;
       while (!(await ready())) {
@@ -97,4 +104,13 @@ export function startChild(path: string, args: readonly string[], env: Record<st
       clearTimeout(late);
     },
   };
+}
+
+/** Whether each thread of a process is stopped (proc(5): the state stands after the name in parentheses). */
+async function standsStill(pid: number): Promise<boolean> {
+  const tasks = await readdir(`/proc/${pid}/task`);
+  // A thread that ends meanwhile has nothing to read.
+  const read = (task: string) => readFile(`/proc/${pid}/task/${task}/stat`, "utf8").catch(() => "");
+  const texts = await Promise.all(tasks.map(read));
+  return texts.every((text) => text.replace(/^.*\) /s, "").startsWith("T"));
 }

@@ -17,6 +17,8 @@ export interface Engine {
   /** An image whose `/version` holds that text and whose command is `script`; gives its id. */
   image(tag: string, version: string, script: string): string;
   signal(name: NodeJS.Signals): void;
+  /** Stops it and waits until it stands still; `signal("SIGCONT")` lets it go on. */
+  freeze(): Promise<void>;
   /** Without it the containers are left as they are. */
   kill(): Promise<void>;
   start(): Promise<void>;
@@ -98,6 +100,7 @@ export async function startEngine(socket: string): Promise<Engine> {
       return docker("import", "-c", 'CMD ["/run"]', tar, tag);
     },
     signal: (name) => child?.signal(name),
+    freeze: async () => child?.freeze(),
     start,
     async kill() {
       await child?.stop("SIGKILL");

@@ -35,6 +35,8 @@ export interface NatsServer {
   readonly config_file: string;
   output(): string;
   signal(name: NodeJS.Signals): void;
+  /** Stops it and waits until it stands still; `signal("SIGCONT")` lets it go on. */
+  freeze(): Promise<void>;
   /** Stops the process and keeps the place: `start` brings it back with the same port and store. */
   halt(name?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
@@ -86,6 +88,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     config_file,
     output: () => child?.output() ?? "",
     signal: (name) => child?.signal(name),
+    freeze: async () => child?.freeze(),
     halt,
     start,
     async restart() {

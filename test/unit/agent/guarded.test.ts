@@ -1,4 +1,4 @@
-// limit: 120 s
+// limit: 240 s
 /** Unconfirmed changes by a real agent on a real BIRD with real neighbours: kept, taken back, and taken back without the agent. */
 import { readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+// limit: 180 s
 /** Credentials that live for seconds renew themselves through a controller restart, a sealed Vault and a broker restart. */
 import type { CredentialName } from "@muster/agent/credentials";
 import * as assert from "uvu/assert";

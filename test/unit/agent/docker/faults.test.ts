@@ -171,7 +171,7 @@ suite(
 
     test("the engine mute: a question ends after its limit, and works once it speaks again", async () => {
       const docker = createDocker(at.engine.socket, 500);
-      at.engine.signal("SIGSTOP");
+      await at.engine.freeze();
       try {
         const error = await errorOf(docker.container("web", signal));
         assert.is(error.code, "DOCKER_UNREACHABLE");

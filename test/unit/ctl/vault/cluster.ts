@@ -53,7 +53,8 @@ export async function openCluster(program: string, directory: string, life: Abor
     const deadline = Date.now() + READY_MS;
     for (;;) {
       const running = execute("bash", ["-c", line], { cwd: directory, env });
-      running.child.stdin?.end(input ?? "");
+      // A program that ends before it has read says so by its exit code.
+      running.child.stdin?.on("error", () => {}).end(input);
       const ran = await running.catch((error) => error);
       if (!(ran instanceof Error)) return ran.stdout;
       if (!PASSING.test(ran.message) || Date.now() > deadline) throw ran;
