@@ -248,7 +248,7 @@ function telemetry(): string[] {
 function metrics(): string[] {
   return [
     "# Metrics for Prometheus",
-    "At `/metrics` of a controller, where its configuration says so; `ctl prometheus rules` writes the alert rules. What is not known has no series: of a silent host there is only that it is silent.",
+    "At `/metrics` of a controller, where its configuration says so; `ctl prometheus` writes alert rules and dashboards. What is not known has no series: of a silent host there is only that it is silent.",
     table(
       ["metric", "type", "labels", "meaning"],
       HOST_METRICS.map(({ name, type, labels, help }) => [

@@ -10,6 +10,7 @@ import { type Health, type HostView, subjects, TELEMETRY, verifierOf } from "@mu
 import * as assert from "uvu/assert";
 import { expose } from "../../../packages/controller/src/metrics/exposition.ts";
 import { type FleetSource, fleetMetrics } from "../../../packages/controller/src/metrics/fleet.ts";
+import { DASHBOARDS } from "../../../packages/ctl/src/prometheus/dashboards.ts";
 import { type Child, freePort, startChild } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
@@ -168,6 +169,26 @@ suite(
       said("bgp", { ...EMPTY_BGP, at: at(), sessions: [SESSION, DOWN] });
       await until('muster_bgp_session_red{session="locix_rs1"}', [1]);
       await until("muster_controller_leading", [1]);
+    });
+
+    test("every panel of the dashboards has something to draw", async () => {
+      const whole = { ...SESSION, exports_missing: [] };
+      host.say({ certificates: [{ name: "bus", not_after: Date.now() + 86_400_000 }] });
+      const panels = DASHBOARDS.flatMap((dashboard) =>
+        dashboard.panels.map((panel) => ({ of: dashboard.title, ...panel })),
+      );
+      const end = Date.now() + 20_000;
+      for (let left = panels; ; ) {
+        // What one says once grows old: a host says it again and again.
+        said("health", { ...HEALTH, at: new Date().toISOString() });
+        said("bgp", { ...EMPTY_BGP, at: new Date().toISOString(), sessions: [whole, DOWN] });
+        const drawn = await Promise.all(left.map(({ expr }) => query(expr.replace("$host", ".*"))));
+        left = left.filter((_, at) => drawn[at]?.length === 0);
+        if (left.length === 0) break;
+        if (Date.now() > end)
+          throw new Error(left.map(({ of, title, expr }) => `${of}, ${title}: ${expr}`).join("\n"));
+        await sleep(500);
+      }
     });
 
     test("promtool finds nothing against the names and the text", async () => {

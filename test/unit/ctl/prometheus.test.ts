@@ -1,6 +1,6 @@
-/** `ctl prometheus rules` by the real promtool: each rule is shown to fire and to be silent, and every declared host is named. */
+/** `ctl prometheus`: its rules by the real promtool, each shown to fire and to be silent, with every declared host named; the files of its dashboards. */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -93,12 +93,12 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
 type RuleFile = { groups: { rules: { alert: string; expr: string; annotations: { command: string } }[] }[] };
 
 suite("ctl prometheus", (test) => {
+  const example = new URL("../../../inventory", import.meta.url).pathname;
   let directory = "";
   let text = "";
   let rules: RuleFile["groups"][number]["rules"] = [];
   test.before(async () => {
     directory = await mkdtemp(join(tmpdir(), "muster-rules-"));
-    const example = new URL("../../../inventory", import.meta.url).pathname;
     const ran = await ctl(["prometheus", "rules"], { home: directory, cwd: example });
     assert.is(ran.code, 0, ran.err);
     text = ran.out;
@@ -139,9 +139,31 @@ suite("ctl prometheus", (test) => {
     assert.match(ran.stdout, "SUCCESS", ran.stderr);
   });
 
-  test("says what there is for other words", async () => {
-    const ran = await ctl(["prometheus", "dashboards"], { home: directory });
+  test("dashboards: a file each with every declared host to choose, and nothing written that is as it was", async () => {
+    const out = join(directory, "grafana");
+    const at = { home: directory, cwd: example };
+    const first = await ctl(["prometheus", "dashboards", "--out", out, "--json"], at);
+    assert.is(first.code, 0, first.err);
+    assert.equal(JSON.parse(first.out).written, ["muster-fleet.json", "muster-host.json", "muster-bgp.json"]);
+    const again = await ctl(["prometheus", "dashboards", "--out", out], at);
+    assert.match(again.out, /0 files written, 3 as they were/);
+    for (const name of await readdir(out)) {
+      const file = JSON.parse(await readFile(join(out, name), "utf8"));
+      const host = file.templating.list.find((one: { name: string }) => one.name === "host");
+      assert.is(host.query, "core1,ixp1,probe1", name);
+      const places = file.panels.map(
+        ({ gridPos: { x, y } }: { gridPos: { x: number; y: number } }) => `${x} ${y}`,
+      );
+      assert.is(new Set(places).size, places.length, `${name}: panels on top of each other`);
+    }
+  });
+
+  test("says what there is for other words, and where to say what is missing", async () => {
+    const ran = await ctl(["prometheus", "alerts"], { home: directory });
     assert.is(ran.code, 2);
-    assert.match(ran.err, /there are rules/);
+    assert.match(ran.err, /there are rules and dashboards/);
+    const nowhere = await ctl(["prometheus", "dashboards"], { home: directory });
+    assert.is(nowhere.code, 2);
+    assert.match(nowhere.err, /--out DIR/);
   });
 });
