@@ -13,6 +13,7 @@ const PACKAGES = {
   bird: "bird2",
   bgpd: "frr",
   ip: "iproute2",
+  ping: "iputils-ping",
   "ssh-keygen": "openssh-client",
   sshd: "openssh-server",
   openssl: "openssl",

@@ -44,7 +44,7 @@ const CONTENTS = {
   "muster-agent": (_version, parts) => ({
     fields: {
       Depends: `${NODE_NEEDS}, ${SYSTEMD}`,
-      Recommends: "iproute2",
+      Recommends: "iproute2, iputils-ping",
       Suggests: "bird2",
       Description: description("agent of the Muster fleet manager", [
         "Keeps this server in its declared state over NATS, and takes back by itself",
@@ -83,7 +83,7 @@ const CONTENTS = {
     return {
       fields: {
         Depends: `${NODE_NEEDS}, ${SYSTEMD}, logrotate`,
-        Recommends: "iproute2, openssh-client",
+        Recommends: "iproute2, iputils-ping, openssh-client",
         Suggests: "bird2, git, bash-completion",
         Provides: `muster-agent (= ${version}), muster-ctl (= ${version})`,
         Conflicts: "muster-agent, muster-ctl, nats-server, vault",

@@ -73,6 +73,7 @@ export type Places = {
   readonly audit_sent: string;
   readonly acts: string;
   readonly commands: string;
+  readonly checks: string;
   readonly status: string;
 };
 
@@ -102,6 +103,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     audit_sent: at("audit-sent.json"),
     acts: at("acts.jsonl"),
     commands: at("commands"),
+    checks: at("checks.json"),
     status: join(real(config.runtime_directory), "status.json"),
   };
 }

@@ -12,6 +12,7 @@ import { tellManifest, tellTrust } from "./audit/tell.ts";
 import type { Base } from "./base.ts";
 import { installService, installSsh } from "./certificates.ts";
 import { createBgp } from "./collectors/bgp.ts";
+import { createChecks } from "./collectors/checks.ts";
 import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
 import { CredentialStore } from "./credentials.ts";
@@ -179,6 +180,13 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     const resource = ledger.state.resources["bird/main"]?.resource;
     return resource?.kind === "bird" ? resource.spec : null;
   });
+  const checks = createChecks({
+    ...{ ports, ledger, log, file: places.checks },
+    tell: (event) => events.tell(event),
+    bgp: () => bgp.last(),
+    fleetCa: () => trust.bundle?.services_ca.join("\n") ?? "",
+  });
+  standing.listen(() => checks.look());
   const [reenrol, vault_bell] = [new Bell(), new Bell()];
   let forgotten = false;
   const enrolment = {
@@ -295,6 +303,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
           standing,
           health,
           bgp,
+          checks,
           streams: new Streams(
             {
               on_mistake: (method, error) =>
@@ -374,7 +383,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
       signal,
     ),
-    collect({ health, bgp, events, log, where }, signal),
+    collect({ health, bgp, checks, events, log, where }, signal),
     watchdog(ports, signal),
     onTheBus(),
     comeBack(),

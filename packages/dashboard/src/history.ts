@@ -1,4 +1,5 @@
 /** What hosts told while the page was open, as series for charts: so many points a host at most, and so many hosts. */
+import { outward } from "@muster/view/load";
 import type { Told } from "@muster/view/model";
 
 /** An hour of health, which comes every ten seconds. */
@@ -26,7 +27,7 @@ export class History {
   }
 
   take(host: string, told: Told, now_ms: number): void {
-    if (told.kind === "convergence") return;
+    if (told.kind === "convergence" || told.kind === "checks") return;
     const held = this.#of(host);
     if (held === null) return;
     const at = now_ms / 1_000;
@@ -50,7 +51,7 @@ export class History {
     add("cpu", cpu_busy === null ? null : cpu_busy * 100);
     add("memory", (1 - memory.available_bytes / memory.total_bytes) * 100);
     add("load", load[0] ?? null);
-    const total = (of: "rx_bytes" | "tx_bytes") => interfaces.reduce((sum, one) => sum + one[of], 0);
+    const total = (of: "rx_bytes" | "tx_bytes") => outward(interfaces).reduce((sum, one) => sum + one[of], 0);
     const now = { at, rx: total("rx_bytes"), tx: total("tx_bytes") };
     const { before } = held;
     held.before = now;

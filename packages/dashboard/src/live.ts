@@ -7,7 +7,7 @@ import { FleetEvent } from "@muster/protocol/event";
 import { patterns } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import { knownOf } from "@muster/view/known";
-import { FleetModel, type HostEvent, type Told } from "@muster/view/model";
+import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
 import { type Seen, seen } from "@muster/view/seen";
 import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
 import { History } from "./history.ts";
@@ -145,7 +145,7 @@ export class Live {
       if (what === "event") {
         const event = parseJson(FleetEvent, body, subject);
         for (const model of this.#models()) model.tell({ host, event });
-      } else if (kind === "convergence" || kind === "bgp" || kind === "health") {
+      } else if (isTold(kind)) {
         const told = { kind, sample: parseJson(TELEMETRY[kind].sample, body, subject) } as Told;
         for (const model of this.#models()) model.hear(host, id, told, now_ms);
         this.#history.take(host, told, now_ms);

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { HostId, HostName, Instant } from "./names.ts";
 import type { HostView } from "./record.ts";
 import { bgpColour, sessionCounts } from "./telemetry/bgp.ts";
+import { checkColour } from "./telemetry/checks.ts";
 import { ExpiringCertificate } from "./telemetry/convergence.ts";
 
 export const HostBrief = z.object({
@@ -57,6 +58,13 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     const fresh = now_ms + skew_ms - Date.parse(bgp.at) < BGP_FRESH_MS;
     const well = bgp.daemon.reachable && bgp.daemon.state === "running" && bgp.faults.length === 0;
     if (!fresh || !well || bgp.sessions.some(({ verdict }) => bgpColour(verdict) === "red")) return null;
+  }
+  const declared = convergence.resources.managed.check ?? 0;
+  if (declared > 0) {
+    const checks = view.checks ?? null;
+    const at = now_ms + skew_ms;
+    if (checks === null || at - checks.at > BGP_FRESH_MS) return null;
+    if (checks.checks.some((each) => checkColour(each, at) !== "green")) return null;
   }
   return {
     name: record.name,

@@ -17,6 +17,7 @@ export const EVENT_KINDS = [
   "kit",
   "drain",
   "exec",
+  "check",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

@@ -1,7 +1,7 @@
 /** What the controllers keep of a host: who it is, and the last that was heard of it. */
 import { z } from "zod";
 import { HostId, HostName, Instant } from "./names.ts";
-import { BgpSample, Convergence, Health } from "./telemetry/index.ts";
+import { BgpSample, ChecksSample, Convergence, Health } from "./telemetry/index.ts";
 
 /** Kept in bucket `hosts` under the host's name. */
 export const HostRecord = z.object({
@@ -78,6 +78,7 @@ export const HostView = z.object({
   convergence: Convergence.nullable().describe("Its last sample; null = none."),
   bgp: BgpSample.nullable().describe("Its last sample; null = none."),
   health: Health.nullable().describe("Its last sample; null = none."),
+  checks: ChecksSample.nullable().optional().describe("Its last sample; absent or null = none."),
 });
 export type HostView = z.infer<typeof HostView>;
 

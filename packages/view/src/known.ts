@@ -3,6 +3,7 @@ import type { HostBrief } from "@muster/protocol/brief";
 import type { HostView } from "@muster/protocol/record";
 import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import type { ChecksSample } from "@muster/protocol/telemetry/checks";
 import { type Convergence, watched } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
 import { type Drains, judgedWith } from "./drained.ts";
@@ -20,6 +21,9 @@ export type Known = {
   readonly convergence: Convergence | null;
   readonly bgp: BgpSample | null;
   readonly health: Health | null;
+  /** The sample of health before, by which rates are told; absent or null where there is none. */
+  readonly health_before?: Health | null;
+  readonly checks: ChecksSample | null;
   /** Where they were counted elsewhere: `bgp` is not known then. */
   readonly counted?: { readonly up: number; readonly expected: number } | null;
   readonly certificates: readonly {
@@ -68,6 +72,7 @@ export function knownOf(
     convergence,
     bgp: view.bgp,
     health: view.health,
+    checks: view.checks ?? null,
     certificates: own.length > 0 ? own : issued,
     agent_version: convergence?.agent_version ?? record.agent_version,
     quarantined: record.quarantined?.why ?? null,
@@ -112,6 +117,7 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     convergence: null,
     bgp: null,
     health: null,
+    checks: null,
     certificates: [],
     agent_version: null,
     quarantined: null,
@@ -135,6 +141,7 @@ export function knownByItself(
     clock_skew_ms: reply === null ? 0 : reply.convergence.at - now_ms,
     convergence: reply?.convergence ?? null,
     bgp: reply?.bgp ?? null,
+    checks: reply?.checks ?? null,
     certificates: reply?.convergence.certificates ?? [],
     agent_version: reply?.convergence.agent_version ?? null,
     signed_generation,

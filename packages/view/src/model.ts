@@ -3,6 +3,7 @@
 import type { FleetEvent } from "@muster/protocol/event";
 import type { Rollout } from "@muster/protocol/record";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
+import type { ChecksSample } from "@muster/protocol/telemetry/checks";
 import { type Convergence, SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { Health } from "@muster/protocol/telemetry/health";
 import { drainsOf } from "./drained.ts";
@@ -18,7 +19,12 @@ export const HOSTS_LIMIT = 20_000;
 export type Told =
   | { readonly kind: "convergence"; readonly sample: Convergence }
   | { readonly kind: "bgp"; readonly sample: BgpSample }
-  | { readonly kind: "health"; readonly sample: Health };
+  | { readonly kind: "health"; readonly sample: Health }
+  | { readonly kind: "checks"; readonly sample: ChecksSample };
+
+/** The kinds of telemetry that a live view follows. */
+export const isTold = (kind: string): kind is Told["kind"] =>
+  kind === "convergence" || kind === "bgp" || kind === "health" || kind === "checks";
 
 export class FleetModel {
   readonly fleet: string;
@@ -78,6 +84,8 @@ export class FleetModel {
               convergence: heard.convergence ?? known.convergence,
               bgp: heard.bgp ?? known.bgp,
               health: heard.health ?? known.health,
+              health_before: heard.health === null ? null : known.health,
+              checks: heard.checks ?? known.checks,
             },
       );
     }
@@ -119,7 +127,9 @@ export class FleetModel {
         agent_version: sample.agent_version,
         certificates: sample.certificates.length > 0 ? sample.certificates : known.certificates,
       });
-    } else this.#hosts.set(name, { ...next, [told.kind]: told.sample });
+    } else if (told.kind === "health")
+      this.#hosts.set(name, { ...next, health: told.sample, health_before: known.health });
+    else this.#hosts.set(name, { ...next, [told.kind]: told.sample });
   }
 
   tell(event: HostEvent): void {

@@ -6,7 +6,14 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Health, type HostView, subjects, TELEMETRY, verifierOf } from "@muster/protocol";
+import {
+  type ChecksSample,
+  type Health,
+  type HostView,
+  subjects,
+  TELEMETRY,
+  verifierOf,
+} from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { expose } from "../../../packages/controller/src/metrics/exposition.ts";
 import { type FleetSource, fleetMetrics } from "../../../packages/controller/src/metrics/fleet.ts";
@@ -32,10 +39,35 @@ const HEALTH: Health = {
   agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 },
 };
 
+const CHECKS: ChecksSample = {
+  at: NOW,
+  checks: [
+    {
+      ...{
+        name: "web",
+        method: "http",
+        target: "http://[::1]/",
+        state: "down",
+        since: NOW - 60_000,
+        up_at: null,
+      },
+      ...{ ran_at: NOW, latency_ms: null, why: "connect ECONNREFUSED ::1:80", every_ms: 30_000 },
+    },
+    {
+      ...{ name: "anycast", method: "probe", target: "2001:db8::/48", state: "blind", since: NOW - 60_000 },
+      ...{ up_at: NOW - 60_000, ran_at: NOW, latency_ms: 12, why: "replies: too few", every_ms: 30_000 },
+      reasons: [
+        { name: "session", ok: true, why: "core1 up" },
+        { name: "replies", ok: null, why: "too few" },
+      ],
+    },
+  ],
+};
+
 /** A controller's last values of so many hosts; `change` says what is different of one. */
 function lastValues(count: number, change: { silent?: boolean; health_heard_at?: number } = {}): FleetSource {
   const names = Array.from({ length: count }, (_, at) => `h${at}`);
-  const samples = { convergence: CONVERGENCE, bgp: sample(SESSION, DOWN), health: HEALTH };
+  const samples = { convergence: CONVERGENCE, bgp: sample(SESSION, DOWN), health: HEALTH, checks: CHECKS };
   const record = (name: string): HostView["record"] => ({
     ...{ name, id: `U${"A".repeat(55)}`, ssh_public_key: "", curve: "", groups: [], enrolled_at: 0 },
     ...{ enrolled_by: "alice", recoveries: 0, state: "enrolled", os: "Debian 12", agent_version: "0.1.0" },
@@ -66,6 +98,30 @@ suite("metrics of last values", (test) => {
       named(lastValues(1, { silent: true })).filter((name) => !/^muster_(controller|hosts)/.test(name)),
       ["muster_host_up", "muster_host_last_heard_timestamp_seconds", "muster_host_info"],
     );
+  });
+
+  test("checks: down and blind are not up; what is not known has no series; a host without checks is not blind for them", () => {
+    const text = (managed: Record<string, number>) => {
+      const source = lastValues(1);
+      const view = source.last.view("h0", NOW) as HostView;
+      const convergence = { ...CONVERGENCE, resources: { ...CONVERGENCE.resources, managed } };
+      return expose(
+        fleetMetrics({ ...source, last: { ...source.last, view: () => ({ ...view, convergence }) } }, NOW),
+      );
+    };
+    const declared = text({ check: 2 });
+    for (const line of [
+      'muster_check_up{host="h0",check="web",method="http"} 0',
+      'muster_check_up{host="h0",check="anycast",method="probe"} 0',
+      'muster_check_blind{host="h0",check="anycast",method="probe"} 1',
+      'muster_check_latency_seconds{host="h0",check="anycast",method="probe"} 0.012',
+      'muster_probe_reason{host="h0",check="anycast",reason="session"} 1',
+    ])
+      assert.ok(declared.includes(`${line}\n`), line);
+    assert.not.match(declared, /check_latency_seconds\{host="h0",check="web"/);
+    assert.not.match(declared, /reason="replies"/);
+    assert.match(declared, /sample_timestamp_seconds\{host="h0",kind="checks"\}/);
+    assert.not.match(text({}), /sample_timestamp_seconds\{host="h0",kind="checks"\}/);
   });
 
   test("a collector that says nothing any more loses its series, and the time of its last word stays", () => {

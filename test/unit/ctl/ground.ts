@@ -11,10 +11,12 @@ import { processMemory } from "@muster/ports/nonces";
 import { type Feed, Streams } from "@muster/ports/streams";
 import {
   BgpSample,
+  type ChecksSample,
   type Convergence,
   createNkey,
   type Facts,
   FleetError,
+  type Health,
   hashOfContent,
   type Joined,
   type Manifest,
@@ -48,6 +50,9 @@ export type PlayedHost = TestHost & {
   at_manifest: ((manifest: Manifest, host: PlayedHost) => void) | null;
   bgp: BgpSample;
   path: PathProbe | null;
+  checks: ChecksSample;
+  /** Null = it refuses to tell. */
+  health: (() => Health) | null;
   /** Ids of images on its engine, by name. */
   images: Record<string, string>;
   /** Null = it refuses to tell. */
@@ -201,6 +206,8 @@ async function playHost(
     at_manifest: null,
     bgp: EMPTY_BGP,
     path: null,
+    checks: { at: Date.now(), checks: [] },
+    health: null,
     facts: null,
     images: {},
     logs: () => async () => ({ lines: 0 }),
@@ -246,8 +253,10 @@ async function playHost(
           return played.facts;
         },
         health: () => {
-          throw new FleetError("UNSUPPORTED", "not played");
+          if (played.health === null) throw new FleetError("UNSUPPORTED", "not played");
+          return played.health();
         },
+        checks: () => played.checks,
         bgp: ({ session }) => ({ sample: played.bgp, path: session === undefined ? null : played.path }),
         status: () => ({
           host: name,

@@ -62,6 +62,17 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
     fires: { [`muster_bgp_daemon_up${host}`]: "0x20" },
     silent: { [`muster_bgp_daemon_up${host}`]: "1x20" },
   },
+  MusterCheckDown: {
+    fires: { 'muster_check_up{host="ixp1", check="web", method="http"}': "0x20" },
+    silent: { 'muster_check_up{host="ixp1", check="web", method="http"}': "1x20" },
+  },
+  MusterChecksUnknown: {
+    fires: { [`muster_host_checks${host}`]: "2x20" },
+    silent: {
+      [`muster_host_checks${host}`]: "2x20",
+      'muster_check_up{host="ixp1", check="web", method="http"}': "0x20",
+    },
+  },
   MusterCredentialEnds: {
     fires: { 'muster_certificate_expiry_timestamp_seconds{host="ixp1", name="bus"}': "86400x20" },
     silent: { 'muster_certificate_expiry_timestamp_seconds{host="ixp1", name="bus"}': "604800x20" },

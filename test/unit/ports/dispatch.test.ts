@@ -56,6 +56,7 @@ suite(
           throw new TypeError("a mistake");
         },
         bgp: () => new Promise(() => {}),
+        checks: () => new Promise(() => {}),
         status: () => new Promise(() => {}),
         plan: () => ({}) as never,
         manifest: () => ({ envelope: null }),

@@ -6,11 +6,13 @@ import type { Events } from "../events.ts";
 import { type Connected, publishSample } from "../reporter.ts";
 import { pause } from "../wait.ts";
 import type { BgpCollector } from "./bgp.ts";
+import type { ChecksCollector } from "./checks.ts";
 import type { HealthCollector } from "./health.ts";
 
 export type CollectDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
+  readonly checks: ChecksCollector;
   readonly events: Pick<Events, "tell">;
   readonly log: Log;
   where(): Connected | null;
@@ -41,6 +43,7 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
         publishSample(door.where(), "health", await door.health.sample(signal), door.log);
       },
     ),
+    door.checks.run((sample) => publishSample(door.where(), "checks", sample, door.log), signal),
     every(door.bgp.pace_ms, "bgp", async () => {
       const { sample, events } = await door.bgp.poll(signal);
       for (const event of events) door.events.tell(event);

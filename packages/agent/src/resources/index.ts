@@ -1,6 +1,7 @@
 /** The table of resource kinds: one that the protocol has and this lacks is a compile error. */
 import type { Kind } from "@muster/protocol";
 import { bird } from "./bird.ts";
+import { check } from "./check.ts";
 import { container } from "./container.ts";
 import { directory } from "./directory.ts";
 import { file } from "./file.ts";
@@ -25,6 +26,7 @@ export const RESOURCE_KINDS = {
   timer,
   user,
   bird,
+  check,
 } satisfies {
   [K in Kind]: ResourceKind<K, unknown>;
 };

@@ -137,6 +137,7 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
 function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
   const judged = {
     bird: 0,
+    check: 0,
     container: 0,
     network: 1,
     volume: 1,
@@ -150,6 +151,7 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
   } as const;
   const done = {
     bird: 0,
+    check: 0,
     container: 0,
     network: 1,
     volume: 1,

@@ -2,6 +2,7 @@
 import type { Streams } from "@muster/ports/streams";
 import type { HostAudit } from "../audit/audit.ts";
 import type { BgpCollector } from "../collectors/bgp.ts";
+import type { ChecksCollector } from "../collectors/checks.ts";
 import type { HealthCollector } from "../collectors/health.ts";
 import type { CredentialStore } from "../credentials.ts";
 import type { Events } from "../events.ts";
@@ -26,6 +27,7 @@ export type RpcDoor = {
   readonly standing: Standing;
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
+  readonly checks: ChecksCollector;
   readonly streams: Streams;
   readonly audit: HostAudit;
   readonly agent_version: string;

@@ -4,6 +4,7 @@ import type { RPC } from "@muster/protocol";
 import { audit } from "./audit.ts";
 import { bgp } from "./bgp.ts";
 import { birdc } from "./birdc.ts";
+import { checks } from "./checks.ts";
 import type { RpcDoor } from "./door.ts";
 import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
@@ -32,6 +33,7 @@ export function handlersOf(door: RpcDoor): Handlers<typeof RPC> {
     facts: facts(door),
     health: health(door),
     bgp: bgp(door),
+    checks: checks(door),
     plan: plan(door),
     prune: prune(door),
     manifest: manifest(door),

@@ -14,5 +14,6 @@ export const status = (door: RpcDoor) => async (): Promise<RpcReply<"status">> =
     labels: content?.labels ?? {},
     convergence: { ...convergence, at: door.ports.now() },
     bgp: door.bgp.last(),
+    checks: door.checks.last(),
   };
 };

@@ -44,17 +44,22 @@ function heard(name: string, last: FleetSource["last"], now_ms: number): Heard |
       ? null
       : (sample.value as Sample<K>);
   };
+  const checked = (view.convergence?.resources.managed.check ?? 0) > 0;
   return {
     record: view.record,
     silent: view.silent,
     heard_at: view.heard_at,
     kinds: TELEMETRY_KINDS.flatMap((kind) => {
       const sample = last.sample(name, kind);
-      return sample === undefined ? [] : [{ kind, heard_at: sample.heard_at }];
+      // A host that has no checks any more is not blind for that.
+      return sample === undefined || (kind === "checks" && !checked)
+        ? []
+        : [{ kind, heard_at: sample.heard_at }];
     }),
     clock_skew_ms: view.silent ? null : (view.clock_skew_ms ?? null),
     convergence: fresh("convergence"),
     bgp: fresh("bgp"),
     health: fresh("health"),
+    checks: fresh("checks"),
   };
 }

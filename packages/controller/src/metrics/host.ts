@@ -3,7 +3,14 @@
  * (prometheus.io/docs/practices/naming). What is not known has no series: a silent host keeps `muster_host_up 0` and when it was last heard, and
  * nothing of its last colours; a collector that says nothing any more loses its series, and the time of its last word shows it blind.
  */
-import type { BgpSample, Convergence, Health, HostRecord, TelemetryKind } from "@muster/protocol";
+import type {
+  BgpSample,
+  ChecksSample,
+  Convergence,
+  Health,
+  HostRecord,
+  TelemetryKind,
+} from "@muster/protocol";
 import { type BgpSession, BgpVerdict, bgpColour } from "@muster/protocol/telemetry/bgp";
 import { ConvergenceState } from "@muster/protocol/telemetry/convergence";
 
@@ -17,6 +24,7 @@ export type Heard = {
   readonly convergence: Convergence | null;
   readonly bgp: BgpSample | null;
   readonly health: Health | null;
+  readonly checks: ChecksSample | null;
 };
 
 type Values = Iterable<readonly [labels: readonly string[], value: number | null]>;
@@ -73,6 +81,17 @@ const traffic = (
     ["interface"],
     ({ health }) => (health?.interfaces ?? []).map((one) => [[one.name], of(one)]),
     type,
+  );
+
+/** Of a check, its name and how it is asked. */
+const CHECK = ["check", "method"];
+const check = (
+  name: HostMetric["name"],
+  help: string,
+  of: (one: ChecksSample["checks"][number]) => number | null,
+): HostMetric =>
+  each(name, help, CHECK, ({ checks }) =>
+    (checks?.checks ?? []).map((one) => [[one.name, one.method], of(one)] as const),
   );
 
 const DIRECTIONS = ["imported", "filtered", "exported", "preferred"] as const;
@@ -190,6 +209,31 @@ export const HOST_METRICS: readonly HostMetric[] = [
           for (const direction of DIRECTIONS)
             yield [[...ofSession(one), channel.family, direction], channel[direction]];
     },
+  ),
+
+  gauge(
+    "muster_host_checks",
+    "Checks declared.",
+    ({ convergence }) => convergence?.resources.managed.check ?? (convergence === null ? null : 0),
+  ),
+  check("muster_check_up", "1 = answers; 0 = it does not, or it cannot be told.", ({ state }) =>
+    Number(state === "up"),
+  ),
+  check("muster_check_blind", "1 = it cannot be told whether it answers.", ({ state }) =>
+    Number(state === "blind"),
+  ),
+  check("muster_check_since_timestamp_seconds", "Since when it is as it is.", ({ since }) => seconds(since)),
+  check("muster_check_latency_seconds", "How long its last good answer took.", ({ latency_ms }) =>
+    latency_ms === null ? null : seconds(latency_ms),
+  ),
+  each(
+    "muster_probe_reason",
+    "Of a measuring host: 1 = this of its four reasons holds, 0 = it does not.",
+    ["check", "reason"],
+    ({ checks }) =>
+      (checks?.checks ?? []).flatMap(({ name, reasons }) =>
+        (reasons ?? []).map((one) => [[name, one.name], one.ok === null ? null : Number(one.ok)] as const),
+      ),
   ),
 
   gauge("muster_host_uptime_seconds", "Since the machine was started.", (host) => host.health?.uptime_s),

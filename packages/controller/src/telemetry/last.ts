@@ -101,6 +101,7 @@ export class LastValues {
       convergence: value("convergence") as HostView["convergence"],
       bgp: value("bgp") as HostView["bgp"],
       health: value("health") as HostView["health"],
+      checks: value("checks") as HostView["checks"],
     };
   }
 

@@ -123,10 +123,18 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "how the servers themselves are",
     load: async () => (await import("./health.ts")).health,
   },
+  checks: {
+    summary: "what must answer, and whether it does",
+    load: async () => (await import("./checks.ts")).checks,
+  },
   facts: { summary: "what a server is", load: async () => (await import("./facts.ts")).facts },
   watch: {
     summary: "the fleet as it is, live in the terminal",
     load: async () => (await import("./watch.ts")).watch,
+  },
+  top: {
+    summary: "which servers are busy, live",
+    load: async () => (await import("./top.ts")).top,
   },
   logs: {
     summary: "the journal of hosts, and what comes",

@@ -98,6 +98,23 @@ const RULES: readonly Rule[] = [
     command: "ctl bgp {{ $labels.host }}",
   },
   {
+    alert: "MusterCheckDown",
+    expr: "muster_check_up == 0",
+    // It has counted its bad answers itself; one that is new is blind for a moment.
+    for: "15s",
+    severity: "page",
+    summary: "check {{ $labels.check }} of {{ $labels.host }} is down, or cannot be told",
+    command: "ctl checks {{ $labels.host }}",
+  },
+  {
+    alert: "MusterChecksUnknown",
+    expr: "muster_host_checks > 0 unless on(host) muster_check_up",
+    for: "1m",
+    severity: "page",
+    summary: "nothing is known of the {{ $value }} checks of {{ $labels.host }}",
+    command: "ctl checks {{ $labels.host }}",
+  },
+  {
     alert: "MusterCredentialEnds",
     expr: "muster_certificate_expiry_timestamp_seconds - time() < 2 * 86400",
     for: "10m",

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { FleetError, parse } from "../errors.ts";
 import { ResourceRef } from "../names.ts";
 import { Bird } from "./bird.ts";
+import { Check } from "./check.ts";
 import { Container } from "./container.ts";
 import { Directory } from "./directory.ts";
 import { File } from "./file.ts";
@@ -68,6 +69,12 @@ const UserName = z
   .string()
   .regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a log-in name")
   .refine((name) => name !== "root", "must not be root: Muster does not manage it");
+const CheckName = z
+  .string()
+  .regex(
+    /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/,
+    "must be 1 to 63 of letters, digits, _ . - and begin with a letter or digit",
+  );
 const Main = z.literal("main", "must be main: a host has one BIRD");
 
 export const KINDS = {
@@ -82,6 +89,7 @@ export const KINDS = {
   timer: kind(Timer, TimerName, "correct", false),
   user: kind(User, UserName, "correct", false),
   bird: kind(Bird, Main, "report", true),
+  check: kind(Check, CheckName, "correct", false),
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -142,4 +150,4 @@ export function splitRef(ref: ResourceRef): { kind: Kind; name: string } {
   return { kind: found, name: ref.slice(slash + 1) };
 }
 
-export { Bird, Container, Directory, File, Network, Package, Service, Sysctl, Timer, User, Volume };
+export { Bird, Check, Container, Directory, File, Network, Package, Service, Sysctl, Timer, User, Volume };

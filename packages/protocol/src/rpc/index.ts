@@ -4,6 +4,7 @@ import { Json } from "../json.ts";
 import { audit } from "./audit.ts";
 import { bgp } from "./bgp.ts";
 import { birdc } from "./birdc.ts";
+import { checks } from "./checks.ts";
 import { exec } from "./exec.ts";
 import { facts } from "./facts.ts";
 import { Filter } from "./filter.ts";
@@ -30,6 +31,7 @@ export const RPC = {
   facts,
   health,
   bgp,
+  checks,
   status,
   plan,
   prune,

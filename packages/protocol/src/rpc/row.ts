@@ -10,6 +10,7 @@ const ROWS: Rows = {
   facts: async () => (await import("./facts.ts")).facts,
   health: async () => (await import("./health.ts")).health,
   bgp: async () => (await import("./bgp.ts")).bgp,
+  checks: async () => (await import("./checks.ts")).checks,
   status: async () => (await import("./status.ts")).status,
   plan: async () => (await import("./plan.ts")).plan,
   prune: async () => (await import("./prune.ts")).prune,

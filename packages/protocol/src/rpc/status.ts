@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { HostName } from "../names.ts";
 import { BgpSample } from "../telemetry/bgp.ts";
+import { ChecksSample } from "../telemetry/checks.ts";
 import { Convergence } from "../telemetry/convergence.ts";
 import { method } from "./method.ts";
 
@@ -17,5 +18,6 @@ export const status = method({
     labels: z.record(z.string(), z.string()).describe("By its signed manifest."),
     convergence: Convergence.describe("Where it stands with its desired state."),
     bgp: BgpSample.nullable().describe("The last sample; null while there is none."),
+    checks: ChecksSample.nullable().optional().describe("Its checks as they stand; absent or null: none."),
   }),
 });

@@ -249,6 +249,7 @@ suite(
       const running = collect(
         {
           bgp,
+          checks: { last: () => null, look: () => undefined, run: async () => undefined },
           health: { sample: () => Promise.reject(new FleetError("UNSUPPORTED", "not in this test")) },
           events: { tell: ({ what }) => told.push({ at: Date.now(), what }) },
           log: openLog({ name: "bgp-test", level: "silent" }),
