@@ -5,7 +5,7 @@ import { FleetEvent } from "@muster/protocol/event";
 import { patterns } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { HostEvent } from "@muster/view/model";
-import { FleetModel, type Told } from "@muster/view/model";
+import { FleetModel, isTold, type Told } from "@muster/view/model";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
@@ -28,49 +28,56 @@ export const watch = defineCommand({
 ctl watch ixp              a group
 ctl watch | cat            where nobody looks: as ctl status, with its exit code`,
   async run(context, input) {
-    const { terminal, output } = context;
-    const looked_at = terminal.stdout.isTTY === true && terminal.stdin.isTTY === true;
-    if (!looked_at || (output.form !== "table" && output.form !== "wide"))
-      return status.run?.(context, input as never);
-    const session = await openSession(context, { rank: "viewer" });
-    if (session.invited) throw new FleetError("UNSUPPORTED", "what is live is not for guests: ctl status");
-    const connection = await session.connect();
-    const selector = input.args[0] ?? "all";
-    const everybody = selector === "all" && context.global.not === undefined;
-    // Heard from here on, so that nothing falls between what was and what comes.
-    const heard: ((model: FleetModel) => void)[] = [];
-    let take = (change: (model: FleetModel) => void): void => {
-      heard.push(change);
-    };
-    subscribe(connection, context, (change) => take(change));
-    const [found, events, rollout] = await Promise.all([
-      look(context, session, connection, selector, true),
-      pastEvents(connection),
-      newestRollout(session, connection),
-    ]);
-    const model = new FleetModel(
-      session.fleet,
-      session.person,
-      everybody ? null : new Set(found.hosts.map(({ name }) => name)),
-    );
-    // Times of the controller as times of our clock, by which silence is judged here.
-    const ahead_ms = context.now() - found.now_ms;
-    model.begin(
-      found.hosts.map((known) =>
-        known.heard_at === null ? known : { ...known, heard_at: known.heard_at + ahead_ms },
-      ),
-      events,
-      found.drained,
-    );
-    model.rollout = rollout;
-    for (const change of heard) change(model);
-    const notes = [...(found.controller === null ? [] : [found.controller]), ...found.notes];
-    await show(context, session, connection, model, notes, (next) => {
-      take = next;
-    });
+    if (!isLookedAt(context)) return status.run?.(context, input as never);
+    await watchLive(context, input.args[0] ?? "all", START);
     return undefined;
   },
 });
+
+/** Somebody is at a terminal, and wants no form for scripts. */
+export function isLookedAt({ terminal, output }: Context): boolean {
+  const terminals = terminal.stdout.isTTY === true && terminal.stdin.isTTY === true;
+  return terminals && (output.form === "table" || output.form === "wide");
+}
+
+/** Shows the fleet until the person ends it, beginning as `ui` says. Errors: UNSUPPORTED for guests, USAGE, those of the bus. */
+export async function watchLive(context: Context, selector: string, ui: Ui): Promise<void> {
+  const session = await openSession(context, { rank: "viewer" });
+  if (session.invited) throw new FleetError("UNSUPPORTED", "what is live is not for guests: ctl status");
+  const connection = await session.connect();
+  const everybody = selector === "all" && context.global.not === undefined;
+  // Heard from here on, so that nothing falls between what was and what comes.
+  const heard: ((model: FleetModel) => void)[] = [];
+  let take = (change: (model: FleetModel) => void): void => {
+    heard.push(change);
+  };
+  subscribe(connection, context, (change) => take(change));
+  const [found, events, rollout] = await Promise.all([
+    look(context, session, connection, selector, true),
+    pastEvents(connection),
+    newestRollout(session, connection),
+  ]);
+  const model = new FleetModel(
+    session.fleet,
+    session.person,
+    everybody ? null : new Set(found.hosts.map(({ name }) => name)),
+  );
+  // Times of the controller as times of our clock, by which silence is judged here.
+  const ahead_ms = context.now() - found.now_ms;
+  model.begin(
+    found.hosts.map((known) =>
+      known.heard_at === null ? known : { ...known, heard_at: known.heard_at + ahead_ms },
+    ),
+    events,
+    found.drained,
+  );
+  model.rollout = rollout;
+  for (const change of heard) change(model);
+  const notes = [...(found.controller === null ? [] : [found.controller]), ...found.notes];
+  await show(context, session, connection, model, notes, ui, (next) => {
+    take = next;
+  });
+}
 
 /** Until the person ends it. */
 function show(
@@ -79,10 +86,11 @@ function show(
   connection: Connection,
   model: FleetModel,
   notes: readonly string[],
+  begin: Ui,
   onChange: (take: (change: (model: FleetModel) => void) => void) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    let ui: Ui = START;
+    let ui: Ui = begin;
     let frame: Frame | null = null;
     let note: string | null = notes[0] ?? null;
     let pending: NodeJS.Timeout | null = null;
@@ -181,7 +189,7 @@ function subscribe(
 ): void {
   connection.bus.subscribe(patterns.telemetry(), { concurrency: 1 }, (message) => {
     const [, id = "", host = "", kind = ""] = message.subject.split(".");
-    if (kind !== "convergence" && kind !== "bgp" && kind !== "health") return;
+    if (!isTold(kind)) return;
     const sample = parseJson(TELEMETRY[kind].sample, message.body, `${kind} of ${host}`);
     const now_ms = context.now();
     take((model) => model.hear(host, id, { kind, sample } as Told, now_ms));

@@ -1,6 +1,6 @@
 /** What the keys do. Pure: bytes of a terminal in, the next state of the view out. */
 
-export const PANES = ["hosts", "sessions", "events", "rollout"] as const;
+export const PANES = ["hosts", "sessions", "events", "rollout", "load"] as const;
 export type Pane = (typeof PANES)[number];
 
 export const SORTS: Readonly<Record<Pane, readonly string[]>> = {
@@ -8,6 +8,7 @@ export const SORTS: Readonly<Record<Pane, readonly string[]>> = {
   sessions: ["trouble", "host", "name", "since", "imported"],
   events: ["newest"],
   rollout: ["wave"],
+  load: ["cpu", "memory", "load", "received", "sent", "name"],
 };
 
 export type Ui = {
@@ -30,8 +31,8 @@ export type Ui = {
 
 export const START: Ui = {
   pane: "hosts",
-  marked: { hosts: null, sessions: null, events: null, rollout: null },
-  sort: { hosts: 0, sessions: 0, events: 0, rollout: 0 },
+  marked: { hosts: null, sessions: null, events: null, rollout: null, load: null },
+  sort: { hosts: 0, sessions: 0, events: 0, rollout: 0, load: 0 },
   reversed: false,
   filter: "",
   typing: false,
@@ -40,6 +41,12 @@ export const START: Ui = {
   scroll: 0,
   over: false,
 };
+
+/** With the rows of its pane in that order. */
+export const sortedBy = (ui: Ui, sort: string): Ui => ({
+  ...ui,
+  sort: { ...ui.sort, [ui.pane]: Math.max(0, SORTS[ui.pane].indexOf(sort)) },
+});
 
 const NAMED: Readonly<Record<string, string>> = {
   "\u001b[A": "up",
@@ -113,6 +120,7 @@ export function act(ui: Ui, key: string, rows: readonly string[], page: number):
     case "2":
     case "3":
     case "4":
+    case "5":
       return to(Number(key) - 1);
     case "enter": {
       const row = rows[at];

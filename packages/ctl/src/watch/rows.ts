@@ -1,5 +1,6 @@
 /** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
+import { loadOf } from "@muster/view/load";
 import type { FleetModel } from "@muster/view/model";
 import type { Seen } from "@muster/view/seen";
 import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";
@@ -9,6 +10,7 @@ import { type Column, tableLines } from "../output/table.ts";
 import { durationText, listText, numberText, timeText } from "../output/words.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { eventLines } from "../report/event.ts";
+import { LOAD_ORDERS, type LoadRow, loadColumns } from "../report/load.ts";
 import { sessionColumns } from "../report/sessions.ts";
 import { statusColumns } from "../report/status.ts";
 import { type Pane, SORTS, type Ui } from "./keys.ts";
@@ -46,6 +48,8 @@ export function listed(
       return eventRows(model, ui, colour);
     case "rollout":
       return rolloutRows(model, ui, now_ms, colour);
+    case "load":
+      return loadRows(model, now, sort, ui, now_ms, colour);
   }
 }
 
@@ -246,5 +250,29 @@ function rolloutRows(model: FleetModel, ui: Ui, now_ms: number, colour: Colour):
       { title: "DETAIL", value: ({ host }) => stateOf(host)?.detail ?? "" },
     ],
     ({ host }) => [`${host}: ${stateOf(host)?.state ?? "waiting"}`, stateOf(host)?.detail ?? ""],
+  );
+}
+
+/** Of those that are heard: what a silent host was busy with is not shown as if it were so now. */
+function loadRows(
+  model: FleetModel,
+  now: Seen,
+  sort: string,
+  ui: Ui,
+  now_ms: number,
+  colour: Colour,
+): Listed {
+  const rows = now.hosts.flatMap((status): (LoadRow & { status: HostStatus })[] => {
+    const { name, health, health_before } = status.known;
+    if (health === null || status.state === "silent") return [];
+    return [{ host: name, load: loadOf(health, health_before ?? null), status }];
+  });
+  return list(
+    rows,
+    ui,
+    ({ host, status }) => ({ key: host, text: `${host} ${status.known.groups.join(" ")}` }),
+    LOAD_ORDERS[sort] ?? null,
+    loadColumns(colour),
+    ({ status }) => hostDetail(model, now, status, now_ms, colour),
   );
 }

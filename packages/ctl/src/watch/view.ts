@@ -27,7 +27,7 @@ const TROUBLES_SHOWN = 3;
 
 const HELP = [
   "j k ↑ ↓           next, previous row            g G       first, last row",
-  "space, page keys  a page on or back             tab 1–4   the next pane, or that one",
+  "space, page keys  a page on or back             tab 1–5   the next pane, or that one",
   "enter             all of a row; escape: back    s r       order by the next column; reverse",
   "/                 only rows with these words; escape: all of them",
   "q ^C              end. The fleet goes on as it is",
@@ -94,6 +94,7 @@ const EMPTY = {
   sessions: "no BGP sessions are known",
   events: "no events yet",
   rollout: "no rollout is known",
+  load: "no host tells its health",
 } as const;
 
 function header(model: FleetModel, now: Seen, now_ms: number, columns: number, colour: Colour): string {
@@ -116,6 +117,7 @@ function tabs(model: FleetModel, now: Seen, ui: Ui, pane: Listed, colour: Colour
     sessions: now.sessions.length,
     events: model.events.length,
     rollout: null,
+    load: null,
   } as const;
   const red = now.sessions.filter(({ session }) => isRed(session)).length;
   const names = PANES.map((name) => {

@@ -1,13 +1,14 @@
 /** Frames of `ctl watch` as golden texts, what the keys do, what is drawn anew, and what silence and a cut line look like. */
 
 import { EventEmitter } from "node:events";
+import type { Health } from "@muster/protocol";
 import type { Known } from "@muster/view/known";
 import { FleetModel } from "@muster/view/model";
 import * as assert from "uvu/assert";
 import { openColour } from "../../../../packages/ctl/src/output/colour.ts";
 import type { Terminal } from "../../../../packages/ctl/src/output/output.ts";
 import { clipped, widthOf } from "../../../../packages/ctl/src/output/table.ts";
-import { act, readKeys, START, type Ui } from "../../../../packages/ctl/src/watch/keys.ts";
+import { act, readKeys, START, sortedBy, type Ui } from "../../../../packages/ctl/src/watch/keys.ts";
 import { openScreen } from "../../../../packages/ctl/src/watch/screen.ts";
 import { frameOf } from "../../../../packages/ctl/src/watch/view.ts";
 import { suite } from "../../../kit/suite.ts";
@@ -47,10 +48,53 @@ suite("ctl watch", (test) => {
     );
   });
 
+  test("the load of hosts: rates of two samples, the busiest first, by any column; nothing of a silent host", () => {
+    const model = new FleetModel("f", "p", null);
+    const health = (at: number, cpu_busy: number, received: number, sent: number): Health => ({
+      ...{ at, uptime_s: 60, load: [cpu_busy * 4, 0, 0], cpu_busy, cores: 2, disks: [], failed_units: [] },
+      memory: { total_bytes: 1_000, available_bytes: 1_000 * cpu_busy, swap_used_bytes: 0 },
+      interfaces: [
+        { name: "eth0", rx_bytes: received, tx_bytes: sent, up: true },
+        { name: "wg-core1", rx_bytes: received, tx_bytes: sent, up: true },
+      ],
+      agent: { rss_bytes: 1, cpu_s: 1, uptime_s: 1 },
+    });
+    const tell = (name: string, sample: Health, at = NOW) =>
+      model.hear(name, name, { kind: "health", sample }, at);
+    const convergence = known("x", {}).convergence as NonNullable<Known["convergence"]>;
+    for (const name of ["busy", "idle", "full", "gone"])
+      model.hear(
+        name,
+        name,
+        { kind: "convergence", sample: convergence },
+        name === "gone" ? NOW - 60_000 : NOW,
+      );
+    for (const [name, cpu, received] of [
+      ["idle", 0.01, 0],
+      ["busy", 0.95, 125_000],
+      ["full", 0.5, 1_250_000_000],
+    ] as const) {
+      tell(name, health(NOW - 10_000, cpu, 1_000, 2_000));
+      tell(name, health(NOW, cpu, 1_000 + received, 2_000 + received / 10));
+    }
+    tell("gone", health(NOW - 60_000, 1, 1, 1), NOW - 60_000);
+    const load = typed("5", model);
+    assert.equal(frameOf(model, load, SIZE, NOW, PLAIN).rows, ["busy", "full", "idle"]);
+    const shown = lines(load, model).join("\n");
+    assert.match(shown, /▸ busy +95 % +5 % +3\.80 of 2 +100 kbit\/s +10 kbit\/s/);
+    assert.match(shown, /full +50 % .* 1\.0 Gbit\/s +100 Mbit\/s/, "what a tunnel carries counts once");
+    const order = (sort: string) => frameOf(model, sortedBy(load, sort), SIZE, NOW, PLAIN).rows;
+    assert.equal(order("memory"), ["idle", "full", "busy"]);
+    assert.equal(order("received"), ["full", "busy", "idle"]);
+    assert.equal(order("name"), ["busy", "full", "idle"]);
+    assert.match(lines(typed("5sr", model), model).join("\n"), /by memory, reversed/);
+    assert.match(lines(typed("5")).join("\n"), /no host tells its health/);
+  });
+
   test("every frame has the size of the terminal, however small it is", () => {
     for (const rows of [6, 10, 24, 60])
       for (const columns of [20, 80, 200])
-        for (const keys of ["", "2", "3", "4", "\r", "?", "/core"]) {
+        for (const keys of ["", "2", "3", "4", "5", "\r", "?", "/core"]) {
           const frame = lines(typed(keys), smallFleet(), { rows, columns });
           assert.is(frame.length, rows, `${rows}×${columns} ${keys}`);
           for (const line of frame) assert.ok(widthOf(line) <= columns, `${columns}: ${line}`);
@@ -88,7 +132,7 @@ suite("ctl watch", (test) => {
     for (const keys of ["q", "\u0003", "?q", "\r\u0003", "/x\u0003"]) assert.ok(typed(keys).over, keys);
     assert.not.ok(typed("?x").help);
     assert.is(typed("\r\u001b").detail, null);
-    assert.equal([typed("\t").pane, typed("\u001b[Z").pane], ["sessions", "rollout"]);
+    assert.equal([typed("\t").pane, typed("\u001b[Z").pane], ["sessions", "load"]);
   });
 
   test("who is not heard of becomes silent by itself, and a cut line makes nobody silent", () => {
