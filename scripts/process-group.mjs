@@ -20,9 +20,10 @@ export function killAll() {
 
 /**
  * Runs a command to its end. Gives `{ code, signal, output, late, leftovers, ms }`: `late` when it was killed at
- * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed).
+ * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed). `last_words` is given its pid and a function that gives its output
+ * so far, before it is killed at its limit: what it resolves with is added to the output.
  */
-export async function runGroup(command, args, { cwd, env, limit_ms, echo = false }) {
+export async function runGroup(command, args, { cwd, env, limit_ms, echo = false, last_words }) {
   const begun_ms = performance.now();
   const child = spawn(command, args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -35,6 +36,12 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
   const closed = new Promise((resolve) => child.once("close", resolve));
   let late = false;
   let timer;
+  const kill = async () => {
+    late = true;
+    const words = await last_words?.(child.pid, () => output);
+    if (words !== undefined) output += `\n${words}\n`;
+    signalGroup(child.pid);
+  };
   const { code, signal } = await new Promise((resolve) => {
     child.once("error", (error) => {
       output += `${error.message}\n`;
@@ -43,10 +50,7 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
     child.once("exit", (exit_code, exit_signal) => resolve({ code: exit_code, signal: exit_signal }));
     if (child.pid === undefined) return;
     running.add(child.pid);
-    timer = setTimeout(() => {
-      late = true;
-      signalGroup(child.pid);
-    }, limit_ms);
+    timer = setTimeout(kill, limit_ms);
   });
   clearTimeout(timer);
   const leftovers = child.pid === undefined ? [] : await clearGroup(child.pid);

@@ -9,6 +9,7 @@ import { isBuiltin } from "node:module";
 import { join } from "node:path";
 import { execPath } from "node:process";
 import { pathToFileURL } from "node:url";
+import { lastWords, NODE_OPTIONS } from "./last-words.mjs";
 import { runGroup } from "./process-group.mjs";
 
 /**
@@ -85,11 +86,12 @@ export async function runTest(root, file, { limit_ms, env, verbose }) {
       ms: 0,
     };
   }
-  const run = await runGroup(execPath, ["--enable-source-maps", bundle], {
+  const run = await runGroup(execPath, ["--enable-source-maps", ...NODE_OPTIONS, bundle], {
     cwd: root,
     env,
     limit_ms,
     echo: verbose,
+    last_words: lastWords,
   });
   return { ...verdict(run, limit_ms), output: run.output, ms: run.ms };
 }
