@@ -20,6 +20,9 @@ import {
   splitJoinString,
 } from "@muster/protocol";
 
+/** Fifty machines at once on a machine that is three times as slow. */
+const ANSWER_MS = 20_000;
+
 export type Machine = {
   readonly name: string;
   readonly nkey: Nkey;
@@ -93,7 +96,7 @@ export function proved(machine: Machine, claim: Claim): JoinRequest {
 }
 
 async function ask(bus: Bus, machine: Machine, subject: string, body: unknown): Promise<Uint8Array> {
-  const answer = await bus.request(subject, Buffer.from(JSON.stringify(body)), { timeout_ms: 5_000 });
+  const answer = await bus.request(subject, Buffer.from(JSON.stringify(body)), { timeout_ms: ANSWER_MS });
   const { from, box } = parseJson(SealedReply, answer.body, "sealed reply");
   return openSealed(from, Buffer.from(box, "base64"), machine.curve);
 }
