@@ -39,6 +39,11 @@ export const JoinClaims = z.strictObject({
 });
 export type JoinClaims = z.infer<typeof JoinClaims>;
 
+const JoinHeaders = z.record(
+  z.enum([HEADER.certificate, HEADER.signature, HEADER.time, HEADER.nonce]),
+  z.string(),
+);
+
 const SUBJECT = "join";
 const url = (data: Uint8Array | string) => Buffer.from(data).toString("base64url");
 
@@ -86,12 +91,8 @@ function envelopeOf(text: string): Envelope {
   if (version !== "mj1" || body === undefined || headers === undefined || rest.length > 0) {
     throw new FleetError("JOIN_FORGED", "it must begin with mj1. and have three parts");
   }
-  const form = z.record(
-    z.enum([HEADER.certificate, HEADER.signature, HEADER.time, HEADER.nonce]),
-    z.string(),
-  );
   return {
-    headers: parseJson(form, Buffer.from(headers, "base64url"), "join string"),
+    headers: parseJson(JoinHeaders, Buffer.from(headers, "base64url"), "join string"),
     body: Buffer.from(body, "base64url"),
   };
 }
