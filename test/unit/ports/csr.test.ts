@@ -2,7 +2,10 @@
 
 import { execFileSync } from "node:child_process";
 import { createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
-import { issue, makeCa, makeCsr, makeKey } from "@muster/ports/csr";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { issue, type KeyPems, makeCa, makeCsr, makeKey, readCsr } from "@muster/ports/csr";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { suite } from "../../kit/suite.ts";
@@ -39,6 +42,59 @@ suite("csr port", (test) => {
         /DNS:core1\.example\.net, IP Address:192\.0\.2\.1, IP Address:2001:DB8:0:0:0:0:0:1/i,
       );
     }
+  });
+
+  test("a request is read as OpenSSL reads it, whatever form it has", async () => {
+    const [p256, ed25519] = [makeKey("p256"), makeKey("ed25519")];
+    const read = async (key: KeyPems, csr: string) => {
+      const { public_key, subject, extensions } = await readCsr(csr);
+      assert.is(public_key.export({ type: "spki", format: "pem" }), key.public_pem);
+      return [subject, ...extensions];
+    };
+    const long = "a".repeat(63);
+    for (const common_name of ["ixp1", long])
+      assert.equal(await read(p256, await makeCsr(p256.private_pem, { common_name })), [`CN=${common_name}`]);
+    const named = { common_name: "ixp1", dns_names: ["core1.example.net"] };
+    assert.equal(await read(p256, await makeCsr(p256.private_pem, named)), ["CN=ixp1", "2.5.29.17"]);
+    assert.equal(await read(ed25519, await makeCsr(ed25519.private_pem, { common_name: "ixp1" })), [
+      "CN=ixp1",
+    ]);
+    const directory = mkdtempSync(join(tmpdir(), "muster-csr-"));
+    try {
+      const file = join(directory, "key.pem");
+      writeFileSync(file, p256.private_pem, { mode: 0o600 });
+      const byOpenssl = (...args: string[]) =>
+        execFileSync("openssl", ["req", "-new", "-key", file, "-sha256", ...args]).toString();
+      assert.equal(await read(p256, byOpenssl("-subj", "/CN=ixp1", "-utf8")), ["CN=ixp1"]);
+      assert.equal(await read(p256, byOpenssl("-subj", "/O=evil/CN=ixp1")), ["O=evil, CN=ixp1"]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test("of a request nothing that is signed can be another, nor its signature", async () => {
+    const csr = await makeCsr(makeKey("p256").private_pem, { common_name: "ixp1" });
+    const [head = "", tail = ""] = ["BEGIN", "END"].map((word) => `-----${word} CERTIFICATE REQUEST-----`);
+    const der = Buffer.from(csr.slice(head.length, csr.indexOf(tail)), "base64");
+    await readCsr(`${head}\n${der.toString("base64")}\n${tail}\n`);
+    const taken: string[] = [];
+    // Its algorithm is named outside of what is signed: another word for the same signature.
+    const algorithm = der.lastIndexOf(Buffer.from("300a06082a8648ce3d040302", "hex"));
+    for (let at = 0; at < der.length; at += 2) {
+      if (at >= algorithm && at < algorithm + 12) continue;
+      const other = Buffer.from(der);
+      other[at] = (other[at] ?? 0) ^ (1 << (at % 8));
+      try {
+        await readCsr(`${head}\n${other.toString("base64")}\n${tail}\n`);
+        taken.push(`byte ${at}`);
+      } catch (error) {
+        assert.ok(
+          error instanceof FleetError && ["INVALID", "BAD_PROOF"].includes(error.code),
+          String(error),
+        );
+      }
+    }
+    assert.equal(taken, []);
   });
 
   test("a server certificate has its names, its uses and its issuer", async () => {
