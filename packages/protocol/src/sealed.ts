@@ -24,6 +24,9 @@ const { crypto_core_hsalsa20: hsalsa20 } = (
 
 /** OpenSSL takes half a millisecond to read a key: once for as long as somebody holds it. */
 const read = new WeakMap<CurvePair, KeyObject>();
+/** Who asks asks again: what a pair shares with the last public keys that it met, for as long as somebody holds it. */
+const shared = new WeakMap<CurvePair, Map<string, Uint8Array>>();
+const MET = 256;
 
 /** Makes a curve key pair; the seed is a secret. */
 export function createCurvePair(): CurvePair {
@@ -63,10 +66,16 @@ export function openSealed(from: string, box: Uint8Array, recipient: CurvePair):
 
 /** TypeError, or an error of node:crypto, for a key that is none and for one whose shared point is zero. */
 function sharedKey(other: string, own: CurvePair): Uint8Array {
+  const met = shared.get(own) ?? new Map<string, Uint8Array>();
+  shared.set(own, met);
+  const known = met.get(other);
+  if (known !== undefined) return known;
   const x = Buffer.from(decodePublic("curve", other)).toString("base64url");
   const publicKey = createPublicKey({ key: { kty: "OKP", crv: "X25519", x }, format: "jwk" });
   const out = new Uint8Array(32);
   hsalsa20(out, new Uint8Array(16), diffieHellman({ privateKey: keyOf(own), publicKey }), SIGMA);
+  if (met.size >= MET) met.clear();
+  met.set(other, out);
   return out;
 }
 
