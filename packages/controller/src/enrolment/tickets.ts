@@ -15,12 +15,19 @@ const SLACK_S = 3_600;
 /** A direct get may be answered by a replica that is a moment behind. */
 const REPLICA_LAG_MS = 150;
 
+/** A controller knows by itself what it wrote of its newest nonces; of the rest, and of other controllers', it asks the bucket. */
+const OWN = 4_096;
+
 /** Written and read by controllers alone. */
 type PageTicket = { readonly principal: Principal; readonly ends: number };
 const ticketOf = (text: string) => JSON.parse(text) as PageTicket;
 
+type Written = Pick<KeyValueEntry, "value" | "revision">;
+
 export class Tickets {
   readonly #kv: KeyValue;
+  /** By key, the oldest first. Whether it is still good is the bucket's to say: it is used up there. */
+  readonly #own = new Map<string, Written>();
 
   constructor(bus: Pick<Bus, "kv">) {
     this.#kv = bus.kv("joins");
@@ -29,7 +36,14 @@ export class Tickets {
   /** A nonce for the holder of that curve key. */
   async giveNonce(curve: string): Promise<string> {
     const nonce = randomBytes(16).toString("hex");
-    await this.#kv.create(`nonce.${nonce}`, Buffer.from(curve), { ttl_s: NONCE_LIFE_S });
+    const key = `nonce.${nonce}`;
+    const value = Buffer.from(curve);
+    const revision = await this.#kv.create(key, value, { ttl_s: NONCE_LIFE_S });
+    this.#own.set(key, { value, revision });
+    for (const oldest of this.#own.keys()) {
+      if (this.#own.size <= OWN) break;
+      this.#own.delete(oldest);
+    }
     return nonce;
   }
 
@@ -64,13 +78,14 @@ export class Tickets {
   }
 
   async #use(key: string, ttl_s: number, fits: (value: string) => boolean, why: string): Promise<string> {
-    let entry: KeyValueEntry | null = await this.#kv.get(key);
+    let entry: Written | null = this.#own.get(key) ?? (await this.#kv.get(key));
     if (entry === null) {
       await sleep(REPLICA_LAG_MS);
       entry = await this.#kv.get(key);
     }
     const value = entry === null ? null : Buffer.from(entry.value).toString();
     if (entry === null || value === null || !fits(value)) throw new FleetError("BAD_PROOF", why);
+    this.#own.delete(key);
     try {
       await this.#kv.delete(key, { revision: entry.revision, ttl_s });
     } catch (error) {
