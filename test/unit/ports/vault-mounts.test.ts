@@ -8,7 +8,7 @@ import { makeCsr, makeKey } from "@muster/ports/csr";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
-import { openVault, type Vault } from "@muster/ports/vault";
+import { openVault, type Vault, type VaultPath } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { publicKeyObject } from "@muster/protocol/nkey";
 import * as assert from "uvu/assert";
@@ -57,6 +57,29 @@ suite(
       await root.write("transit/keys/rsa", { type: "rsa-2048" });
       assert.is(await code(keys.createKey("rsa")), "CONFLICT");
       assert.is(await code(root.write("transit/export/signing-key/role", {})), "VAULT_REFUSED");
+    });
+
+    test("transit: what many want signed at once goes in two requests, and each gets its own signature", async () => {
+      let asked = 0;
+      const counted = {
+        ...root,
+        write: ((path: VaultPath, ...rest: [object]) => {
+          asked++;
+          return root.write(path, ...rest);
+        }) as Vault["write"],
+      };
+      const keys = transit(counted);
+      const raw = await keys.createKey("many");
+      const texts = Array.from({ length: 20 }, (_, at) => Buffer.from(`claims ${at}`));
+      asked = 0;
+      const signatures = await Promise.all(texts.map((text) => keys.signEd25519("many", text)));
+      assert.is(asked, 2);
+      const key = publicKeyObject(raw);
+      for (const [at, text] of texts.entries())
+        assert.ok(verify(null, text, key, signatures[at] ?? Buffer.alloc(0)), String(at));
+      const none = await Promise.all(texts.map((text) => code(keys.signEd25519("no-key", text))));
+      assert.equal(new Set(none), new Set(["VAULT_REFUSED"]));
+      assert.is((await keys.signEd25519("many", Buffer.from("later"))).length, 64);
     });
 
     test("pki: signs a request for the names that the role allows", async () => {
