@@ -124,9 +124,13 @@ function tlsOptions(options: DialOptions) {
   };
 }
 
-/** The library forgets a socket that never became a connection (a broker that hangs): one descriptor lost a try. */
+/**
+ * The library forgets a socket that never became a connection (a broker that hangs): one descriptor lost a try. And it writes every message by itself:
+ * here what is sent in one turn of the loop goes out together, as one record of TLS.
+ */
 class TidyTransport extends NodeTransport {
   #given_up = false;
+  #corked = false;
 
   override async dial(where: { hostname: string; port: number }) {
     return this.#keep(await super.dial(where));
@@ -134,6 +138,19 @@ class TidyTransport extends NodeTransport {
 
   override async tlsFirst(where: { hostname: string; port: number }) {
     return this.#keep(await super.tlsFirst(where));
+  }
+
+  override send(frame: Uint8Array): void {
+    const { socket } = this;
+    if (socket !== undefined && !this.#corked) {
+      this.#corked = true;
+      socket.cork();
+      setImmediate(() => {
+        this.#corked = false;
+        socket.uncork();
+      });
+    }
+    super.send(frame);
   }
 
   override async close(error?: Error): Promise<void> {
