@@ -28,6 +28,8 @@ const ROUNDS = 3;
 const AT_ONCE = 32;
 const CONNECTIONS = 8;
 const TARGET_PER_S = 100;
+const MACHINES = "machines";
+const MACHINES_AND_KEYS = "machines, their keys included";
 
 /** Broker and controller over that Vault. */
 async function startAll(
@@ -75,7 +77,7 @@ async function spent(): Promise<Map<string, number>> {
       one === String(pid)
         ? "controller"
         : name === "node" || name === "MainThread"
-          ? "machines, their keys included"
+          ? MACHINES_AND_KEYS
           : name,
       (utime + stime) * 10,
     );
@@ -126,7 +128,8 @@ export async function main(count: number): Promise<void> {
       if ("error" in enrolled) throw new Error(enrolled.error);
       each_ms.push(...enrolled.each_ms);
       rates.push((count * 1_000) / enrolled.took_ms);
-      for (const [name, ms] of await spent())
+      const after = new Map([...(await spent()), [MACHINES, enrolled.used_ms]]);
+      for (const [name, ms] of after)
         used_ms.set(name, [...(used_ms.get(name) ?? []), (ms - (before.get(name) ?? 0)) / count]);
     }
     const rate = figure(rates);
