@@ -3,14 +3,13 @@
  * node:crypto, ten times as fast as the library; the cipher, which node:crypto has not, through the library that NATS' own nkeys use.
  * Sources: github.com/nats-io/nkeys, xkeys.go; nacl.cr.yp.to/box.html (a box is a secretbox under HSalsa20 of the shared point).
  */
-import { createPrivateKey, createPublicKey, diffieHellman, type KeyObject, randomBytes } from "node:crypto";
+import { createPublicKey, diffieHellman, type KeyObject, randomBytes } from "node:crypto";
 import nacl from "tweetnacl";
 import { FleetError } from "./errors.ts";
-import { createSeed, decodePublic, decodeSeed, encodePublic, rawPublic } from "./nkey.ts";
+import { createSeed, decodePublic, decodeSeed, encodePublic, privateKeyObject, rawPublic } from "./nkey.ts";
 
 export type CurvePair = { readonly public: string; readonly seed: string };
 
-const PKCS8_X25519 = Buffer.from("302e020100300506032b656e04220420", "hex");
 const FORM = Buffer.from("xkv1");
 const SIGMA = Buffer.from("expand 32-byte k");
 /** The library has it and its types do not. */
@@ -22,7 +21,7 @@ const { crypto_core_hsalsa20: hsalsa20 } = (
   }
 ).lowlevel;
 
-/** OpenSSL takes half a millisecond to read a key: once for as long as somebody holds it. */
+/** A key is read once for as long as somebody holds it. */
 const read = new WeakMap<CurvePair, KeyObject>();
 /** Who asks asks again: what a pair shares with the last public keys that it met, for as long as somebody holds it. */
 const shared = new WeakMap<CurvePair, Map<string, Uint8Array>>();
@@ -31,7 +30,10 @@ const MET = 256;
 /** Makes a curve key pair; the seed is a secret. */
 export function createCurvePair(): CurvePair {
   const seed = createSeed("curve");
-  return { public: encodePublic("curve", rawPublic(readSeed(seed))), seed };
+  const key = readSeed(seed);
+  const pair = { public: encodePublic("curve", rawPublic(key)), seed };
+  read.set(pair, key);
+  return pair;
 }
 
 /** Seals `data` from `sender` to the public curve key `to`. INVALID when `to` is not one. */
@@ -88,5 +90,5 @@ function keyOf(pair: CurvePair): KeyObject {
 function readSeed(seed: string): KeyObject {
   const { kind, raw } = decodeSeed(seed);
   if (kind !== "curve") throw new TypeError("not a curve seed");
-  return createPrivateKey({ key: Buffer.concat([PKCS8_X25519, raw]), format: "der", type: "pkcs8" });
+  return privateKeyObject("X25519", raw);
 }
