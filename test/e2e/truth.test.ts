@@ -158,6 +158,80 @@ suite(
       await green();
       assert.equal(await ixp1.seen(), before);
     });
+
+    test("what must answer: never up is red within 15 s; a port, an echo and a command that may nothing; a host that measures into nothing", async () => {
+      const ixp1 = fleet.on("ixp1");
+      const counters = (sent: number, received: number) =>
+        ixp1.sh(`printf 'sent_total %d\\nreplies_total %d\\n' ${sent} ${received} > /run/counters.prom`);
+      await counters(5_000, 500);
+      const may_nothing =
+        "test $(id -u) -ne 0 && ! touch /usr/seen && ! cat /var/lib/muster-agent/keys.json && ! cat /etc/shadow";
+      fleet.edit(
+        "resources/ixp1.yml",
+        (text) => `${text}
+check:
+  ssh: { tcp: "[::1]:22" }
+  echo: { icmp: "::1" }
+  nobody: { tcp: "[::1]:9" }
+  rights: { command: [sh, -c, ${JSON.stringify(may_nothing)}] }
+  slow: { command: [sleep, "60"], timeout: 1s }
+  measuring:
+    every: 1s
+    fall: 1
+    probe:
+      { prefix: "2001:db8:5000::/36", sessions: [upstream], counters: { file: /run/counters.prom, sent: sent_total, received: replies_total, accepted: replies_total } }
+`,
+      );
+      const since_ms = Date.now();
+      const plan = await fleet.ctl(["plan", "ixp1"], { expect: 3 });
+      assert.match(plan.stdout, /\+ check\/nobody {2}tcp \[::1\]:9, every 30s/);
+      await fleet.ctl(["apply", "ixp1", "-y"], { expect: 0 });
+      const applied_ms = Date.now();
+      type Row = { name: string; state: string; why: string; reasons?: { name: string; ok: boolean }[] };
+      const checks = async () => (await fleet.ctl(["checks", "ixp1", "--json"])).json().checks as Row[];
+      const all = await fleet.until(
+        "every check has answered",
+        async () => {
+          const rows = await checks();
+          return rows.length === 6 && rows.every(({ state }) => state !== "blind") ? rows : undefined;
+        },
+        15_000,
+      );
+      measured(
+        "six checks, two of them never up",
+        `judged ${Date.now() - applied_ms} ms after they were applied`,
+      );
+      const told = all.value.map(({ name, state, why }) => [name, state, why]);
+      assert.equal(told.sort(), [
+        ["echo", "up", ""],
+        ["measuring", "up", ""],
+        ["nobody", "down", "connect ECONNREFUSED ::1:9"],
+        ["rights", "up", ""],
+        ["slow", "down", "it took longer than 1s"],
+        ["ssh", "up", ""],
+      ]);
+      const status = await fleet.ctl(["status"], { expect: 1 });
+      assert.match(
+        status.stdout,
+        /^ixp1 {2}check nobody NEVER UP .*: connect ECONNREFUSED ::1:9 {6}ctl checks ixp1$/m,
+      );
+      await fleet.event(({ what }) => /^check nobody is down and was never up: /.test(what), since_ms);
+
+      await counters(700_000_000, 530);
+      const dead = await fleet.until(
+        "the probe is red",
+        async () => (await checks()).find(({ name, state }) => name === "measuring" && state === "down"),
+        15_000,
+      );
+      assert.equal(
+        dead.value.reasons?.map(({ name, ok }) => `${name} ${ok}`),
+        ["session true", "prefix true", "replies false", "broker true"],
+      );
+      await fleet.event(({ what }) => /^check measuring is down: replies: 530 replies/.test(what), since_ms);
+      await ixp1.sh("rm /run/counters.prom");
+      await fleet.reset();
+      assert.equal(await checks(), []);
+    });
   },
   { limit_ms: 150_000 },
 );

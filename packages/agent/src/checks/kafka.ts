@@ -1,6 +1,7 @@
 /**
  * Whether a broker speaks the Kafka protocol: `ApiVersions` version 0, which brokers answer before any log-in
  * (kafka.apache.org/protocol, KIP-35, KIP-152). That its port takes a connection would say less: a broker that is stuck takes them too.
+ * Tried on Kafka 3.9.1 (KRaft): it answers so on a listener with SASL, and not when it is stopped by a signal.
  */
 import { connect } from "node:net";
 import { hostPort, wordsOf } from "./way.ts";

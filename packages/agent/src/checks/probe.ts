@@ -33,7 +33,7 @@ export const probe: MakeWay = ({ probe: spec }, door) => {
     ]);
     if (typeof counted !== "string") window.add(door.ports.now(), counted);
     const replies = typeof counted === "string" ? unknown(counted) : repliesOf(spec, window, counted);
-    const broker = brokerOf(spec, answer, typeof counted === "string" ? counted : window);
+    const broker = brokerOf(spec, answer, counted, window);
     const all = { ...session, replies, broker };
     return verdict(
       (["session", "prefix", "replies", "broker"] as const).map((name) => ({
@@ -176,26 +176,27 @@ function ratio(spec: Probe, { sent, received }: Pick<Rise, "sent" | "received">,
     : fails(`${words}, ${spec.replies_min} of each asked for`);
 }
 
-function brokerOf(spec: Probe, answer: string | null, counted: CounterWindow | string): Told {
+function brokerOf(spec: Probe, answer: string | null, counted: Counts | string, window: CounterWindow): Told {
   if (spec.broker !== undefined && answer !== null) return fails(`${spec.broker}: ${answer}`);
   if (spec.counters.accepted === undefined) return holds(`${spec.broker} answers`);
-  if (typeof counted === "string") return unknown(counted);
-  return acceptedOf(spec, counted);
+  return typeof counted === "string" ? unknown(counted) : acceptedOf(spec, window, counted);
 }
 
-export function acceptedOf(spec: Probe, window: CounterWindow): Told {
+/** As with replies: until something was seen, what was counted since the daemon's start stands in for it. */
+export function acceptedOf(spec: Probe, window: CounterWindow, since_start: Counts): Told {
   const lately = window.over(ACCEPTS_MS);
-  const whole = window.over(durationMs(spec.window));
-  const refused = (rise: Rise) => fails(`took none of ${rise.received} replies in ${span(rise.over_ms)}`);
-  if (lately.over_ms >= ACCEPTS_MS / 2 && lately.received > 0 && lately.accepted === 0)
-    return refused(lately);
-  if (whole.accepted !== null && whole.accepted > 0)
-    return holds(`took ${whole.accepted} in ${span(whole.over_ms)}`);
-  if (whole.received > 0 && whole.over_ms >= ACCEPTS_MS / 2) return refused(whole);
-  // Idle, or just begun: a broker that answers is what can be known then.
-  if (spec.broker !== undefined)
-    return holds(`${spec.broker} answers, nothing to take in ${span(whole.over_ms)}`);
-  return unknown(`nothing to take in ${span(whole.over_ms)}`);
+  const seen = window.over(durationMs(spec.window));
+  const [took, young] = [seen.accepted ?? 0, lately.over_ms < ACCEPTS_MS / 2];
+  const refused = (received: number, when: string) => fails(`took none of ${received} replies ${when}`);
+  if (!young && lately.received > 0 && lately.accepted === 0)
+    return refused(lately.received, `in ${span(lately.over_ms)}`);
+  if (took > 0) return holds(`took ${took} in ${span(seen.over_ms)}`);
+  if (young && (since_start.accepted ?? 0) > 0) return holds(`took ${since_start.accepted} since its start`);
+  if (young && since_start.received > 0) return refused(since_start.received, "since its start");
+  if (!young && seen.received > 0) return refused(seen.received, `in ${span(seen.over_ms)}`);
+  const idle = `nothing to take in ${span(seen.over_ms)}`;
+  // That it answers is all that can be known then.
+  return spec.broker === undefined ? unknown(idle) : holds(`${spec.broker} answers, ${idle}`);
 }
 
 const span = (ms: number) =>

@@ -171,7 +171,8 @@ async function asked(way: Way, spec: Check, method: CheckMethod, life: AbortSign
   );
   try {
     const answer = await way(AbortSignal.any([life, limit]));
-    return limit.aborted && answer.ok !== true ? late(spec) : answer;
+    const whole = answer.ok === true || answer.reasons !== undefined;
+    return limit.aborted && !whole ? late(spec) : answer;
   } catch (error) {
     if (limit.aborted || life.aborted) return late(spec);
     if (error instanceof FleetError) return blind(error.detail);

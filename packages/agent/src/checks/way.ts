@@ -40,6 +40,7 @@ export function plain(text: string): string {
 export function wordsOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0)
     return [...new Set(error.errors.map(wordsOf))].join("; ");
+  if (error instanceof Error && error.name === "AbortError") return "no answer in time";
   return error instanceof Error ? error.message || error.name : String(error);
 }
 

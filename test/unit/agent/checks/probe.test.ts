@@ -95,16 +95,25 @@ suite("a measuring host", (test) => {
   test("a broker that takes none of what comes back is red, also while the hour still looks well", () => {
     const spec = specOf();
     const window = new CounterWindow(60 * MIN);
-    assert.is(acceptedOf(spec, window).ok, null);
+    const none = { sent: 0, received: 0, accepted: 0 };
+    assert.is(acceptedOf(spec, window, none).ok, null);
+    assert.is(
+      acceptedOf(spec, window, { ...none, received: 50 }).why,
+      "took none of 50 replies since its start",
+    );
+    assert.is(
+      acceptedOf(spec, window, { ...none, received: 50, accepted: 49 }).why,
+      "took 49 since its start",
+    );
     for (let minute = 0; minute <= 30; minute += 1)
       window.add(minute * MIN, {
         sent: minute * 100,
         received: minute * 10,
         accepted: Math.min(minute, 15) * 10,
       });
-    assert.equal(acceptedOf(spec, window), { ok: false, why: "took none of 100 replies in 10 min" });
+    assert.equal(acceptedOf(spec, window, none), { ok: false, why: "took none of 100 replies in 10 min" });
     window.add(31 * MIN, { sent: 3_100, received: 310, accepted: 151 });
-    assert.is(acceptedOf(spec, window).ok, true);
+    assert.is(acceptedOf(spec, window, none).ok, true);
   });
 
   test("a window of a day keeps few readings, and its ends", () => {

@@ -99,7 +99,7 @@ suite("checks of a host", (test) => {
     async () => {
       const server = await listening();
       const port = portOf(server);
-      const spec = { web: { tcp: `[::1]:${port}`, every: "1s", timeout: "500ms", fall: 2, rise: 2 } };
+      const spec = { web: { tcp: `[::1]:${port}`, every: "1s", timeout: "500ms", fall: 2, rise: 1 } };
       const first = host("turns");
       first.declare(spec);
       await eventually(() => assert.is(first.row("web")?.state, "up"), 15_000);
@@ -151,13 +151,23 @@ suite("checks of a host", (test) => {
             { tls: `[::1]:${portOf(stuck)}`, timeout: "300ms", verify: false },
           ]),
         );
-        one.declare({ ...specs, last: { tcp: `[::1]:${portOf(stuck)}` } });
+        const broker = `[::1]:${portOf(stuck)}`;
+        const counters = { url: "http://[::1]:1/", sent: "a", received: "b" };
+        const probe = { probe: { prefix: "2001:db8::/48", counters, broker }, timeout: "300ms" };
+        one.declare({ ...specs, last: { tcp: broker }, probe });
         await eventually(() => {
           const rows = one.collector.last()?.checks ?? [];
-          assert.is(rows.filter(({ state }) => state === "down").length, 40);
+          assert.is(rows.filter(({ state }) => state === "down").length, 41);
           assert.is(one.row("last")?.state, "up");
         }, 20_000);
         assert.is(one.row("stuck7")?.why, "no answer within 300ms");
+        const reasons = one.row("probe")?.reasons?.map(({ name, ok }) => `${name} ${ok}`);
+        assert.equal(
+          reasons,
+          ["session null", "prefix null", "replies null", "broker false"],
+          "what is known is kept",
+        );
+        assert.match(one.row("probe")?.why ?? "", /^broker: \[::1\]:\d+: no answer in time/);
       } finally {
         stuck.close();
         await one.stop();
@@ -203,6 +213,15 @@ suite("checks of a host", (test) => {
     assert.equal([now.state, now.since, now.up_at], ["blind", 4_000, 1_000]);
     assert.is(turnOf("x", up, now)?.what, "check x cannot be told any more: no ping here");
     assert.is(turnOf("x", now, judge(now, bad, check, 5_000))?.what, "check x is down: refused");
+    const down = judge(judge(judge(up, bad, check, 1), bad, check, 2), bad, check, 3);
+    const rising = judge(down, { ok: true, latency_ms: 1 }, check, 4);
+    assert.equal(
+      [down.state, rising.state, rising.why],
+      ["down", "down", "refused"],
+      "one good answer is no rise",
+    );
+    const risen = judge(rising, { ok: true, latency_ms: 1 }, check, 5);
+    assert.equal([risen.state, turnOf("x", rising, risen)?.what], ["up", "check x is up again"]);
     // Bad and blind by turns are no row of either.
     let mixed = up;
     for (let at = 0; at < 6; at += 1)
