@@ -35,7 +35,7 @@ const programs = new Set(["agent", "controller", "ctl", "dashboard"]);
 const in_browsers = new Set(["view", "dashboard"]);
 
 /** What the leaf may use from outside: all of it computes, none of it reads or sends. */
-const leaf_libraries = new Set(["zod", "canonicalize", "tweetnacl", "node:crypto", "node:buffer"]);
+const leaf_libraries = new Set(["zod", "tweetnacl", "node:crypto", "node:buffer"]);
 
 /** Libraries that may be imported anywhere. zod is the language that shapes are written in, preact that of the page: no outside system. */
 const everywhere = new Set(["zod", "preact"]);

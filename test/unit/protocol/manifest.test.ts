@@ -1,4 +1,5 @@
 /** Manifests, plans and resources: what a host may be told, and that nothing else gets through the schemas. */
+import canonicalizeOther from "canonicalize";
 import * as assert from "uvu/assert";
 import {
   CertificateReader,
@@ -163,5 +164,41 @@ suite("manifest", (test) => {
       canonicalize({ b: [333333333.3333333, 1e30, 4.5, 2e-3], a: "\u000f\n" }),
       '{"a":"\\u000f\\n","b":[333333333.3333333,1e+30,4.5,0.002]}',
     );
+  });
+
+  test("the RFC 8785 form is that of the library `canonicalize`, errors included", () => {
+    const values = [
+      ...[null, true, false, 0, -0, 1e21, 1e-7, 0.1, Number.MAX_SAFE_INTEGER, "", '\u2028\u0007"\\/é😀'],
+      ...[
+        [],
+        {},
+        [[], {}],
+        [undefined, () => 1, Symbol("s"), 2].slice(0, 1),
+        { a: undefined, b: Symbol("s") },
+      ],
+      {
+        10: "ten",
+        9: "nine",
+        "😀": 1,
+        "\ufb33": 2,
+        __proto__: { inherited: 1 },
+        nested: { z: [1, { y: 2, x: null }], a: "" },
+      },
+      ...[
+        new Date(0),
+        Buffer.from("bytes"),
+        make([motd, { ...motd, name: "/etc/issue", spec: { content: "ä\u0000\n" } }]),
+      ],
+      ...[Number.NaN, Number.POSITIVE_INFINITY, "\ud800", ["a\udc00b"], { "\ud800": 1 }],
+    ];
+    const outcome = (form: (value: unknown) => string | undefined, value: unknown) => {
+      try {
+        return form(value);
+      } catch {
+        return "refused";
+      }
+    };
+    for (const value of values) assert.is(outcome(canonicalize, value), outcome(canonicalizeOther, value));
+    assert.throws(() => canonicalize(undefined), TypeError);
   });
 });
