@@ -14,11 +14,12 @@ const run = promisify(execFile);
 const SSHD = "/usr/sbin/sshd";
 const PACKAGES = ["ansible-core==2.19.14", "pyinfra==3.10.0"];
 const INSTALL_LIMIT_MS = 600_000;
-/** Ansible takes 4 s a host for twenty files on a free machine. */
 const RUN_LIMIT_MS = 300_000;
 
 export type Peer = {
   readonly name: string;
+  /** On how many. */
+  readonly hosts: number;
   /** Puts `count` files with that text on all hosts; milliseconds from start to end. Errors: its exit code and last words. */
   apply(count: number, text: string): Promise<number>;
 };
@@ -32,8 +33,11 @@ export function peersMissing(): string | null {
   return null;
 }
 
-/** Installs them once, below the user's cache directory, and starts the sshd. */
-export async function startPeers(size: number): Promise<Peers> {
+/**
+ * Installs them once, below the user's cache directory, and starts the sshd. Ansible gets `ansible_size` hosts: of each file it makes two to four modules, each of
+ * them some ssh and a Python, a second of processor time a file; ten hosts keep two cores busy for minutes.
+ */
+export async function startPeers(size: number, ansible_size: number): Promise<Peers> {
   const venv = join(
     process.env.XDG_CACHE_HOME || join(homedir(), ".cache"),
     "muster",
@@ -103,10 +107,12 @@ export async function startPeers(size: number): Promise<Peers> {
       (await run(join(venv, "bin", program), ["--version"])).stdout.split("\n")[0]?.trim(),
     ),
   );
-  const inventory = names.map(
-    (name) =>
-      `${name} ansible_host=127.0.0.1 ansible_port=${port} ansible_user=${user} ansible_ssh_private_key_file=${file("user")} into=${file(`a-${name}`)}`,
-  );
+  const inventory = names
+    .slice(0, ansible_size)
+    .map(
+      (name) =>
+        `${name} ansible_host=127.0.0.1 ansible_port=${port} ansible_user=${user} ansible_ssh_private_key_file=${file("user")} into=${file(`a-${name}`)}`,
+    );
   await writeFile(file("hosts.ini"), `${inventory.join("\n")}\n`);
   const python = join(venv, "bin/python");
   await writeFile(
@@ -116,6 +122,7 @@ export async function startPeers(size: number): Promise<Peers> {
 
   const ansible: Peer = {
     name: "Ansible",
+    hosts: inventory.length,
     async apply(count, text) {
       const numbers = Array.from({ length: count }, (_, at) => at).join(",");
       await writeFile(file("one.j2"), `${text} {{ item }}\n`);
@@ -128,6 +135,7 @@ export async function startPeers(size: number): Promise<Peers> {
   };
   const pyinfra: Peer = {
     name: "pyinfra",
+    hosts: size,
     async apply(count, text) {
       const data = {
         ssh_hostname: "127.0.0.1",
