@@ -133,10 +133,14 @@ async function readSpool(file: string, log: Log): Promise<z.infer<typeof SpoolFi
 function appender(file: string, log: Log): (line: string) => void {
   let queue = Promise.resolve();
   const append = async (line: string) => {
+    const write = () => appendFile(file, `${line}\n`, { mode: 0o600 });
     try {
-      await mkdir(dirname(file), { recursive: true, mode: 0o700 });
       if ((await sizeOf(file)) > LOG_LIMIT_BYTES) await rename(file, `${file}.1`);
-      await appendFile(file, `${line}\n`, { mode: 0o600 });
+      await write().catch(async (error: unknown) => {
+        if (!isMissing(error)) throw error;
+        await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+        await write();
+      });
     } catch (error) {
       log.error({ err: error }, `${file}: an event could not be written`);
     }

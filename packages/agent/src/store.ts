@@ -2,10 +2,14 @@
  * Small JSON files of the agent's own, written so that a crash or power cut at any moment leaves the old or the new one: written beside,
  * synced, renamed, directory synced. The version before stays beside it for the case that the disk itself damages the file.
  */
-import { type FileHandle, link, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { constants } from "node:fs";
+import { link, mkdir, readFile, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { z } from "zod";
+import { OpenFile } from "./ports/open-file.ts";
+
+const { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
 
 export type Kept<T> = {
   readonly value: T;
@@ -41,7 +45,7 @@ export async function readKept<S extends z.ZodType>(
 export async function writeKept(path: string, value: unknown): Promise<void> {
   const text = typeof value === "string" ? value : `${JSON.stringify(value)}\n`;
   const before = async () => {
-    await rm(previousOf(path), { force: true });
+    await unlink(previousOf(path)).catch(ignoreMissing);
     await link(path, previousOf(path)).catch(ignoreMissing);
   };
   await replace(path, text, { mode: 0o600, synced: true, before });
@@ -66,18 +70,19 @@ async function replace(
   try {
     const file = await openIn(dirname(path), beside, mode);
     try {
-      await file.chmod(mode);
-      await file.writeFile(text);
+      // One that a crash left behind may have another.
+      if ((Number(file.facts().mode) & 0o7777) !== mode) await file.chmod(mode);
+      await file.write(typeof text === "string" ? Buffer.from(text) : text);
       if (synced) await file.sync();
     } finally {
-      await file.close();
+      file.close();
     }
     await before?.();
     await rename(beside, path);
     if (synced) await syncDirectory(dirname(path));
   } catch (cause) {
     // On a full disk half a file would take what others need. A disk that refuses this too has said why already.
-    await rm(beside, { force: true }).catch(() => undefined);
+    await unlink(beside).catch(() => undefined);
     throw new FleetError("FAILED", `${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
@@ -85,23 +90,24 @@ async function replace(
 }
 
 /** Opens for writing; the directory is made when it is not there yet. */
-async function openIn(directory: string, path: string, mode: number): Promise<FileHandle> {
+async function openIn(directory: string, path: string, mode: number): Promise<OpenFile> {
+  const open = () => OpenFile.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
   try {
-    return await open(path, "w", mode);
+    return await open();
   } catch (error) {
     if (!isMissing(error)) throw error;
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    return open(path, "w", mode);
+    return open();
   }
 }
 
 /** Makes renames and removals in a directory last. */
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, "r");
+  const directory = await OpenFile.open(path, O_RDONLY);
   try {
     await directory.sync();
   } finally {
-    await directory.close();
+    directory.close();
   }
 }
 

@@ -4,10 +4,11 @@
  * cuts off a line that a crash left half written. Nothing is held open: a disk that is in use for writing cannot be made read-only.
  */
 import { constants } from "node:fs";
-import { chmod, type FileHandle, mkdir, open, readFile, rename, stat } from "node:fs/promises";
+import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type AuditHead, AuditRecord, hashOfRecord, NO_HEAD } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { OpenFile } from "../ports/open-file.ts";
 import { isMissing, syncDirectory } from "../store.ts";
 
 export const FILE_LIMIT_BYTES = 4 * 1024 * 1024;
@@ -34,11 +35,11 @@ export class AuditFile {
       const text = await textOf(this.path);
       const cut = text.lastIndexOf("\n") + 1;
       const half = Buffer.byteLength(text.slice(cut));
-      await this.#with(async (handle) => {
+      await this.#with(async (file) => {
         if (half === 0) return;
         this.#size = Buffer.byteLength(text.slice(0, cut));
-        await handle.truncate(this.#size);
-        await handle.sync();
+        await file.truncate(this.#size);
+        await file.sync();
       });
       const lines = [
         ...(await textOf(`${this.path}.1`)).split("\n"),
@@ -68,13 +69,13 @@ export class AuditFile {
     await this.#told(async () => {
       if (this.#size > this.#limit_bytes) await this.#turn();
       const bytes = Buffer.from(lines.map((line) => `${line}\n`).join(""));
-      await this.#with(async (handle) => {
+      await this.#with(async (file) => {
         try {
-          await handle.appendFile(bytes);
-          await handle.datasync();
+          await file.write(bytes);
+          await file.syncContent();
         } catch (error) {
           // Half a line would spoil the next one.
-          await handle.truncate(this.#size).catch(() => undefined);
+          await file.truncate(this.#size).catch(() => undefined);
           throw error;
         }
       });
@@ -97,19 +98,19 @@ export class AuditFile {
     });
   }
 
-  async #with(work: (handle: FileHandle) => Promise<void>): Promise<void> {
+  async #with(work: (file: OpenFile) => Promise<void>): Promise<void> {
     if (!this.#made) await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
-    const handle = await open(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+    const file = await OpenFile.open(this.path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
     try {
-      this.#size = (await handle.stat()).size;
+      this.#size = Number(file.facts().size);
       if (!this.#made) {
-        await chmod(this.path, 0o600);
+        await file.chmod(0o600);
         await syncDirectory(dirname(this.path));
         this.#made = true;
       }
-      await work(handle);
+      await work(file);
     } finally {
-      await handle.close();
+      file.close();
     }
   }
 

@@ -3,12 +3,13 @@
  * fixed length that is overwritten in place and synced, so that it can be kept on a disk that is full. It is not held open.
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Mark } from "@muster/ports/nonces";
 import { CHALLENGED_WINDOW_MS } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
+import { OpenFile } from "../ports/open-file.ts";
 
 const { O_CREAT, O_NOFOLLOW, O_RDWR } = constants;
 const DIGITS = 16;
@@ -20,12 +21,12 @@ const lineOf = (signed_until_ms: number) => {
 
 /** Reads it. One that cannot be read counts as far in the future as any command that could have been taken. */
 export async function openMark(path: string, now_ms: number): Promise<Mark> {
-  const withFile = async <T>(work: (handle: FileHandle) => Promise<T>): Promise<T> => {
-    const handle = await open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+  const withFile = async <T>(work: (file: OpenFile) => Promise<T>): Promise<T> => {
+    const file = await OpenFile.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
     try {
-      return await work(handle);
+      return await work(file);
     } finally {
-      await handle.close();
+      file.close();
     }
   };
   const told = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -38,8 +39,9 @@ export async function openMark(path: string, now_ms: number): Promise<Mark> {
   };
   const text = await told(async () => {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    const { buffer, bytesRead } = await withFile((handle) => handle.read(Buffer.alloc(128), 0, 128, 0));
-    return buffer.subarray(0, bytesRead).toString("latin1");
+    const bytes = Buffer.alloc(128);
+    const count = await withFile((file) => file.read(bytes));
+    return bytes.subarray(0, count).toString("latin1");
   }).catch((error: unknown) => {
     if (error instanceof FleetError) return "unreadable";
     throw error;
@@ -50,9 +52,9 @@ export async function openMark(path: string, now_ms: number): Promise<Mark> {
     signed_until_ms: text === "" ? 0 : good ? kept : now_ms + CHALLENGED_WINDOW_MS,
     raise: (signed_until_ms) =>
       told(() =>
-        withFile(async (handle) => {
-          await handle.write(Buffer.from(lineOf(signed_until_ms)), 0, undefined, 0);
-          await handle.datasync();
+        withFile(async (file) => {
+          await file.write(Buffer.from(lineOf(signed_until_ms)));
+          await file.syncContent();
         }),
       ),
   };

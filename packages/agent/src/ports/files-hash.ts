@@ -4,8 +4,8 @@
  */
 import { createHash } from "node:crypto";
 import { type BigIntStats, constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { FleetError } from "@muster/protocol/errors";
+import { OpenFile } from "./open-file.ts";
 
 const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
 const PIECE_BYTES = 256 * 1024;
@@ -33,32 +33,32 @@ export function createHashes(small_bytes: number): Hashes {
       if (found.size > limit_bytes) return null;
       const before = known.get(path);
       if (before?.stamp === stampOf(found)) return { sha256: before.sha256, bytes: null };
-      const handle = await openOrNull(real);
-      if (handle === null) return null;
+      const file = await openOrNull(real);
+      if (file === null) return null;
       try {
-        const stats = await handle.stat({ bigint: true });
+        const stats = file.facts();
         if (!stats.isFile()) throw new FleetError("FAILED", `${path} is no regular file`);
         if (stats.size > limit_bytes) return null;
         known.delete(path);
-        const hashed = await hashOf(handle, Number(stats.size), limit_bytes, small_bytes);
+        const hashed = await hashOf(file, Number(stats.size), limit_bytes, small_bytes);
         const stamp = stampOf(stats);
         const settled = BigInt(Date.now()) * 1_000_000n - stats.ctimeNs > SETTLED_NS;
-        if (hashed !== null && settled && stampOf(await handle.stat({ bigint: true })) === stamp) {
+        if (hashed !== null && settled && stampOf(file.facts()) === stamp) {
           const [oldest] = known.keys();
           if (known.size >= REMEMBERED && oldest !== undefined) known.delete(oldest);
           known.set(path, { stamp, sha256: hashed.sha256 });
         }
         return hashed;
       } finally {
-        await handle.close();
+        file.close();
       }
     },
   };
 }
 
-async function openOrNull(real: string): Promise<FileHandle | null> {
+async function openOrNull(real: string): Promise<OpenFile | null> {
   try {
-    return await open(real, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+    return await OpenFile.open(real, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR"))
       return null;
@@ -68,7 +68,7 @@ async function openOrNull(real: string): Promise<FileHandle | null> {
 
 /** Null when it grew beyond the limit while it was read. */
 async function hashOf(
-  handle: FileHandle,
+  file: OpenFile,
   size_bytes: number,
   limit_bytes: number,
   small_bytes: number,
@@ -78,19 +78,20 @@ async function hashOf(
   const pieces: Buffer[] = [];
   const piece = Buffer.allocUnsafe(small ? Math.max(size_bytes + 1, 4_096) : PIECE_BYTES);
   for (let size = 0; ; ) {
-    const { bytesRead } = await handle.read(piece, 0, piece.length, null);
-    size += bytesRead;
+    const count = await file.read(piece);
+    size += count;
     if (size > limit_bytes) return null;
-    const read = piece.subarray(0, bytesRead);
+    const read = piece.subarray(0, count);
     hash.update(read);
     if (small && size <= small_bytes) pieces.push(Buffer.from(read));
     // There was room for more, and what came is all that the file is said to have.
-    const whole = size === size_bytes && bytesRead < piece.length;
-    if (!whole && bytesRead > 0) continue;
+    const whole = size === size_bytes && count < piece.length;
+    if (!whole && count > 0) continue;
     const bytes = small && size <= small_bytes ? Buffer.concat(pieces, size) : null;
     return { sha256: hash.digest("hex"), bytes };
   }
 }
 
-const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
+/** Another one after every change, but for changes within one tick of the kernel's clock. */
+export const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
   `${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;

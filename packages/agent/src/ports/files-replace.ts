@@ -3,13 +3,14 @@
  * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once.
  */
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, rename, unlink } from "node:fs/promises";
+import { lstat, rename, unlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import type { Accounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import type { Held, Hold } from "./files-held.ts";
+import { OpenFile } from "./open-file.ts";
 
 export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
 
@@ -61,14 +62,14 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
     // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
     const candidate = `${directory}/.muster-${sha256(basename(path)).slice(0, 12)}.new`;
     try {
-      const handle = await openFresh(candidate);
+      const file = await openFresh(candidate, firstMode(attributes, names));
       try {
-        if (content instanceof Uint8Array) await handle.writeFile(content);
-        else for await (const piece of content) await handle.writeFile(piece);
-        await give(handle, path, attributes, names);
-        await handle.sync();
+        if (content instanceof Uint8Array) await file.write(content);
+        else for await (const piece of content) await file.write(piece);
+        await give(file, path, attributes, names);
+        await file.sync();
       } finally {
-        await handle.close();
+        file.close();
       }
       return candidate;
     } catch (error) {
@@ -160,17 +161,18 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
 
 /** Sets owner, group and mode. Errors: FAILED for an unknown account, and when an agent without root would have to give a file away. */
 export async function give(
-  handle: FileHandle,
+  file: OpenFile,
   path: string,
   attributes: Attributes,
   names: Accounts,
 ): Promise<void> {
   const uid = names.uid(attributes.owner);
   const gid = names.gid(attributes.group);
-  const found = await handle.stat();
-  if (found.uid !== uid || found.gid !== gid) {
+  const found = file.facts();
+  const goes = Number(found.uid) !== uid || Number(found.gid) !== gid;
+  if (goes) {
     try {
-      await handle.chown(uid, gid);
+      await file.chown(uid, gid);
     } catch (error) {
       if (codeOf(error) !== "EPERM") throw error;
       const detail = `${path}: the agent does not run as root and cannot give it to ${attributes.owner}:${attributes.group}`;
@@ -178,14 +180,25 @@ export async function give(
     }
   }
   // After chown, which takes the set-user bits away.
-  await handle.chmod(Number.parseInt(attributes.mode, 8));
+  const mode = modeOf(attributes);
+  if (goes || (Number(found.mode) & 0o7777) !== mode) await file.chmod(mode);
+}
+
+const modeOf = ({ mode }: Attributes) => Number.parseInt(mode, 8);
+
+/** A file that stays the agent's own need not be given its mode later; nobody else's shows anything before it is his. */
+function firstMode(attributes: Attributes, names: Accounts): number {
+  const own =
+    names.uid(attributes.owner) === process.geteuid?.() &&
+    names.gid(attributes.group) === process.getegid?.();
+  return own ? modeOf(attributes) & 0o777 : 0o600;
 }
 
 const targetIn = (directory: string, path: string) => `${directory}/${basename(path)}`;
 
 /** A candidate that a crash left behind is in the way once. */
-async function openFresh(candidate: string): Promise<FileHandle> {
-  const open_ = () => open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+async function openFresh(candidate: string, mode: number): Promise<OpenFile> {
+  const open_ = () => OpenFile.open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
   try {
     return await open_();
   } catch (error) {

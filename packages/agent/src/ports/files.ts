@@ -3,22 +3,12 @@
  * written in place, and never through a link in the last part of the path.
  */
 import { type BigIntStats, constants } from "node:fs";
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  opendir,
-  realpath,
-  rename,
-  rmdir,
-  unlink,
-} from "node:fs/promises";
+import { lstat, mkdir, opendir, realpath, rename, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { type Accounts, createAccounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
-import { createHashes } from "./files-hash.ts";
+import { createHashes, stampOf } from "./files-hash.ts";
 import {
   aliasesIn,
   mountsNow as askMounts,
@@ -29,6 +19,7 @@ import {
 } from "./files-held.ts";
 import { type Attributes, type Content, createReplacer, give, type Writing } from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
+import { OpenFile } from "./open-file.ts";
 import { sharedInTurn } from "./turn.ts";
 
 export type { Attributes, Writing } from "./files-replace.ts";
@@ -94,10 +85,16 @@ export type Files = {
   places(path: string, links?: "follow"): Promise<readonly string[]>;
   /** Writes into a file that is there already, in one write and in place: for the kernel's files below /proc/sys only. */
   writeKernel(path: string, text: string): Promise<void>;
+  /**
+   * What these paths hold now is about to be looked at: what a watch hears of them later is no news while they are still so. Not seen that way is what is
+   * changed in place, to the same size, within the same tick of the kernel's clock (4 ms; none from Linux 6.13 on): the loop's own timer finds it.
+   */
+  seen(paths: readonly string[]): Promise<void>;
   /** The real path on disk: prefix + path, for commands. */
   real(path: string): string;
   /**
-   * Calls `changed` when one of these paths comes, goes or changes, whether its directory exists yet or not; bursts are gathered for 100 ms.
+   * Calls `changed` when one of these paths comes, goes or changes, whether its directory exists yet or not; bursts are gathered for 100 ms, and what is as
+   * `seen` had it is no news.
    * `failed` gets what keeps it from watching (such as the kernel's limit of watches); the paths are then only seen by the loop's timer.
    */
   watch(
@@ -114,6 +111,8 @@ const CHUNK_BYTES = 64 * 1024;
 const OPEN_READS = 64;
 /** What a look gives back of what it read. */
 const SMALL_BYTES = 16 * 1024;
+/** As many as a manifest may have. */
+const SEEN_LIMIT = 5_000;
 
 /**
  * `prefix` is "" or a directory without a slash at the end. `refuse` judges whatever is to be changed, by where it truly is: the directory that it lies in is
@@ -135,6 +134,16 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
   const hashes = createHashes(SMALL_BYTES);
   const realpathNow = sharedInTurn(realpathOrNull);
   const mountsNow = sharedInTurn(askMounts);
+  const seen = new Map<string, string>();
+  /** Null when it cannot be looked at, which is news each time. */
+  const stampNow = async (path: string): Promise<string | null> => {
+    try {
+      const found = await statOrNull(real(path));
+      return found === null ? "nothing" : stampOf(found);
+    } catch {
+      return null;
+    }
+  };
   const gate = { open: 0, waiting: [] as (() => void)[] };
 
   const gated = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -201,11 +210,11 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
     setAttributes: (path, attributes) =>
       told(path, () =>
         within(path, async ({ at }) => {
-          const handle = await open(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+          const file = await OpenFile.open(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
           try {
-            await give(handle, path, attributes, await accounts());
+            await give(file, path, attributes, await accounts());
           } finally {
-            await handle.close();
+            file.close();
           }
         }),
       ),
@@ -216,11 +225,11 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
           if (found !== null && !found.isDirectory())
             throw new FleetError("FAILED", `${path} is there and is no directory: remove it by hand first`);
           if (found === null) await mkdir(at, 0o700);
-          const handle = await open(at, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
+          const directory = await OpenFile.open(at, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
           try {
-            await give(handle, path, attributes, await accounts());
+            await give(directory, path, attributes, await accounts());
           } finally {
-            await handle.close();
+            directory.close();
           }
           await sync();
         }),
@@ -262,14 +271,33 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
       told(path, async () => {
         if (!path.startsWith("/proc/sys/") || path.includes("/../"))
           throw new FleetError("INVALID", `${path} is no file of the kernel's parameters`);
-        const handle = await open(real(path), O_WRONLY | O_NOFOLLOW | O_TRUNC);
+        const file = await OpenFile.open(real(path), O_WRONLY | O_NOFOLLOW | O_TRUNC);
         try {
-          await handle.write(text);
+          await file.write(Buffer.from(text));
         } finally {
-          await handle.close();
+          file.close();
         }
       }),
-    watch: (paths, on, signal) => watchPaths(paths, real, on, signal),
+    async seen(paths) {
+      // A few hundred bytes each; of what is pushed out a watch tells once more than it need.
+      if (seen.size + paths.length > SEEN_LIMIT) seen.clear();
+      await Promise.all(
+        paths.map(async (path) => {
+          const stamp = await stampNow(path);
+          if (stamp === null) seen.delete(path);
+          else seen.set(path, stamp);
+        }),
+      );
+    },
+    watch(paths, on, signal) {
+      const changed = async (path: string): Promise<void> => {
+        const before = seen.get(path);
+        if (before !== undefined && (await stampNow(path)) === before) return;
+        seen.delete(path);
+        on.changed(path);
+      };
+      watchPaths(paths, real, { ...on, changed: (path) => void changed(path) }, signal);
+    },
   };
 }
 
@@ -279,10 +307,10 @@ async function readBounded(
   limit_bytes: number,
   follow: boolean,
 ): Promise<Buffer | null> {
-  let handle: FileHandle;
+  let file: OpenFile;
   try {
     // Without O_NONBLOCK a fifo would hang the agent.
-    handle = await open(real, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
+    file = await OpenFile.open(real, O_RDONLY | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
   } catch (error) {
     if (isMissing(error)) return null;
     if (!follow && codeOf(error) === "ELOOP")
@@ -290,23 +318,24 @@ async function readBounded(
     throw error;
   }
   try {
-    const stats = await handle.stat();
+    const stats = file.facts();
     if (!stats.isFile()) throw new FleetError("FAILED", `${path} is no regular file`);
     // Room for the end to show; many small files are read at once.
-    const piece_bytes = Math.min(Math.max(stats.size + 1, 4_096), CHUNK_BYTES);
+    const said_bytes = Number(stats.size);
+    const piece_bytes = Math.min(Math.max(said_bytes + 1, 4_096), CHUNK_BYTES);
     const chunks: Buffer[] = [];
     let size = 0;
     // Files of the kernel say that they have no bytes: only reading tells.
     for (;;) {
-      const chunk = Buffer.allocUnsafe(size === stats.size && size > 0 ? 1 : piece_bytes);
-      const { bytesRead } = await handle.read(chunk, 0, chunk.length, null);
-      if (bytesRead === 0) return Buffer.concat(chunks, size);
-      size += bytesRead;
+      const chunk = Buffer.allocUnsafe(size === said_bytes && size > 0 ? 1 : piece_bytes);
+      const count = await file.read(chunk);
+      if (count === 0) return Buffer.concat(chunks, size);
+      size += count;
       if (size > limit_bytes) throw new FleetError("TOO_LARGE", `${path} has more than ${limit_bytes} bytes`);
-      chunks.push(chunk.subarray(0, bytesRead));
+      chunks.push(chunk.subarray(0, count));
     }
   } finally {
-    await handle.close();
+    file.close();
   }
 }
 

@@ -222,6 +222,34 @@ suite("files port", (test) => {
     assert.equal(failed, []);
   });
 
+  test("tells nothing of what was seen as it is; the next change of it, also back to the old text, is told", async ({
+    signal,
+  }) => {
+    const [heard, path] = [[] as string[], "/srv/seen/file"];
+    mkdirSync(at("srv/seen"));
+    files.watch(
+      [path, "/srv/seen/other"],
+      { changed: (each) => heard.push(each), failed: (error) => assert.unreachable(String(error)) },
+      signal,
+    );
+    const toldOf = async (name: string) => {
+      for (let waited = 0; waited < 200 && !heard.includes(name); waited += 1) await sleep(50);
+      return heard.splice(0).filter((each, index, all) => all.indexOf(each) === index);
+    };
+    await files.replace(path, Buffer.from("ours"), ROOT);
+    await files.seen([path, "/srv/seen/none"]);
+    // Events of one directory come in order: when the other file's is told, ours was judged.
+    writeFileSync(at("srv/seen/other"), "1");
+    assert.equal(await toldOf("/srv/seen/other"), ["/srv/seen/other"]);
+    writeFileSync(at("srv/seen/file"), "hand");
+    assert.equal(await toldOf(path), [path]);
+    writeFileSync(at("srv/seen/file"), "ours");
+    assert.equal(await toldOf(path), [path]);
+    await files.seen([path]);
+    rmSync(at("srv/seen/file"));
+    assert.equal(await toldOf(path), [path]);
+  });
+
   test("reads through a link only when asked", async () => {
     writeFileSync(at("srv/behind"), "s");
     symlinkSync("behind", at("srv/to-behind"));
