@@ -23,7 +23,7 @@ const arrows: Record<string, string[]> = {
   ports: ["protocol"],
   view: ["protocol"],
   agent: ["protocol", "ports"],
-  controller: ["protocol", "ports"],
+  controller: ["protocol", "ports", "view"],
   ctl: ["protocol", "ports", "view"],
   dashboard: ["protocol", "view"],
 };

@@ -26,6 +26,7 @@ import { HOST_METRICS } from "../packages/controller/src/metrics/host.ts";
 import { type Field, fieldsOf } from "../packages/ctl/src/docs/fields.ts";
 import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/docs/json-schema.ts";
 import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
+import { AlertsFile } from "../packages/ctl/src/inventory/alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "../packages/ctl/src/inventory/forms.ts";
 import {
   folderSchema,
@@ -111,6 +112,7 @@ function inventory(): string[] {
         ],
         ["`templates/`", "Jinja2 templates; an undefined name is an error"],
         ["`files/`", "files that are copied as they are"],
+        ["`alerts.yml`", "who is told of what ([alerts](../runbook/alerts.md)); not needed"],
         [
           "`hosts.lock`, `images.lock`",
           "written by `ctl`, to be committed: keys of hosts, digests of images",
@@ -121,6 +123,8 @@ function inventory(): string[] {
       "`# yaml-language-server: $schema=../.schema/resources.json`.",
     "## muster.yml",
     fieldTable(fieldsOf(jsonSchemaOf(MusterFile))),
+    "## alerts.yml",
+    fieldTable(fieldsOf(jsonSchemaOf(AlertsFile))),
     "## resources/",
     "Resources of a more specific group, or of the host, are laid over general ones: maps merge, scalars and lists replace, `null` drops a field. Two groups of " +
       "equal rank that disagree are an error. `ctl explain HOST KIND/NAME` shows where each field came from. Any value may be a template (`{{ … }}`); names may not.",

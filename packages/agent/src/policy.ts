@@ -8,7 +8,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { refOf, splitRef } from "@muster/protocol/resources/index";
 import { RPC } from "@muster/protocol/rpc/index";
 import { DEFAULT_SWITCHES } from "@muster/protocol/switch";
-import { LIMITED_RANKS, type Limits } from "@muster/protocol/trust";
+import { type Limits, limitsOf } from "@muster/protocol/trust";
 
 /** Errors: NOT_ALLOWED with what the policy says. */
 export function judgeCall(
@@ -35,20 +35,6 @@ export function judgeCall(
     if (limits.groups !== undefined && !limits.groups.some((group) => groups.includes(group)))
       throw new FleetError("NOT_ALLOWED", `${who} is limited to the groups ${limits.groups.join(", ")}`);
   }
-}
-
-/** Those of the person and those of the rank: all have to hold. */
-function limitsOf(
-  policy: NodePolicy,
-  { name, rank }: Pick<Principal, "name" | "rank">,
-): { readonly who: string; readonly limits: Limits }[] {
-  const of_person = policy.operators[name];
-  const limited = LIMITED_RANKS.find((each) => each === rank);
-  const of_rank = limited === undefined ? undefined : policy.ranks?.[limited];
-  return [
-    ...(of_person === undefined ? [] : [{ who: name, limits: of_person }]),
-    ...(of_rank === undefined ? [] : [{ who: `the rank ${rank}`, limits: of_rank }]),
-  ];
 }
 
 /** What a viewer may call. */

@@ -5,6 +5,7 @@ import type { Call, Handlers } from "@muster/ports/dispatch";
 import { auditBy } from "@muster/protocol/audit";
 import type { CONTROL } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { type AlertAnswers, alertAnswers } from "./alerts/answers.ts";
 import { auditPage } from "./audit/page.ts";
 import type { Audit } from "./audit/writer.ts";
 import { backupReport } from "./backup-report.ts";
@@ -47,6 +48,7 @@ export type ControlPorts = {
   readonly pages: readonly string[];
   readonly events: Events;
   readonly storage: Storage;
+  readonly alerts: AlertAnswers;
   readonly id: string;
   readonly audit: Audit;
 };
@@ -58,6 +60,8 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       ...hostsPage(request, records, last, now(), guestOf(call)),
       stalled_since: ports.storage.stalled_since,
       ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
+      // Counts of the whole fleet are not for guests.
+      ...(request.after === null && guestOf(call) === null ? { alerts: await ports.alerts.summary() } : {}),
     }),
     names: (request, call) => namesPage(request, records, guestOf(call)),
     last: (request, call) => lastPage(request, records, last, guestOf(call)),
@@ -78,6 +82,8 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       return { pages: [...ports.pages], ends };
     },
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
+
+    ...alertAnswers(ports.alerts, events),
 
     head: () => headReply(bus),
     blobs: async (request) => ({ missing: await ports.blobs.missing(request.blobs) }),

@@ -9,9 +9,13 @@ import { sharedMemory } from "@muster/ports/nonces";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
+import type { Vault } from "@muster/ports/vault";
 import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
 import { CONTROL, PAGE } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { alertParts } from "./alerts/parts.ts";
+import { alertSecrets } from "./alerts/secrets.ts";
+import { watchAlerts } from "./alerts/watch.ts";
 import { exportAudit } from "./audit/export.ts";
 import { Audit } from "./audit/writer.ts";
 import { BlobStore } from "./blobs/store.ts";
@@ -60,7 +64,8 @@ export async function runController(
 ): Promise<void> {
   const { log, status, now } = ports;
   const broker_ca_pem = await readText(config.broker_ca);
-  const issuer = ports.issuer ?? (await issuerOf(config, ports, signal));
+  const vault = ports.issuer === undefined ? await logIn(config, ports, signal) : null;
+  const issuer = ports.issuer ?? issuerOf(config, vault, now);
   const identity = new Identity(config.name, issuer, now);
   // What is under way when the signal aborts still needs the bus: it has a life of its own, and is closed at the end.
   const life = new AbortController();
@@ -83,7 +88,8 @@ export async function runController(
       },
       life.signal,
     );
-    await run(config, bus, identity, issuer, broker_ca_pem, ports, signal);
+    const secret = alertSecrets(vault, now);
+    await run(config, bus, identity, issuer, broker_ca_pem, { ...ports, secret }, signal);
   } catch (error) {
     if (!(error instanceof FleetError) || error.code !== "CANCELLED") throw error;
   } finally {
@@ -93,15 +99,15 @@ export async function runController(
   }
 }
 
-async function issuerOf(config: ControllerConfig, ports: SystemPorts, signal: AbortSignal): Promise<Issuer> {
-  const vault = await logIn(config, ports, signal);
+function issuerOf(config: ControllerConfig, vault: Vault | null, now: () => number): Issuer {
+  if (vault === null) throw new TypeError("nothing signs");
   const lives = Object.fromEntries(
     Object.entries(config.lifetimes_s ?? {}).map(([name, life_s = 0]) => [name, life_s * 1000]),
   );
   return vaultIssuer(
     { name: config.fleet, account: config.account },
     { pki: pki(vault), transit: transit(vault), ssh: sshCa(vault) },
-    ports.now,
+    now,
     { ...LIFE_MS, ...lives },
   );
 }
@@ -112,7 +118,7 @@ async function run(
   identity: Identity,
   issuer: Issuer,
   broker_ca_pem: string,
-  { log, status, now }: SystemPorts,
+  { log, status, now, secret }: SystemPorts & { secret(reference: string): Promise<string> },
   signal: AbortSignal,
 ): Promise<void> {
   const fleet = { name: config.fleet, anchor: config.anchor };
@@ -168,6 +174,10 @@ async function run(
     signal,
   );
   const tickets = new Tickets(bus);
+  const alerts = alertParts({
+    ...{ bus, fleet: config.fleet, backup_report: config.backup_report, log, now, trust, records, last },
+    ...{ engine, silence, storage, secret },
+  });
   const handlers = controlHandlers({
     backup_report: config.backup_report,
     ...{ bus, fleet: config.fleet, now, trust, records, access, issuer, last, blobs, staging, engine },
@@ -177,6 +187,7 @@ async function run(
       pages: config.dashboard?.addresses ?? [],
       events,
       storage,
+      alerts,
       id: identity.id,
       audit,
     },
@@ -265,6 +276,7 @@ async function run(
           { fleet: config.fleet, name: config.name, issuer, log, now },
           signal,
         ),
+    watchAlerts(alerts, signal),
     watchSilence({ records, last, silence, engine, events, now }, signal),
     keepIdentity(identity, bus, { log, now }, signal),
   ]);

@@ -18,6 +18,7 @@ export const EVENT_KINDS = [
   "drain",
   "exec",
   "check",
+  "alert",
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

@@ -1,5 +1,7 @@
 /** The public list of `@muster/protocol`: everything that crosses the wire, and the pure rules that both sides must share. No I/O. */
 export * from "./access.ts";
+export * from "./alert.ts";
+export * from "./alerting.ts";
 export * from "./audit.ts";
 export * from "./blob.ts";
 export * from "./brief.ts";

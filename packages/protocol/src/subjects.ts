@@ -89,7 +89,7 @@ const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${str
 
 /** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
 export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "checks", "status", "birdc"] as const;
-export const VIEWER_CTL = ["hosts", "names", "last", "events", "ticket"] as const;
+export const VIEWER_CTL = ["hosts", "names", "last", "events", "alerts", "ticket"] as const;
 /** What a viewer's web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. */
 export const PAGE_METHODS = ["hosts", "last", "events"] as const;
 
@@ -132,6 +132,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
         "KV_access",
         "KV_rollouts",
         "KV_blobs",
+        "KV_alerts",
       ].map((stream) => `$JS.API.DIRECT.GET.${stream}`),
       "$SYS.REQ.ACCOUNT.PING.CONNZ",
       "$SYS.REQ.SERVER.*.KICK",

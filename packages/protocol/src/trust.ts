@@ -74,6 +74,20 @@ export const NodePolicy = z.strictObject({
 });
 export type NodePolicy = z.infer<typeof NodePolicy>;
 
+/** What limits a person: what is said of the person and what of the rank. All have to hold. */
+export function limitsOf(
+  policy: NodePolicy,
+  { name, rank }: Pick<Principal, "name" | "rank">,
+): { readonly who: string; readonly limits: Limits }[] {
+  const of_person = policy.operators[name];
+  const limited = LIMITED_RANKS.find((each) => each === rank);
+  const of_rank = limited === undefined ? undefined : policy.ranks?.[limited];
+  return [
+    ...(of_person === undefined ? [] : [{ who: name, limits: of_person }]),
+    ...(of_rank === undefined ? [] : [{ who: `the rank ${rank}`, limits: of_rank }]),
+  ];
+}
+
 export const TrustBundle = z.strictObject({
   v: z.literal(1),
   fleet: FleetName,

@@ -46,9 +46,9 @@ export function checkTroubles(known: Known, convergence: Convergence, now_ms: nu
     if (now_ms - convergence.since < CHECK_BLIND_AFTER_MS) return [];
     const words =
       checks === null ? "nothing is known" : `nothing has been heard for ${durationText(now_ms - checks.at)}`;
-    return [{ tint: "red", what: `${words} of its ${countText(declared, "check")}`, next }];
+    return [{ tint: "red", about: "checks", what: `${words} of its ${countText(declared, "check")}`, next }];
   }
   return checks.checks
     .filter((check) => checkColour(check, now_ms) === "red")
-    .map((check): Trouble => ({ tint, what: checkText(check, now_ms), next }));
+    .map((check): Trouble => ({ tint, about: `check/${check.name}`, what: checkText(check, now_ms), next }));
 }

@@ -45,6 +45,7 @@ export function statusOf(known: Known, now_ms: number): HostStatus {
   if (!known.enrolled) {
     const trouble: Trouble = {
       tint: "amber",
+      about: "joined",
       what: "in the folder, and no machine has joined under this name",
       next: `ctl join ${name}`,
     };
@@ -58,6 +59,7 @@ export function statusOf(known: Known, now_ms: number): HostStatus {
         : `silent since ${clockText(known.heard_at, now_ms)} (${durationText(now_ms - known.heard_at)})`;
     const trouble: Trouble = {
       tint: "red",
+      about: "silent",
       what: since,
       next: `ctl rpc ping ${name}    on the host: systemctl status muster-agent`,
     };

@@ -6,7 +6,13 @@ import { isBehind, type Known } from "./known.ts";
 import { daemonFault, isRed, redSessionText } from "./sessions.ts";
 import { durationText, timeText, windowText } from "./words.ts";
 
-export type Trouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
+export type Trouble = {
+  readonly tint: "red" | "amber";
+  /** What it is about, the same for as long as it lasts, such as `session/upstream`: rules, alerts and silences know it by this. One of a kind on a host. */
+  readonly about: string;
+  readonly what: string;
+  readonly next: string;
+};
 
 /** A sample of BGP that is older than this says nothing of now. */
 export const STALE_MS = 60_000;
@@ -36,6 +42,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
     ...convergence.troubles.map(
       (trouble): Trouble => ({
         tint: "red",
+        about: `resource/${trouble.ref}`,
         what: `${trouble.ref} ${undone ? "UNDONE" : "FAILED"} ${durationText(now_ms - trouble.since)} ago: ${hostWords(trouble.what)}`,
         next: undone ? `ctl plan ${name}    or ctl rollback ${name}` : `ctl plan ${name}`,
       }),
@@ -45,6 +52,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
       .map(
         (drift): Trouble => ({
           tint: "amber",
+          about: `drift/${drift.ref}`,
           what: `${drift.ref} ${drift.what}`,
           next: `ctl plan ${name} --overwrite    then ctl apply ${name} --overwrite`,
         }),
@@ -54,6 +62,7 @@ function convergenceTroubles(known: Known, convergence: Convergence, now_ms: num
       const until = hold.until === null ? "" : ` until ${timeText(hold.until)}`;
       return {
         tint: "amber",
+        about: `hold/${hold.ref ?? "host"}`,
         what: `${hold.ref ?? "the whole host"} held by ${hold.by}${until}: ${hold.why}`,
         next: `on the host: muster-agent unhold${hold.ref === null ? "" : ` ${hold.ref}`}`,
       };
@@ -76,6 +85,7 @@ function drainTroubles(name: string, { drained }: Convergence, now_ms: number): 
   return [
     {
       tint: overdue || !in_effect ? "red" : "amber",
+      about: "drain",
       what: `drained since ${clockText(since, now_ms)} by ${by}${end}${effect}: ${why}`,
       next: `ctl undrain ${name}`,
     },
@@ -90,19 +100,25 @@ function ownTrouble(known: Known, convergence: Convergence, now_ms: number): Tro
   const since = `${durationText(now_ms - convergence.since)} ago`;
   const detail = convergence.detail === "" ? "" : `: ${hostWords(convergence.detail)}`;
   if ((state === "undone" || state === "failed") && !told)
-    return { tint: "red", what: `${state.toUpperCase()} ${since}${detail}`, next: `ctl plan ${name}` };
+    return {
+      tint: "red",
+      about: "change",
+      what: `${state.toUpperCase()} ${since}${detail}`,
+      next: `ctl plan ${name}`,
+    };
   if (state === "refused")
-    return { tint: "red", what: `REFUSED ${since}${detail}`, next: `ctl plan ${name}` };
+    return { tint: "red", about: "change", what: `REFUSED ${since}${detail}`, next: `ctl plan ${name}` };
   if (state === "returned")
-    return { tint: "amber", what: `returned ${since}${detail}`, next: `ctl plan ${name}` };
+    return { tint: "amber", about: "change", what: `returned ${since}${detail}`, next: `ctl plan ${name}` };
   if (state === "unconfirmed" && undo_at !== null) {
     const what = `unconfirmed: taken back in ${windowText(undo_at - now_ms)} unless the guard is content`;
-    return { tint: "amber", what, next: "ctl apply --watch" };
+    return { tint: "amber", about: "change", what, next: "ctl apply --watch" };
   }
   if (!isBehind(known, convergence)) return null;
   const held = convergence.generation === null ? "no generation" : `generation ${convergence.generation}`;
   return {
     tint: "amber",
+    about: "behind",
     what: `holds ${held}, ${known.signed_generation} is signed for it`,
     next: "ctl apply --watch",
   };
@@ -115,18 +131,30 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
   const drained = convergence?.drained != null;
   if (bgp === null) {
     if ((convergence?.resources.managed.bird ?? 0) === 0) return [];
-    return [{ tint: "red", what: "nothing is known of its BGP sessions", next: `ctl bgp ${name}` }];
+    return [
+      {
+        tint: "red",
+        about: "bgp",
+        what: "nothing is known of its BGP sessions",
+        next: `ctl bgp ${name}`,
+      },
+    ];
   }
   const age_ms = now_ms - Date.parse(bgp.at);
   if (age_ms > STALE_MS)
     return [
-      { tint: "red", what: `its last word on BGP is ${durationText(age_ms)} old`, next: `ctl bgp ${name}` },
+      {
+        tint: "red",
+        about: "bgp",
+        what: `its last word on BGP is ${durationText(age_ms)} old`,
+        next: `ctl bgp ${name}`,
+      },
     ];
   const fault = daemonFault(bgp, now_ms);
   // Without any session to watch nobody asked for a routing daemon.
   if (fault !== null)
     return bgp.sessions.length > 0 || (convergence?.resources.managed.bird ?? 0) > 0
-      ? [{ tint: drained ? "amber" : "red", what: fault, next: `ctl bgp ${name}` }]
+      ? [{ tint: drained ? "amber" : "red", about: "bgp", what: fault, next: `ctl bgp ${name}` }]
       : [];
   return [
     ...bgp.sessions
@@ -134,6 +162,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
       .map(
         (session): Trouble => ({
           tint: isRed(session) && !drained ? "red" : "amber",
+          about: `session/${session.name}`,
           what: redSessionText(session, now_ms),
           next: `ctl bgp ${name} ${session.name}`,
         }),
@@ -141,6 +170,8 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
     ...bgp.faults.map(
       ({ colour, what, session }): Trouble => ({
         tint: drained ? "amber" : colour,
+        // A fault is the same while its words are.
+        about: `routing/${what}`,
         what,
         next: `ctl bgp ${name}${session === null ? "" : ` ${session}`}`,
       }),
@@ -156,6 +187,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
       : [
           {
             tint: "red",
+            about: "quarantine",
             what: `IN QUARANTINE, two machines have its key: ${known.quarantined}`,
             next: `ctl host clear ${name}    when the copy is gone, or ctl host replace ${name}`,
           } as const,
@@ -166,6 +198,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
         return [
           {
             tint: "red",
+            about: `certificate/${which}`,
             what: `${which} certificate ended ${durationText(-left_ms)} ago`,
             next: "on the host: journalctl -u muster-agent",
           },
@@ -174,6 +207,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
       return [
         {
           tint: "red",
+          about: `certificate/${which}`,
           what: `${which} certificate ends in ${durationText(left_ms)} and was not renewed`,
           next: `ctl events --host ${name} --kind credentials`,
         },
@@ -182,6 +216,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
     ...(health?.failed_units ?? []).map(
       (unit): Trouble => ({
         tint: "amber",
+        about: `unit/${unit}`,
         what: `unit ${unit} failed`,
         next: `on the host: systemctl status ${unit}`,
       }),
@@ -191,6 +226,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
       .map(
         (disk): Trouble => ({
           tint: "amber",
+          about: `disk/${disk.mount}`,
           what: `${disk.mount} is ${Math.floor((100 * disk.used_bytes) / disk.size_bytes)} % full`,
           next: `ctl health ${name}`,
         }),
@@ -199,6 +235,7 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
       ? [
           {
             tint: "amber",
+            about: "clock",
             what: `its clock is ${durationText(shownSkew(Math.abs(skew_ms)))} ${skew_ms > 0 ? "ahead" : "behind"}`,
             next: "on the host: timedatectl",
           } as const,

@@ -35,9 +35,11 @@ export const MAY: readonly string[] = [
   "ssh-host/sign/host",
   "controllers/sign/controller",
 ];
-const READABLE = TRANSIT_KEYS.filter((key) => MAY.includes(`transit/sign/${key}`)).map(
-  (key) => `transit/keys/${key}`,
-);
+/** The secrets that are its own: what alert routes log in with. */
+const READABLE = [
+  "kv/data/alerts/smtp",
+  ...TRANSIT_KEYS.filter((key) => MAY.includes(`transit/sign/${key}`)).map((key) => `transit/keys/${key}`),
+];
 /** These end the server or the test's own means where they are allowed, or are off (`sys/raw`). */
 export const ONCE =
   /^sys\/(raw|seal|step-down|audit|auth|mounts|remount|generate-root|rekey|rotate)|^auth\/token\/revoke/;
@@ -123,6 +125,11 @@ const secretCalls: Call[] = [
   ["list", "kv/metadata/as64500"],
   ["write", "kv/data/as64500/bgp", { data: { password: "x" } }],
   ["remove", "kv/metadata/as64500/bgp"],
+  ["list", "kv/metadata/alerts"],
+  ["read", "kv/metadata/alerts/smtp"],
+  ["read", "kv/data/alerts/smtp/deeper"],
+  ["write", "kv/data/alerts/smtp", { data: { password: "x" } }],
+  ["remove", "kv/data/alerts/smtp"],
 ];
 const loginCalls: Call[] = [
   ...Object.keys(AUTH_MOUNTS).flatMap((mount): Call[] => [

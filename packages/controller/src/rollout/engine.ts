@@ -57,6 +57,13 @@ export class RolloutEngine {
     return this.#leading;
   }
 
+  /** Which change a host was sent and has not come to an end with; null = none, or another controller leads. */
+  changing(host: string): string | null {
+    for (const { state } of this.#running.values())
+      if (state.hosts[host]?.state === "published") return `generation ${state.generation} goes out to it`;
+    return null;
+  }
+
   /** Begins to lead: takes up every running rollout. */
   async lead(): Promise<void> {
     this.#leading = true;

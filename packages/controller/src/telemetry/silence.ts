@@ -17,11 +17,17 @@ export class Silence {
     this.#listening_since = since_ms;
   }
 
+  /** `deaf` while we hear nothing, `settling` while we have not heard for as long as a host may be quiet. */
+  hearing(now_ms: number): "well" | "settling" | "deaf" {
+    if (this.#listening_since === null) return "deaf";
+    return now_ms - this.#listening_since <= SILENT_AFTER_MS ? "settling" : "well";
+  }
+
   /** What changed. The first look after the start only learns who is silent: that was told by the controller before us. */
   look(hosts: Iterable<Heard>, now_ms: number): Change[] {
     if (this.#listening_since === null) return [];
     const changes: Change[] = [];
-    const patient = now_ms - this.#listening_since <= SILENT_AFTER_MS;
+    const patient = this.hearing(now_ms) === "settling";
     const known = new Set<string>();
     for (const { host, heard_at } of hosts) {
       known.add(host);

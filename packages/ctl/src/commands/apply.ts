@@ -1,12 +1,15 @@
 /** `ctl apply`: makes hosts what the folder says, after showing how; or watches or stops the rollout that is under way. */
 import { FleetError } from "@muster/protocol/errors";
+import { alertingChange, giveAlerting } from "../apply/alerting.ts";
 import { change } from "../apply/change.ts";
 import { watchNewest } from "../apply/newest.ts";
 import { loadWanted, scopeFor } from "../apply/prepare.ts";
+import type { DeclaredAlerting } from "../inventory/alerts.ts";
 import { readDuration } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
 import { requireFolder } from "../roster/roster.ts";
-import { openSession } from "../session/session.ts";
+import { type Connection, openSession, type Session } from "../session/session.ts";
 
 const MESSAGE_LIMIT = 500;
 
@@ -43,8 +46,10 @@ ctl apply -y                   everything, without asking`,
     const dialled = session.connect();
     dialled.catch(() => undefined);
     const wanted = await loadWanted(context, session, folder, args[0]);
-    await dialled;
+    const connection = await dialled;
     context.output.begin(session.fleet, session.person);
+    if (args[0] === undefined && options.only.length === 0)
+      await applyAlerting(context, session, connection, wanted.fleet.alerts);
     return change(context, session, folder, wanted, {
       message,
       overwrite: options.overwrite,
@@ -56,6 +61,22 @@ ctl apply -y                   everything, without asking`,
     });
   },
 });
+
+/** Alert rules are for the whole fleet: they go with what is applied whole, and do not wait for any host. */
+async function applyAlerting(
+  context: Context,
+  session: Session,
+  connection: Connection,
+  declared: DeclaredAlerting | null,
+): Promise<void> {
+  const { output, now } = context;
+  const change = await alertingChange(session, connection, declared, output.colour);
+  if (change === null) return;
+  for (const line of change.lines) output.line(line);
+  if (!(await output.confirm("Give the controllers these alert rules?"))) return;
+  const version = await giveAlerting(session, connection, change, now());
+  output.line(`alert rules ${version} hold      ctl alerts`);
+}
 
 /** A guard's window in milliseconds; null when none was typed. */
 export function withinOf(typed: string | undefined): number | null {

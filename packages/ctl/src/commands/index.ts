@@ -144,6 +144,14 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "what happened, and what happens",
     load: async () => (await import("./events.ts")).events,
   },
+  alerts: {
+    summary: "what fires, who was told, and what is silenced",
+    load: async () => (await import("./alerts.ts")).alerts,
+  },
+  silence: {
+    summary: "nobody is told of some hosts' alerts for a while",
+    load: async () => (await import("./silence.ts")).silence,
+  },
   creds: {
     summary: "a credential for a program that looks on",
     load: async () => (await import("./creds.ts")).creds,

@@ -1,10 +1,11 @@
 /** `ctl plan`: what every host would do to become what the folder says. Changes nothing. */
+import { alertingChange } from "../apply/alerting.ts";
 import { editable } from "../apply/change.ts";
 import { askPlans, isEdited } from "../apply/plans.ts";
 import { loadWanted, readGround, scopeFor } from "../apply/prepare.ts";
 import { planExit, plansJson } from "../apply/result.ts";
 import { countText } from "../output/words.ts";
-import { defineCommand } from "../program/command.ts";
+import { defineCommand, EXIT } from "../program/command.ts";
 import { planLines } from "../report/plan.ts";
 import { requireFolder } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
@@ -32,6 +33,10 @@ ctl plan ixp --only bird/main  one resource on a group`,
     if (ground.controller !== null)
       output.note(output.colour.amber("no controller answers: planned with the hosts of hosts.lock"));
     const scope = scopeFor(wanted, ground, options.only);
+    const whole = args[0] === undefined && options.only.length === 0 && ground.controller === null;
+    const alerting = whole
+      ? await alertingChange(session, connection, wanted.fleet.alerts, output.colour)
+      : null;
     const progress = output.progress(`asking ${countText(scope.targets.length, "host")} for a plan`);
     const planned = await askPlans(
       connection,
@@ -40,11 +45,13 @@ ctl plan ixp --only bird/main  one resource on a group`,
       context.signal,
     ).finally(() => progress.done());
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
-    const exit = planExit(planned, scope, wanted.named);
+    for (const line of alerting?.lines ?? []) output.line(line);
+    const told = planExit(planned, scope, wanted.named);
+    const exit = told === EXIT.done && alerting !== null ? EXIT.changes : told;
     const held = planned.some(({ target }) => target.desired.held_back.length > 0);
     const same = exit === 0 && scope.targets.length > 0 && scope.pending.length === 0;
     if (same && !held && !planned.some(isEdited)) output.line("folder and servers agree");
-    output.json(plansJson(planned, scope));
+    output.json({ ...plansJson(planned, scope), ...(alerting === null ? {} : { alerts: alerting.next }) });
     return exit;
   },
 });

@@ -1,17 +1,19 @@
 /** `ctl status`: every host's state, and a line with the next command for each thing that is wrong. */
 import { callController, callMany } from "@muster/ports/call";
+import type { AlertSummary } from "@muster/protocol/alert";
 import type { BackupReport } from "@muster/protocol/backup";
 import { FleetError } from "@muster/protocol/errors";
 import { drainsOf } from "@muster/view/drained";
+import { fleetTroubles } from "@muster/view/fleet";
 import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled, seenWith } from "@muster/view/known";
 import { statusOf } from "@muster/view/status";
 import { clockText } from "@muster/view/trouble";
 import { type Host, storedLast } from "../apply/signed.ts";
 import { needsOf } from "../inventory/selectors.ts";
-import { durationText, listText } from "../output/words.ts";
+import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { backupTrouble } from "../report/backup.ts";
+import { alertCounts, alertingTroubles } from "../report/alerts.ts";
 import { statusColumns, statusExit, statusJson, troubleLines } from "../report/status.ts";
 import { pick } from "../roster/facts.ts";
 import { folderHere, type Glance, glances, unlabelled, viewsOrSilence } from "../roster/roster.ts";
@@ -46,15 +48,14 @@ ctl status --json          for scripts, with the end of every certificate`,
       output.line(
         `${output.colour.red("controller")}  ${found.controller}: asked the hosts themselves      on its server: systemctl status muster-controller`,
       );
-    if (found.stalled_since !== null) {
-      const since = `${clockText(found.stalled_since, found.now_ms)} (${durationText(found.now_ms - found.stalled_since)})`;
-      output.line(
-        `${output.colour.red("broker")}  stores nothing since ${since}: its disk may be full      on its server: df -h; journalctl -u nats-server; systemctl restart nats-server`,
-      );
-    }
-    const backup = backupTrouble(found.backup, found.now_ms);
-    if (backup !== null)
-      output.line(`${output.colour[backup.tint]("backup")}  ${backup.what}      ${backup.next}`);
+    const fleet_wide = fleetTroubles(found, found.now_ms);
+    for (const { name, tint, what, next } of fleet_wide)
+      output.line(`${output.colour[tint](name)}  ${what}      ${next}`);
+    const alerting = found.alerts == null ? [] : alertingTroubles(found.alerts, found.now_ms);
+    for (const { tint, what, next } of alerting)
+      output.line(`${output.colour[tint]("alerts")}  ${what}      ${next}`);
+    const counts = found.alerts == null ? null : alertCounts(found.alerts);
+    if (counts !== null) output.line(`alerts  ${counts}      ctl alerts`);
     if (kit !== null)
       output.line(
         `${output.colour.amber("kit")}  the recovery kit was used ${clockText(kit.at, found.now_ms)}: ${kit.what}      ctl events --kind kit; by nobody of you? docs/security.md`,
@@ -67,10 +68,12 @@ ctl status --json          for scripts, with the end of every certificate`,
       broker_stalled_since: found.stalled_since,
       ...(found.backup === undefined ? {} : { backup: found.backup }),
       kit_used: kit,
+      ...(found.alerts === undefined ? {} : { alerts: found.alerts }),
       hosts: rows.map(statusJson),
     });
     const exit = statusExit(rows);
-    const wrong = found.controller !== null || found.stalled_since !== null || backup?.tint === "red";
+    const wrong =
+      found.controller !== null || alerting.length > 0 || fleet_wide.some(({ tint }) => tint === "red");
     return exit === 0 && wrong ? 1 : exit;
   },
 });
@@ -86,6 +89,8 @@ export type Found = {
   /** Since when the broker stores nothing; null while it does, or nobody knows. */
   readonly stalled_since: number | null;
   readonly backup: BackupReport | null | undefined;
+  /** null: no controller has looked yet; undefined: it cannot be known. */
+  readonly alerts: AlertSummary | null | undefined;
   readonly notes: readonly string[];
 };
 
@@ -176,6 +181,7 @@ export async function look(
     controller,
     stalled_since: silent ? null : known.stalled_since,
     backup: silent ? undefined : known.backup,
+    alerts: silent ? undefined : known.alerts,
     notes,
   };
 }
@@ -208,7 +214,8 @@ async function whoIsThere(connection: Connection, whole: boolean) {
       { name, id: view.record.id, groups: view.record.groups, view },
     ]),
   );
-  return { hosts, now: known.now, stalled_since: known.stalled_since, backup: known.backup };
+  const { now, stalled_since, backup, alerts } = known;
+  return { hosts, now, stalled_since, backup, alerts };
 }
 
 /** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */

@@ -169,6 +169,8 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
       signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest", "fleet-page"),
       signsHosts(fleet),
       signing("controllers/sign/controller", { ...CSR, common_name: [] }),
+      // What alert routes need to log in elsewhere, and nothing else of the fleet's secrets: nobody is there to read it for them at night.
+      rule("kv/data/alerts/+", "read"),
     ),
   // What it reads of Vault is sealed; the key is in the recovery kit. Streams are copied with the rights of `ctl init`.
   [policyOf("backup")]: policy(
@@ -186,6 +188,8 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
     issues("admin", "operator", "viewer"),
     signs("operator-signing", "sys-admin", "fleet-operator", "fleet-viewer", "fleet-setup"),
     rule("kv/data/muster/fleet", "read"),
+    // Given, and not read again.
+    rule("kv/data/alerts/+", "create", "update"),
     PEOPLE,
     JOIN_RULES,
     INVITE_RULES,

@@ -5,6 +5,7 @@
 import { FleetError } from "@muster/protocol/errors";
 import type { ImagePin } from "@muster/protocol/resources/container";
 import type { Resource } from "@muster/protocol/resources/index";
+import { ALERTS_FILE, type DeclaredAlerting, readAlerts } from "./alerts.ts";
 import { containerFaults } from "./containers.ts";
 import { Contents } from "./contents.ts";
 import { HostFaults } from "./faults.ts";
@@ -53,6 +54,8 @@ export interface Fleet {
   /** Images that containers name by a tag, pinned or not. */
   readonly images: ReadonlyMap<string, UsedImage>;
   readonly pins: ImagePins;
+  /** Null where the folder has no alerts.yml. */
+  readonly alerts: DeclaredAlerting | null;
   /** In the order of hosts.yml. */
   readonly hosts: ReadonlyMap<string, FleetHost>;
 }
@@ -115,6 +118,12 @@ export function buildFleet(folder: Folder, problems: Problems, options: LoadOpti
   }
   faults.report(problems);
   checkWaves(settings, hosts, inventory, problems);
+  const alerts = readAlerts(
+    tree(folder, ALERTS_FILE, "strict", problems),
+    [...hosts.values()],
+    [...inventory.groups.keys()],
+    problems,
+  );
   const fleet: Fleet = {
     root: folder.root,
     name: settings.fleet,
@@ -123,6 +132,7 @@ export function buildFleet(folder: Folder, problems: Problems, options: LoadOpti
     contents: contents.bytes,
     images: used,
     pins,
+    alerts,
     hosts,
   };
   return { fleet, problems: problems.list() };

@@ -3,6 +3,7 @@
  * Each part is only fetched when it is needed: a ping of pinned hosts needs neither rendering nor a controller.
  */
 import { callController } from "@muster/ports/call";
+import type { AlertSummary } from "@muster/protocol/alert";
 import type { BackupReport } from "@muster/protocol/backup";
 import type { HostBrief } from "@muster/protocol/brief";
 import type { ControlReply } from "@muster/protocol/control/index";
@@ -77,17 +78,21 @@ export type HostViews = {
   readonly stalled_since: number | null;
   /** null: they go nowhere yet; undefined: not made where a controller knows of it. */
   readonly backup: BackupReport | null | undefined;
+  /** null: no controller has looked yet; undefined: it cannot be known. */
+  readonly alerts: AlertSummary | null | undefined;
 };
 
 /** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
 export async function hostViews(connection: Connection, timeout_ms?: number): Promise<HostViews> {
   const views = new Map<string, HostView>();
   let after: string | null = null;
+  let alerts: HostViews["alerts"];
   for (;;) {
     const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after, timeout_ms);
+    if (after === null) alerts = page.alerts;
     for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
     if (page.next === null)
-      return { views, now: page.now, stalled_since: page.stalled_since ?? null, backup: page.backup };
+      return { views, now: page.now, stalled_since: page.stalled_since ?? null, backup: page.backup, alerts };
     after = page.next;
   }
 }
@@ -101,7 +106,7 @@ export type Glance = { readonly name: string; readonly id: string; readonly grou
   | { readonly brief: HostBrief }
 );
 
-export type Glances = Pick<HostViews, "now" | "stalled_since" | "backup"> & {
+export type Glances = Pick<HostViews, "now" | "stalled_since" | "backup" | "alerts"> & {
   readonly hosts: Map<string, Glance>;
 };
 
@@ -110,12 +115,14 @@ export async function glances(connection: Connection): Promise<Glances | { silen
   const hosts = new Map<string, Glance>();
   try {
     let after: string | null = null;
+    let alerts: Glances["alerts"];
     for (;;) {
       const page: ControlReply<"hosts"> = await callController(connection, "hosts", {
         after,
         limit: GLANCE_PAGE,
         brief: true,
       });
+      if (after === null) alerts = page.alerts;
       for (const brief of page.brief ?? []) hosts.set(brief.name, { ...nameOf(brief), brief });
       for (const view of page.hosts)
         if (view.record.state === "enrolled") hosts.set(view.record.name, { ...nameOf(view.record), view });
@@ -125,6 +132,7 @@ export async function glances(connection: Connection): Promise<Glances | { silen
           now: page.now,
           stalled_since: page.stalled_since ?? null,
           backup: page.backup,
+          alerts,
         };
       after = page.next;
     }

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { AccessRecord, LONGEST_ACCESS_MS } from "../access.ts";
+import { AlertSummary } from "../alert.ts";
 import { BackupReport } from "../backup.ts";
 import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { HostBrief } from "../brief.ts";
@@ -15,6 +16,7 @@ import { HostRecord, HostView, Rollout, WaitingEnrolment } from "../record.ts";
 import { type Method, method } from "../rpc/method.ts";
 import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
+import { alerts, rules, set_rules, silence, unsilence } from "./alerts.ts";
 import { names } from "./names.ts";
 
 /** What `ctl` does without a controller and tells one afterwards. */
@@ -53,6 +55,9 @@ export const CONTROL = {
         .describe("Since when the broker stores nothing, as with a full disk; null = it stores."),
       backup: BackupReport.nullish().describe(
         "How the fleet's backups stand; null = they go nowhere yet; absent = not made by a controller's server.",
+      ),
+      alerts: AlertSummary.nullish().describe(
+        "How alerts stand; null = no controller has looked yet; absent = it cannot be read, or is not for who asks.",
       ),
     }),
   }),
@@ -102,6 +107,11 @@ export const CONTROL = {
         .describe("Newest last."),
     }),
   }),
+  alerts,
+  silence,
+  unsilence,
+  rules,
+  set_rules,
   ticket: method({
     what: "Takes note of a ticket with which one web page gets bus access of its own, once.",
     authority: "viewer",

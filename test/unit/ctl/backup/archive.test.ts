@@ -4,10 +4,10 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { createCurvePair } from "@muster/protocol/sealed";
+import { backupTrouble } from "@muster/view/backup";
 import * as assert from "uvu/assert";
 import { openArchive, readHead, sealArchive } from "../../../../packages/ctl/src/backup/archive.ts";
 import { backupName, placeOf, timeOfName } from "../../../../packages/ctl/src/backup/place.ts";
-import { backupTrouble } from "../../../../packages/ctl/src/report/backup.ts";
 import { temporaryDirectory } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
 

@@ -40,7 +40,7 @@ const FILLED: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^auth\/(userpass|muster-oidc|muster-ci)\//, ["alice", OTHER]],
   [/^auth\/(cert|token)\//, ["muster-host", "muster-join", OTHER]],
   [/^identity\//, ["alice", OTHER]],
-  [/^kv\//, ["muster/fleet", "hosts/ixp1/bird", "hosts/ixp2/bird", "hosts", OTHER]],
+  [/^kv\//, ["muster/fleet", "hosts/ixp1/bird", "hosts/ixp2/bird", "hosts", "alerts/smtp", "alerts", OTHER]],
 ];
 
 /** Every path of this Vault, with parameters filled in, in order. */
@@ -155,6 +155,14 @@ suite(
         ["muster-controller", "transit/sign/fleet-agent", "write", true],
         ["muster-controller", "transit/sign/operator-signing", "write", false],
         ["muster-controller", "auth/token/create", "write", false],
+        ["muster-controller", "kv/data/alerts/smtp", "read", true],
+        ["muster-controller", "kv/data/alerts/smtp", "write", false],
+        ["muster-controller", "kv/data/alerts/smtp/deeper", "read", false],
+        ["muster-controller", "kv/data/muster/fleet", "read", false],
+        ["muster-admin", "kv/data/alerts/smtp", "write", true],
+        ["muster-admin", "kv/data/alerts/smtp", "read", false],
+        ["muster-operator", "kv/data/alerts/smtp", "write", false],
+        ["muster-host", "kv/data/alerts/smtp", "read", false],
         ["muster-host", "kv/data/hosts/ixp1/bird", "read", true],
         ["muster-host", "kv/data/hosts/ixp2/bird", "read", false],
         ["muster-host", "kv/data/hosts/ixp1", "read", false],

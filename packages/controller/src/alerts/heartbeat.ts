@@ -1,0 +1,60 @@
+/**
+ * The dead man's: an outside watcher hears at a period that hosts are watched and alerts go out, and raises its own alarm when it hears nothing any more. Sent by whoever
+ * leads, and only after a look that was whole.
+ */
+import type { Log } from "@muster/ports/log";
+import type { RouteStanding } from "@muster/protocol/alert";
+import type { Heartbeat } from "@muster/protocol/alerting";
+import { FleetError } from "@muster/protocol/errors";
+import { ask } from "./routes/http.ts";
+
+export type HeartbeatPorts = {
+  readonly log: Log;
+  readonly now: () => number;
+  secret(text: string): Promise<string>;
+  readonly signal: AbortSignal;
+};
+
+export class DeadMan {
+  readonly #ports: HeartbeatPorts;
+  #next_at = 0;
+  #sending = false;
+  #standing: Pick<RouteStanding, "ok_at" | "failing_since" | "error"> = {
+    ok_at: null,
+    failing_since: null,
+    error: "",
+  };
+
+  constructor(ports: HeartbeatPorts) {
+    this.#ports = ports;
+  }
+
+  standing(): RouteStanding {
+    return { name: "heartbeat", to: "heartbeat", ...this.#standing, waiting: 0 };
+  }
+
+  /** After a look. Not awaited. */
+  beat(heartbeat: Heartbeat): void {
+    const { now } = this.#ports;
+    if (this.#sending || now() < this.#next_at) return;
+    this.#sending = true;
+    this.#next_at = now() + heartbeat.every_ms;
+    void this.#send(heartbeat).finally(() => {
+      this.#sending = false;
+    });
+  }
+
+  async #send({ url, method, ca }: Heartbeat): Promise<void> {
+    const { log, now, secret, signal } = this.#ports;
+    try {
+      await ask({ method, url: await secret(url), what: "the outside watcher", ca }, signal);
+      this.#standing = { ok_at: now(), failing_since: null, error: "" };
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      if (signal.aborted) return;
+      const { ok_at, failing_since } = this.#standing;
+      this.#standing = { ok_at, failing_since: failing_since ?? now(), error: error.message.slice(0, 500) };
+      log.warn({ err: error }, "the heartbeat");
+    }
+  }
+}

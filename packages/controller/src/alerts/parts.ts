@@ -1,0 +1,57 @@
+/** Alerts put together from what a controller has: what they look at, where they are kept, and what answers for them. */
+import type { Bus } from "@muster/ports/bus";
+import type { Log } from "@muster/ports/log";
+import { FleetError } from "@muster/protocol/errors";
+import { backupReport } from "../backup-report.ts";
+import type { HostRecords } from "../records/hosts.ts";
+import type { Storage } from "../records/storage.ts";
+import type { RolloutEngine } from "../rollout/engine.ts";
+import type { LastValues } from "../telemetry/last.ts";
+import type { Silence } from "../telemetry/silence.ts";
+import type { Trust } from "../trust.ts";
+import type { AlertAnswers } from "./answers.ts";
+import { type Look, lookAt } from "./findings.ts";
+import { AlertStore } from "./store.ts";
+import type { AlertPorts } from "./watch.ts";
+
+export type AlertParts = {
+  readonly bus: Pick<Bus, "kv">;
+  readonly fleet: string;
+  readonly backup_report: string | undefined;
+  readonly log: Log;
+  readonly now: () => number;
+  readonly trust: Trust;
+  readonly records: HostRecords;
+  readonly last: LastValues;
+  readonly engine: RolloutEngine;
+  readonly silence: Silence;
+  readonly storage: Storage;
+  secret(reference: string): Promise<string>;
+};
+
+export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers {
+  const { fleet, log, now, trust, records, last, engine, silence, storage, secret } = parts;
+  const store = new AlertStore(parts.bus.kv("alerts"));
+  const look = async (): Promise<Look> => {
+    const path = parts.backup_report;
+    const backup = path === undefined ? undefined : await backupReport(path);
+    const names = records.names().filter((name) => records.byName(name)?.state === "enrolled");
+    const views = names.flatMap((name) => last.view(name, now()) ?? []);
+    return lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
+  };
+  return {
+    ...{ store, fleet, log, now, records, secret, look },
+    verifier: () => trust.verifier,
+    bundle: () => trust.bundle,
+    changing: (host) => engine.changing(host),
+    leading: () => engine.leading,
+    hearing: () => silence.hearing(now()),
+    summary: () =>
+      store.summary().catch((error: unknown) => {
+        // How hosts stand is worth more than how alerts do.
+        if (!(error instanceof FleetError)) throw error;
+        log.warn({ err: error }, "how alerts stand cannot be read");
+        return undefined;
+      }),
+  };
+}

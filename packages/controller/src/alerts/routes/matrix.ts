@@ -1,0 +1,22 @@
+/**
+ * Matrix: a message in a room, by the client-server API. The transaction id is the message's own, so that one which is sent twice stands there once.
+ * Source: spec.matrix.org, client-server API v1.1 and later, PUT /rooms/{roomId}/send/{eventType}/{txnId}.
+ */
+import { subjectOf, textOf } from "../message.ts";
+import { ask, bearer } from "./http.ts";
+import type { Send } from "./index.ts";
+
+export const matrix: Send<"matrix"> = async (message, route, { secret, signal }) => {
+  const token = await secret(route.token);
+  const base = route.homeserver.replace(/\/+$/, "");
+  const room = encodeURIComponent(route.room);
+  const url = `${base}/_matrix/client/v3/rooms/${room}/send/m.room.message/${encodeURIComponent(message.id)}`;
+  // An m.notice is what programs say: no other program answers it. One that fires shall ring, and a notice does not everywhere.
+  const msgtype = message.alerts.some(({ state }) => state === "firing") ? "m.text" : "m.notice";
+  const body = JSON.stringify({
+    msgtype,
+    body: `${subjectOf(message)}\n${textOf(message)}`.slice(0, 30_000),
+  });
+  const headers = { "content-type": "application/json", ...bearer(token) };
+  await ask({ method: "PUT", url, what: "the Matrix server", headers, body, ca: route.ca }, signal);
+};

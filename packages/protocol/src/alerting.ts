@@ -1,0 +1,194 @@
+/**
+ * What becomes an alert, and who is told: the fleet folder's alerts.yml as an operator signs it for the controllers. It reaches them on `ctl.set_rules` and lies in bucket
+ * `alerts` as it was signed; whoever reads it there checks the signature again, so that nobody but an operator decides who hears what.
+ */
+import { z } from "zod";
+import type { Principal } from "./certificate.ts";
+import { type Envelope, open, type Verifier } from "./envelope.ts";
+import { parseJson } from "./errors.ts";
+import { FleetName, HostName } from "./names.ts";
+
+/** What the document is signed as: nothing travels on it. */
+export const ALERTING_SUBJECT = "alerting";
+
+export const SEVERITIES = ["page", "ticket"] as const;
+export const Severity = z
+  .enum(SEVERITIES)
+  .describe("page: somebody should look now. ticket: somebody should look by day.");
+export type Severity = z.infer<typeof Severity>;
+
+/** What an alert is about, such as `session/upstream`; in rules and silences `*` stands for anything. */
+export const About = z.string().min(1).max(600);
+const AboutPattern = z
+  .string()
+  .regex(/^[^\p{Cc}]{1,300}$/u, "must be like session/* or silent")
+  .describe("What it is about: session/upstream, session/*, silent, disk/*; * stands for anything.");
+
+/** A field of a secret in the part of Vault that controllers may read. */
+export const AlertSecret = z
+  .string()
+  .regex(
+    /^vault:kv\/alerts\/[a-z0-9][a-z0-9-]{0,62}#[A-Za-z0-9_-]{1,64}$/,
+    "must be like vault:kv/alerts/smtp#password: controllers read no other secrets",
+  )
+  .describe("Where in Vault it is: vault:kv/alerts/NAME#FIELD.");
+
+const Name = z
+  .string()
+  .regex(/^[a-z][a-z0-9-]{0,31}$/, "must begin with a-z and hold a-z, 0-9 and -")
+  .describe("What it is called.");
+const Url = z
+  .string()
+  .max(2_000)
+  .regex(/^https?:\/\/[^\s]+$/, "must begin with https:// or http://")
+  .describe("Its address.");
+/** An address that is a secret by itself, as those of many services are, may lie in Vault. */
+const UrlOrSecret = z.union([AlertSecret, Url]).describe("Its address, or where in Vault that is.");
+const Ca = z
+  .string()
+  .max(16_384)
+  .startsWith("-----BEGIN CERTIFICATE-----", "must be a certificate in PEM")
+  .optional()
+  .describe("The root of the server's certificate, PEM; default: those that the system trusts.");
+
+const WEEK_MS = 7 * 86_400_000;
+
+export const AlertRule = z.strictObject({
+  name: Name,
+  about: z
+    .array(AboutPattern)
+    .min(1)
+    .max(64)
+    .describe("What it is for: session/*, silent, disk/*; * stands for anything."),
+  tint: z.enum(["red", "amber"]).optional().describe("Only of this colour in `ctl status`."),
+  hosts: z.array(HostName).max(20_000).nullable().describe("Only these hosts; null = all."),
+  severity: z.union([Severity, z.literal("none")]).describe("none: no alert."),
+  for_ms: z.int().min(0).max(WEEK_MS).describe("How long it has to last."),
+  rise: z.int().min(1).max(100).describe("In so many looks one after the other it has to be there."),
+  fall: z.int().min(1).max(100).describe("In so many looks one after the other it has to be gone."),
+});
+export type AlertRule = z.infer<typeof AlertRule>;
+
+const Common = {
+  severity: Severity.describe("page: pages only; ticket: both."),
+  hosts: z.array(HostName).max(20_000).nullable().describe("Only of these hosts and the fleet; null = all."),
+  wait_ms: z.int().min(0).max(3_600_000).describe("So long more is waited for, to go in one message."),
+  repeat_ms: z.int().min(60_000).max(WEEK_MS).describe("What still fires is told again after this."),
+  ca: Ca,
+};
+
+export const AlertRoute = z.discriminatedUnion("to", [
+  z.strictObject({
+    to: z.literal("webhook").describe("JSON by HTTP POST."),
+    ...Common,
+    url: UrlOrSecret,
+    token: AlertSecret.optional().describe("Goes along as `Authorization: Bearer`."),
+  }),
+  z.strictObject({
+    to: z.literal("email").describe("A mail by SMTP."),
+    ...Common,
+    server: z
+      .string()
+      .max(270)
+      .regex(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):\d{1,5}$/, "must be host:port")
+      .describe("The mail server, host:port."),
+    tls: z
+      .enum(["starttls", "tls", "none"])
+      .describe("starttls: on 587 and 25; tls: on 465; none: no secret goes then."),
+    from: z.email().max(320).describe("The sender's address."),
+    recipients: z.array(z.email().max(320)).min(1).max(50).describe("Their addresses."),
+    user: z.string().max(320).optional().describe("To log in with."),
+    password: AlertSecret.optional().describe("To log in with."),
+  }),
+  z.strictObject({
+    to: z.literal("matrix").describe("A message in a Matrix room."),
+    ...Common,
+    homeserver: Url.describe("The client-server API: https://matrix.example.org."),
+    room: z
+      .string()
+      .max(255)
+      .regex(/^![^\s]+$/, "must be a room's id: !abc:example.org")
+      .describe("The room's id, which begins with !."),
+    token: AlertSecret.describe("The access token of the account that writes."),
+  }),
+  z.strictObject({
+    to: z.literal("alertmanager").describe("An existing Alertmanager, by its API v2."),
+    ...Common,
+    url: UrlOrSecret,
+    token: AlertSecret.optional().describe("Goes along as `Authorization: Bearer`."),
+  }),
+]);
+export type AlertRoute = z.infer<typeof AlertRoute>;
+
+export const Heartbeat = z.strictObject({
+  url: UrlOrSecret,
+  method: z.enum(["GET", "POST"]).describe("How it is asked."),
+  every_ms: z.int().min(10_000).max(3_600_000).describe("How often, while all is well with the watching."),
+  ca: Ca,
+});
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+export const Alerting = z.strictObject({
+  v: z.literal(1),
+  fleet: FleetName,
+  version: z.int().min(1).describe("Goes up by one with each."),
+  rules: z
+    .array(AlertRule)
+    .max(200)
+    .describe("The first that fits counts; those that Muster brings come after."),
+  routes: z.record(Name, AlertRoute).describe("Who is told."),
+  heartbeat: Heartbeat.nullable().describe("Who hears that the watching goes on; null = nobody."),
+});
+export type Alerting = z.infer<typeof Alerting>;
+
+/** The most bytes of the document: it goes in one message. */
+export const ALERTING_BYTES = 512 * 1024;
+export const ROUTES_LIMIT = 32;
+
+const rule = (
+  name: string,
+  about: string[],
+  severity: Severity,
+  for_ms: number,
+  tint?: "red" | "amber",
+): AlertRule => ({
+  ...{ name, about, hosts: null, severity, for_ms, rise: 1, fall: 5 },
+  ...(tint === undefined ? {} : { tint }),
+});
+
+/** What counts where alerts.yml says nothing else: all that is red, and of what is amber that which somebody has to mend. */
+export const SHIPPED_RULES: readonly AlertRule[] = [
+  // Silence has been waited for already, and what was undone does not pass by itself.
+  rule("silent", ["silent", "change", "quarantine", "broker"], "page", 0, "red"),
+  rule("ends", ["certificate/*", "backup"], "ticket", 60_000, "red"),
+  // After a broker was away hosts say first that they are there, and then the rest.
+  rule("blind", ["bgp", "checks"], "page", 30_000, "red"),
+  rule("red", ["*"], "page", 15_000, "red"),
+  rule("disk", ["disk/*"], "page", 60_000),
+  rule("clock", ["clock"], "ticket", 60_000),
+  rule("unit", ["unit/*"], "ticket", 120_000),
+  rule("drift", ["drift/*"], "ticket", 300_000),
+  rule("routing", ["routing/*"], "ticket", 60_000),
+];
+
+const LETTERS = /[.+?^${}()|[\]\\]/g;
+
+/** Whether a text fits one of the patterns, in which `*` stands for anything. */
+export function isAbout(patterns: readonly string[], text: string): boolean {
+  return patterns.some(
+    (pattern) =>
+      pattern === text ||
+      pattern === "*" ||
+      (pattern.includes("*") &&
+        new RegExp(`^${pattern.replace(LETTERS, "\\$&").replaceAll(/\*+/g, ".*")}$`, "su").test(text)),
+  );
+}
+
+export type OpenedAlerting = { readonly alerting: Alerting; readonly principal: Principal };
+
+/** Opens a signed document as of the time at which it was signed. Errors: as `open`, INVALID. */
+export function openAlerting(envelope: Envelope, verifier: Verifier): OpenedAlerting {
+  const opened = open(ALERTING_SUBJECT, envelope, verifier, "operator", { signs_release: true });
+  const alerting = parseJson(Alerting, envelope.body, "alert rules");
+  return { alerting, principal: opened.principal };
+}

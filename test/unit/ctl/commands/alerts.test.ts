@@ -1,0 +1,115 @@
+/** `alerts.yml` through `ctl plan` and `apply`, and `ctl alerts`, `silence` and `status` as a person types them: a real controller looks and tells a real receiver. */
+import * as assert from "uvu/assert";
+import { type HttpReceiver, httpReceiver } from "../../../kit/alert-receivers.ts";
+import { eventually } from "../../../kit/eventually.ts";
+import { suite } from "../../../kit/suite.ts";
+import { type Ground, startGround, writeSmallFolder } from "../ground.ts";
+
+/** A look is 2 s, and the machine may be busy. */
+const SOON_MS = 40_000;
+
+suite(
+  "ctl alerts",
+  (test) => {
+    const life = new AbortController();
+    let ground: Ground;
+    let hook: HttpReceiver;
+    test.before(async () => {
+      ground = await startGround(["core1", "ixp1"], life.signal);
+      hook = await httpReceiver();
+      await writeSmallFolder(ground);
+    });
+    test.after(async () => {
+      life.abort();
+      await ground.stop();
+      await hook.stop();
+    });
+    const rules = (more = "") =>
+      ground.write(
+        "alerts.yml",
+        `routes:
+  hook: { to: webhook, url: "${hook.url}/x", wait: 0s }
+rules:
+  - { name: now, about: [change], fall: 1 }
+${more}`,
+      );
+    const say = (state: "failed" | "converged", host = "ixp1") =>
+      ground.hosts[host]?.say({ state, detail: state === "failed" ? "no space left" : "" });
+
+    test("rules are a part of the plan, go with what is applied whole, and then agree", async () => {
+      assert.is((await ground.run("apply -y")).code, 0);
+      await rules();
+      const plan = await ground.run("plan");
+      assert.is(plan.code, 3, plan.out + plan.err);
+      assert.match(plan.out, /^alerts \+ route hook$/m);
+      assert.match(plan.out, /^alerts \+ rule now$/m);
+      assert.not.match((await ground.run("plan ixp1")).out, /alerts/);
+      assert.not.match((await ground.run("apply ixp1 -y")).out, /alert rules/);
+      const applied = await ground.run("apply -y");
+      assert.is(applied.code, 0, applied.err);
+      assert.match(applied.out, /^alert rules 1 hold {6}ctl alerts$/m);
+      const again = await ground.run("plan");
+      assert.is(again.code, 0, again.out);
+      await rules("heartbeat: { url: 'http://127.0.0.1:1/' }\n");
+      assert.match((await ground.run("plan")).out, /^alerts ~ heartbeat$/m);
+      await rules();
+      await ground.write("alerts.yml", "routes: { hook: { to: pigeon } }\n");
+      const wrong = await ground.run("plan");
+      assert.is(wrong.code, 2);
+      assert.match(wrong.err, /alerts\.yml:1:\d+: .*routes\.hook/);
+      await rules();
+    });
+
+    test("red is told, counted by status, shown with who knows; silenced by a person, and ended", async () => {
+      say("failed");
+      await eventually(() => assert.is(hook.received.length, 1), SOON_MS);
+      await eventually(async () => {
+        const { out, code } = await ground.run("alerts");
+        assert.is(code, 1, out);
+        assert.match(
+          out,
+          /^ixp1 {2}page for .*: FAILED .* ago: no space left {3}\(told hook .*\) {6}ctl plan ixp1$/m,
+        );
+        assert.match(out, /^routes {2}hook \(webhook\) ok .*; rules 1 by alice$/m);
+      }, SOON_MS);
+      assert.match((await ground.run("status")).out, /^alerts {2}1 firing {6}ctl alerts$/m);
+      assert.match((await ground.run("alerts core1")).out, /^nothing fires$/m);
+
+      assert.is((await ground.run("silence ixp1")).code, 2);
+      const made = await ground.run("silence ixp1 --for 2h", { more: ["-m", "switch swap"] });
+      assert.is(made.code, 0, made.err);
+      assert.match(made.out, /^ixp1: nobody is told for 2 h, until /m);
+      const silenced = await ground.run("alerts");
+      assert.is(silenced.code, 0, silenced.out);
+      assert.match(silenced.out, /\(silenced by alice until .*: switch swap\)/);
+      await eventually(
+        async () => assert.match((await ground.run("status")).out, /^alerts {2}1 silenced {6}ctl alerts$/m),
+        SOON_MS,
+      );
+      const [{ id }] = JSON.parse((await ground.run("silence --json")).out);
+      assert.match(
+        (await ground.run("silence")).out,
+        new RegExp(`^${id} {2}ixp1 {2}by alice, .* left .*: switch swap$`, "m"),
+      );
+      assert.is((await ground.run(`silence --end ${id}`)).code, 0);
+      assert.is((await ground.run(`silence --end ${id}`)).code, 1);
+      assert.match((await ground.run("silence")).out, /nothing is silenced/);
+      say("converged");
+      await eventually(() => assert.is(hook.received.length, 2), SOON_MS);
+    });
+
+    test("a route that fails is red in status, with the other side's words", async () => {
+      hook.answer = { status: 500, body: "out of order" };
+      say("failed");
+      await eventually(async () => {
+        const { out, code } = await ground.run("status");
+        assert.is(code, 1);
+        assert.match(
+          out,
+          /^alerts {2}route hook \(webhook\) FAILS since .*: .*answered 500: out of order; it last worked .* {6}ctl alerts$/m,
+        );
+      }, SOON_MS);
+    });
+  },
+  { limit_ms: 90_000 },
+);
