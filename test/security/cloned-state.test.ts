@@ -48,9 +48,10 @@ suite(
       copy = await makeAgent("core1");
       const { bus } = await fleet.connect("operator", "alice", life.signal);
       caller = { bus, signer: alice, now: Date.now };
-      bus.subscribe(patterns.event("core1", "credentials"), { concurrency: 1 }, (message) => {
-        events.push(JSON.parse(Buffer.from(message.body).toString()));
-      });
+      for (const kind of ["credentials", "enrolment"])
+        bus.subscribe(patterns.event("core1", kind), { concurrency: 1 }, (message) => {
+          events.push(JSON.parse(Buffer.from(message.body).toString()));
+        });
       await agent.write("/etc/muster/join", joinString(fleet, alice, { name: "core1" }));
       agent.start();
       await until("renewed", async () => ((await record())?.mark?.generation ?? 0) >= 3);
@@ -121,6 +122,27 @@ suite(
       assert.is((await record())?.quarantined ?? null, null);
       await until("it says so", () => events.some(({ what }) => what.includes("no longer knew this host")));
       assert.equal(await waiting(), [], "once is enough");
+    });
+
+    test("a host that slept past its credentials comes back by its key, without a word of anybody", async () => {
+      Object.assign(controller.issuer, { life_ms: { ...LIFE_MS, agent: 2_000 } });
+      const ends = async () => (await record())?.certificates.user_jwt ?? 0;
+      await until("a short life", async () => (await ends()) < Date.now() + 2_500);
+      await agent.stop();
+      Object.assign(controller.issuer, { life_ms: { ...LIFE_MS, agent: BUS_LIFE_MS } });
+      const before = await record();
+      await until("its end", async () => Date.now() > (await ends()) + 1_000);
+      agent.start();
+      await until("back", async () => ((await record())?.recoveries ?? 0) > (before?.recoveries ?? 0));
+      await until("heard", () =>
+        callOne(caller, before?.id ?? "", "ping", {}).then(
+          () => true,
+          () => false,
+        ),
+      );
+      assert.is((await record())?.quarantined ?? null, null);
+      const what = `came back by its own key, time ${(await record())?.recoveries}`;
+      await until("it is told", () => events.some((event) => event.what.includes(what)));
     });
 
     test("a thief who tells no mark, or an old one, gets nothing; a lost answer is no thief", () => {

@@ -8,12 +8,13 @@ import { AgentConfig, placesOf } from "@muster/agent/config";
 import { CredentialStore } from "@muster/agent/credentials";
 import { type Identity, openIdentity } from "@muster/agent/identity";
 import { Marks } from "@muster/agent/mark";
-import type { Way } from "@muster/agent/renewal";
+import { renewLoop, type Way } from "@muster/agent/renewal";
 import { waysOf } from "@muster/agent/renewal-ways";
 import { makeSshKey } from "@muster/agent/sshkey";
 import { Bell } from "@muster/agent/wait";
 import type { Bus } from "@muster/ports/bus";
 import { makeCsr, makeKey } from "@muster/ports/csr";
+import { openLog } from "@muster/ports/log";
 import { createNkey, parseJson, patterns, subjects } from "@muster/protocol";
 import { type Credentials, type RenewReply, RenewRequest } from "@muster/protocol/enrolment";
 import { FleetError } from "@muster/protocol/errors";
@@ -45,8 +46,12 @@ suite(
     /** What the next request is answered. */
     let answers: (asked: RenewRequest) => Promise<RenewReply | { error: { code: string; detail: string } }>;
 
-    const papersOf = async (name: string, { id, csr, ssh_public_key }: Key): Promise<Credentials> => {
-      const user = { name, key: id, expires_ms: Date.now() + HOUR_MS };
+    const papersOf = async (
+      name: string,
+      { id, csr, ssh_public_key }: Key,
+      life_ms = HOUR_MS,
+    ): Promise<Credentials> => {
+      const user = { name, key: id, expires_ms: Date.now() + life_ms };
       const [user_jwt, service, ssh] = await Promise.all([
         issuer.userJwt("agent", user),
         issuer.serviceCertificate(name, csr),
@@ -114,6 +119,7 @@ suite(
     });
 
     test("papers of another machine or in another name are refused, and the mark stays", async () => {
+      await nextSecond();
       const before = { mark: await marks.tell(), kept: credentials.kept };
       const tls = makeKey("p256").private_pem;
       const other: Key = {
@@ -156,16 +162,57 @@ suite(
       assert.equal({ mark: await marks.tell(), kept: credentials.kept }, before);
     });
 
-    test("it asks to be let in again where controllers say three times that they do not know it", async () => {
+    test("it asks to be let in again where controllers say twice that they do not know it", async () => {
       const error = {
         code: "NOT_FOUND",
         detail: `no host is enrolled as ${subjects.host(identity.id, "x")}`,
       };
       answers = async () => ({ error });
-      for (const times of [0, 0, 1]) {
+      for (const times of [0, 1]) {
         assert.is(await renew(), "NOT_FOUND");
         assert.is(forgotten, times);
       }
+    });
+
+    test("what nobody renews is asked for again and again, and told once when a third of its life is left", async () => {
+      const csr = await makeCsr(identity.tls_pem, { common_name: HOST });
+      const key = { id: identity.id, csr, ssh_public_key: identity.ssh.public_key };
+      await credentials.take(HOST, await papersOf(HOST, key, 10_000), identity, Date.now());
+      const { from, to } = credentials.kept?.spans.bus ?? { from: 0, to: 0 };
+      const told: string[] = [];
+      /** What was renewed, and after how many tries, at that time of its life; the clock stands. */
+      const at = (part: number) =>
+        new Promise<string>((resolve, reject) => {
+          const ends = new AbortController();
+          let tries = 0;
+          const way: Way = {
+            ...{ names: () => ["bus"], wanted: () => [], open: () => true, bell: new Bell() },
+            async renew() {
+              tries += 1;
+              if (tries < 3) throw new FleetError("VAULT_SEALED", "for a test");
+            },
+          };
+          renewLoop(
+            {
+              ...{ credentials, ways: [way], log: openLog({ name: "agent", level: "silent" }) },
+              events: {
+                tell: (event: { severity: string; what: string }) =>
+                  told.push(`${event.severity} ${event.what}`),
+              } as never,
+              now: () => from + part * (to - from),
+              async renewed(names) {
+                ends.abort();
+                resolve(`${names} ${tries}`);
+              },
+            },
+            ends.signal,
+          ).catch(reject);
+        });
+      assert.is(await at(0.6), "bus 3");
+      assert.equal(told, []);
+      assert.is(await at(0.7), "bus 3");
+      assert.is(told.length, 1, told.join());
+      assert.match(told[0] ?? "", /^error the bus credential ends .*Z and could not be renewed$/);
     });
   },
   { limit_ms: 20_000 },

@@ -20,8 +20,8 @@ import { Bell } from "./wait.ts";
 
 const WIRE = { bus: "user_jwt", service: "service_certificate", ssh: "ssh_certificate" } as const;
 const REQUEST_MS = 15_000;
-/** A controller may not yet have read what another wrote a moment ago. */
-const UNKNOWN_TIMES = 3;
+/** A broker of a cluster may not yet have what another stored a moment ago; a controller says it once in 5 s. */
+const UNKNOWN_TIMES = 2;
 
 export type WaysDoor = {
   readonly bus: Bus;

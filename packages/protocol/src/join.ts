@@ -137,14 +137,22 @@ export function signJoined(join: string, seed: string, as: JoinedAs): Joined {
   return { join, signature: signEd25519(nkeyFromSeed(seed).key, joinedText(as)).toString("base64") };
 }
 
-/** Proves that this key is that of the machine which a person gave a join string for this name, and says who. Errors: JOIN_FORGED. */
-export function openJoined({ join, signature }: Joined, as: JoinedAs, verifier: Verifier): string {
+/**
+ * Proves that this key is that of the machine which a person gave a join string for this name, or one for any name in a group of the host, and says who.
+ * `groups` are those that the person who asks knows the host to be in. Errors: JOIN_FORGED.
+ */
+export function openJoined(
+  { join, signature }: Joined,
+  as: JoinedAs & { readonly groups: readonly string[] },
+  verifier: Verifier,
+): string {
   const envelope = envelopeOf(join);
   try {
     const { principal } = open(SUBJECT, envelope, verifier, "operator");
-    const { fleet, name, key } = parseJson(JoinClaims, envelope.body, "join string");
-    if (fleet !== as.fleet || name !== as.name || key === undefined)
-      throw new FleetError("JOIN_FORGED", `it is for ${name ?? "no name"} of fleet ${fleet}`);
+    const { fleet, name, groups, key } = parseJson(JoinClaims, envelope.body, "join string");
+    const meant = name === undefined ? groups.some((group) => as.groups.includes(group)) : name === as.name;
+    if (fleet !== as.fleet || !meant || key === undefined)
+      throw new FleetError("JOIN_FORGED", `it is for ${name ?? groups.join(", ")} of fleet ${fleet}`);
     const by = publicKeyObject(decodePublic("user", key));
     if (!verify(null, joinedText(as), by, Buffer.from(signature, "base64")))
       throw new FleetError("JOIN_FORGED", "another machine than that of the join string");

@@ -16,7 +16,7 @@ export type RenewPorts = {
   readonly now: () => number;
 };
 
-/** Errors: NOT_FOUND (no such host), NOT_ALLOWED (retired, or another ssh key), INVALID, BAD_PROOF, VAULT_*. */
+/** Errors: NOT_FOUND (no such host), CONFLICT (not looked up again yet), NOT_ALLOWED (retired, or another ssh key), INVALID, BAD_PROOF, VAULT_*. */
 export async function renew(id: string, request: RenewRequest, ports: RenewPorts): Promise<RenewReply> {
   const name = await ports.records.find(id, ports.now());
   const found = name === undefined ? null : await ports.records.fetch(name);

@@ -31,10 +31,15 @@ export class HostRecords {
     for (const entry of entries) this.#remember(parseJson(HostRecord, entry.value, `record of ${entry.key}`));
   }
 
-  /** The name of an id, also when another controller enrolled it a moment ago; all are read again at most every 5 s for that. */
+  /**
+   * The name of an id, also when another controller enrolled it a moment ago: undefined says that the stored records were read for it just now, which
+   * they are at most every 5 s. Errors: CONFLICT until then.
+   */
   async find(id: string, now_ms: number): Promise<string | undefined> {
     const name = this.#name_by_id.get(id);
-    if (name !== undefined || now_ms - this.#searched_at < SEARCH_MS) return name;
+    if (name !== undefined) return name;
+    if (now_ms - this.#searched_at < SEARCH_MS)
+      throw new FleetError("CONFLICT", `${id} may be enrolled by now: ask again`);
     this.#searched_at = now_ms;
     await this.load();
     return this.#name_by_id.get(id);

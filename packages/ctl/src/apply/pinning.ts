@@ -11,8 +11,10 @@ import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import type { FolderHere } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
+import type { Target } from "./scope.ts";
 
 type Host = { readonly name: string; readonly id: string };
+type Declared = Host & { readonly groups: readonly string[] };
 
 const ASK_MS = 3_000;
 
@@ -22,12 +24,14 @@ export async function pinTargets(
   session: Pick<Session, "fleet" | "verifier">,
   connection: Connection,
   folder: FolderHere,
-  targets: readonly Host[],
+  targets: readonly Target[],
 ): Promise<boolean> {
   const { pins, first } = checkPins(folder.pins, new Map(targets.map(({ name, id }) => [name, id])));
   if (first.length === 0) return true;
   const { output } = context;
-  const proved = await proveJoined(session, connection, first);
+  const groups = new Map(targets.map(({ name, desired }) => [name, desired.content.groups]));
+  const declared = first.map((host) => ({ ...host, groups: groups.get(host.name) ?? [] }));
+  const proved = await proveJoined(session, connection, declared);
   const unproved = first.filter(({ name }) => !proved.has(name));
   for (const { name, id } of first) {
     const by = proved.get(name);
@@ -44,16 +48,16 @@ export async function pinTargets(
 async function proveJoined(
   { fleet, verifier }: Pick<Session, "fleet" | "verifier">,
   connection: Connection,
-  hosts: readonly Host[],
+  hosts: readonly Declared[],
 ): Promise<ReadonlyMap<string, string>> {
   const ids = hosts.map(({ id }) => id);
   const { answered } = await callMany(connection, ids, "joined", {}, { timeout_ms: ASK_MS });
   const proved = new Map<string, string>();
-  for (const { name, id } of hosts) {
+  for (const { name, id, groups } of hosts) {
     const joined = answered.get(id)?.joined ?? null;
     if (joined === null) continue;
     try {
-      proved.set(name, openJoined(joined, { fleet, name, id }, verifier));
+      proved.set(name, openJoined(joined, { fleet, name, id, groups }, verifier));
     } catch (error) {
       // What proves nothing leaves it to the person.
       if (!(error instanceof FleetError)) throw error;

@@ -131,14 +131,14 @@ suite(
       const vera = await fleet.person("vera", "viewer");
       const by_vera = splitJoinString(joinString(fleet, vera, { name: "core1" }));
       const ixp1 = splitJoinString(joinString(fleet, alice, { name: "ixp1" }));
-      const nameless = splitJoinString(joinString(fleet, alice, { groups: ["core"] }));
+      const nameless = splitJoinString(joinString(fleet, alice, { groups: ["ixp"] }));
       const lies: [string, Joined | null][] = [
         ["nothing", null],
         ["the host's own proof", proof],
         ["signed by its own key", { ...proof, signature: signJoined(string, key.seed, own).signature }],
         ["a viewer's string", signJoined(by_vera.join, by_vera.seed ?? "", own)],
         ["another host's string", signJoined(ixp1.join, ixp1.seed ?? "", own)],
-        ["a string for any name", signJoined(nameless.join, nameless.seed ?? "", own)],
+        ["a string for any name of another group", signJoined(nameless.join, nameless.seed ?? "", own)],
         ["no string", { ...proof, join: "mj1.e30.e30" }],
       ];
       let joined: Joined | null = null;
@@ -154,10 +154,14 @@ suite(
         assert.is(await lock(), "", what);
       }
       ids = { core1: core1.id };
-      core1.joined = proof;
-      const ran = await ground.run("apply core1", { answers: ["n"] });
-      assert.match(ran.out, /core1 {2}key SHA256:\S+, proved by the join string of alice/);
-      assert.match(await lock(), new RegExp(`^core1 ${core1.id}$`, "m"));
+      const grouped = splitJoinString(joinString(fleet, alice, { groups: ["core", "probe"] }));
+      for (const good of [proof, signJoined(grouped.join, grouped.seed ?? "", as)]) {
+        await ground.write("hosts.lock", "");
+        core1.joined = good;
+        const ran = await ground.run("apply core1", { answers: ["n"] });
+        assert.match(ran.out, /core1 {2}key SHA256:\S+, proved by the join string of alice/);
+        assert.match(await lock(), new RegExp(`^core1 ${core1.id}$`, "m"));
+      }
     });
 
     test("another key under a pinned name is refused before anything is sent to it", async () => {

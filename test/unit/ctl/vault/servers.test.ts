@@ -7,11 +7,14 @@ import { setMaxListeners } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeSshKey } from "@muster/agent/sshkey";
+import { exchange } from "@muster/agent/vault-exchange";
 import { makeCsr, makeKey } from "@muster/ports/csr";
 import { openLog } from "@muster/ports/log";
 import { pki } from "@muster/ports/pki";
 import { sshCa } from "@muster/ports/sshca";
 import { transit } from "@muster/ports/transit";
+import { readJoinString, splitJoinString } from "@muster/protocol/join";
 import { createNkey } from "@muster/protocol/nkey";
 import * as assert from "uvu/assert";
 import { vaultIssuer } from "../../../../packages/controller/src/certificates/issuer.ts";
@@ -99,6 +102,38 @@ suite(
       return { ...seen, slowest_ms: Math.round(seen.slowest_ms) };
     }
 
+    /** A host that was given a join string now: past a server that is dead, and through each that runs, leader or not. */
+    async function hostLogsIn(): Promise<void> {
+      const joined = await cluster.ctl(["join", "ixp1"]);
+      assert.is(joined.code, 0, joined.err);
+      const text = joined.out.trim();
+      const { vault_token } = splitJoinString(text);
+      assert.ok(vault_token !== null, joined.err);
+      const { id: instance, fleet } = readJoinString(text);
+      const ca_pem = await readFile(join(cluster.directory, "vault-servers/ca.crt"), "utf8");
+      const server = { ca_pem, fleet, host: "ixp1", service_key_pem: null, ssh_public_key: null };
+      const running = [...cluster.running];
+      const dead = ["a", "b", "c"].filter((name) => !cluster.running.has(name));
+      assert.is(dead.length, 1);
+      const addresses = [...dead, ...running].map(cluster.nodes.address);
+      const { identity: first } = await exchange(
+        { ...server, addresses, by: { token: vault_token, instance }, identity: true },
+        life.signal,
+      );
+      assert.ok(first, "by the token of its join string");
+      for (const name of running) {
+        const got = await exchange(
+          {
+            ...{ ...server, addresses: [cluster.nodes.address(name)], by: first, identity: true },
+            service_key_pem: makeKey("p256").private_pem,
+            ssh_public_key: makeSshKey("ixp1").public_key,
+          },
+          life.signal,
+        );
+        assert.ok(got.identity && got.service_certificate && got.ssh_certificate, `by ${name} alone`);
+      }
+    }
+
     test("are made from their files, and become the fleet's", async () => {
       const steps = page.block("Three servers");
       await cluster.follow(steps.slice(0, -1));
@@ -112,7 +147,7 @@ suite(
       await cluster.follow(page.block("Say what the fleet may do there", 2));
     });
 
-    test("a killed leader is missed for seconds, by controllers and ctl, and by nobody else", async () => {
+    test("a killed leader is missed for seconds, by controllers and ctl, and by nobody else; a host asks the others", async () => {
       const leader = await cluster.leader();
       let login_ms = 0;
       const signing = await whileSigning(async () => {
@@ -137,6 +172,7 @@ suite(
       );
       const out = await checked(1, /^amber +raft +can lose no server$/m);
       assert.match(out, new RegExp(`^red +${cluster.nodes.address(leader)} +.*connection refused`, "m"));
+      await hostLogsIn();
       const as = { c: leader, [leader]: "c" };
       await cluster.follow(page.block("One server fails", 0), as);
       await checked(0, /CVE-2026-5807/);
