@@ -10,7 +10,7 @@ import { z } from "zod";
 import { type Envelope, type EnvelopeSigner, HEADER, open, seal, type Verifier } from "./envelope.ts";
 import { FleetError, parse, parseJson } from "./errors.ts";
 import { FleetName, GroupName, HostId, HostName, Instant, RandomId } from "./names.ts";
-import { decodePublic, nkeyFromSeed, publicKeyObject, signEd25519 } from "./nkey.ts";
+import { decodePublic, decodeSeed, nkeyFromSeed, publicKeyObject, signEd25519 } from "./nkey.ts";
 
 /** A broker's `host:port`, or `[v6]:port`. */
 const Address = z
@@ -47,7 +47,14 @@ const JoinHeaders = z.record(
 const SUBJECT = "join";
 const url = (data: Uint8Array | string) => Buffer.from(data).toString("base64url");
 
-const Seed = z.string().regex(/^SU[A-Z2-7]{56}$/, "must be the seed of a user nkey");
+const Seed = z.string().refine(isSeed, "must be the seed of a user nkey");
+function isSeed(text: string): boolean {
+  try {
+    return decodeSeed(text).kind === "user";
+  } catch {
+    return false;
+  }
+}
 
 /** A wrapped token of Vault, or of OpenBao. */
 const WrappedToken = z.string().regex(/^[A-Za-z0-9._-]{8,512}$/, "must be a token of Vault");

@@ -5,6 +5,7 @@ import {
   anchorOf,
   createNkey,
   FleetError,
+  type OwnParts,
   openFirstBundle,
   openJoinString,
   openNextBundle,
@@ -12,6 +13,7 @@ import {
   readFleetString,
   readJoinString,
   seal,
+  splitJoinString,
   TrustBundle,
   verifierOf,
   writeFleetString,
@@ -171,6 +173,19 @@ suite("trust", (test) => {
       code(() => readJoinString("mj2.a.b")),
       "JOIN_FORGED",
     );
+    const { seed } = createNkey("user");
+    const bob = await operators.person("bob", "operator");
+    const own = (parts: OwnParts) => splitJoinString(writeJoinString(claims, bob, now_ms, parts));
+    assert.equal(own({}), { join: own({}).join, vault_token: null, seed: null });
+    assert.equal(own({ seed }).seed, seed);
+    assert.equal(own({ vault_token: "hvs.token", seed }).vault_token, "hvs.token");
+    assert.is(own({ seed }).join.split(".").length, 3, "a controller sees neither");
+    for (const damaged of [seed.slice(0, -1), seed.replace(/.$/, (last) => (last === "A" ? "B" : "A")), "x"])
+      assert.is(
+        code(() => splitJoinString(`${text}..${damaged}`)),
+        "JOIN_FORGED",
+        damaged,
+      );
   });
 
   test("a fleet string is read back, also in small letters", () => {

@@ -70,7 +70,7 @@ async function newestOf(context: Context, profile: Profile): Promise<TrustBundle
     const late = sleep(NEWEST_MS, undefined, { ref: false }).then(() => {
       throw new FleetError("TIMEOUT", "the broker");
     });
-    await Promise.race([session.connect(), late]);
+    await Promise.race([session.connect().then((open) => open.close()), late]);
     return session.bundle;
   } catch (error) {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
