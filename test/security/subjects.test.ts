@@ -44,6 +44,7 @@ const SAMPLES = {
   rpcAll: () => rpc.map((method) => subjects.rpcAll(method)),
   telemetry: ({ id, host }) => kinds.map((kind) => subjects.telemetry(id, host, kind)),
   event: ({ id, host }) => [subjects.event(id, host, "drift")],
+  history: ({ id, host }) => [subjects.history(id, host)],
   audit: ({ id }) => [subjects.audit(id, "command")],
   ctl: () => ctl.map((method) => subjects.ctl(method)),
   host: ({ id }) => [subjects.host(id, "renew")],
@@ -139,7 +140,7 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
   agent: {
     publish: (own) => [
       ...of(["telemetry", "event", "host", "answer"], own),
-      ...of(["audit"], own).map(intakeOf),
+      ...of(["audit", "history"], own).map(intakeOf),
       ...gets(of(["desired", "trust", "blob"], own)),
     ],
     hears: (own, subject) =>
@@ -181,13 +182,14 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
       ...all.map(({ host }) => subjects.event(own.id, host, "drift")),
       ...keys.map(intakeOf),
       ...of(["connections", "kick"], own),
-      ...whole("DESIRED", "TELEMETRY", "EVENT", "AUDIT"),
+      ...whole("DESIRED", "TELEMETRY", "HISTORY", "EVENT", "AUDIT"),
       ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs"),
       ...all.flatMap((whose) => [
         ...of(["rpc", "rpcAll"], whose),
         ...of(["desired", "trust", "release", "staged", "blob"], whose).map(intakeOf),
         ...gets([
-          ...of(["desired", "trust", "release", "staged", "blob", "telemetry", "event", "audit"], whose),
+          ...of(["desired", "trust", "release", "staged", "blob", "telemetry", "history"], whose),
+          ...of(["event", "audit"], whose),
           ...keys,
         ]),
       ]),

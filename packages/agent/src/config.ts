@@ -69,6 +69,7 @@ export type Places = {
   readonly records: string;
   readonly events: string;
   readonly spool: string;
+  readonly history: string;
   readonly audit: string;
   readonly audit_sent: string;
   readonly acts: string;
@@ -99,6 +100,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     records: at("unconfirmed"),
     events: at("events.jsonl"),
     spool: at("spool.json"),
+    history: at("history"),
     audit: at("audit.jsonl"),
     audit_sent: at("audit-sent.json"),
     acts: at("acts.jsonl"),

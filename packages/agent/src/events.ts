@@ -1,6 +1,6 @@
 /**
  * Events of this host: each goes into a bounded local file (for `muster-agent log`) and, in order, to the stream. While the broker is away
- * they wait in a bounded spool that survives a restart; samples are not kept, the next one is as good.
+ * they wait in a bounded spool that survives a restart; of samples only the numbers are kept (history.ts), the next one is as good.
  */
 import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";

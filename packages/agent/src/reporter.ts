@@ -14,7 +14,7 @@ const WATCHDOG_PERIOD_MS = 30_000;
 
 export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
 
-/** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped. */
+/** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped: the next one says how things are then. */
 export function publishSample(where: Connected | null, kind: TelemetryKind, sample: unknown, log: Log): void {
   if (where === null || !where.bus.connected) return;
   try {

@@ -5,6 +5,7 @@ import { processMemory } from "@muster/ports/nonces";
 import { Streams } from "@muster/ports/streams";
 import { RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import { holdAlone } from "./alone.ts";
 import { HostAudit } from "./audit/audit.ts";
 import { openMark } from "./audit/mark.ts";
@@ -19,6 +20,7 @@ import { CredentialStore } from "./credentials.ts";
 import { drainOf } from "./drain.ts";
 import { enrol } from "./enrolment.ts";
 import { openEvents } from "./events.ts";
+import { History } from "./history.ts";
 import { openIdentity } from "./identity.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
@@ -31,7 +33,7 @@ import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { takeName, type WaysDoor, waysOf } from "./renewal-ways.ts";
-import { type Connected, report, watchdog } from "./reporter.ts";
+import { type Connected, publishSample, report, watchdog } from "./reporter.ts";
 import { keepRevoked } from "./revoked-keys.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf, type RpcDoor } from "./rpc/index.ts";
@@ -55,13 +57,14 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   const ports: Ports = { ...base.ports, drain: () => drainOf(ledger.state.switches) };
   await holdAlone(places.alone, signal);
   const standing = new Standing(AGENT_VERSION, ports.now);
-  const [identity, trust, credentials, marks, ledger, os] = await Promise.all([
+  const [identity, trust, credentials, marks, ledger, os, history] = await Promise.all([
     openIdentity(places.keys, places.ssh_host_key),
     Trust.open(places.trust, log),
     CredentialStore.open(places.credentials),
     Marks.open(places.mark),
     Ledger.open(places.ledger, places.manifests),
     operatingSystem(),
+    History.open(places.history, log, ports.now),
   ]);
   let connected: Connected | null = null;
   const where = () => connected;
@@ -371,6 +374,10 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     }
   };
 
+  const publish = (kind: TelemetryKind, sample: unknown) => {
+    history.take(kind, sample);
+    publishSample(connected, kind, sample, log);
+  };
   await ports.systemd.notify({ ready: true });
   await Promise.all([
     reconciler.run(signal),
@@ -383,7 +390,8 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
       signal,
     ),
-    collect({ health, bgp, checks, events, log, where }, signal),
+    collect({ health, bgp, checks, events, log, publish }, signal),
+    history.run(where, signal),
     watchdog(ports, signal),
     onTheBus(),
     comeBack(),

@@ -24,6 +24,7 @@ import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
 import { eventsReply, forGuests } from "./telemetry/events.ts";
+import { historyPage } from "./telemetry/history.ts";
 import type { LastValues } from "./telemetry/last.ts";
 import { hostsPage, lastPage, namesPage } from "./telemetry/pages.ts";
 import type { Trust } from "./trust.ts";
@@ -64,7 +65,8 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       ...(request.after === null && guestOf(call) === null ? { alerts: await ports.alerts.summary() } : {}),
     }),
     names: (request, call) => namesPage(request, records, guestOf(call)),
-    last: (request, call) => lastPage(request, records, last, guestOf(call)),
+    last: (request, call) => lastPage(request, records, last, now(), guestOf(call)),
+    history: (request, call) => historyPage(bus, request, records, guestOf(call)),
     events(request, call) {
       const guest = guestOf(call);
       if (guest === null) return eventsReply(bus, request, now());

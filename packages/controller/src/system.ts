@@ -146,8 +146,10 @@ async function run(
     await last.load(bus);
     silence.listening(now());
   };
-  const loadAll = (what: string) =>
-    untilDone(load, (error) => status.say(`${what}: ${error.message}`), signal);
+  const loadAll = async (what: string): Promise<void> => {
+    await untilDone(load, (error) => status.say(`${what}: ${error.message}`), signal);
+    void last.readOn(bus, signal).catch((error) => afterEnd(error, log));
+  };
 
   const ends = [
     trust.follow(bus, log, (bundle) => log.info({ version: bundle.version }, "a newer trust bundle")),
@@ -157,7 +159,10 @@ async function run(
 
   ends.push(
     bus.onStatus((event) => {
-      if (event.type === "disconnected") silence.listening(null);
+      if (event.type === "disconnected") {
+        silence.listening(null);
+        last.cut();
+      }
       if (event.type !== "reconnected") return;
       void loadAll("reading again after the broker was away")
         .then(() => (engine.leading ? engine.lead() : undefined))
@@ -292,7 +297,7 @@ function standing(config: ControllerConfig, bus: Bus, records: HostRecords, engi
 
 function afterEnd(error: unknown, log: Log): void {
   if (error instanceof FleetError) {
-    if (error.code !== "CANCELLED") log.error({ err: error }, "after the broker was away");
+    if (error.code !== "CANCELLED") log.error({ err: error }, "after reading what is stored");
     return;
   }
   throw error;

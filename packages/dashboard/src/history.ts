@@ -1,74 +1,121 @@
-/** What hosts told while the page was open, as series for charts: so many points a host at most, and so many hosts. */
-import { outward } from "@muster/view/load";
+/**
+ * Numbers of hosts over time, for charts: what they told while the page was open, and before it what the controllers keep, asked for once a chart is looked
+ * at and again every few minutes, so that the two meet. So many points a host at most, and so many hosts.
+ */
+import {
+  type HistoryKind,
+  isHistoryKind,
+  type Numbers,
+  numbersOf,
+  type Point,
+} from "@muster/protocol/history";
 import type { Told } from "@muster/view/model";
 
-/** An hour of health, which comes every ten seconds. */
+/** An hour of what comes every ten seconds. */
 const POINTS = 360;
 const HOSTS = 2_000;
-const SERIES = ["cpu", "memory", "load", "receive", "transmit", "imported"] as const;
-export type SeriesName = (typeof SERIES)[number];
+/** Of so many hosts the past is held: those that were looked at last. */
+const PASTS = 50;
+/** As far back as charts go, and one point for each so many milliseconds: a chart has no more to show. */
+export const PAST_MS = 6 * 3_600_000;
+export const STEP_MS = 60_000;
+/** Hosts tell every five minutes what is kept. */
+const ASK_AGAIN_MS = 300_000;
+const RETRY_MS = 30_000;
+/** A line does not go over a time of which nothing is known. */
+const GAP_MS = 4 * STEP_MS;
 
-type Points = { readonly at: number[]; readonly values: (number | null)[] };
-type Before = { readonly at: number; readonly rx: number; readonly tx: number };
-type OfHost = { readonly series: Record<SeriesName, Points>; before: Before | null };
+/** Instants in seconds since 1970, by the page's clock. */
+export type Line = { readonly at: readonly number[]; readonly values: readonly (number | null)[] };
+/** Asks for one host's points, oldest first, by the page's clock. */
+export type AskPast = (host: string, kind: HistoryKind) => Promise<readonly Point[]>;
+
+type Live = { points: Point[]; before: unknown };
+type Past = { points: readonly Point[]; next_ms: number; why: string | null };
 
 export class History {
-  readonly #hosts = new Map<string, OfHost>();
+  readonly #live = new Map<string, Live>();
+  readonly #past = new Map<string, Past>();
+  readonly #ask: AskPast;
+  readonly #changed: () => void;
 
-  /** Seconds since 1970, and the values at these; empty before anything was told. */
-  of(host: string, name: SeriesName): Points {
-    return this.#hosts.get(host)?.series[name] ?? { at: [], values: [] };
+  constructor(ask: AskPast, changed: () => void) {
+    this.#ask = ask;
+    this.#changed = changed;
+  }
+
+  /** Empty before anything was told. */
+  of(host: string, kind: HistoryKind, name: string): Line {
+    const key = `${kind} ${host}`;
+    const live = this.#live.get(key)?.points ?? [];
+    const begun = live[0]?.at ?? Number.POSITIVE_INFINITY;
+    const past = (this.#past.get(key)?.points ?? []).filter(({ at }) => at < begun);
+    const at: number[] = [];
+    const values: (number | null)[] = [];
+    let before_ms: number | null = null;
+    for (const point of [...past, ...live]) {
+      if (before_ms !== null && point.at - before_ms > GAP_MS) {
+        at.push((before_ms + STEP_MS) / 1_000);
+        values.push(null);
+      }
+      before_ms = point.at;
+      at.push(point.at / 1_000);
+      values.push(point.numbers[name] ?? null);
+    }
+    return { at, values };
+  }
+
+  /** Why nothing is known of the time before the page was opened; null = it is, or it is being asked for. */
+  lack(host: string, kind: HistoryKind): string | null {
+    return this.#past.get(`${kind} ${host}`)?.why ?? null;
+  }
+
+  /** The past of this is looked at: it is asked for where that is due. */
+  want(host: string, kind: HistoryKind, now_ms: number): void {
+    const key = `${kind} ${host}`;
+    const held = this.#past.get(key);
+    if (held !== undefined && now_ms < held.next_ms) return;
+    // Taken out and put in again: those that were looked at last are last.
+    this.#past.delete(key);
+    const keep = (past: Past) => {
+      this.#past.set(key, past);
+      const [oldest] = this.#past.keys();
+      if (this.#past.size > PASTS && oldest !== undefined) this.#past.delete(oldest);
+    };
+    keep({ points: held?.points ?? [], next_ms: now_ms + ASK_AGAIN_MS, why: held?.why ?? null });
+    this.#ask(host, kind)
+      .then((points) => keep({ points, next_ms: now_ms + ASK_AGAIN_MS, why: null }))
+      .catch((error: Error) =>
+        keep({ points: held?.points ?? [], next_ms: now_ms + RETRY_MS, why: error.message }),
+      )
+      .finally(this.#changed);
+  }
+
+  /** What was asked before a connection was lost is asked anew. */
+  forget(): void {
+    for (const [key, past] of this.#past) this.#past.set(key, { ...past, next_ms: 0 });
   }
 
   /** A sample of before: it counts where nothing was told meanwhile. */
   begin(host: string, told: Told, at_ms: number): void {
-    const first = told.kind === "bgp" ? "imported" : "memory";
-    if (this.of(host, first).at.length === 0) this.take(host, told, at_ms);
+    if (!this.#live.has(`${told.kind} ${host}`)) this.take(host, told, at_ms);
   }
 
   take(host: string, told: Told, now_ms: number): void {
-    if (told.kind === "convergence" || told.kind === "checks") return;
-    const held = this.#of(host);
-    if (held === null) return;
-    const at = now_ms / 1_000;
-    const add = (name: SeriesName, value: number | null) => {
-      const points = held.series[name];
-      points.at.push(at);
-      points.values.push(value);
-      if (points.at.length > POINTS) {
-        points.at.shift();
-        points.values.shift();
-      }
-    };
-    if (told.kind === "bgp") {
-      const counts = told.sample.sessions.flatMap(({ channels }) =>
-        channels.flatMap(({ imported }) => imported ?? []),
-      );
-      add("imported", counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0));
-      return;
+    if (!isHistoryKind(told.kind)) return;
+    const key = `${told.kind} ${host}`;
+    const held = this.#live.get(key) ?? { points: [], before: null };
+    if (!this.#live.has(key)) {
+      if (this.#live.size >= HOSTS * 2) return;
+      this.#live.set(key, held);
     }
-    const { cpu_busy, memory, load, interfaces } = told.sample;
-    add("cpu", cpu_busy === null ? null : cpu_busy * 100);
-    add("memory", (1 - memory.available_bytes / memory.total_bytes) * 100);
-    add("load", load[0] ?? null);
-    const total = (of: "rx_bytes" | "tx_bytes") => outward(interfaces).reduce((sum, one) => sum + one[of], 0);
-    const now = { at, rx: total("rx_bytes"), tx: total("tx_bytes") };
-    const { before } = held;
-    held.before = now;
-    // Counters begin anew with an interface: that is no rate.
-    const rate = (value: number, earlier: number) =>
-      before === null || value < earlier ? null : ((value - earlier) * 8) / (now.at - before.at);
-    add("receive", rate(now.rx, before?.rx ?? 0));
-    add("transmit", rate(now.tx, before?.tx ?? 0));
-  }
-
-  #of(host: string): OfHost | null {
-    const held = this.#hosts.get(host);
-    if (held !== undefined) return held;
-    if (this.#hosts.size >= HOSTS) return null;
-    const series = Object.fromEntries(SERIES.map((name) => [name, { at: [], values: [] }]));
-    const fresh: OfHost = { series: series as unknown as OfHost["series"], before: null };
-    this.#hosts.set(host, fresh);
-    return fresh;
+    const numbers = withoutSessions(numbersOf(told.kind, told.sample, held.before));
+    held.before = told.sample;
+    held.points.push({ at: now_ms, numbers });
+    if (held.points.length > POINTS) held.points.shift();
   }
 }
+
+/** Of a router with a thousand sessions only the sums, or a thousand routers would fill the browser. */
+const withoutSessions = (numbers: Numbers): Numbers =>
+  Object.fromEntries(Object.entries(numbers).filter(([name]) => !name.startsWith("imported ")));

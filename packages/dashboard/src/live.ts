@@ -4,13 +4,14 @@
  */
 import { parseJson } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import { type Point, pointsOf } from "@muster/protocol/history";
 import { patterns } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import { knownOf } from "@muster/view/known";
 import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
 import { type Seen, seen } from "@muster/view/seen";
 import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
-import { History } from "./history.ts";
+import { type AskPast, History, PAST_MS, STEP_MS } from "./history.ts";
 
 const FRAME_MS = 100;
 const CLOCK_MS = 1_000;
@@ -35,7 +36,9 @@ export class Live {
   readonly #brokers: readonly string[];
   readonly #access: Access;
   readonly #paint: (frame: Frame) => void;
-  readonly #history = new History();
+  readonly #history: History;
+  /** By how much our clock is ahead of the controllers'. */
+  #ahead_ms = 0;
   #bus: PageBus | null = null;
   #model: FleetModel;
   /** One that is being filled after a connection came back; it takes the other's place when it is whole. */
@@ -51,6 +54,10 @@ export class Live {
     this.#access = access;
     this.#paint = paint;
     this.#model = this.#empty();
+    this.#history = new History(
+      (host, kind) => this.#past(host, kind),
+      () => this.#soon(),
+    );
   }
 
   /** Errors: BUS_UNREACHABLE when no broker was reached at first. */
@@ -73,8 +80,10 @@ export class Live {
 
   #turn(state: BusState): void {
     if (state === "cut") this.#model.cut_at ??= Date.now();
-    else if (state === "open") void this.#fill();
-    else {
+    else if (state === "open") {
+      this.#history.forget();
+      void this.#fill();
+    } else {
       this.#model.cut_at ??= Date.now();
       this.#over =
         this.#access.expires <= Date.now()
@@ -118,6 +127,7 @@ export class Live {
       const page: PageAnswer<"hosts"> = await bus.ask("hosts", { after, limit: HOSTS_A_PAGE });
       // Times of the controller as times of our clock, by which silence is judged here.
       const ahead_ms = Date.now() - page.now;
+      this.#ahead_ms = ahead_ms;
       const enrolled = page.hosts.filter(({ record }) => record.state === "enrolled");
       const hosts = enrolled.map((view) => knownOf(view, null, null));
       model.begin(
@@ -137,6 +147,27 @@ export class Live {
     } while (after !== null);
     model.begin([], (await events).events);
   }
+
+  /** What controllers keep of a host, as times of our clock. Errors: there is no connection, no controller answers. */
+  readonly #past: AskPast = async (host, kind) => {
+    const bus = this.#bus;
+    if (bus === null) return [];
+    const since = Date.now() - this.#ahead_ms - PAST_MS;
+    // Sessions one by one are not drawn, and may be a thousand.
+    const series = kind === "bgp" ? ["imported", "exported", "up"] : null;
+    const points: Point[] = [];
+    let after = 0;
+    for (;;) {
+      const asked = { host, kind, since, step_ms: STEP_MS, series, after };
+      const { track, next } = await bus.ask("history", asked);
+      if (track !== null) points.push(...pointsOf(track));
+      if (next === null) break;
+      after = next;
+    }
+    const skew_ms = this.#model.skewOf(host);
+    const ours = points.map(({ at, numbers }) => ({ at: at - skew_ms + this.#ahead_ms, numbers }));
+    return ours.sort((one, other) => one.at - other.at);
+  };
 
   #hear(subject: string, body: Uint8Array): void {
     const [what, id = "", host = "_", kind = ""] = subject.split(".");

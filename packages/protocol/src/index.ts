@@ -13,6 +13,7 @@ export * from "./enrolment.ts";
 export * from "./envelope.ts";
 export * from "./errors.ts";
 export * from "./event.ts";
+export * from "./history.ts";
 export * from "./invite.ts";
 export * from "./join.ts";
 export * from "./jwt.ts";

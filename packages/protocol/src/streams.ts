@@ -8,6 +8,12 @@
 const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
 
+/** So far back numbers are kept, where there is room: by the stream, and by a host that waits for a broker. */
+export const HISTORY_AGE_MS = 2 * DAY_MS;
+
+/** A header of what had to wait for the broker: so many milliseconds, by the clock of who wrote it. */
+export const LATE_HEADER = "Muster-Late";
+
 /** A stream as `ctl init` makes it; sizes in bytes, ages in milliseconds, 0 = no limit. */
 export type StreamSpec = {
   readonly name: string;
@@ -78,6 +84,14 @@ export const STREAMS: readonly StreamSpec[] = [
     max_msgs_per_subject: 1,
     max_bytes: 512 * MIB,
     max_age_ms: 30 * DAY_MS,
+  },
+  // Numbers over time (ADR 21). One host that tells too much pushes out its own first.
+  {
+    name: "HISTORY",
+    subjects: ["history.>"],
+    max_msgs_per_subject: 1_000,
+    max_bytes: 512 * MIB,
+    max_age_ms: HISTORY_AGE_MS,
   },
   {
     name: "EVENT",

@@ -27,6 +27,7 @@ export const subjects = {
   rpcAll: (method: string) => join("rpc", "all", method),
   telemetry: (id: string, host: string, kind: string) => join("telemetry", id, host, kind),
   event: (id: string, host: string, kind: string) => join("event", id, host, kind),
+  history: (id: string, host: string) => join("history", id, host),
   audit: (id: string, kind: string) => join("audit", id, kind),
   ctl: (method: string) => join("ctl", method),
   host: (id: string, method: string) => join("host", id, method),
@@ -52,6 +53,8 @@ export const patterns = {
     `telemetry.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
   event: (host = "*", kind = "*") =>
     `event.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
+  /** What a host told over time, under whatever name it had. */
+  history: (id: string) => `history.${token(id)}.*`,
   /** Answers to broadcasts that were sent with an inbox below `_INBOX_<asker>.<connection>`. */
   answers: (inbox: string) => `answer.*.${inbox.replace(/^_INBOX_/, "")}.*`,
   liveAudit: "live.audit.>",
@@ -89,9 +92,9 @@ const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${str
 
 /** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
 export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "checks", "status", "birdc"] as const;
-export const VIEWER_CTL = ["hosts", "names", "last", "events", "alerts", "ticket"] as const;
+export const VIEWER_CTL = ["hosts", "names", "last", "history", "events", "alerts", "ticket"] as const;
 /** What a viewer's web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. */
-export const PAGE_METHODS = ["hosts", "last", "events"] as const;
+export const PAGE_METHODS = ["hosts", "last", "history", "events"] as const;
 
 export type Role = "agent" | "controller" | "operator" | "viewer" | "guest" | "page";
 export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest", "page"];
@@ -104,6 +107,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       `event.${SELF}.${NAME}.>`,
       `answer.${SELF}.>`,
       intakeOf(`audit.${SELF}.>`),
+      intakeOf(`history.${SELF}.${NAME}`),
       `host.${SELF}.*`,
       directGet("DESIRED", `desired.${SELF}`),
       directGet("TRUST", "trust"),
@@ -119,12 +123,13 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       "rpc.*.*",
       `event.${SELF}.*.*`,
       ...Object.keys(BUCKETS).map((bucket) => directGet(`KV_${bucket}`, ">")),
-      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "EVENT", "AUDIT", "BLOB"].map((stream) =>
+      ...["DESIRED", "TRUST", "RELEASE", "TELEMETRY", "HISTORY", "EVENT", "AUDIT", "BLOB"].map((stream) =>
         directGet(stream, ">"),
       ),
       ...[
         "DESIRED",
         "TELEMETRY",
+        "HISTORY",
         "EVENT",
         "AUDIT",
         "KV_hosts",

@@ -64,6 +64,11 @@ export class FleetModel {
     return this.#events;
   }
 
+  /** By how much a host's clock is ahead of the controllers'; 0 where that is not known. */
+  skewOf(name: string): number {
+    return this.#hosts.get(name)?.clock_skew_ms ?? 0;
+  }
+
   /** What a controller or the hosts said at the beginning; anything heard meanwhile is newer and stays. */
   begin(
     hosts: readonly Known[],

@@ -52,6 +52,7 @@ suite(
       subjects.telemetry(client.id, host, "health"),
       subjects.event(client.id, host, "drift"),
       intakeOf(subjects.audit(client.id, "command")),
+      intakeOf(subjects.history(client.id, host)),
       subjects.host(client.id, "renew"),
       `$JS.API.DIRECT.GET.DESIRED.${subjects.desired(client.id)}`,
       "$JS.API.DIRECT.GET.TRUST.trust",
@@ -132,6 +133,9 @@ suite(
       const forged = [
         subjects.telemetry(one.id, "core1", "health"),
         subjects.event(one.id, "core1", "drift"),
+        intakeOf(subjects.history(one.id, "core1")),
+        // As it is stored: nobody publishes there, or a reply could be had to it.
+        subjects.history(one.id, "ixp1"),
       ];
       const orders = [
         subjects.rpc(other.id, "facts"),

@@ -19,6 +19,7 @@ import {
   subjects,
 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { LATE_HEADER } from "@muster/protocol/streams";
 import { z } from "zod";
 import type { Events } from "../events.ts";
 import { readKept, writeKept } from "../store.ts";
@@ -159,7 +160,7 @@ export class HostAudit implements AuditDoor {
 
   async #send({ bus, id }: { bus: Bus; id: string }, record: AuditRecord): Promise<void> {
     const late_ms = this.#ports.now() - record.at;
-    const headers = late_ms > LATE_MS ? { "Muster-Late": String(late_ms) } : {};
+    const headers = late_ms > LATE_MS ? { [LATE_HEADER]: String(late_ms) } : {};
     const body = Buffer.from(JSON.stringify(record));
     await bus.publishStored(subjects.audit(id, record.kind), body, { headers, msg_id: hashOfRecord(record) });
     this.#sent = record.seq;

@@ -2,8 +2,8 @@
 import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
 import { HEALTH_PERIOD_MS } from "@muster/protocol/telemetry/health";
+import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Events } from "../events.ts";
-import { type Connected, publishSample } from "../reporter.ts";
 import { pause } from "../wait.ts";
 import type { BgpCollector } from "./bgp.ts";
 import type { ChecksCollector } from "./checks.ts";
@@ -15,7 +15,8 @@ export type CollectDoor = {
   readonly checks: ChecksCollector;
   readonly events: Pick<Events, "tell">;
   readonly log: Log;
-  where(): Connected | null;
+  /** Never fails and never waits. */
+  publish(kind: TelemetryKind, sample: unknown): void;
 };
 
 /** Runs until the signal aborts. Convergence is sent by `reporter.ts`, which knows of every change. */
@@ -40,14 +41,14 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
       () => HEALTH_PERIOD_MS,
       "health",
       async () => {
-        publishSample(door.where(), "health", await door.health.sample(signal), door.log);
+        door.publish("health", await door.health.sample(signal));
       },
     ),
-    door.checks.run((sample) => publishSample(door.where(), "checks", sample, door.log), signal),
+    door.checks.run((sample) => door.publish("checks", sample), signal),
     every(door.bgp.pace_ms, "bgp", async () => {
       const { sample, events } = await door.bgp.poll(signal);
       for (const event of events) door.events.tell(event);
-      if (sample !== null) publishSample(door.where(), "bgp", sample, door.log);
+      if (sample !== null) door.publish("bgp", sample);
     }),
   ]);
 }

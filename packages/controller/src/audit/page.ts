@@ -2,11 +2,10 @@
 import type { Bus } from "@muster/ports/bus";
 import type { AuditHead } from "@muster/protocol/audit";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import { LATE_HEADER } from "@muster/protocol/streams";
 
 /** A reply must fit into one message of 1 MiB. */
 const REPLY_BYTES = 700_000;
-/** How long a record waited for the broker, in milliseconds, by the clock of who wrote it. */
-export const LATE_HEADER = "Muster-Late";
 
 type Page = ControlReply<"audit">;
 

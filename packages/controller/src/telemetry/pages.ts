@@ -40,6 +40,7 @@ export function lastPage(
   request: ControlRequest<"last">,
   records: HostRecords,
   last: LastValues,
+  now_ms: number,
   guest: Grant | null = null,
 ): ControlReply<"last"> {
   const { items, next } = page(namesFor(guest, records, request.after), request.limit, (host) => {
@@ -53,7 +54,7 @@ export function lastPage(
       sample: sample.value as ControlReply<"last">["values"][number]["sample"],
     };
   });
-  return { values: items, next };
+  return { values: items, next, now: now_ms };
 }
 
 /** Somebody who was invited sees the hosts of his groups. */

@@ -1,7 +1,7 @@
 /** `ctl top`: which servers are busy, live as a pane of `ctl watch`; where nobody looks, measured once over two seconds. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { FleetError } from "@muster/protocol/errors";
-import { loadOf } from "@muster/view/load";
+import { loadOf } from "@muster/protocol/load";
 import { defineCommand } from "../program/command.ts";
 import { LOAD_ORDERS, type LoadRow, loadColumns } from "../report/load.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";

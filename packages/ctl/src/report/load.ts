@@ -1,5 +1,6 @@
 /** How loaded servers are, as a table that can be ordered by any column. Pure. */
-import { type Load, rateText } from "@muster/view/load";
+import type { Load } from "@muster/protocol/load";
+import { rateText } from "@muster/view/load";
 import type { Colour } from "../output/colour.ts";
 import type { Column } from "../output/table.ts";
 

@@ -1,6 +1,7 @@
 /** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
+
+import { loadOf } from "@muster/protocol/load";
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
-import { loadOf } from "@muster/view/load";
 import type { FleetModel } from "@muster/view/model";
 import type { Seen } from "@muster/view/seen";
 import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";

@@ -3,14 +3,16 @@ import { type BgpSession, bgpColour } from "@muster/protocol/telemetry/bgp";
 import { redSessionText, routeCount, sinceText, verdictText } from "@muster/view/sessions";
 import type { HostStatus } from "@muster/view/status";
 import { countText, numberText } from "@muster/view/words";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Frame } from "../live.ts";
+import { RoutesChart } from "../parts/charts.tsx";
 import { finds, Search } from "../parts/search.tsx";
 import { State } from "../parts/state.tsx";
 
 /** With more neighbours than this there is no column for each. */
 const COLUMNS = 24;
 const ROUTERS = 200;
+const CHARTS = 12;
 
 export function BgpPage({ frame }: { frame: Frame }) {
   const [typed, setTyped] = useState("");
@@ -87,10 +89,35 @@ export function BgpPage({ frame }: { frame: Frame }) {
           </tbody>
         </table>
       </div>
+      <RoutesOverTime frame={frame} names={shown.map(({ row }) => row.known.name)} />
       {routers.length > ROUTERS ? (
         <p class="quiet">and {routers.length - ROUTERS} routers more: search for them</p>
       ) : null}
     </>
+  );
+}
+
+/** Prefix counts of the routers shown, asked for when somebody opens it. */
+function RoutesOverTime({ frame, names }: { frame: Frame; names: readonly string[] }) {
+  const [open, setOpen] = useState(false);
+  const { history, now_ms } = frame;
+  const drawn = open ? names.slice(0, CHARTS) : [];
+  useEffect(() => {
+    for (const name of drawn) history.want(name, "bgp", now_ms);
+  });
+  if (names.length === 0) return null;
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>routes over the last hours</summary>
+      <div class="charts">
+        {drawn.map((name) => (
+          <RoutesChart key={name} history={history} host={name} title={name} />
+        ))}
+      </div>
+      {open && names.length > CHARTS ? (
+        <p class="quiet">of the first {CHARTS} routers: search for others</p>
+      ) : null}
+    </details>
   );
 }
 

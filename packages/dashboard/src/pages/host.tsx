@@ -1,9 +1,11 @@
 /** One host: how it stands and why, its health as it was told, sessions, certificates, resources that differ or are held, events. */
 import { timeText } from "@muster/protocol/time";
+import { rateText } from "@muster/view/load";
 import type { HostStatus } from "@muster/view/status";
 import { durationText, listText } from "@muster/view/words";
-import { Chart } from "../chart.tsx";
+import { useEffect } from "preact/hooks";
 import type { Frame } from "../live.ts";
+import { HistoryChart, RoutesChart } from "../parts/charts.tsx";
 import { EventLines } from "../parts/events.tsx";
 import { SessionTable } from "../parts/sessions.tsx";
 import { State } from "../parts/state.tsx";
@@ -61,62 +63,61 @@ export function HostPage({ frame, name }: { frame: Frame; name: string }) {
   );
 }
 
-const percent = (value: number) => `${Math.round(value)} %`;
-const UNITS = ["", "k", "M", "G"] as const;
-function rate(value: number): string {
-  const at = value < 1 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(value) / 3));
-  return `${(value / 1_000 ** at).toFixed(at === 0 ? 0 : 1)} ${UNITS[at]}bit/s`;
-}
-
+const percent = (value: number) => `${Math.round(value * 100)} %`;
 function HealthCharts({ frame, row }: { frame: Frame; row: HostStatus }) {
   const { name, health } = row.known;
-  const { history } = frame;
-  const series = (of: Parameters<typeof history.of>[1], label: string) => ({
-    label,
-    values: history.of(name, of).values,
+  const { history, now_ms } = frame;
+  useEffect(() => {
+    history.want(name, "health", now_ms);
+    history.want(name, "bgp", now_ms);
   });
-  if (row.state === "silent") return <p>its health is not known while it is silent</p>;
   const disks = (health?.disks ?? []).filter(({ size_bytes }) => size_bytes > 0);
+  const lack = history.lack(name, "health");
+  const draw = { history, host: name };
   return (
     <section aria-label="health">
-      <h2>Health, since this page was opened</h2>
+      <h2>Health, the last hours</h2>
+      {row.state === "silent" ? <p>its health is not known while it is silent</p> : null}
+      {lack === null ? null : (
+        <p class="quiet">only since this page was opened: what was before is not known ({lack})</p>
+      )}
       <div class="charts">
-        <Chart
+        <HistoryChart
+          {...draw}
+          kind="health"
           title="processors"
-          at={history.of(name, "cpu").at}
-          lines={[series("cpu", "busy")]}
+          lines={{ busy: "cpu" }}
           text={percent}
-          max={100}
+          max={1}
         />
-        <Chart
+        <HistoryChart
+          {...draw}
+          kind="health"
           title="memory"
-          at={history.of(name, "memory").at}
-          lines={[series("memory", "used")]}
+          lines={{ used: "memory" }}
           text={percent}
-          max={100}
+          max={1}
         />
-        <Chart
+        <HistoryChart
+          {...draw}
+          kind="health"
           title="network"
-          at={history.of(name, "receive").at}
-          lines={[series("receive", "in"), series("transmit", "out")]}
-          text={rate}
+          lines={{ in: "received_bits_per_s", out: "sent_bits_per_s" }}
+          text={rateText}
         />
-        <Chart
-          title="routes"
-          at={history.of(name, "imported").at}
-          lines={[series("imported", "imported")]}
-          text={String}
-        />
+        <RoutesChart {...draw} title="routes" />
       </div>
-      <ul class="inline">
-        {disks.map(({ mount, used_bytes, size_bytes }) => (
-          <li key={mount}>
-            {mount} {percent((100 * used_bytes) / size_bytes)} full
-          </li>
-        ))}
-        {health === null ? null : <li>load {health.load.map((each) => each.toFixed(2)).join(" ")}</li>}
-        {health === null ? null : <li>up {durationText(health.uptime_s * 1_000)}</li>}
-      </ul>
+      {row.state === "silent" ? null : (
+        <ul class="inline">
+          {disks.map(({ mount, used_bytes, size_bytes }) => (
+            <li key={mount}>
+              {mount} {percent(used_bytes / size_bytes)} full
+            </li>
+          ))}
+          {health === null ? null : <li>load {health.load.map((each) => each.toFixed(2)).join(" ")}</li>}
+          {health === null ? null : <li>up {durationText(health.uptime_s * 1_000)}</li>}
+        </ul>
+      )}
     </section>
   );
 }

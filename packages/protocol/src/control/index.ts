@@ -17,6 +17,7 @@ import { type Method, method } from "../rpc/method.ts";
 import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 import { alerts, rules, set_rules, silence, unsilence } from "./alerts.ts";
+import { history } from "./history.ts";
 import { names } from "./names.ts";
 
 /** What `ctl` does without a controller and tells one afterwards. */
@@ -83,8 +84,10 @@ export const CONTROL = {
         )
         .describe("Ordered by name."),
       next: Next,
+      now: Instant.optional().describe("The controller's clock, by which `heard_at` is old or not."),
     }),
   }),
+  history,
   events: method({
     what: "Events that are kept, newest last.",
     authority: "viewer",
@@ -375,6 +378,7 @@ const ofPage = <R extends Method>(row: R): R => ({ ...row, authority: "none", au
 export const PAGE = {
   hosts: ofPage(CONTROL.hosts),
   last: ofPage(CONTROL.last),
+  history: ofPage(CONTROL.history),
   events: ofPage(CONTROL.events),
 } as const satisfies Record<(typeof PAGE_METHODS)[number], Method>;
 

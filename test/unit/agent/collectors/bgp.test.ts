@@ -253,7 +253,7 @@ suite(
           health: { sample: () => Promise.reject(new FleetError("UNSUPPORTED", "not in this test")) },
           events: { tell: ({ what }) => told.push({ at: Date.now(), what }) },
           log: openLog({ name: "bgp-test", level: "silent" }),
-          where: () => null,
+          publish: () => undefined,
         },
         life.signal,
       );

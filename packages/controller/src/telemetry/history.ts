@@ -1,0 +1,91 @@
+/** `ctl.history`: what stream HISTORY holds of one host, page by page, without a consumer. */
+import type { Bus } from "@muster/ports/bus";
+import type { Grant } from "@muster/protocol";
+import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import { FleetError, parseJson } from "@muster/protocol/errors";
+import {
+  HistoryMessage,
+  type Point,
+  pointsOf,
+  type Track,
+  thinnedPoints,
+  trackOf,
+} from "@muster/protocol/history";
+import { LATE_HEADER } from "@muster/protocol/streams";
+import { patterns } from "@muster/protocol/subjects";
+import type { HostRecords } from "../records/hosts.ts";
+
+/** Of one message as it travels: a host sends a quarter of it at most. */
+const MESSAGE_BYTES = 512 * 1024;
+/** A reply must fit into one message of 1 MiB: so many values, of some eight bytes. */
+const PAGE_VALUES = 60_000;
+/** What a page reads at most, so that one request does not hold a controller. */
+const PAGE_MESSAGES = 1_000;
+const LATE_SPANS = 1_000;
+/** A host's clock may be ahead of the broker's by which it is found. */
+const AHEAD_MS = 600_000;
+
+type Request = ControlRequest<"history">;
+
+/** Errors: NOT_FOUND for a host that there is not, or that the guest does not see. */
+export async function historyPage(
+  bus: Pick<Bus, "readAll">,
+  request: Request,
+  records: Pick<HostRecords, "byName" | "seenBy">,
+  guest: Grant | null = null,
+): Promise<ControlReply<"history">> {
+  const record = records.byName(request.host);
+  const seen = guest === null || records.seenBy(guest).some(({ name }) => name === request.host);
+  if (record === undefined || !seen) throw new FleetError("NOT_FOUND", `host ${request.host}`);
+  const from =
+    request.after > 0
+      ? { from_seq: request.after + 1 }
+      : { from_time_ms: Math.max(0, request.since - AHEAD_MS) };
+  const late: { from: number; to: number }[] = [];
+  let points: Point[] = [];
+  let [values, messages, last] = [0, 0, request.after];
+  let next: number | null = null;
+  for await (const message of bus.readAll("HISTORY", patterns.history(record.id), from)) {
+    if (values >= PAGE_VALUES || messages >= PAGE_MESSAGES) {
+      next = last;
+      break;
+    }
+    messages += 1;
+    last = message.seq;
+    const track = readTrack(message, request.kind);
+    if (track === null) continue;
+    const found = chosen(track, request);
+    values += found.reduce((sum, { numbers }) => sum + Object.keys(numbers).length + 1, 0);
+    points = points.concat(found);
+    const [first, end] = [found[0]?.at, found.at(-1)?.at];
+    if (
+      LATE_HEADER in message.headers &&
+      first !== undefined &&
+      end !== undefined &&
+      late.length < LATE_SPANS
+    )
+      late.push({ from: first, to: end });
+  }
+  points.sort((one, other) => one.at - other.at);
+  // Once more: a step may begin in one message and end in the next.
+  if (request.step_ms !== null) points = thinnedPoints(request.kind, points, request.step_ms);
+  return { track: trackOf(points), late, next };
+}
+
+/** Not older than asked for, thinned before it is gathered. */
+function chosen(track: Track, { kind, since, series, step_ms }: Request): Point[] {
+  const wanted = series === null ? null : new Set(series);
+  const points = pointsOf(track, wanted).filter(({ at }) => at >= since);
+  return step_ms === null ? points : thinnedPoints(kind, points, step_ms);
+}
+
+/** Null for what cannot be read, and for other kinds: readers are tolerant. */
+function readTrack(message: { subject: string; body: Uint8Array }, kind: string): Track | null {
+  if (message.body.length > MESSAGE_BYTES) return null;
+  try {
+    return parseJson(HistoryMessage, message.body, message.subject).tracks[kind] ?? null;
+  } catch (error) {
+    if (error instanceof FleetError) return null;
+    throw error;
+  }
+}
