@@ -66,6 +66,21 @@ suite(
         since_ms,
       );
 
+      // It is an alert without a line being written.
+      await fleet.until(
+        "an alert",
+        async () => {
+          const { code, stdout } = await fleet.ctl(["alerts", "ixp1"]);
+          return code === 1 && /^ixp1 {2}page for .*BIRD does not answer.* {6}ctl bgp ixp1$/m.test(stdout);
+        },
+        SESSIONS_MS,
+      );
+      await fleet.until(
+        "its count in status",
+        async () => /^alerts {2}\d+ firing.* {6}ctl alerts$/m.test((await fleet.ctl(["status"])).stdout),
+        SESSIONS_MS,
+      );
+
       await fleet.on("ixp1").sh("systemctl start bird");
       const green = await fleet.until(
         "green again",
@@ -75,6 +90,11 @@ suite(
       measured("BIRD started", `green after ${green.ms.toFixed(0)} ms`);
       await fleet.event((event) => event.host === "ixp1" && /answers again/.test(event.what), since_ms);
       await fleet.converged();
+      await fleet.until(
+        "nothing fires",
+        async () => /^nothing fires$/m.test((await fleet.ctl(["alerts", "ixp1"])).stdout),
+        SESSIONS_MS,
+      );
     });
 
     test("a neighbour's BIRD stops: the diagnosis says what, since when, BIRD's words and where the path ends", async () => {

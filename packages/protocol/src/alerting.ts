@@ -162,7 +162,7 @@ export const SHIPPED_RULES: readonly AlertRule[] = [
   rule("silent", ["silent", "change", "quarantine", "broker"], "page", 0, "red"),
   rule("ends", ["certificate/*", "backup"], "ticket", 60_000, "red"),
   // After a broker was away hosts say first that they are there, and then the rest.
-  rule("blind", ["bgp", "checks"], "page", 30_000, "red"),
+  rule("blind", ["blind/*"], "page", 30_000, "red"),
   rule("red", ["*"], "page", 15_000, "red"),
   rule("disk", ["disk/*"], "page", 60_000),
   rule("clock", ["clock"], "ticket", 60_000),

@@ -46,7 +46,9 @@ export function checkTroubles(known: Known, convergence: Convergence, now_ms: nu
     if (now_ms - convergence.since < CHECK_BLIND_AFTER_MS) return [];
     const words =
       checks === null ? "nothing is known" : `nothing has been heard for ${durationText(now_ms - checks.at)}`;
-    return [{ tint: "red", about: "checks", what: `${words} of its ${countText(declared, "check")}`, next }];
+    return [
+      { tint: "red", about: "blind/checks", what: `${words} of its ${countText(declared, "check")}`, next },
+    ];
   }
   return checks.checks
     .filter((check) => checkColour(check, now_ms) === "red")

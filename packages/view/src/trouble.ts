@@ -134,7 +134,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
     return [
       {
         tint: "red",
-        about: "bgp",
+        about: "blind/bgp",
         what: "nothing is known of its BGP sessions",
         next: `ctl bgp ${name}`,
       },
@@ -145,7 +145,7 @@ function bgpTroubles(known: Known, now_ms: number): Trouble[] {
     return [
       {
         tint: "red",
-        about: "bgp",
+        about: "blind/bgp",
         what: `its last word on BGP is ${durationText(age_ms)} old`,
         next: `ctl bgp ${name}`,
       },

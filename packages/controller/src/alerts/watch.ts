@@ -123,6 +123,8 @@ export class AlertWatch {
     if (begins) {
       const [alerts, routes] = await Promise.all([store.alerts(), store.routes()]);
       this.#useRules(rules?.document ?? null, routes);
+      for (const name of routes.keys())
+        if (!this.#deliveries.has(name)) void this.#try(() => store.dropRoute(name));
       this.#book.clear();
       this.#book.load(alerts, this.#rules.rules);
       this.#taken_over = routes;
