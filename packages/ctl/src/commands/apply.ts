@@ -6,7 +6,7 @@ import { watchNewest } from "../apply/newest.ts";
 import { loadWanted, scopeFor } from "../apply/prepare.ts";
 import type { DeclaredAlerting } from "../inventory/alerts.ts";
 import { readDuration } from "../output/words.ts";
-import { defineCommand } from "../program/command.ts";
+import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { requireFolder } from "../roster/roster.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
@@ -48,9 +48,9 @@ ctl apply -y                   everything, without asking`,
     const wanted = await loadWanted(context, session, folder, args[0]);
     const connection = await dialled;
     context.output.begin(session.fleet, session.person);
-    if (args[0] === undefined && options.only.length === 0)
-      await applyAlerting(context, session, connection, wanted.fleet.alerts);
-    return change(context, session, folder, wanted, {
+    const whole = args[0] === undefined && options.only.length === 0;
+    const given = !whole || (await applyAlerting(context, session, connection, wanted.fleet.alerts));
+    const exit = await change(context, session, folder, wanted, {
       message,
       overwrite: options.overwrite,
       force: options.force,
@@ -59,23 +59,32 @@ ctl apply -y                   everything, without asking`,
       scope: (ground) => scopeFor(wanted, ground, options.only),
       nothing: "nothing to do: folder and servers agree",
     });
+    return exit === EXIT.done && !given ? EXIT.partly : exit;
   },
 });
 
-/** Alert rules are for the whole fleet: they go with what is applied whole, and do not wait for any host. */
+/** Alert rules are for the whole fleet: they go with what is applied whole, and do not wait for any host. False when they were refused. */
 async function applyAlerting(
   context: Context,
   session: Session,
   connection: Connection,
   declared: DeclaredAlerting | null,
-): Promise<void> {
+): Promise<boolean> {
   const { output, now } = context;
-  const change = await alertingChange(session, connection, declared, output.colour);
-  if (change === null) return;
-  for (const line of change.lines) output.line(line);
-  if (!(await output.confirm("Give the controllers these alert rules?"))) return;
-  const version = await giveAlerting(session, connection, change, now());
-  output.line(`alert rules ${version} hold      ctl alerts`);
+  try {
+    const change = await alertingChange(session, connection, declared, output.colour);
+    if (change === null) return true;
+    for (const line of change.lines) output.line(line);
+    if (!(await output.confirm("Give the controllers these alert rules?"))) return true;
+    const version = await giveAlerting(session, connection, change, now());
+    output.line(`alert rules ${version} hold      ctl alerts`);
+    return true;
+  } catch (error) {
+    // Hosts are not held up by who may not speak for the whole fleet, nor by controllers from before.
+    if (!(error instanceof FleetError)) throw error;
+    output.line(`${output.colour.red("alerts")}  the rules were not taken: ${error.message}`);
+    return false;
+  }
 }
 
 /** A guard's window in milliseconds; null when none was typed. */

@@ -13,9 +13,10 @@ import { checkFields } from "../inventory/spec.ts";
 import { readYaml, type YamlNode, yamlText } from "../inventory/yaml.ts";
 import { listText } from "../output/words.ts";
 
-/** What a person may be limited to: methods that ask for more than a viewer, and signing what hosts are to be. */
+/** What a person may be limited to: methods that ask for more than a viewer, signing what hosts are to be, and silencing alerts, which controllers judge. */
 export const VERBS: readonly string[] = [
   "apply",
+  "silence",
   ...Object.entries(RPC).flatMap(([name, { authority }]) =>
     authority === "operator" || authority === "admin" ? [name] : [],
   ),
