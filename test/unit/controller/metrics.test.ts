@@ -156,7 +156,7 @@ suite(
     let own = "";
     let port = 0;
 
-    const said = (kind: "bgp" | "health", sample: object) =>
+    const said = (kind: "bgp" | "checks" | "health", sample: object) =>
       host.bus.publish(subjects.telemetry(host.id, "ixp1", kind), Buffer.from(JSON.stringify(sample)));
     /** The value of what Prometheus now has, by the labels besides those of the scrape. */
     const query = async (expression: string): Promise<number[]> => {
@@ -237,6 +237,7 @@ suite(
       for (let left = panels; ; ) {
         // What one says once grows old: a host says it again and again.
         said("health", { ...HEALTH, at: new Date().toISOString() });
+        said("checks", CHECKS);
         said("bgp", { ...EMPTY_BGP, at: new Date().toISOString(), sessions: [whole, DOWN] });
         const drawn = await Promise.all(left.map(({ expr }) => query(expr.replace("$host", ".*"))));
         left = left.filter((_, at) => drawn[at]?.length === 0);

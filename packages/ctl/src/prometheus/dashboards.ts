@@ -36,6 +36,11 @@ const FLEET: readonly Panel[] = [
     ...{ legend: "in trouble", unit: "none", as: "stat", red_from: 1 },
   },
   {
+    title: "Checks down or blind",
+    expr: 'count(muster_check_up{host=~"$host"} == 0) or vector(0)',
+    ...{ legend: "down", unit: "none", as: "stat", red_from: 1 },
+  },
+  {
     title: "Controllers that lead",
     expr: "sum(muster_controller_leading)",
     ...{ legend: "leading", unit: "none", as: "stat" },
@@ -92,6 +97,16 @@ const HOST: readonly Panel[] = [
     title: "Sent",
     expr: 'rate(muster_host_network_transmit_bytes_total{host=~"$host"}[5m])',
     ...{ legend: "{{host}} {{interface}}", unit: "Bps", as: "timeseries" },
+  },
+  {
+    title: "Checks that answer",
+    expr: 'muster_check_up{host=~"$host"}',
+    ...{ legend: "{{host}} {{check}}", unit: "none", as: "timeseries" },
+  },
+  {
+    title: "How long checks take to answer",
+    expr: 'muster_check_latency_seconds{host=~"$host"}',
+    ...{ legend: "{{host}} {{check}}", unit: "s", as: "timeseries" },
   },
   {
     title: "Units failed",
