@@ -97,7 +97,6 @@ export function openHttp(
 
 function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {
   const { agent, timeout_ms, running, secured, signal } = bounds;
-  const where = new URL(exchange.uri).host;
   return new Promise((resolve) => {
     let sent = false;
     let settled = false;
@@ -110,7 +109,11 @@ function exchangeOnce(bounds: Bounds, exchange: Exchange): Promise<Outcome> {
       if (outcome.kind === "silence") call.destroy();
     };
     const silence = (detail: string, code: "VAULT_UNREACHABLE" | "CANCELLED" = "VAULT_UNREACHABLE"): void =>
-      settle({ kind: "silence", sent, error: new FleetError(code, `${where}: ${detail}`) });
+      settle({
+        kind: "silence",
+        sent,
+        error: new FleetError(code, `${new URL(exchange.uri).host}: ${detail}`),
+      });
 
     const body = exchange.body === undefined ? undefined : Buffer.from(JSON.stringify(exchange.body));
     const call = request(exchange.uri, {
