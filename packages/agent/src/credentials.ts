@@ -129,6 +129,15 @@ export class CredentialStore {
     });
   }
 
+  /** The same, for whoever shows certificates: with the text of the one that is X.509 and serves others. */
+  x509(): { name: string; not_before: number; not_after: number; pem: string | null }[] {
+    const pem = this.#kept?.credentials.service_certificate ?? null;
+    return this.expiries().map(({ name, not_before = 0, not_after }) => ({
+      ...{ name, not_before, not_after },
+      pem: name === "service" ? pem : null,
+    }));
+  }
+
   #required(): KeptCredentials {
     if (this.#kept === null) throw new FleetError("NOT_LOGGED_IN", "this host is not enrolled");
     return this.#kept;

@@ -14,14 +14,21 @@ const WATCHDOG_PERIOD_MS = 30_000;
 
 export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
 
-/** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped: the next one says how things are then. */
-export function publishSample(where: Connected | null, kind: TelemetryKind, sample: unknown, log: Log): void {
-  if (where === null || !where.bus.connected) return;
+/** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped: the next one says how things are then. Gives whether it was sent. */
+export function publishSample(
+  where: Connected | null,
+  kind: TelemetryKind,
+  sample: unknown,
+  log: Log,
+): boolean {
+  if (where === null || !where.bus.connected) return false;
   try {
     where.bus.publish(subjects.telemetry(where.id, where.host, kind), Buffer.from(JSON.stringify(sample)));
+    return true;
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     log.debug({ code: error.code, kind }, "a sample was dropped");
+    return false;
   }
 }
 

@@ -3,7 +3,7 @@ import { type Bus, storedAt } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
 import { Streams } from "@muster/ports/streams";
-import { RPC, subjects } from "@muster/protocol";
+import { type ManifestContent, RPC, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import { holdAlone } from "./alone.ts";
@@ -16,6 +16,7 @@ import { createBgp } from "./collectors/bgp.ts";
 import { createChecks } from "./collectors/checks.ts";
 import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
+import { steadyCollectors } from "./collectors/steady-all.ts";
 import { CredentialStore } from "./credentials.ts";
 import { drainOf } from "./drain.ts";
 import { enrol } from "./enrolment.ts";
@@ -35,6 +36,7 @@ import { renewLoop } from "./renewal.ts";
 import { takeName, type WaysDoor, waysOf } from "./renewal-ways.ts";
 import { type Connected, publishSample, report, watchdog } from "./reporter.ts";
 import { keepRevoked } from "./revoked-keys.ts";
+import { toldTo } from "./rpc/done.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf, type RpcDoor } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
@@ -138,8 +140,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     const returned = returned_to === null ? null : await ledger.byContent(returned_to);
     return (returned ?? (await ledger.manifest(in_force))).content;
   };
-  let standing_content: { groups: readonly string[]; labels: Readonly<Record<string, string>> } | null =
-    await standingContent();
+  let standing_content: ManifestContent | null = await standingContent();
   const intake = new Intake({
     ledger,
     verifier: () => trust.verifier,
@@ -190,6 +191,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     fleetCa: () => trust.bundle?.services_ca.join("\n") ?? "",
   });
   standing.listen(() => checks.look());
+  const steady = steadyCollectors(ports, () => standing_content, credentials);
   const [reenrol, vault_bell] = [new Bell(), new Bell()];
   let forgotten = false;
   const enrolment = {
@@ -307,6 +309,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
           health,
           bgp,
           checks,
+          steady,
           streams: new Streams(
             {
               on_mistake: (method, error) =>
@@ -343,13 +346,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
               by: principal.name,
             });
         },
-        on_done: ({ method, by, error, took_ms }) => {
-          const fields = { method, by, took_ms: Math.round(took_ms) };
-          if (error === null) log.debug(fields, "rpc");
-          else if (error instanceof FleetError)
-            log.info({ ...fields, code: error.code }, `rpc refused: ${error.message}`);
-          else log.error({ ...fields, err: error }, "a mistake in an rpc handler");
-        },
+        on_done: toldTo(log),
       },
       signal,
     );
@@ -376,7 +373,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
 
   const publish = (kind: TelemetryKind, sample: unknown) => {
     history.take(kind, sample);
-    publishSample(connected, kind, sample, log);
+    return publishSample(connected, kind, sample, log);
   };
   await ports.systemd.notify({ ready: true });
   await Promise.all([
@@ -390,7 +387,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
       signal,
     ),
-    collect({ health, bgp, checks, events, log, publish }, signal),
+    collect({ health, bgp, checks, steady, events, log, publish }, signal),
     history.run(where, signal),
     watchdog(ports, signal),
     onTheBus(),

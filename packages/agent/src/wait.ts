@@ -1,4 +1,4 @@
-/** Waiting that ends with a signal, jitter, and a bell that gathers rings. */
+/** Waiting that ends with a signal, jitter, a bell that gathers rings, and many things done some at a time. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Resolves after `duration_ms`, or at once when the signal aborts: the caller looks at the signal. */
@@ -46,4 +46,17 @@ export class Bell {
     }
     this.#rang = false;
   }
+}
+
+/** Does the work for all, so many at a time. The first error is thrown. */
+export async function sideBySide<T>(
+  all: readonly T[],
+  at_once: number,
+  work: (each: T) => Promise<void>,
+): Promise<void> {
+  const left = [...all];
+  const hand = async () => {
+    for (let each = left.pop(); each !== undefined; each = left.pop()) await work(each);
+  };
+  await Promise.all(Array.from({ length: Math.min(at_once, all.length) }, hand));
 }

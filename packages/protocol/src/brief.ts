@@ -9,6 +9,7 @@ import type { HostView } from "./record.ts";
 import { bgpColour, sessionCounts } from "./telemetry/bgp.ts";
 import { checkColour } from "./telemetry/checks.ts";
 import { ExpiringCertificate } from "./telemetry/convergence.ts";
+import { isBlind } from "./telemetry/index.ts";
 
 export const HostBrief = z.object({
   name: HostName,
@@ -52,6 +53,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     (health.failed_units.length === 0 &&
       health.disks.every((disk) => disk.used_bytes < disk.size_bytes * DISK_SHARE));
   if (!quiet || !sound) return null;
+  if (view.faults?.some((each) => each.faults.length > 0 || isBlind(each, now_ms)) === true) return null;
   if (bgp === null) {
     if ((convergence.resources.managed.bird ?? 0) > 0) return null;
   } else {

@@ -1,6 +1,7 @@
 /** What the controllers keep of a host: who it is, and the last that was heard of it. */
 import { z } from "zod";
 import { HostId, HostName, Instant } from "./names.ts";
+import { KindFaults } from "./telemetry/fault.ts";
 import { BgpSample, ChecksSample, Convergence, Health } from "./telemetry/index.ts";
 
 /** Kept in bucket `hosts` under the host's name. */
@@ -79,6 +80,10 @@ export const HostView = z.object({
   bgp: BgpSample.nullable().describe("Its last sample; null = none."),
   health: Health.nullable().describe("Its last sample; null = none."),
   checks: ChecksSample.nullable().optional().describe("Its last sample; absent or null = none."),
+  faults: z
+    .array(KindFaults)
+    .optional()
+    .describe("What is wrong by the other kinds of telemetry: one for each that the host has something of."),
 });
 export type HostView = z.infer<typeof HostView>;
 

@@ -5,6 +5,7 @@ import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
 import type { ChecksSample } from "@muster/protocol/telemetry/checks";
 import { type Convergence, watched } from "@muster/protocol/telemetry/convergence";
+import type { KindFaults } from "@muster/protocol/telemetry/fault";
 import type { Health } from "@muster/protocol/telemetry/health";
 import { type Drains, judgedWith } from "./drained.ts";
 
@@ -24,6 +25,8 @@ export type Known = {
   /** The sample of health before, by which rates are told; absent or null where there is none. */
   readonly health_before?: Health | null;
   readonly checks: ChecksSample | null;
+  /** What is wrong by the other kinds of telemetry; one for each that the host has something of. */
+  readonly faults: readonly KindFaults[];
   /** Where they were counted elsewhere: `bgp` is not known then. */
   readonly counted?: { readonly up: number; readonly expected: number } | null;
   readonly certificates: readonly {
@@ -73,6 +76,7 @@ export function knownOf(
     bgp: view.bgp,
     health: view.health,
     checks: view.checks ?? null,
+    faults: view.faults ?? [],
     certificates: own.length > 0 ? own : issued,
     agent_version: convergence?.agent_version ?? record.agent_version,
     quarantined: record.quarantined?.why ?? null,
@@ -118,6 +122,7 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     bgp: null,
     health: null,
     checks: null,
+    faults: [],
     certificates: [],
     agent_version: null,
     quarantined: null,

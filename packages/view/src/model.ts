@@ -5,7 +5,9 @@ import type { Rollout } from "@muster/protocol/record";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
 import type { ChecksSample } from "@muster/protocol/telemetry/checks";
 import { type Convergence, SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
+import type { Fault, KindFaults } from "@muster/protocol/telemetry/fault";
 import type { Health } from "@muster/protocol/telemetry/health";
+import { FAULTY_KINDS, type FaultyKind } from "@muster/protocol/telemetry/index";
 import { drainsOf } from "./drained.ts";
 import { type Known, notEnrolled, seenWith } from "./known.ts";
 
@@ -20,11 +22,16 @@ export type Told =
   | { readonly kind: "convergence"; readonly sample: Convergence }
   | { readonly kind: "bgp"; readonly sample: BgpSample }
   | { readonly kind: "health"; readonly sample: Health }
-  | { readonly kind: "checks"; readonly sample: ChecksSample };
+  | { readonly kind: "checks"; readonly sample: ChecksSample }
+  | {
+      readonly kind: FaultyKind;
+      readonly sample: { readonly present: boolean; readonly faults: readonly Fault[] };
+    };
 
-/** The kinds of telemetry that a live view follows. */
-export const isTold = (kind: string): kind is Told["kind"] =>
-  kind === "convergence" || kind === "bgp" || kind === "health" || kind === "checks";
+/** The kinds of telemetry that a live view is told of. */
+export const TOLD_KINDS = ["convergence", "bgp", "health", "checks", ...FAULTY_KINDS] as const;
+export const isTold = (kind: string): kind is (typeof TOLD_KINDS)[number] =>
+  (TOLD_KINDS as readonly string[]).includes(kind);
 
 export class FleetModel {
   readonly fleet: string;
@@ -91,6 +98,10 @@ export class FleetModel {
               health: heard.health ?? known.health,
               health_before: heard.health === null ? null : known.health,
               checks: heard.checks ?? known.checks,
+              faults: [
+                ...heard.faults,
+                ...known.faults.filter(({ kind }) => heard.faults.every((each) => each.kind !== kind)),
+              ],
             },
       );
     }
@@ -134,7 +145,9 @@ export class FleetModel {
       });
     } else if (told.kind === "health")
       this.#hosts.set(name, { ...next, health: told.sample, health_before: known.health });
-    else this.#hosts.set(name, { ...next, [told.kind]: told.sample });
+    else if (told.kind === "bgp" || told.kind === "checks")
+      this.#hosts.set(name, { ...next, [told.kind]: told.sample });
+    else this.#hosts.set(name, { ...next, faults: faultsWith(next.faults, told, now_ms) });
   }
 
   tell(event: HostEvent): void {
@@ -146,6 +159,16 @@ export class FleetModel {
   #wants(name: string): boolean {
     return this.#chosen === null || name === "_" || this.#chosen.has(name);
   }
+}
+
+/** A kind that the host has nothing of any more has nothing to say. */
+function faultsWith(
+  before: readonly KindFaults[],
+  { kind, sample }: Extract<Told, { kind: FaultyKind }>,
+  now_ms: number,
+): KindFaults[] {
+  const others = before.filter((each) => each.kind !== kind);
+  return sample.present ? [...others, { kind, heard_at: now_ms, faults: [...sample.faults] }] : others;
 }
 
 const keyOf = ({ host, event }: HostEvent) => `${host} ${event.at} ${event.kind} ${event.what}`;

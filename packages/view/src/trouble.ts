@@ -1,6 +1,7 @@
 /** What is wrong with a host, or wants attention: each with what, since when, the daemon's own words and the next command to type. Pure. */
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import { checkTroubles } from "./checks.ts";
+import { faultTroubles } from "./fault-trouble.ts";
 import { hostWords } from "./host-words.ts";
 import { isBehind, type Known } from "./known.ts";
 import { daemonFault, isRed, redSessionText } from "./sessions.ts";
@@ -29,6 +30,7 @@ export function troublesOf(known: Known, convergence: Convergence, now_ms: numbe
     ...convergenceTroubles(known, convergence, there_ms),
     ...bgpTroubles(known, there_ms),
     ...checkTroubles(known, convergence, there_ms),
+    ...faultTroubles(known, convergence, now_ms, there_ms),
     ...hostTroubles(known, now_ms),
   ];
 }

@@ -12,6 +12,7 @@ import {
   type HostView,
   subjects,
   TELEMETRY,
+  type TelemetryKind,
   verifierOf,
 } from "@muster/protocol";
 import * as assert from "uvu/assert";
@@ -81,10 +82,11 @@ function lastValues(count: number, change: { silent?: boolean; health_heard_at?:
         ...{ record: record(name), heard_at: NOW, silent: change.silent ?? false, clock_skew_ms: 40 },
         ...samples,
       }),
-      sample: (_, kind) => ({
-        heard_at: (kind === "health" ? change.health_heard_at : undefined) ?? NOW,
-        value: samples[kind],
-      }),
+      sample(_, kind) {
+        const value = (samples as Partial<Record<TelemetryKind, unknown>>)[kind];
+        const heard_at = (kind === "health" ? change.health_heard_at : undefined) ?? NOW;
+        return value === undefined ? undefined : { heard_at, value };
+      },
     },
   };
 }

@@ -32,8 +32,15 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
     silent: { [`muster_host_up${host}`]: "1x20" },
   },
   MusterCollectorBlind: {
-    fires: { 'muster_host_sample_timestamp_seconds{host="ixp1", kind="bgp"}': "0x20" },
-    silent: { 'muster_host_sample_timestamp_seconds{host="ixp1", kind="bgp"}': "0+60x20" },
+    fires: { 'muster_host_collector_blind{host="ixp1", kind="bgp"}': "1x20" },
+    silent: { 'muster_host_collector_blind{host="ixp1", kind="bgp"}': "0x20" },
+  },
+  MusterHostFault: {
+    fires: { 'muster_host_faults{host="ixp1", kind="containers", colour="red"}': "2x20" },
+    silent: {
+      'muster_host_faults{host="ixp1", kind="containers", colour="red"}': "0x20",
+      'muster_host_faults{host="ixp1", kind="containers", colour="amber"}': "2x20",
+    },
   },
   MusterHostNotAsDeclared: {
     fires: { 'muster_host_state{host="ixp1", state="undone"}': "1x20" },

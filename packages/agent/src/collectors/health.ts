@@ -1,49 +1,102 @@
 /**
- * Health of the server: cheap parts from /proc at every sample (0.2 ms), dear parts (disks may answer slowly,
- * failed units start a process) once a minute. `systeminformation` costs 11 MB and starts shells: it is kept for the facts that are asked for.
+ * Health of the server: cheap parts from /proc at every sample (0.4 ms), dear parts (disks may answer slowly, failed units and the clock start a process) once a
+ * minute. `systeminformation` costs 11 MB and starts shells: it is kept for the facts that are asked for.
  */
 import { readFile, statfs } from "node:fs/promises";
-import { cpus } from "node:os";
+import { cpus, release } from "node:os";
 import type { Health } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import type { Ports } from "../ports/index.ts";
-import { cpuTimes, disksOf, interfacesOf, loadOf, memoryOf } from "./proc.ts";
+import { createFilling } from "./filling.ts";
+import { clockKept, rebootDue, temperatures } from "./machine.ts";
+import {
+  cpuTicks,
+  cpuTimes,
+  disksIoOf,
+  disksOf,
+  interfacesOf,
+  loadOf,
+  memoryOf,
+  oomKillsOf,
+  pressureOf,
+} from "./proc.ts";
+import { createRates } from "./rates.ts";
 
 const DEAR_PERIOD_MS = 60_000;
+/** It changes seldom, and is a process. */
+const CLOCK_PERIOD_MS = 600_000;
 const COMMAND_MS = 10_000;
 
 export type HealthCollector = { sample(signal: AbortSignal): Promise<Health> };
 
+type Dear = Pick<Health, "disks" | "failed_units" | "temperatures" | "reboot">;
+type Timed<T> = { readonly at: number; readonly value: T };
+
 export function createHealth(ports: Ports): HealthCollector {
-  let cpu: { busy: number; total: number } | null = null;
-  let dear: { at: number; disks: Health["disks"]; failed_units: string[] } | null = null;
+  const rates = createRates(() => performance.now());
+  const fullIn = createFilling();
+  let dear: Timed<Dear> | null = null;
+  let clock: Timed<Health["clock"]> | null = null;
+
+  const isOld = (part: Timed<unknown>, period_ms: number, now: number) =>
+    now - part.at >= period_ms || now < part.at;
+
+  const dearly = async (now: number, signal: AbortSignal): Promise<Dear> => {
+    const [disks, failed_units, warm, reboot] = await Promise.all([
+      disksNow(),
+      failedUnits(ports, signal),
+      temperatures(),
+      rebootDue(ports),
+    ]);
+    if (clock === null || isOld(clock, CLOCK_PERIOD_MS, now))
+      clock = { at: now, value: await clockKept(ports, signal) };
+    return {
+      disks: disks.map((disk) => ({
+        ...disk,
+        full_in_s: fullIn(disk.mount, disk.size_bytes, disk.used_bytes, now),
+      })),
+      failed_units,
+      temperatures: warm,
+      reboot,
+    };
+  };
 
   return {
     async sample(signal) {
       const now = ports.now();
-      if (dear === null || now - dear.at >= DEAR_PERIOD_MS || now < dear.at) {
-        const [disks, failed_units] = await Promise.all([disksNow(), failedUnits(ports, signal)]);
-        dear = { at: now, disks, failed_units };
-      }
-      const [stat, load, memory, net, uptime] = await Promise.all(
-        ["stat", "loadavg", "meminfo", "net/dev", "uptime"].map((name) => readFile(`/proc/${name}`, "utf8")),
+      if (dear === null || isOld(dear, DEAR_PERIOD_MS, now))
+        dear = { at: now, value: await dearly(now, signal) };
+      const [stat = "", load = "", memory = "", net = "", uptime = "0", vmstat = "", diskstats = ""] =
+        await Promise.all(
+          ["stat", "loadavg", "meminfo", "net/dev", "uptime", "vmstat", "diskstats"].map((name) =>
+            readFile(`/proc/${name}`, "utf8"),
+          ),
+        );
+      const [cpu, waits, io] = await Promise.all(
+        ["cpu", "memory", "io"].map(async (name) => pressureOf(await pressure(name))),
       );
-      const times = cpuTimes(stat ?? "");
-      const total = cpu === null ? 0 : times.total - cpu.total;
-      const cpu_busy =
-        cpu === null || total <= 0 ? null : Math.min(1, Math.max(0, (times.busy - cpu.busy) / total));
-      cpu = times;
+      const { cpu_busy, cpu_modes, disk_io, interfaces } = rates({
+        busy: cpuTimes(stat),
+        ticks: cpuTicks(stat),
+        disks: disksIoOf(diskstats),
+        interfaces: await interfacesOf(net),
+      });
       const own = process.cpuUsage();
       return {
         at: now,
-        uptime_s: Number((uptime ?? "0").split(" ")[0]),
-        load: loadOf(load ?? ""),
-        cpu_busy: cpu_busy === null ? null : Math.round(cpu_busy * 1_000) / 1_000,
+        uptime_s: Number(uptime.split(" ")[0]),
+        load: loadOf(load),
+        cpu_busy,
+        cpu_modes,
+        pressure: { cpu: cpu ?? null, memory: waits ?? null, io: io ?? null },
+        oom_kills: oomKillsOf(vmstat),
         cores: cpus().length,
-        memory: memoryOf(memory ?? ""),
-        disks: dear.disks,
-        interfaces: await interfacesOf(net ?? ""),
-        failed_units: dear.failed_units,
+        memory: memoryOf(memory),
+        disk_io,
+        interfaces,
+        ...dear.value,
+        clock: clock?.value ?? null,
+        kernel: release(),
         agent: {
           rss_bytes: process.memoryUsage.rss(),
           cpu_s: Math.round((own.user + own.system) / 10_000) / 100,
@@ -54,14 +107,28 @@ export function createHealth(ports: Ports): HealthCollector {
   };
 }
 
+/** Null for a kernel that was built or started without it (reading gives an error then, though the file is there). */
+async function pressure(name: string): Promise<string | null> {
+  try {
+    return await readFile(`/proc/pressure/${name}`, "utf8");
+  } catch {
+    return null;
+  }
+}
+
 /** File systems on a device, each once: bind mounts of one device show the same numbers. */
 async function disksNow(): Promise<Health["disks"]> {
   const mounts = disksOf(await readFile("/proc/mounts", "utf8")).slice(0, 256);
   const sizes = await Promise.all(
     mounts.map(async (mount) => {
       try {
-        const { bsize, blocks, bfree } = await statfs(mount);
-        return [{ mount, size_bytes: blocks * bsize, used_bytes: (blocks - bfree) * bsize }];
+        const { bsize, blocks, bfree, files, ffree } = await statfs(mount);
+        // Those that make inodes as they go have no number.
+        const inodes = files > 0 ? files : null;
+        const inodes_used = files > 0 ? files - ffree : null;
+        return [
+          { mount, size_bytes: blocks * bsize, used_bytes: (blocks - bfree) * bsize, inodes, inodes_used },
+        ];
       } catch {
         // It was unmounted between two reads, or may not be looked at.
         return [];

@@ -2,26 +2,28 @@
 import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
 import { HEALTH_PERIOD_MS } from "@muster/protocol/telemetry/health";
-import type { TelemetryKind } from "@muster/protocol/telemetry/index";
+import type { FaultyKind, TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Events } from "../events.ts";
 import { pause } from "../wait.ts";
 import type { BgpCollector } from "./bgp.ts";
 import type { ChecksCollector } from "./checks.ts";
 import type { HealthCollector } from "./health.ts";
+import type { SteadyLoop } from "./steady.ts";
 
 export type CollectDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
   readonly checks: ChecksCollector;
+  readonly steady: readonly SteadyLoop<FaultyKind>[];
   readonly events: Pick<Events, "tell">;
   readonly log: Log;
-  /** Never fails and never waits. */
-  publish(kind: TelemetryKind, sample: unknown): void;
+  /** Never fails and never waits; false where there was no connection. */
+  publish(kind: TelemetryKind, sample: unknown): boolean;
 };
 
 /** Runs until the signal aborts. Convergence is sent by `reporter.ts`, which knows of every change. */
 export async function collect(door: CollectDoor, signal: AbortSignal): Promise<void> {
-  const every = async (period_ms: () => number, what: string, turn: () => Promise<void>) => {
+  const every = async (wait: () => Promise<void>, what: string, turn: () => Promise<void>) => {
     let complained = "";
     while (!signal.aborted) {
       try {
@@ -33,22 +35,40 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
         if (error.message !== complained) door.log.warn({ err: error }, `${what}: ${error.message}`);
         complained = error.message;
       }
-      await pause(period_ms(), signal);
+      await wait();
     }
+  };
+  const steadily = async (loop: SteadyLoop<FaultyKind>) => {
+    await loop.begin(signal);
+    await every(
+      () => loop.wait(signal),
+      loop.kind,
+      async () => {
+        const { sample, events } = await loop.turn(signal);
+        for (const event of events) door.events.tell(event);
+        // What finds no connection is sent with the next look: a change must not wait for its period.
+        if (sample !== null && door.publish(loop.kind, sample)) loop.sent();
+      },
+    );
   };
   await Promise.all([
     every(
-      () => HEALTH_PERIOD_MS,
+      () => pause(HEALTH_PERIOD_MS, signal),
       "health",
       async () => {
         door.publish("health", await door.health.sample(signal));
       },
     ),
     door.checks.run((sample) => door.publish("checks", sample), signal),
-    every(door.bgp.pace_ms, "bgp", async () => {
-      const { sample, events } = await door.bgp.poll(signal);
-      for (const event of events) door.events.tell(event);
-      if (sample !== null) door.publish("bgp", sample);
-    }),
+    every(
+      () => pause(door.bgp.pace_ms(), signal),
+      "bgp",
+      async () => {
+        const { sample, events } = await door.bgp.poll(signal);
+        for (const event of events) door.events.tell(event);
+        if (sample !== null) door.publish("bgp", sample);
+      },
+    ),
+    ...door.steady.map(steadily),
   ]);
 }

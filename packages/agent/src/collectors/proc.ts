@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Health } from "@muster/protocol";
 
 const INTERFACES = 256;
+const DISKS = 64;
 
 /** Of `/proc/stat`: clock ticks of all cores, busy and in all; waiting for disks counts as idle. */
 export function cpuTimes(text: string): { busy: number; total: number } {
@@ -10,6 +11,82 @@ export function cpuTimes(text: string): { busy: number; total: number } {
   // guest and guest_nice are counted in user and nice already.
   const total = fields.slice(0, 8).reduce((sum, value) => sum + value, 0);
   return { total, busy: total - (fields[3] ?? 0) - (fields[4] ?? 0) };
+}
+
+const MODES = ["user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"] as const;
+export type CpuTicks = Readonly<Record<(typeof MODES)[number], number>>;
+
+/** Of `/proc/stat`: clock ticks of all cores by mode. */
+export function cpuTicks(text: string): CpuTicks {
+  const fields = (text.split("\n")[0] ?? "").trim().split(/\s+/).slice(1).map(Number);
+  return Object.fromEntries(MODES.map((mode, at) => [mode, fields[at] ?? 0])) as CpuTicks;
+}
+
+/** The share of each mode between two readings; null when no time has passed. */
+export function cpuShares(before: CpuTicks, now: CpuTicks): Health["cpu_modes"] {
+  const spent = (mode: keyof CpuTicks) => Math.max(0, now[mode] - before[mode]);
+  const total = MODES.reduce((sum, mode) => sum + spent(mode), 0);
+  if (total === 0) return null;
+  const share = (...modes: (keyof CpuTicks)[]) =>
+    Math.round((1_000 * modes.reduce((sum, mode) => sum + spent(mode), 0)) / total) / 1_000;
+  return {
+    user: share("user"),
+    nice: share("nice"),
+    system: share("system"),
+    iowait: share("iowait"),
+    irq: share("irq", "softirq"),
+    steal: share("steal"),
+    idle: share("idle"),
+  };
+}
+
+type Pressure = NonNullable<NonNullable<Health["pressure"]>["cpu"]>;
+
+/** Of `/proc/pressure/*`; null for a kernel that has none. */
+export function pressureOf(text: string | null): Pressure | null {
+  const stall = (kind: string) => {
+    const match = new RegExp(`^${kind} avg10=([\\d.]+) avg60=([\\d.]+)`, "m").exec(text ?? "");
+    return match === null ? null : { avg10: Number(match[1]), avg60: Number(match[2]) };
+  };
+  const some = stall("some");
+  return some === null ? null : { some, full: stall("full") };
+}
+
+/** Of `/proc/vmstat`; null for a kernel that does not count them. */
+export function oomKillsOf(text: string): number | null {
+  const match = /^oom_kill (\d+)$/m.exec(text);
+  return match === null ? null : Number(match[1]);
+}
+
+export type DiskCounters = {
+  readonly device: string;
+  readonly read_bytes: number;
+  readonly written_bytes: number;
+  readonly busy_ms: number;
+};
+const SECTOR_BYTES = 512;
+/** Parts of disks, and what is no disk of the machine: loop, memory and CD devices, and what lies on top of others. */
+const NO_DISK = /^(loop|ram|zram|sr|fd|dm-|md|nbd|(sd|hd|vd|xvd)[a-z]+\d|(nvme\d+n|mmcblk)\d+p\d)/;
+
+/** Of `/proc/diskstats`: disks that have done anything. */
+export function disksIoOf(text: string): DiskCounters[] {
+  return text
+    .split("\n")
+    .flatMap((line) => {
+      const fields = line.trim().split(/\s+/);
+      const [device = ""] = fields.slice(2);
+      const count = (at: number) => Number(fields[at] ?? 0);
+      if (device === "" || NO_DISK.test(device) || count(3) + count(7) === 0) return [];
+      return [
+        {
+          device,
+          read_bytes: count(5) * SECTOR_BYTES,
+          written_bytes: count(9) * SECTOR_BYTES,
+          busy_ms: count(12),
+        },
+      ];
+    })
+    .slice(0, DISKS);
 }
 
 export function loadOf(text: string): [number, number, number] {
@@ -45,6 +122,10 @@ export async function interfacesOf(text: string): Promise<Health["interfaces"]> 
       name,
       rx_bytes: fields[0] ?? 0,
       tx_bytes: fields[8] ?? 0,
+      rx_errors: fields[2] ?? 0,
+      tx_errors: fields[10] ?? 0,
+      rx_dropped: fields[3] ?? 0,
+      tx_dropped: fields[11] ?? 0,
       up: await isUp(name),
     })),
   );

@@ -1,4 +1,5 @@
 /** What the engine tells of a container and a network, cut to what Muster looks at: plain JSON. Pure. */
+import { totalmem } from "node:os";
 import type { ToldContainer, ToldNetwork } from "./docker.ts";
 
 export type AttachedFacts = {
@@ -37,6 +38,30 @@ export type ContainerFacts = {
   /** What it publishes, such as `:443/tcp` or `198.51.100.1:443/tcp`. */
   readonly ports: readonly string[];
   readonly networks: Readonly<Record<string, AttachedFacts>>;
+};
+
+/** A container as the engine's list has it: what is cheap to know of all. */
+export type ListedContainer = {
+  readonly id: string;
+  readonly name: string;
+  readonly image: string;
+  readonly image_id: string;
+  /** The engine's word: running, exited, … */
+  readonly state: string;
+  /** For people: Up 3 minutes (healthy). */
+  readonly status: string;
+};
+
+/** What a container has used since it was started. */
+export type ContainerUsage = {
+  readonly cpu_ns: number;
+  /** Without the part of the page cache that can be dropped. */
+  readonly memory_bytes: number | null;
+  /** Null: as much as the host has. */
+  readonly memory_limit_bytes: number | null;
+  /** Over all networks; null without one of its own. */
+  readonly rx_bytes: number | null;
+  readonly tx_bytes: number | null;
 };
 
 export type NetworkFacts = {
@@ -109,6 +134,55 @@ export function networkFacts(told: ToldNetwork): NetworkFacts {
       .sort(),
   };
 }
+
+export function listedContainer(told: {
+  Id: string;
+  Names?: readonly string[];
+  Image: string;
+  ImageID: string;
+  State: string;
+  Status: string;
+}): ListedContainer {
+  // Names with a further slash are links of other containers to it.
+  const own = (told.Names ?? []).find((name) => name.lastIndexOf("/") === 0);
+  return {
+    id: told.Id,
+    name: (own ?? `/${told.Id.slice(0, 12)}`).slice(1),
+    image: told.Image,
+    image_id: told.ImageID,
+    state: told.State,
+    status: told.Status,
+  };
+}
+
+/** Of the engine's answer to `stats`, which is empty for one that has ended meanwhile. Memory as `docker stats` counts it (cgroup 1 and 2). */
+export function containerUsage(told: ToldUsage): ContainerUsage | null {
+  const cpu_ns = told.cpu_stats?.cpu_usage?.total_usage;
+  const { usage, limit, stats } = told.memory_stats ?? {};
+  if (cpu_ns === undefined || (cpu_ns === 0 && usage === undefined)) return null;
+  const cache = stats?.total_inactive_file ?? stats?.inactive_file ?? 0;
+  const networks = Object.values(told.networks ?? {});
+  const sum = (field: "rx_bytes" | "tx_bytes") =>
+    told.networks === undefined ? null : networks.reduce((all, each) => all + (each[field] ?? 0), 0);
+  return {
+    cpu_ns,
+    memory_bytes: usage === undefined ? null : Math.max(0, usage - cache),
+    memory_limit_bytes: limit === undefined || limit >= totalmem() ? null : limit,
+    rx_bytes: sum("rx_bytes"),
+    tx_bytes: sum("tx_bytes"),
+  };
+}
+
+/** As much of the engine's `stats` as is looked at. */
+export type ToldUsage = {
+  readonly cpu_stats?: { readonly cpu_usage?: { readonly total_usage?: number } };
+  readonly memory_stats?: {
+    readonly usage?: number;
+    readonly limit?: number;
+    readonly stats?: { readonly total_inactive_file?: number; readonly inactive_file?: number };
+  };
+  readonly networks?: Readonly<Record<string, { readonly rx_bytes?: number; readonly tx_bytes?: number }>>;
+};
 
 /** Docker's zero time is the year 1. */
 function instant(text: string | undefined): number | null {

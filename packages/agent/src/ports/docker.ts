@@ -7,9 +7,20 @@ import { FleetError } from "@muster/protocol/errors";
 import type Dockerode from "dockerode";
 import { isMissing } from "../store.ts";
 import { followEvents } from "./docker-events.ts";
-import { type ContainerFacts, containerFacts, type NetworkFacts, networkFacts } from "./docker-facts.ts";
+import {
+  type ContainerFacts,
+  type ContainerUsage,
+  containerFacts,
+  containerUsage,
+  type ListedContainer,
+  listedContainer,
+  type NetworkFacts,
+  networkFacts,
+  type ToldUsage,
+} from "./docker-facts.ts";
 import { type ContainerLine, type LogWish, readLogs } from "./docker-logs.ts";
 import { textOf, unframed } from "./docker-output.ts";
+import { refusal, statusOf, unlessSo, wordsOf } from "./docker-words.ts";
 
 /** It takes a signal everywhere; its types know of it only here and there. */
 declare module "dockerode" {
@@ -39,6 +50,10 @@ export type Docker = {
   /** The socket is there: an engine is installed, whether it answers or not. */
   present(): Promise<boolean>;
   container(name: string, signal: AbortSignal): Promise<ContainerFacts | null>;
+  /** All there are, running or not. */
+  list(signal: AbortSignal): Promise<readonly ListedContainer[]>;
+  /** What it has used, by one question; null for one that does not run. */
+  usage(name: string, signal: AbortSignal): Promise<ContainerUsage | null>;
   network(name: string, signal: AbortSignal): Promise<NetworkFacts | null>;
   volume(name: string, signal: AbortSignal): Promise<VolumeFacts | null>;
   /** By id, `name:tag` or `name@digest`. */
@@ -104,7 +119,6 @@ const CHANGE_LIMIT_MS = 60_000;
 /** Beyond the longest grace period that people set. */
 const STOP_LIMIT_MS = 300_000;
 const PULL_LIMIT_MS = 1_200_000;
-const WORDS_LIMIT = 1_500;
 
 /**
  * @param socket real path of the engine's socket
@@ -192,6 +206,22 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
         async (docker, abortSignal) =>
           containerFacts(await docker.getContainer(name).inspect({ abortSignal })),
         { answer: null },
+      ),
+    list: (signal) =>
+      ask("ps", read_limit_ms, signal, async (docker, abortSignal) =>
+        (await docker.listContainers({ all: true, abortSignal })).map(listedContainer),
+      ),
+    usage: (name, signal) =>
+      ask(
+        `stats ${name}`,
+        read_limit_ms,
+        signal,
+        async (docker, abortSignal) => {
+          // Without `one-shot` the engine waits a second for a difference.
+          const once = { stream: false as const, "one-shot": true, abortSignal };
+          return containerUsage((await docker.getContainer(name).stats(once)) as unknown as ToldUsage);
+        },
+        { answer: null, also: [409] },
       ),
     network: (name, signal) =>
       ask(
@@ -365,34 +395,4 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
       ),
     follow: (names, changed, signal) => void followEvents(engine, names, changed, signal),
   };
-}
-
-function statusOf(error: unknown): number | null {
-  if (typeof error !== "object" || error === null || !("statusCode" in error)) return null;
-  return typeof error.statusCode === "number" ? error.statusCode : null;
-}
-
-/** The engine's own sentence; docker-modem puts words of its own before it. */
-function wordsOf(error: unknown): string {
-  if (typeof error === "object" && error !== null && "json" in error) {
-    const { json } = error;
-    if (typeof json === "object" && json !== null && "message" in json) return String(json.message);
-  }
-  return error instanceof Error ? error.message : String(error);
-}
-
-function refusal(what: string, error: unknown, socket: string): FleetError {
-  const words = wordsOf(error).replace(/\s+/g, " ").trim().slice(0, WORDS_LIMIT);
-  if (statusOf(error) === 304)
-    return new FleetError("CONFLICT", `${what}: it is so already`, { cause: error });
-  const answered = statusOf(error) !== null || (error instanceof Error && !("code" in error));
-  return answered
-    ? new FleetError("DOCKER_REFUSED", `docker ${what}: ${words}`, { cause: error })
-    : new FleetError("DOCKER_UNREACHABLE", `${socket}: ${words}; see: systemctl status docker`, {
-        cause: error,
-      });
-}
-
-function unlessSo(error: unknown): void {
-  if (!(error instanceof FleetError) || error.code !== "CONFLICT") throw error;
 }

@@ -3,6 +3,7 @@
  * for all. That run has a unit of its own, since dpkg must not be cut off when the agent ends, and maintainer scripts must not get its limits.
  */
 import type { Files } from "./files.ts";
+import { type PendingAnswer, pendingPackages } from "./packages-pending.ts";
 import type { Run } from "./run.ts";
 import type { Task } from "./systemd.ts";
 
@@ -31,6 +32,8 @@ export type Packages = {
   /** Whether dpkg manages this host. */
   available(): Promise<boolean>;
   facts(names: readonly string[]): Promise<ReadonlyMap<string, PackageFacts>>;
+  /** What could be renewed, by apt's lists as they are. Half a second of the processor. Errors: COMMAND_FAILED, CANCELLED. */
+  pending(signal: AbortSignal): Promise<PendingAnswer>;
   /**
    * Does it, reading apt's lists anew when they are old or lack something. Gives what did not work, by package, in apt's words.
    * Errors: COMMAND_FAILED, CONFLICT when none of it was begun.
@@ -52,7 +55,7 @@ export type PackagesOptions = {
 /** Made by packages that want a reboot, gone with the boot. */
 export const REBOOT_REQUIRED = "/run/reboot-required";
 export const DPKG_STATUS = "/var/lib/dpkg/status";
-const LISTS = "/var/lib/apt/lists";
+export const APT_LISTS = "/var/lib/apt/lists";
 const LOG = "/run/muster-apt.log";
 const STATUS_BYTES = 64 * 1024 * 1024;
 const LOG_BYTES = 4 * 1024 * 1024;
@@ -136,7 +139,7 @@ export function createPackages(options: PackagesOptions): Packages {
   };
 
   const listsOld = async (): Promise<boolean> => {
-    const changed_ms = (await files.facts(LISTS))?.changed_ms ?? 0;
+    const changed_ms = (await files.facts(APT_LISTS))?.changed_ms ?? 0;
     return now() - Math.max(changed_ms, asked_at) > LISTS_GOOD_MS;
   };
 
@@ -155,6 +158,7 @@ export function createPackages(options: PackagesOptions): Packages {
       const found = await all();
       return new Map(names.map((name) => [name, found.get(name) ?? NOT_THERE]));
     },
+    pending: (signal) => pendingPackages(run, apt_options, signal),
     async change(change, signal) {
       const failed = new Map<string, string>();
       let update = "";

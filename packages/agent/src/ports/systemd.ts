@@ -3,10 +3,10 @@
  * `systemctl show`, so that a round over a hundred services starts one process.
  */
 import { rm, stat } from "node:fs/promises";
-import { uptime } from "node:os";
 import { FleetError } from "@muster/protocol/errors";
 import type { Run } from "./run.ts";
 import { followUnits, type SignalListener } from "./systemd-signals.ts";
+import { sinceBoot, timestamp } from "./systemd-times.ts";
 
 export type UnitFacts = {
   readonly loaded: boolean;
@@ -29,6 +29,20 @@ export type UnitFacts = {
   readonly next_run_ms: number | null;
 };
 
+/** What a unit is and uses at this moment. */
+export type UnitUsage = Pick<UnitFacts, "loaded" | "active"> & {
+  /** SubState: running, exited, waiting, … */
+  readonly sub: string;
+  /** Since when that state holds. */
+  readonly since_ms: number | null;
+  /** Times it was started anew by systemd itself; null for what is no service. */
+  readonly restarts: number | null;
+  /** Of all its processes; null where it is not counted, and while it does not run. */
+  readonly memory_bytes: number | null;
+  /** Why it ended, in systemd's word; null = well. */
+  readonly result: string | null;
+};
+
 /** A program in a unit of its own. */
 export type Task = {
   /** The unit's name; while one of that name runs, another is refused. */
@@ -47,6 +61,8 @@ export type Systemd = {
   available(): Promise<boolean>;
   /** Facts of several units, by the names asked for; `.service` may be left out. One process, whatever asks at the same time. */
   units(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, UnitFacts>>;
+  /** What these units, named with their type, are and use now. One process. */
+  usage(names: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, UnitUsage>>;
   /** Errors: COMMAND_FAILED with systemd's words. */
   act(verb: UnitVerb, unit: string, signal: AbortSignal): Promise<void>;
   /** Has systemd read the unit files again. */
@@ -93,6 +109,15 @@ const PROPERTIES = [
   "NextElapseUSecRealtime",
   "NextElapseUSecMonotonic",
 ] as const;
+const USAGE_PROPERTIES = [
+  "LoadState",
+  "ActiveState",
+  "SubState",
+  "StateChangeTimestamp",
+  "NRestarts",
+  "MemoryCurrent",
+  "Result",
+] as const;
 const NOT_THERE: UnitFacts = {
   loaded: false,
   masked: false,
@@ -125,8 +150,12 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
       const names = [...new Set(asked.flatMap((each) => each.names))];
       const facts = new Map<string, UnitFacts>();
       for (let at = 0; at < names.length; at += UNITS_A_CALL) {
-        for (const [name, found] of await show(run, names.slice(at, at + UNITS_A_CALL)))
-          facts.set(name, found);
+        const some = names.slice(at, at + UNITS_A_CALL);
+        const told = await show(run, some, PROPERTIES, AbortSignal.timeout(SHOW_LIMIT_MS * 2));
+        for (const name of some) {
+          const fields = told.get(name);
+          facts.set(name, fields === undefined ? NOT_THERE : unitFacts(fields));
+        }
       }
       for (const each of asked) each.resolve(facts);
     } catch (error) {
@@ -185,6 +214,14 @@ export function createSystemd(run: Run, options: SystemdOptions = {}): Systemd {
         waiting.push({ names, resolve, reject });
         if (waiting.length === 1) setTimeout(() => void ask(), GATHER_MS);
       });
+    },
+    async usage(names, signal) {
+      const found = new Map<string, UnitUsage>();
+      for (let at = 0; at < names.length; at += UNITS_A_CALL) {
+        const told = await show(run, names.slice(at, at + UNITS_A_CALL), USAGE_PROPERTIES, signal);
+        for (const [name, fields] of told) found.set(name, unitUsage(fields));
+      }
+      return found;
     },
     act: (verb, unit, signal) => systemctl([verb, unitName(unit)], signal),
     daemonReload: (signal) => systemctl(["daemon-reload"], signal),
@@ -260,21 +297,25 @@ export function unitName(name: string): string {
   return typed ? name : `${name}.service`;
 }
 
-async function show(run: Run, names: readonly string[]): Promise<Map<string, UnitFacts>> {
+/** The properties of each unit that can be asked for. */
+async function show<P extends string>(
+  run: Run,
+  names: readonly string[],
+  properties: readonly P[],
+  signal: AbortSignal,
+): Promise<Map<string, (name: P) => string>> {
   // A template has no state of its own, and one in the list makes systemctl refuse all of it.
   const askable = names.filter((name) => !/@(\.[a-z]+)?$/.test(name));
-  const facts = new Map<string, UnitFacts>(names.map((name) => [name, NOT_THERE]));
-  if (askable.length === 0) return facts;
+  if (askable.length === 0) return new Map();
   const args = [
     "show",
     "--no-pager",
     "--timestamp=utc",
-    `--property=${PROPERTIES.join(",")}`,
+    `--property=${properties.join(",")}`,
     "--",
     ...askable.map(unitName),
   ];
-  const lifetime = AbortSignal.timeout(SHOW_LIMIT_MS * 2);
-  const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, lifetime);
+  const result = await run("systemctl", args, { timeout_ms: SHOW_LIMIT_MS }, signal);
   if (result.code !== 0)
     throw new FleetError("COMMAND_FAILED", `systemctl show: ${result.stderr.trim().slice(0, 1_000)}`);
   const blocks = result.stdout.trim().split(/\n\n+/);
@@ -283,17 +324,34 @@ async function show(run: Run, names: readonly string[]): Promise<Map<string, Uni
       "COMMAND_FAILED",
       `systemctl show told of ${blocks.length} units, asked for ${askable.length}`,
     );
-  for (const [index, name] of askable.entries()) facts.set(name, unitFacts(blocks[index] ?? ""));
-  return facts;
+  return new Map(askable.map((name, index) => [name, fieldsOf(blocks[index] ?? "")]));
 }
 
-function unitFacts(block: string): UnitFacts {
+function fieldsOf(block: string): (name: string) => string {
   const fields = new Map<string, string>();
   for (const line of block.split("\n")) {
     const equals = line.indexOf("=");
     if (equals > 0) fields.set(line.slice(0, equals), line.slice(equals + 1));
   }
-  const field = (name: (typeof PROPERTIES)[number]) => fields.get(name) ?? "";
+  return (name) => fields.get(name) ?? "";
+}
+
+function unitUsage(field: (name: (typeof USAGE_PROPERTIES)[number]) => string): UnitUsage {
+  // What is not counted is `[not set]`, or the largest number there is.
+  const count = (text: string) => (/^\d{1,15}$/.test(text) ? Number(text) : null);
+  const result = field("Result");
+  return {
+    loaded: field("LoadState") === "loaded" || field("LoadState") === "masked",
+    active: activeState(field("ActiveState")),
+    sub: field("SubState"),
+    since_ms: timestamp(field("StateChangeTimestamp")),
+    restarts: count(field("NRestarts")),
+    memory_bytes: count(field("MemoryCurrent")),
+    result: result === "" || result === "success" ? null : result,
+  };
+}
+
+function unitFacts(field: (name: (typeof PROPERTIES)[number]) => string): UnitFacts {
   const file_state = field("UnitFileState");
   const load_state = field("LoadState");
   return {
@@ -324,30 +382,4 @@ const ACTIVE_STATES = ["active", "activating", "reloading", "deactivating", "ina
 
 function activeState(text: string): UnitFacts["active"] {
   return ACTIVE_STATES.find((state) => state === text) ?? "inactive";
-}
-
-/** `Sat 2026-11-21 09:33:00 UTC`; another zone than UTC is not read: its name is no offset. */
-function timestamp(text: string): number | null {
-  const match = /^\w+ (\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2}) UTC$/.exec(text);
-  return match === null ? null : Date.parse(`${match[1]}T${match[2]}Z`);
-}
-
-const SPANS_MS: Readonly<Record<string, number>> = {
-  us: 0.001,
-  ms: 1,
-  s: 1_000,
-  min: 60_000,
-  h: 3_600_000,
-  d: 86_400_000,
-  w: 604_800_000,
-  month: 2_629_800_000,
-  y: 31_557_600_000,
-};
-
-/** `1h 2min 3.5s` after the boot, as an instant. */
-function sinceBoot(text: string): number | null {
-  const parts = [...text.matchAll(/([\d.]+)(us|ms|s|min|h|d|w|month|y)\b/g)];
-  if (parts.length === 0) return null;
-  const span_ms = parts.reduce((sum, [, count, unit = ""]) => sum + Number(count) * (SPANS_MS[unit] ?? 0), 0);
-  return Math.round(Date.now() - uptime() * 1_000 + span_ms);
 }

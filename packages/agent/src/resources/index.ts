@@ -1,6 +1,7 @@
 /** The table of resource kinds: one that the protocol has and this lacks is a compile error. */
 import type { Kind } from "@muster/protocol";
 import { bird } from "./bird.ts";
+import { certificate } from "./certificate.ts";
 import { check } from "./check.ts";
 import { container } from "./container.ts";
 import { directory } from "./directory.ts";
@@ -27,6 +28,7 @@ export const RESOURCE_KINDS = {
   user,
   bird,
   check,
+  certificate,
 } satisfies {
   [K in Kind]: ResourceKind<K, unknown>;
 };

@@ -138,6 +138,7 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
   const judged = {
     bird: 0,
     check: 0,
+    certificate: 0,
     container: 0,
     network: 1,
     volume: 1,
@@ -152,6 +153,7 @@ function removalSteps(removed: readonly PlanEntry[], draft: Draft): Step[] {
   const done = {
     bird: 0,
     check: 0,
+    certificate: 0,
     container: 0,
     network: 1,
     volume: 1,

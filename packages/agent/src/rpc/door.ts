@@ -1,9 +1,11 @@
 /** What the handlers of RPC methods may use. */
 import type { Streams } from "@muster/ports/streams";
+import type { FaultyKind } from "@muster/protocol/telemetry/index";
 import type { HostAudit } from "../audit/audit.ts";
 import type { BgpCollector } from "../collectors/bgp.ts";
 import type { ChecksCollector } from "../collectors/checks.ts";
 import type { HealthCollector } from "../collectors/health.ts";
+import type { SteadyLoop } from "../collectors/steady.ts";
 import type { CredentialStore } from "../credentials.ts";
 import type { Events } from "../events.ts";
 import type { Identity } from "../identity.ts";
@@ -28,6 +30,7 @@ export type RpcDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
   readonly checks: ChecksCollector;
+  readonly steady: readonly SteadyLoop<FaultyKind>[];
   readonly streams: Streams;
   readonly audit: HostAudit;
   readonly agent_version: string;

@@ -1,9 +1,11 @@
 /** All metrics of the fleet from the last values that a controller holds, and of the controller itself. */
-import { FRESH_PERIODS, type Sample, TELEMETRY, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
+import { isBlind, type Sample, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "../telemetry/last.ts";
+import { COLLECTED_METRICS } from "./collected.ts";
 import type { Family } from "./exposition.ts";
-import { type Heard, HOST_METRICS } from "./host.ts";
+import { HOST_METRICS } from "./host.ts";
+import type { Heard } from "./metric.ts";
 
 export type FleetSource = {
   readonly records: Pick<HostRecords, "names" | "byName">;
@@ -17,7 +19,7 @@ export function fleetMetrics({ records, last, leading }: FleetSource, now_ms: nu
   return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
     one("muster_hosts", "Hosts that are enrolled.", hosts.length),
-    ...HOST_METRICS.map(({ of, labels, ...metric }): Family => {
+    ...[...HOST_METRICS, ...COLLECTED_METRICS].map(({ of, labels, ...metric }): Family => {
       const values = hosts.flatMap((host) =>
         [...of(host)].flatMap(([words, value]) =>
           value === null ? [] : [{ words: [host.record.name, ...words], value }],
@@ -40,9 +42,7 @@ function heard(name: string, last: FleetSource["last"], now_ms: number): Heard |
   const fresh = <K extends TelemetryKind>(kind: K): Sample<K> | null => {
     const sample = last.sample(name, kind);
     if (view.silent || sample === undefined) return null;
-    return now_ms - sample.heard_at > FRESH_PERIODS * TELEMETRY[kind].period_ms
-      ? null
-      : (sample.value as Sample<K>);
+    return isBlind({ kind, heard_at: sample.heard_at }, now_ms) ? null : (sample.value as Sample<K>);
   };
   const checked = (view.convergence?.resources.managed.check ?? 0) > 0;
   return {
@@ -51,15 +51,21 @@ function heard(name: string, last: FleetSource["last"], now_ms: number): Heard |
     heard_at: view.heard_at,
     kinds: TELEMETRY_KINDS.flatMap((kind) => {
       const sample = last.sample(name, kind);
+      if (sample === undefined || (sample.value as { present?: boolean }).present === false) return [];
       // A host that has no checks any more is not blind for that.
-      return sample === undefined || (kind === "checks" && !checked)
-        ? []
-        : [{ kind, heard_at: sample.heard_at }];
+      if (kind === "checks" && !checked) return [];
+      const { heard_at } = sample;
+      return [{ kind, heard_at, blind: isBlind({ kind, heard_at }, now_ms) }];
     }),
     clock_skew_ms: view.silent ? null : (view.clock_skew_ms ?? null),
     convergence: fresh("convergence"),
     bgp: fresh("bgp"),
     health: fresh("health"),
     checks: fresh("checks"),
+    containers: fresh("containers"),
+    services: fresh("services"),
+    certificates: fresh("certificates"),
+    packages: fresh("packages"),
+    wireguard: fresh("wireguard"),
   };
 }

@@ -3,57 +3,10 @@
  * (prometheus.io/docs/practices/naming). What is not known has no series: a silent host keeps `muster_host_up 0` and when it was last heard, and
  * nothing of its last colours; a collector that says nothing any more loses its series, and the time of its last word shows it blind.
  */
-import type {
-  BgpSample,
-  ChecksSample,
-  Convergence,
-  Health,
-  HostRecord,
-  TelemetryKind,
-} from "@muster/protocol";
+import type { ChecksSample, Health } from "@muster/protocol";
 import { type BgpSession, BgpVerdict, bgpColour } from "@muster/protocol/telemetry/bgp";
 import { ConvergenceState } from "@muster/protocol/telemetry/convergence";
-
-/** A host as the table reads it: samples only where they are fresh. */
-export type Heard = {
-  readonly record: HostRecord;
-  readonly silent: boolean;
-  readonly heard_at: number | null;
-  readonly kinds: readonly { readonly kind: TelemetryKind; readonly heard_at: number }[];
-  readonly clock_skew_ms: number | null;
-  readonly convergence: Convergence | null;
-  readonly bgp: BgpSample | null;
-  readonly health: Health | null;
-  readonly checks: ChecksSample | null;
-};
-
-type Values = Iterable<readonly [labels: readonly string[], value: number | null]>;
-export type HostMetric = {
-  readonly name: `muster_${string}`;
-  readonly help: string;
-  readonly type: "gauge" | "counter";
-  /** Besides `host`. */
-  readonly labels: readonly string[];
-  of(host: Heard): Values;
-};
-
-type Reader = (host: Heard) => number | null | undefined;
-const metric =
-  (type: HostMetric["type"]) =>
-  (name: HostMetric["name"], help: string, of: Reader): HostMetric => ({
-    ...{ name, help, type, labels: [] },
-    of: (host) => [[[], of(host) ?? null]],
-  });
-const gauge = metric("gauge");
-const counter = metric("counter");
-
-const each = (
-  name: HostMetric["name"],
-  help: string,
-  labels: readonly string[],
-  of: (host: Heard) => Values,
-  type: HostMetric["type"] = "gauge",
-): HostMetric => ({ name, help, type, labels, of });
+import { counter, each, gauge, type HostMetric } from "./metric.ts";
 
 const seconds = (ms: number) => ms / 1000;
 
@@ -103,10 +56,16 @@ export const HOST_METRICS: readonly HostMetric[] = [
   ),
   each(
     "muster_host_sample_timestamp_seconds",
-    "When its last sample of this kind came: an old one means that the collector is blind.",
+    "When its last sample of this kind came.",
     ["kind"],
     ({ silent, kinds }) =>
       silent ? [] : kinds.map(({ kind, heard_at }) => [[kind], seconds(heard_at)] as const),
+  ),
+  each(
+    "muster_host_collector_blind",
+    "1 = the host is heard, and its last sample of this kind is older than three of its periods.",
+    ["kind"],
+    ({ silent, kinds }) => (silent ? [] : kinds.map(({ kind, blind }) => [[kind], Number(blind)] as const)),
   ),
   each(
     "muster_host_info",

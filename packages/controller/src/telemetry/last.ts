@@ -8,6 +8,9 @@
 import type { Bus } from "@muster/ports/bus";
 import {
   type Convergence,
+  FAULTY_KINDS,
+  type FaultyKind,
+  type Sample as FaultySample,
   type HostView,
   TELEMETRY,
   TELEMETRY_KINDS,
@@ -158,7 +161,19 @@ export class LastValues {
       bgp: value("bgp") as HostView["bgp"],
       health: value("health") as HostView["health"],
       checks: value("checks") as HostView["checks"],
+      faults: this.#faultsOf(host),
     };
+  }
+
+  /** Of the kinds that the host has something of. */
+  #faultsOf(host: string): NonNullable<HostView["faults"]> {
+    return FAULTY_KINDS.flatMap((kind) => {
+      const sample = this.sample(host, kind);
+      const { present, faults } = (sample?.value ?? {}) as Partial<FaultySample<FaultyKind>>;
+      return sample === undefined || present !== true
+        ? []
+        : [{ kind, heard_at: sample.heard_at, faults: faults ?? [] }];
+    });
   }
 
   #skewOf(host: string): number | null {

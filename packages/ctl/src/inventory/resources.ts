@@ -33,7 +33,7 @@ export type ResourceFiles = ReadonlyMap<
 >;
 
 /** Kinds that have a place in the design and are not built yet: a better answer than "unknown". */
-const LATER = ["wireguard", "certificate", "firewall", "address", "route", "link", "ssh"];
+const LATER = ["wireguard", "firewall", "address", "route", "link", "ssh"];
 
 /** Reads all files below resources/, by the group or host that each is named after. */
 export function readResourceFiles(

@@ -43,11 +43,19 @@ const RULES: readonly Rule[] = [
   },
   {
     alert: "MusterCollectorBlind",
-    expr: "time() - muster_host_sample_timestamp_seconds > 60",
+    expr: "muster_host_collector_blind == 1",
     for: "0s",
     severity: "ticket",
     summary: "{{ $labels.host }} is heard, and says nothing of {{ $labels.kind }} any more",
     command: "ctl logs {{ $labels.host }} muster-agent",
+  },
+  {
+    alert: "MusterHostFault",
+    expr: 'muster_host_faults{colour="red"} > 0',
+    for: "30s",
+    severity: "ticket",
+    summary: "{{ $labels.host }}: something is wrong with its {{ $labels.kind }}",
+    command: "ctl health {{ $labels.host }}",
   },
   {
     alert: "MusterHostNotAsDeclared",

@@ -1,4 +1,5 @@
 /** Facts and health of servers as lines and tables. Pure. */
+import type { Collected } from "@muster/protocol/rpc/health";
 import type { Facts } from "@muster/protocol/rpc/index";
 import type { Health } from "@muster/protocol/telemetry/health";
 import type { Colour } from "../output/colour.ts";
@@ -46,7 +47,10 @@ export function factLines(facts: Facts): string[] {
   return rows.map(([title, value]) => `${title.padEnd(9)}  ${value}`);
 }
 
-export type HealthRow = { readonly host: string; readonly health: Health };
+export type HealthRow = {
+  readonly host: string;
+  readonly health: Health & { readonly collected?: Collected | undefined };
+};
 
 const HIGH = { cpu: 0.9, memory: 0.9, disk: 0.9 } as const;
 
@@ -58,6 +62,9 @@ export function healthTroubles({ health }: HealthRow): string[] {
   return [
     ...health.failed_units.map((unit) => `unit ${unit} failed`),
     ...busiest.map((disk) => `${disk.mount} is ${percent(disk.used_bytes / disk.size_bytes)} full`),
+    ...Object.values(health.collected ?? {}).flatMap(
+      (sample) => sample?.faults.map(({ what }) => what) ?? [],
+    ),
     ...(memoryUsed(health) > HIGH.memory ? [`memory is ${percent(memoryUsed(health))} used`] : []),
   ];
 }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { FleetError, parse } from "../errors.ts";
 import { ResourceRef } from "../names.ts";
 import { Bird } from "./bird.ts";
+import { Certificate } from "./certificate.ts";
 import { Check } from "./check.ts";
 import { Container } from "./container.ts";
 import { Directory } from "./directory.ts";
@@ -90,6 +91,7 @@ export const KINDS = {
   user: kind(User, UserName, "correct", false),
   bird: kind(Bird, Main, "report", true),
   check: kind(Check, CheckName, "correct", false),
+  certificate: kind(Certificate, CheckName, "report", false),
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -150,4 +152,18 @@ export function splitRef(ref: ResourceRef): { kind: Kind; name: string } {
   return { kind: found, name: ref.slice(slash + 1) };
 }
 
-export { Bird, Check, Container, Directory, File, Network, Package, Service, Sysctl, Timer, User, Volume };
+export {
+  Bird,
+  Certificate,
+  Check,
+  Container,
+  Directory,
+  File,
+  Network,
+  Package,
+  Service,
+  Sysctl,
+  Timer,
+  User,
+  Volume,
+};

@@ -251,9 +251,10 @@ suite(
           bgp,
           checks: { last: () => null, look: () => undefined, run: async () => undefined },
           health: { sample: () => Promise.reject(new FleetError("UNSUPPORTED", "not in this test")) },
+          steady: [],
           events: { tell: ({ what }) => told.push({ at: Date.now(), what }) },
           log: openLog({ name: "bgp-test", level: "silent" }),
-          publish: () => undefined,
+          publish: () => false,
         },
         life.signal,
       );

@@ -59,12 +59,13 @@ suite(
       }),
       bird: resource("bird", "main", { config: "" }),
       check: resource("check", "web", { tcp: "[::1]:443" }),
+      certificate: resource("certificate", "web", { file: "/etc/ssl/web.pem" }),
     };
     /** Kinds whose programs insist on root, below a prefix too. */
     const root_only: readonly Kind[] = process.getuid?.() === 0 ? [] : ["package", "user"];
 
     /** What is nowhere but in the ledger: applied is as declared. */
-    const remembered: readonly Kind[] = ["check"];
+    const remembered: readonly Kind[] = ["check", "certificate"];
     const planFor = async (sample: Resource, context = FRESH) => {
       const kind = kindOf(sample);
       return kind.plan(sample, await kind.observe(sample, ports, signal), context);
@@ -141,7 +142,7 @@ suite(
 
     for (const name of root_only) test.skip(name, "useradd and dpkg want root");
     const kinds = Object.keys(RESOURCE_KINDS) as Kind[];
-    for (const name of kinds.filter((each) => !DOCKER_KINDS.includes(each) && !root_only.includes(each))) {
+    for (const name of kinds.filter((each) => ![...DOCKER_KINDS, ...root_only].includes(each))) {
       test(`${name}: observe changes nothing, plan is pure and its steps are of the protocol`, async () => {
         const sample = samples[name];
         const kind = kindOf(sample);

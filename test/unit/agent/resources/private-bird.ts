@@ -60,7 +60,7 @@ const APT_DIRECTORIES = [
 ];
 
 /** apt and dpkg of this machine, with everything that they read and write below the prefix. */
-const aptOptions = (prefix: string) => [
+export const aptOptions = (prefix: string) => [
   `Dir=${prefix}`,
   `Dir::State::status=${prefix}/var/lib/dpkg/status`,
   "Dir::Bin::dpkg=/usr/bin/dpkg",

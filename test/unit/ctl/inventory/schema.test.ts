@@ -57,7 +57,7 @@ suite("the folder's JSON Schema", (test) => {
     const found = faults(resources, yaml("test/golden/inventory/broken/resources/core.yml"));
     for (const path of [
       "/services",
-      "/certificate",
+      "/firewall",
       "/service/bird/enabled",
       "/service/bird/stat",
       "/service/ssh/needs/1",

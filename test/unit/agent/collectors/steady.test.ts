@@ -1,0 +1,76 @@
+/** The loop of collectors that look at what mostly stands still: what is sent when, and which faults become events. */
+import { faultEvents } from "@muster/agent/collectors/fault-events";
+import { ABSENT_PERIOD_MS, type Steady, steadyLoop } from "@muster/agent/collectors/steady";
+import type { Fault } from "@muster/protocol/telemetry/fault";
+import type { ServicesSample } from "@muster/protocol/telemetry/services";
+import * as assert from "uvu/assert";
+import { suite } from "../../../kit/suite.ts";
+
+const fault = (what: string, more: Partial<Fault> = {}): Fault => ({
+  ...{ colour: "red", what, about: null, ref: null, since: null },
+  ...more,
+});
+const sample = (at: number, more: Partial<ServicesSample> = {}): ServicesSample => ({
+  ...{ at, present: true, faults: [], systemd: { reachable: true, error: null }, services: [] },
+  ...more,
+});
+const { signal } = new AbortController();
+
+suite("steady collectors", (test) => {
+  let now = 1_000_000;
+  let next = sample(now);
+  const collector: Steady<"services"> = {
+    kind: "services",
+    look_ms: 1,
+    first_ms: 0,
+    look: async () => ({ ...next, at: now }),
+    shape: ({ systemd }) => systemd,
+    events: () => [],
+  };
+  const turn = async (loop: ReturnType<typeof steadyLoop<"services">>, sent = true) => {
+    const { sample: found } = await loop.turn(signal);
+    if (found !== null && sent) loop.sent();
+    return found !== null;
+  };
+
+  test("a change goes out at once, what stands still once a period, what found no connection with the next look", async () => {
+    const loop = steadyLoop(collector, () => now);
+    assert.is(await turn(loop, false), true);
+    assert.is(await turn(loop), true, "it was not sent the first time");
+    assert.is(await turn(loop), false);
+    next = sample(now, { systemd: { reachable: false, error: "gone" } });
+    assert.is(await turn(loop, false), true);
+    assert.is(await turn(loop), true);
+    now += 59_000;
+    assert.is(await turn(loop), false);
+    now += 1_000;
+    assert.is(await turn(loop), true);
+    assert.is(loop.last()?.systemd.error, "gone");
+    now -= 500_000;
+    assert.is(await turn(loop), true, "a clock that was set back");
+  });
+
+  test("a host that has none of it says so at once and then seldom", async () => {
+    const loop = steadyLoop(collector, () => now);
+    next = sample(now);
+    await turn(loop);
+    next = sample(now, { present: false });
+    assert.is(await turn(loop), true);
+    now += ABSENT_PERIOD_MS - 1;
+    assert.is(await turn(loop), false);
+    now += 1;
+    assert.is(await turn(loop), true);
+  });
+
+  test("a fault is told when it comes and when it is over; of declared resources the reconciler tells", () => {
+    const told = (before: Fault[], after: Fault[]) =>
+      faultEvents({ faults: before }, { faults: after }).map(({ severity, what }) => `${severity}: ${what}`);
+    const tunnel = fault("tunnel wg0 is down");
+    const slow = fault("web is slow", { colour: "amber" });
+    assert.equal(told([], [tunnel, slow]), ["error: tunnel wg0 is down", "warning: web is slow"]);
+    assert.equal(told([tunnel, slow], [tunnel]), ["info: over: web is slow"]);
+    assert.equal(told([tunnel], [{ ...tunnel, since: 5 }]), [], "it is the same while its words are");
+    assert.equal(told([], [fault("unit x failed", { ref: "service/x" })]), []);
+    assert.equal(told([], [fault("it ended", { ref: "certificate/web" })]), ["error: it ended"]);
+  });
+});
