@@ -41,6 +41,8 @@ const Page = z.object({
   }),
 });
 
+/** Addresses that are remembered of one key. */
+const PLACES = 8;
 /** More than a fleet of 50,000 hosts can have. */
 const CONNECTIONS = 200_000;
 
@@ -63,6 +65,7 @@ export function readPage(body: Uint8Array): { total: number; connections: Connec
 
 export class Connections {
   readonly #of = new Map<string, Map<string, Connection>>();
+  readonly #places = new Map<string, readonly string[]>();
   #size = 0;
 
   /** True when another of the same key is open. */
@@ -83,6 +86,15 @@ export class Connections {
     if (known?.delete(placeOf(one)) !== true) return;
     this.#size -= 1;
     if (known.size === 0) this.#of.delete(one.key);
+  }
+
+  /** Takes note of where a key is; where it was before, when it never was there as far as is known here. A restart forgets. */
+  placed({ key, from }: Pick<Connection, "key" | "from">): readonly string[] | null {
+    const known = this.#places.get(key) ?? [];
+    if (known.includes(from)) return null;
+    if (known.length === 0 && this.#places.size >= CONNECTIONS) return null;
+    this.#places.set(key, [...known, from].slice(-PLACES));
+    return known.length === 0 ? null : known;
   }
 
   /** Of one key, oldest first. */

@@ -9,7 +9,8 @@
  *
  * A guarded change makes a second connection for a moment, again and again: it is the same two that have to stand through all of it.
  *
- * What neither shows (a copy that connects only while its host is away) the mark shows at the next renewal of the second of the two (`enrolment/marks.ts`).
+ * What neither shows (a copy that connects only while its host is away) the mark shows at the next renewal of the second of the two (`enrolment/marks.ts`);
+ * until then there is an event of each address that is new (`watch.ts`).
  */
 import type { Bus } from "@muster/ports/bus";
 import { FleetError } from "@muster/protocol/errors";

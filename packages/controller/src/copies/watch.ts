@@ -8,7 +8,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { patterns, subjects } from "@muster/protocol/subjects";
 import type { Events } from "../events.ts";
 import type { HostRecords } from "../records/hosts.ts";
-import { Connections, readEvent, readPage } from "./connections.ts";
+import { type Connection, Connections, readEvent, readPage } from "./connections.ts";
 import { judge, PATIENCE, type Patience } from "./judge.ts";
 
 /** Judged side by side; after a broker's end thousands may look doubled for a moment, and wait their turn. */
@@ -70,6 +70,18 @@ export function watchCopies(ports: WatchPorts, signal: AbortSignal): { lead(): v
     }
   };
 
+  /** A host that moved; or a copy that is there only while its host is away. */
+  const tellPlace = ({ key, from }: Connection, before: readonly string[]) => {
+    const name = records.nameOf(key);
+    if (!ports.leading() || name === undefined) return;
+    ports.events.emit({
+      host: name,
+      kind: "credentials",
+      severity: "info",
+      what: `is connected from ${from}, where it was not before (${before.join(", ")}): if no machine of yours is there, ctl host replace ${name}`,
+    });
+  };
+
   const load = async () => {
     connections.clear();
     for (let page = 0; page < PAGES; page++) {
@@ -78,7 +90,10 @@ export function watchCopies(ports: WatchPorts, signal: AbortSignal): { lead(): v
       await bus
         .collect(subjects.connections(), body, { timeout_ms: PAGE_MS, signal }, (message) => {
           const { total, connections: found } = readPage(message.body);
-          for (const one of found) connections.opened(one);
+          for (const one of found) {
+            connections.opened(one);
+            connections.placed(one);
+          }
           more ||= total > (page + 1) * PAGE;
           return false;
         })
@@ -100,7 +115,11 @@ export function watchCopies(ports: WatchPorts, signal: AbortSignal): { lead(): v
   const ends = [
     bus.subscribe(patterns.connected, options, ({ body }) => {
       const one = readEvent(body);
-      if (one !== null && connections.opened(one)) look(one.key);
+      if (one === null) return;
+      const before = connections.placed(one);
+      // Of two at a time the judge says what they are.
+      if (connections.opened(one)) look(one.key);
+      else if (before !== null) tellPlace(one, before);
     }),
     bus.subscribe(patterns.disconnected, options, ({ body }) => {
       const one = readEvent(body);

@@ -125,6 +125,57 @@ suite(
       line.stop();
     });
 
+    test("a key that is at another address while its host is away is told, once for each", async ({
+      signal,
+    }) => {
+      const key = await enrolled("ixp6");
+      const first = new AbortController();
+      const home = await serves("ixp6", key, first.signal);
+      await home.close();
+      first.abort();
+      const credentials = await fleet.credentials("agent", "ixp6", key);
+      const visit = async (from: string) => {
+        const line = await startLine(fleet.server.address, from, "ends");
+        const copy = await connectBus(
+          {
+            ...{ servers: [line.address], ca_pem: fleet.broker_ca.certificate_pem, name: "ixp6" },
+            inbox_prefix: subjects.inboxPrefix(key.public),
+            ...{ credentials: () => credentials, first_connect: "once" },
+          },
+          signal,
+        );
+        await copy.roundTrip();
+        await copy.close();
+        line.stop();
+      };
+      await visit(ELSEWHERE);
+      const place = (from: string, before: string) =>
+        `is connected from ${from}, where it was not before (${before}): if no machine of yours is there, ctl host replace ixp6`;
+      const first_event = place(ELSEWHERE, "127.0.0.1");
+      await eventually(
+        () =>
+          assert.equal(
+            told.map(({ what }) => what),
+            [first_event],
+          ),
+        AWAIT_MS,
+      );
+      await visit(ELSEWHERE);
+      const back = new AbortController();
+      await (await serves("ixp6", key, back.signal)).close();
+      back.abort();
+      await visit("127.0.0.3");
+      const both = [first_event, place("127.0.0.3", `127.0.0.1, ${ELSEWHERE}`)];
+      await eventually(
+        () =>
+          assert.equal(
+            told.map(({ what }) => what),
+            both,
+          ),
+        AWAIT_MS,
+      );
+    });
+
     test("a thief who says nothing is found out by the host, which dials again; of the two it is the thief who is closed", async ({
       signal,
     }) => {
@@ -224,7 +275,7 @@ suite(
 type Line = { readonly address: string; stop(): void };
 
 /** A way to the broker from another address. Who goes away on this side leaves the broker's side open, as a cut line does. */
-async function startLine(broker: string, from: string): Promise<Line> {
+async function startLine(broker: string, from: string, ends?: "ends"): Promise<Line> {
   const [host = "", port = ""] = broker.split(/:(?=\d+$)/);
   const open: Socket[] = [];
   const server: Server = createServer((near) => {
@@ -232,6 +283,7 @@ async function startLine(broker: string, from: string): Promise<Line> {
     open.push(near, far);
     near.on("data", (data) => far.write(data));
     far.on("data", (data) => near.write(data));
+    if (ends) near.on("close", () => far.end());
     for (const socket of [near, far]) socket.on("error", () => undefined);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
