@@ -127,6 +127,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "what must answer, and whether it does",
     load: async () => (await import("./checks.ts")).checks,
   },
+  query: {
+    summary: "which hosts fit a condition on what they told last",
+    load: async () => (await import("./query.ts")).query,
+  },
   facts: { summary: "what a server is", load: async () => (await import("./facts.ts")).facts },
   watch: {
     summary: "the fleet as it is, live in the terminal",

@@ -162,6 +162,10 @@ function selector(): Topic {
           ["'ixp and site=ams'  'routers and not ixp'", "both; without"],
           ["'(core or ixp) and not fact.bird=*'", "not binds closest, then and"],
           ["--not SELECTOR", "leaves these out"],
+          [
+            "'health.cpu_busy>80%'  'bgp.sessions(expected=up and state!=established)'",
+            "ctl query alone: by what they told last; ( ) is about one thing in a list",
+          ],
         ],
       },
       { title: "", columns: ["FACTS"], rows: [[FACT_NAMES.join(", ")]] },

@@ -20,9 +20,12 @@ export type Pair = {
   readonly value: string;
   readonly at: number;
 };
+/** `bgp.sessions(state!=established)`: something in a list of last values for which that holds. */
+export type Some = { readonly t: "some"; readonly key: string; readonly of: Node; readonly at: number };
 export type Node =
   | Word
   | Pair
+  | Some
   | { readonly t: "not"; readonly of: Node }
   | { readonly t: "and" | "or"; readonly of: readonly Node[] };
 
@@ -115,20 +118,21 @@ export function parseSelector(text: string): Node {
     if (depth > MAX_DEPTH) throw new SelectorFault("nested too deeply", peek().at);
     return { t: "not", of: negated(depth + 1) };
   };
+  const inner = (open: Token, depth: number): Node => {
+    next += 1;
+    const node = either(depth + 1);
+    const close = peek();
+    if (close.t !== ")")
+      throw new SelectorFault(
+        `expected ${close.t === "end" ? "" : "`and`, `or`, a comma or "}the ) of column ${open.at}, found ${told(close)}`,
+        close.at,
+      );
+    next += 1;
+    return node;
+  };
   const term = (depth: number): Node => {
     const token = peek();
-    if (token.t === "(") {
-      next += 1;
-      const inner = either(depth + 1);
-      const close = peek();
-      if (close.t !== ")")
-        throw new SelectorFault(
-          `expected ${close.t === "end" ? "" : "`and`, `or`, a comma or "}the ) of column ${token.at}, found ${told(close)}`,
-          close.at,
-        );
-      next += 1;
-      return inner;
-    }
+    if (token.t === "(") return inner(token, depth);
     if (token.t !== "quoted" && (token.t !== "word" || KEYWORDS.includes(token.text)))
       throw new SelectorFault(
         `expected a host, group, pattern, label=value or fact.name=value, found ${told(token)}`,
@@ -136,6 +140,9 @@ export function parseSelector(text: string): Node {
       );
     next += 1;
     const operator = peek();
+    const joined = operator.at === token.at + token.text.length;
+    if (token.t === "word" && operator.t === "(" && joined)
+      return { t: "some", key: token.text, of: inner(operator, depth), at: token.at };
     if (operator.t !== "operator")
       return { t: "word", word: token.text, quoted: token.t === "quoted", at: token.at };
     next += 1;
@@ -174,3 +181,12 @@ export function parseSelector(text: string): Node {
 }
 
 const told = (token: Token): string => (token.t === "end" ? "the end" : `\`${token.text}\``);
+
+/** Names of labels have no dots. */
+export const isOfValues = (leaf: Word | Pair | Some): leaf is Pair | Some =>
+  leaf.t !== "word" && leaf.key.includes(".") && !leaf.key.startsWith(FACT);
+
+export function leaves(node: Node): (Word | Pair | Some)[] {
+  if (node.t === "word" || node.t === "pair" || node.t === "some") return [node];
+  return node.t === "not" ? leaves(node.of) : node.of.flatMap(leaves);
+}

@@ -4,13 +4,25 @@
  *   ixp1  ixp  'ixp*'  all                  a host, a group, a pattern of host names, every host
  *   site=ams  site!=ams  exchange='*'       a label; the value may be a pattern
  *   fact.os='Debian 12*'  fact.bird<2.16    a fact; < <= > >= compare versions and numbers piece by piece
+ *   health.cpu_busy>80%  bgp.sessions(name=up* and state!=established)    last values, for `ctl query` alone
  *   a, b   a or b   a and b   not a   ( )   `not` binds closest, then `and`; comma and `or` are the same
  *
  * What is not known of a host (a fact that it did not tell) makes it neither fit nor not fit: it is named in `unknown`. Pure.
  */
 import { FleetError } from "@muster/protocol/errors";
+import { compare, isPattern, like } from "./compare.ts";
 import { suggest } from "./problem.ts";
-import { FACT, type Node, type Pair, parseSelector, SelectorFault, type Word } from "./selector-parser.ts";
+import {
+  FACT,
+  isOfValues,
+  leaves,
+  type Node,
+  type Pair,
+  parseSelector,
+  SelectorFault,
+  type Word,
+} from "./selector-parser.ts";
+import { checkValues, fitsValues, type Shapes, type Values } from "./values.ts";
 
 /** What selectors choose from. */
 export interface Selectable {
@@ -20,6 +32,8 @@ export interface Selectable {
   readonly labels: Readonly<Record<string, string>>;
   /** Every value of each fact, none for one that the host does not have; left out where they are not known. */
   readonly facts?: Facts;
+  /** Its last samples; left out where nobody asks for them. */
+  readonly values?: Values;
 }
 export type Facts = Readonly<Record<string, readonly string[]>>;
 
@@ -57,11 +71,12 @@ export function select(
   groups: readonly string[],
   selector: string,
   not: readonly string[] = [],
+  shapes: Shapes = {},
 ): Selection {
   try {
     const wanted = parseSelector(selector);
     const unwanted = not.map(parseSelector);
-    for (const node of [wanted, ...unwanted]) check(node, hosts, groups);
+    for (const node of [wanted, ...unwanted]) check(node, hosts, groups, shapes);
     const whole: Node = { t: "and", of: [wanted, ...unwanted.map((of): Node => ({ t: "not", of }))] };
     const judged = hosts.map((host) => [host.name, fits(whole, host)] as const);
     return {
@@ -101,6 +116,8 @@ export function needsOf(selectors: readonly string[]): {
   readonly labels: boolean;
   readonly facts: readonly string[];
   readonly names: readonly string[];
+  /** Kinds of telemetry. */
+  readonly values: readonly string[];
 } {
   const found = selectors.flatMap((selector) => {
     try {
@@ -112,27 +129,14 @@ export function needsOf(selectors: readonly string[]): {
   });
   const pairs = found.filter((leaf) => leaf.t === "pair");
   const facts = pairs.filter(({ key }) => key.startsWith(FACT)).map(({ key }) => key.slice(FACT.length));
+  const values = found.filter(isOfValues).map(({ key }) => key.slice(0, key.indexOf(".")));
   return {
-    labels: pairs.length > facts.length,
+    labels: pairs.some((pair) => !pair.key.startsWith(FACT) && !isOfValues(pair)),
     facts,
     names: found.filter((leaf) => leaf.t === "word").map(({ word }) => word),
+    values: [...new Set(values)],
   };
 }
-
-function leaves(node: Node): (Word | Pair)[] {
-  if (node.t === "word" || node.t === "pair") return [node];
-  return node.t === "not" ? leaves(node.of) : node.of.flatMap(leaves);
-}
-
-const isPattern = (text: string): boolean => /[*?]/.test(text);
-
-function glob(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`);
-}
-
-const like = (value: string, wanted: string): boolean =>
-  isPattern(wanted) ? glob(wanted).test(value) : value === wanted;
 
 /** Whether a host fits; undefined = its facts would have to be known. */
 function fits(node: Node, host: Selectable): boolean | undefined {
@@ -153,8 +157,10 @@ function fits(node: Node, host: Selectable): boolean | undefined {
       return isPattern(node.word)
         ? like(host.name, node.word)
         : host.name === node.word || host.groups.includes(node.word);
+    case "some":
+      return fitsValues(node, host.values);
     case "pair":
-      return fitsPair(node, host);
+      return isOfValues(node) ? fitsValues(node, host.values) : fitsPair(node, host);
   }
 }
 
@@ -173,27 +179,16 @@ function fitsPair({ key, operator, value }: Pair, host: Selectable): boolean | u
   });
 }
 
-/** As people order versions: digits as numbers, the rest as text; a missing piece comes first (2.0 before 2.0.12). */
-function compare(a: string, b: string): number {
-  const [left, right] = [pieces(a), pieces(b)];
-  for (let at = 0; at < Math.max(left.length, right.length); at++) {
-    const [one, other] = [left[at], right[at]];
-    if (one === other) continue;
-    if (one === undefined) return -1;
-    if (other === undefined) return 1;
-    const numbers = Number(one) - Number(other);
-    if (!Number.isNaN(numbers) && numbers !== 0) return numbers;
-    if (Number.isNaN(numbers)) return one < other ? -1 : 1;
-  }
-  return 0;
-}
-
-const pieces = (text: string): string[] => text.match(/\d+|[^\d.]+/g) ?? [];
-
 /** Throws where a word, label, value or fact is one that nobody has: that is a slip of the hand far more often than a wish. */
-function check(node: Node, hosts: readonly Selectable[], groups: readonly string[]): void {
+function check(node: Node, hosts: readonly Selectable[], groups: readonly string[], shapes: Shapes): void {
   const all = leaves(node);
   for (const leaf of all) {
+    if (leaf.t === "some" && (!leaf.key.includes(".") || leaf.key.startsWith(FACT)))
+      throw new SelectorFault("expected `and`, `or` or a comma, found `(`", leaf.at + leaf.key.length);
+    if (isOfValues(leaf)) {
+      checkValues(leaf, shapes);
+      continue;
+    }
     const fault = leaf.t === "word" ? wordFault(leaf, hosts, groups) : pairFault(leaf, hosts);
     if (fault !== null) throw new SelectorFault(fault, all.length === 1 ? null : leaf.at);
   }

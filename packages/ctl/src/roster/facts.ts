@@ -6,6 +6,7 @@ import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import type { Facts as Told } from "@muster/protocol/rpc/index";
 import { type Facts, needsOf, type Selectable, select } from "../inventory/selectors.ts";
+import type { Shapes } from "../inventory/values.ts";
 import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import type { Connection } from "../session/session.ts";
@@ -23,6 +24,8 @@ export type Choice = {
   connection(): Promise<Connection>;
   /** Ids of the enrolled ones, by name. */
   ids(): Promise<ReadonlyMap<string, string>>;
+  /** What may be asked of last values, where hosts come with theirs. */
+  readonly shapes?: Shapes;
 };
 
 /** The hosts that a selector and `--not` name. Errors: USAGE for a mistake or an unknown name; those of the bus. */
@@ -30,7 +33,7 @@ export async function pick(context: Context, choice: Choice, selector: string): 
   const not = context.global.not === undefined ? [] : [context.global.not];
   const { facts } = needsOf([selector, ...not]);
   const hosts = facts.length === 0 ? choice.hosts : await withFacts(context, choice, facts);
-  const found = select(hosts, choice.groups, selector, not);
+  const found = select(hosts, choice.groups, selector, not, choice.shapes);
   if (found.fault !== null) throw new FleetError("USAGE", found.fault);
   if (facts.length > 0 && found.hosts.length + found.unknown.length === 0)
     context.output.note(`no host fits ${selector}`);

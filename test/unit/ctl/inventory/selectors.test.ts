@@ -112,9 +112,15 @@ suite("selectors", (test) => {
   });
 
   test("what has to be known is told before anything is fetched", () => {
-    assert.equal(needsOf(["ixp1 and not ixp*"]), { labels: false, facts: [], names: ["ixp1", "ixp*"] });
-    assert.equal(needsOf(["ixp1", "site=a or fact.os=x"]), { labels: true, facts: ["os"], names: ["ixp1"] });
-    assert.equal(needsOf(["("]), { labels: false, facts: [], names: [] });
+    const none = { labels: false, facts: [], names: [], values: [] };
+    assert.equal(needsOf(["ixp1 and not ixp*"]), { ...none, names: ["ixp1", "ixp*"] });
+    assert.equal(needsOf(["ixp1", "site=a or fact.os=x"]), {
+      ...none,
+      labels: true,
+      facts: ["os"],
+      names: ["ixp1"],
+    });
+    assert.equal(needsOf(["("]), none);
   });
 
   test("a command that asks nobody refuses facts", () => {

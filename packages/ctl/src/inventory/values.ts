@@ -1,0 +1,185 @@
+/**
+ * Last values in a selector (`ctl query`): `health.cpu_busy>80%`, `bgp.sessions(name=up* and state!=established)`. A path that goes through a list means
+ * any of it, as a fact with several values does; what is null is no value. Pure.
+ */
+import { compare, like } from "./compare.ts";
+import { suggest } from "./problem.ts";
+import { leaves, type Node, type Operator, type Pair, SelectorFault, type Some } from "./selector-parser.ts";
+
+/** A host's last samples by kind; a kind that is not here is not known now. */
+export type Values = Readonly<Record<string, unknown>>;
+/** A value, and the name of the thing in a list that it belongs to; "" = of no list. */
+export type Found = { readonly value: unknown; readonly of: string };
+/** What there is to ask for: the fields of an object by name; null = any name. */
+export type Shape = {
+  readonly fields: ReadonlyMap<string, Shape> | null;
+  readonly any: Shape | null;
+  readonly list: boolean;
+};
+
+/** What may be asked, by the kind of telemetry; empty where last values are not asked for. */
+export type Shapes = Readonly<Record<string, Shape>>;
+
+/** By which the elements of lists are called, the first that there is. */
+const NAMES = ["name", "mount", "ref", "prefix", "table", "address", "what"] as const;
+
+export const nameOfElement = (element: unknown): string => {
+  if (typeof element !== "object" || element === null) return "";
+  const name = NAMES.find((field) => typeof (element as Record<string, unknown>)[field] === "string");
+  return name === undefined ? "" : String((element as Record<string, unknown>)[name]);
+};
+
+/** All that stands at a path, lists gone through. */
+export function valuesAt(root: unknown, path: readonly string[], of = ""): Found[] {
+  if (root === null || root === undefined) return [];
+  if (Array.isArray(root))
+    return root.flatMap((element) => valuesAt(element, path, nameOfElement(element) || of));
+  const [field, ...rest] = path;
+  if (field === undefined) return [{ value: root, of }];
+  if (typeof root !== "object" || !Object.hasOwn(root, field)) return [];
+  return valuesAt((root as Record<string, unknown>)[field], rest, of);
+}
+
+/** The elements of the lists at a path. */
+export function elementsAt(root: unknown, path: readonly string[]): unknown[] {
+  if (root === null || root === undefined) return [];
+  if (Array.isArray(root)) return root.flatMap((element) => elementsAt(element, path));
+  const [field, ...rest] = path;
+  if (field === undefined) return [root];
+  return typeof root === "object" ? elementsAt((root as Record<string, unknown>)[field], rest) : [];
+}
+
+const AMOUNT = /^(-?\d+(?:\.\d+)?)\s*(%|[kMGT]|[KMGT]i)?B?$/;
+const FACTORS: Readonly<Record<string, number>> = {
+  ...{ "%": 0.01, k: 1e3, M: 1e6, G: 1e9, T: 1e12 },
+  ...{ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 },
+};
+
+/** `80%`, `1.5`, `500M`, `4GiB`; undefined for what is no number. */
+export function readAmount(text: string): number | undefined {
+  const match = AMOUNT.exec(text.trim());
+  return match === null ? undefined : Number(match[1]) * (FACTORS[match[2] ?? ""] ?? 1);
+}
+
+/** Whether one value fits, `!=` taken as `=`: who asks turns that round. */
+export function fitsValue(value: unknown, operator: Operator, wanted: string): boolean {
+  const plain = typeof value === "object" ? "" : String(value);
+  if (operator === "=" || operator === "!=") {
+    const amount = typeof value === "number" ? readAmount(wanted) : undefined;
+    return amount === value || (typeof value !== "object" && like(plain, wanted));
+  }
+  const amount = readAmount(wanted);
+  if (typeof value === "number" && amount === undefined) return false;
+  const order = typeof value === "number" && amount !== undefined ? value - amount : compare(plain, wanted);
+  return order === 0 ? operator.includes("=") : order < 0 === operator.startsWith("<");
+}
+
+/** What is wrong with a path, in words; null = it is there. `whole` is how it was typed. */
+function pathFault(shape: Shape, path: readonly string[], whole: string): string | null {
+  let at: Shape = shape;
+  const so_far: string[] = [];
+  for (const field of path) {
+    const next: Shape | null | undefined = at.fields?.get(field) ?? at.any;
+    if (next == null) {
+      const names = [...(at.fields?.keys() ?? [])];
+      const where = so_far.length === 0 ? "there" : `\`${so_far.join(".")}\``;
+      if (names.length === 0) return `\`${whole}\`: ${where} is one value and has no \`${field}\``;
+      const hint = suggest(field, names) || `; there is ${names.join(", ")}`;
+      return `\`${whole}\`: ${where} has no \`${field}\`${hint}`;
+    }
+    so_far.push(field);
+    at = next;
+  }
+  return null;
+}
+
+/** The shape at a path that `pathFault` takes. */
+function shapeAt(shape: Shape, path: readonly string[]): Shape | null {
+  let at: Shape | null = shape;
+  for (const field of path) at = at?.fields?.get(field) ?? at?.any ?? null;
+  return at;
+}
+
+/** What is compared, of a pair whose path ends in an object: that is no value. */
+function pairFaultAt(shape: Shape, { key, operator, value }: Pair, path: readonly string[]): string | null {
+  const fault = pathFault(shape, path, key);
+  if (fault !== null) return fault;
+  const end = shapeAt(shape, path);
+  if (end?.fields != null && end.fields.size > 0)
+    return `\`${key}\` is no single value; there is ${[...end.fields.keys()].map((field) => `${key}.${field}`).join(", ")}`;
+  if (operator !== "=" && operator !== "!=" && value === "*")
+    return `\`${key}${operator}*\`: * goes with = and !=`;
+  return null;
+}
+
+export const kindOf = ({ key }: Pair | Some): string => key.slice(0, key.indexOf("."));
+const pathOf = ({ key }: Pair | Some): string[] => key.split(".").slice(1);
+
+/** Whether a host's last values fit; undefined = they are not known. */
+export function fitsValues(leaf: Pair | Some, values: Values = {}): boolean | undefined {
+  const sample = values[kindOf(leaf)];
+  if (sample === undefined) return undefined;
+  if (leaf.t === "some") return elementsOf(leaf, sample).length > 0;
+  return holdsAt(leaf, sample, pathOf(leaf));
+}
+
+function holdsAt({ operator, value: wanted }: Pair, root: unknown, path: readonly string[]): boolean {
+  const fit = valuesAt(root, path).some(({ value }) => fitsValue(value, operator, wanted));
+  return fit !== (operator === "!=");
+}
+
+/** Those in the lists of a sample for which it holds. */
+export function elementsOf(node: Some, sample: unknown): unknown[] {
+  return elementsAt(sample, pathOf(node)).filter((element) => holds(node.of, element));
+}
+
+function holds(node: Node, element: unknown): boolean {
+  switch (node.t) {
+    case "not":
+      return !holds(node.of, element);
+    case "and":
+      return node.of.every((of) => holds(of, element));
+    case "or":
+      return node.of.some((of) => holds(of, element));
+    case "some":
+      return elementsAt(element, node.key.split(".")).some((each) => holds(node.of, each));
+    case "pair":
+      return holdsAt(node, element, node.key.split("."));
+    case "word":
+      return false;
+  }
+}
+
+/** The values of a sample that a pair is about, for showing: those that fit it, or with `!=` all. */
+export function valuesOf(pair: Pair, sample: unknown) {
+  const found = valuesAt(sample, pathOf(pair));
+  return pair.operator === "!="
+    ? found
+    : found.filter(({ value }) => fitsValue(value, pair.operator, pair.value));
+}
+
+/** Errors: SelectorFault for what there is not, with its column. */
+export function checkValues(leaf: Pair | Some, shapes: Shapes): void {
+  const kinds = Object.keys(shapes);
+  if (kinds.length === 0) throw new SelectorFault(`\`${leaf.key}\`: last values are for ctl query`, leaf.at);
+  const shape = shapes[kindOf(leaf)];
+  if (shape === undefined)
+    throw new SelectorFault(
+      `no telemetry \`${kindOf(leaf)}\`${suggest(kindOf(leaf), kinds) || `; there is ${kinds.join(", ")}`}`,
+      leaf.at,
+    );
+  checkPath(leaf, shape, pathOf(leaf));
+}
+
+function checkPath(leaf: Pair | Some, shape: Shape, path: readonly string[]): void {
+  const fault = leaf.t === "pair" ? pairFaultAt(shape, leaf, path) : pathFault(shape, path, leaf.key);
+  if (fault !== null) throw new SelectorFault(fault, leaf.at);
+  if (leaf.t === "pair") return;
+  const inside = shapeAt(shape, path);
+  if (inside === null || !inside.list) throw new SelectorFault(`\`${leaf.key}\` is no list`, leaf.at);
+  for (const each of leaves(leaf.of)) {
+    if (each.t === "word")
+      throw new SelectorFault(`expected a comparison, as state=active, found \`${each.word}\``, each.at);
+    checkPath(each, inside, each.key.split("."));
+  }
+}
