@@ -183,7 +183,7 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
       ...keys.map(intakeOf),
       ...of(["connections", "kick"], own),
       ...whole("DESIRED", "TELEMETRY", "HISTORY", "EVENT", "AUDIT"),
-      ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs"),
+      ...whole("KV_hosts", "KV_joins", "KV_access", "KV_rollouts", "KV_blobs", "KV_alerts"),
       ...all.flatMap((whose) => [
         ...of(["rpc", "rpcAll"], whose),
         ...of(["desired", "trust", "release", "staged", "blob"], whose).map(intakeOf),
