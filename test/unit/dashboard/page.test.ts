@@ -59,7 +59,7 @@ suite(
       if (found === undefined) throw new Error(`no host ${name}`);
       return found;
     };
-    const say = (name: string, kind: "bgp" | "health", sample: object) =>
+    const say = (name: string, kind: "bgp" | "checks" | "health", sample: object) =>
       host(name).bus.publish(
         subjects.telemetry(host(name).id, name, kind),
         Buffer.from(JSON.stringify(sample)),
@@ -220,12 +220,16 @@ suite(
         say("ixp1", "health", { ...HEALTH, at: Date.now(), cpu_busy: 0.2 + at / 10 });
         await page.waitForTimeout(20);
       }
+      const web = { name: "web", method: "http", target: "http://[::1]/", state: "down", since: Date.now() };
+      const answers = { up_at: null, ran_at: null, latency_ms: null, why: "ECONNREFUSED", every_ms: 30_000 };
+      say("ixp1", "checks", { at: Date.now(), checks: [{ ...web, ...answers }] });
       await page.setViewportSize({ width: 390, height: 800 });
       await page.emulateMedia({ colorScheme: "dark" });
       for (const [view, seen] of [
         ["", '[data-row="ixp1"]'],
         ["bgp", '[data-cell="ixp1 upstream"]'],
         ["host/ixp1", ".chart canvas"],
+        ["host/ixp1", '[data-check="web"] [data-tint="red"]'],
         ["events", "[data-event]"],
       ] as const) {
         await page.evaluate((path) => location.assign(`#/${path}`), view);

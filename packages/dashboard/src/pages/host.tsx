@@ -1,5 +1,7 @@
 /** One host: how it stands and why, its health as it was told, sessions, certificates, resources that differ or are held, events. */
+import { checkColour } from "@muster/protocol/telemetry/checks";
 import { timeText } from "@muster/protocol/time";
+import { checkWord, sortedChecks } from "@muster/view/checks";
 import { rateText } from "@muster/view/load";
 import type { HostStatus } from "@muster/view/status";
 import { durationText, listText } from "@muster/view/words";
@@ -43,6 +45,7 @@ export function HostPage({ frame, name }: { frame: Frame; name: string }) {
         <h2>Sessions</h2>
         <SessionTable row={row} now_ms={now_ms} />
       </section>
+      <Checks row={row} now_ms={now_ms} />
       <Resources row={row} />
       <section>
         <h2>Certificates</h2>
@@ -118,6 +121,31 @@ function HealthCharts({ frame, row }: { frame: Frame; row: HostStatus }) {
           {health === null ? null : <li>up {durationText(health.uptime_s * 1_000)}</li>}
         </ul>
       )}
+    </section>
+  );
+}
+
+/** Red first; what a silent host said of them is not shown as if it were so now. */
+function Checks({ row, now_ms }: { row: HostStatus; now_ms: number }) {
+  const { name, checks, clock_skew_ms } = row.known;
+  if (row.state === "silent" || checks === null || checks.checks.length === 0) return null;
+  const there_ms = now_ms + clock_skew_ms;
+  const rows = sortedChecks(
+    checks.checks.map((check) => ({ host: name, check })),
+    ({ check }) => checkColour(check, there_ms),
+  );
+  return (
+    <section>
+      <h2>Checks</h2>
+      <ul>
+        {rows.map(({ check }) => (
+          <li key={check.name} data-check={check.name}>
+            <State tint={checkColour(check, there_ms)} word={check.name} /> {checkWord(check)} for{" "}
+            {durationText(there_ms - check.since)} · {check.method} {check.target}
+            {check.why === "" ? "" : `: ${check.why}`}
+          </li>
+        ))}
+      </ul>
     </section>
   );
 }
