@@ -35,6 +35,7 @@ const PROGRAMS_AT_ONCE = 4;
 const FIRST_MS = 2_000;
 /** How often it is asked while a turn is in question. */
 const QUICK_MS = 5_000;
+const PROGRAM_GRACE_MS = 3_000;
 
 const Kept = z.object({
   checks: z.record(
@@ -123,7 +124,7 @@ export class CheckRunner {
     const { spec } = one;
     const method = methodOf(spec);
     const way = WAYS[method](spec, this.#door);
-    const turn = method === "icmp" || method === "command" ? this.#programs : this.#network;
+    const turn = isProgram(method) ? this.#programs : this.#network;
     const every_ms = durationMs(spec.every);
     await pause(Math.random() * Math.min(FIRST_MS, every_ms), life);
     while (!life.aborted) {
@@ -163,23 +164,35 @@ export class CheckRunner {
   }
 }
 
-/** One answer within its time. */
+/** One answer within its time. Signals of its own that end with it: what `AbortSignal.any` ties to a life that is long stays with it in Node 20. */
 async function asked(way: Way, spec: Check, method: CheckMethod, life: AbortSignal): Promise<Answer> {
-  // A command's unit has its own limit, and says more when it is over.
-  const limit = AbortSignal.timeout(
-    durationMs(spec.timeout) + (method === "command" || method === "icmp" ? 3_000 : 0),
+  const end = new AbortController();
+  const stop = () => end.abort();
+  let over = false;
+  // A program's own limit comes first, and says more.
+  const timer = setTimeout(
+    () => {
+      over = true;
+      stop();
+    },
+    durationMs(spec.timeout) + (isProgram(method) ? PROGRAM_GRACE_MS : 0),
   );
+  life.addEventListener("abort", stop, { once: true });
   try {
-    const answer = await way(AbortSignal.any([life, limit]));
+    const answer = await way(end.signal);
     const whole = answer.ok === true || answer.reasons !== undefined;
-    return limit.aborted && !whole ? late(spec) : answer;
+    return over && !whole ? late(spec) : answer;
   } catch (error) {
-    if (limit.aborted || life.aborted) return late(spec);
+    if (end.signal.aborted) return late(spec);
     if (error instanceof FleetError) return blind(error.detail);
     throw error;
+  } finally {
+    clearTimeout(timer);
+    life.removeEventListener("abort", stop);
   }
 }
 
+const isProgram = (method: CheckMethod) => method === "icmp" || method === "command";
 const late = ({ timeout }: Check): Answer => ({ ok: false, why: `no answer within ${timeout}` });
 
 function rowOf({ name, spec, begun, judged }: One): CheckRow {
