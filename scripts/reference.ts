@@ -24,6 +24,7 @@ import { AgentConfig } from "../packages/agent/src/config.ts";
 import { ControllerConfig } from "../packages/controller/src/config.ts";
 import { COLLECTED_METRICS } from "../packages/controller/src/metrics/collected.ts";
 import { HOST_METRICS } from "../packages/controller/src/metrics/host.ts";
+import { MACHINE_METRICS } from "../packages/controller/src/metrics/machine.ts";
 import { type Field, fieldsOf } from "../packages/ctl/src/docs/fields.ts";
 import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/docs/json-schema.ts";
 import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
@@ -256,7 +257,7 @@ function metrics(): string[] {
     "At `/metrics` of a controller, where its configuration says so; `ctl prometheus` writes alert rules and dashboards. What is not known has no series: of a silent host there is only that it is silent.",
     table(
       ["metric", "type", "labels", "meaning"],
-      [...HOST_METRICS, ...COLLECTED_METRICS].map(({ name, type, labels, help }) => [
+      [...HOST_METRICS, ...MACHINE_METRICS, ...COLLECTED_METRICS].map(({ name, type, labels, help }) => [
         `\`${name}\``,
         type,
         ["host", ...labels].join(", "),

@@ -252,6 +252,68 @@ check:
       await fleet.reset();
       assert.equal(await checks(), []);
     });
+
+    test("what runs on a server: a tunnel with a peer that answers and one that is gone, certificates, units; red ones with the next command", async () => {
+      const [core1, probe1] = [fleet.on("core1"), fleet.on("probe1")];
+      const tunnel = `set -e; mkdir -p /dev/net /etc/wireguard; [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
+umask 077; wg genkey > /run/wgt0.key; wireguard-go wgt0 2>/dev/null; ip link set wgt0 up; wg pubkey < /run/wgt0.key`;
+      const [key, far_key] = (await Promise.all([core1.sh(tunnel), probe1.sh(tunnel)])).map((text) =>
+        text.trim(),
+      );
+      const near = (
+        await core1.sh("ip -4 -o addr show eth0 | awk '{print $4}' | cut -d/ -f1 | head -1")
+      ).trim();
+      await core1.sh(`wg set wgt0 private-key /run/wgt0.key listen-port 51999 peer ${far_key} allowed-ips 10.99.0.2/32
+printf '[Interface]\\nPrivateKey = %s\\n[Peer]\\nPublicKey = %s\\n[Peer]\\nPublicKey = %s\\n' "$(cat /run/wgt0.key)" ${far_key} "$(wg genkey | wg pubkey)" > /etc/wireguard/wgt0.conf`);
+      await probe1.sh(
+        `wg set wgt0 private-key /run/wgt0.key peer ${key} endpoint ${near}:51999 allowed-ips 10.99.0.1/32 persistent-keepalive 1`,
+      );
+      fleet.edit(
+        "resources/core1.yml",
+        (text) => `${text}
+certificate:
+  own: { file: /var/lib/muster-agent/certificates/service.crt }
+  gone: { file: /etc/ssl/gone.pem }
+`,
+      );
+      await fleet.ctl(["apply", "core1", "-y"], { expect: 0 });
+      // It looks a few seconds after its start, and then once a minute.
+      await core1.sh("systemctl restart muster-agent");
+      type Row = { name?: string; unit?: string; verdict: string; public_key?: string };
+      const seen = async () => {
+        const { collected } = (await fleet.ctl(["health", "core1", "--json"])).json().hosts.core1;
+        const { wireguard, certificates, services } = collected ?? {};
+        const peers: Row[] = wireguard?.interfaces[0]?.peers ?? [];
+        const told = (rows: Row[] | undefined, field: "name" | "unit") =>
+          (rows ?? []).map((row) => `${row[field]} ${row.verdict}`);
+        return {
+          peers: peers.map(
+            ({ public_key, verdict }) => `${public_key === far_key ? "far" : "other"} ${verdict}`,
+          ),
+          certificates: told(certificates?.certificates, "name"),
+          services: told(services?.services, "unit"),
+          text: JSON.stringify(collected ?? {}),
+        };
+      };
+      const { value, ms } = await fleet.until(
+        "the tunnel, the certificates and the units are told",
+        async () => {
+          const now = await seen();
+          const whole = now.peers.includes("far ok") && now.certificates.includes("gone missing");
+          return whole && now.services.includes("bird.service ok") ? now : undefined;
+        },
+        45_000,
+      );
+      measured("tunnels, certificates and units of a server", `all told ${ms} ms after its agent began`);
+      assert.equal(value.peers.sort(), ["far ok", "other missing"]);
+      assert.ok(value.certificates.includes("service ok") && value.certificates.includes("bus ok"));
+      assert.not.match(value.text, new RegExp((await core1.sh("cat /run/wgt0.key")).trim().slice(0, 20)));
+      const line = /^core1 {2}certificate gone \(\/etc\/ssl\/gone\.pem\) is not there {6}ctl health core1$/m;
+      await fleet.until("a red line", async () => line.test((await fleet.ctl(["status"])).stdout), 10_000);
+      for (const host of [core1, probe1])
+        await host.sh("ip link del wgt0; rm -f /run/wgt0.key /etc/wireguard/wgt0.conf");
+      await fleet.reset();
+    });
   },
   { limit_ms: 150_000 },
 );

@@ -10,6 +10,7 @@ import { bgpColour, sessionCounts } from "./telemetry/bgp.ts";
 import { checkColour } from "./telemetry/checks.ts";
 import { ExpiringCertificate } from "./telemetry/convergence.ts";
 import { isBlind } from "./telemetry/index.ts";
+import { machineFaults } from "./telemetry/machine-faults.ts";
 
 export const HostBrief = z.object({
   name: HostName,
@@ -50,7 +51,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     Math.abs(skew_ms) < SKEW_MS;
   const sound =
     health === null ||
-    (health.failed_units.length === 0 &&
+    (machineFaults(health).length === 0 &&
       health.disks.every((disk) => disk.used_bytes < disk.size_bytes * DISK_SHARE));
   if (!quiet || !sound) return null;
   if (view.faults?.some((each) => each.faults.length > 0 || isBlind(each, now_ms)) === true) return null;

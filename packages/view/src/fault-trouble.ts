@@ -40,19 +40,18 @@ export function faultTroubles(
 }
 
 /** The resource itself says it better; and while a change is made, what is declared may be away for a moment. */
-function isToldBy({ state, troubles }: Convergence, { ref }: Fault): boolean {
+function isToldBy({ state, troubles, drift }: Convergence, { ref }: Fault): boolean {
   if (ref === null) return false;
   return (
     (state === "applying" && !ref.startsWith("certificate/")) ||
-    troubles.some((trouble) => trouble.ref === ref)
+    troubles.some((trouble) => trouble.ref === ref) ||
+    drift.some((each) => each.ref === ref && each.action !== "corrected")
   );
 }
 
-/** What somebody holds or has changed by hand he knows of. */
-function tintOf({ colour, ref }: Fault, { held, drift }: Convergence): Trouble["tint"] {
-  const known =
-    ref !== null &&
-    (held.some((hold) => hold.ref === null || hold.ref === ref) || drift.some((each) => each.ref === ref));
+/** What somebody holds he knows of. */
+function tintOf({ colour, ref }: Fault, { held }: Convergence): Trouble["tint"] {
+  const known = ref !== null && held.some((hold) => hold.ref === null || hold.ref === ref);
   return known ? "amber" : colour;
 }
 

@@ -1,5 +1,6 @@
 /** What is wrong with a host, or wants attention: each with what, since when, the daemon's own words and the next command to type. Pure. */
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
+import { machineFaults } from "@muster/protocol/telemetry/machine-faults";
 import { checkTroubles } from "./checks.ts";
 import { faultTroubles } from "./fault-trouble.ts";
 import { hostWords } from "./host-words.ts";
@@ -19,7 +20,6 @@ export type Trouble = {
 export const STALE_MS = 60_000;
 /** Lives of what a controller issues, for hosts that do not say since when they have it; a third of a life left is an alarm. */
 const LIFE_MS = 7 * 86_400_000;
-const DISK_FULL = 0.9;
 const SKEW_LIMIT_MS = 5_000;
 
 /** Of a host that is enrolled and heard. */
@@ -215,24 +215,16 @@ function hostTroubles(known: Known, now_ms: number): Trouble[] {
         },
       ];
     }),
-    ...(health?.failed_units ?? []).map(
-      (unit): Trouble => ({
-        tint: "amber",
-        about: `unit/${unit}`,
-        what: `unit ${unit} failed`,
-        next: `on the host: systemctl status ${unit}`,
+    ...(health === null ? [] : machineFaults(health)).map(
+      (fault): Trouble => ({
+        ...fault,
+        next: fault.about.startsWith("unit/")
+          ? `on the host: systemctl status ${fault.about.slice("unit/".length)}`
+          : fault.about === "reboot"
+            ? `ctl reboot ${name}`
+            : `ctl health ${name}`,
       }),
     ),
-    ...(health?.disks ?? [])
-      .filter((disk) => disk.size_bytes > 0 && disk.used_bytes / disk.size_bytes > DISK_FULL)
-      .map(
-        (disk): Trouble => ({
-          tint: "amber",
-          about: `disk/${disk.mount}`,
-          what: `${disk.mount} is ${Math.floor((100 * disk.used_bytes) / disk.size_bytes)} % full`,
-          next: `ctl health ${name}`,
-        }),
-      ),
     ...(Math.abs(skew_ms) > SKEW_LIMIT_MS
       ? [
           {

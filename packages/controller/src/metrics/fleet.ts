@@ -5,6 +5,7 @@ import type { LastValues } from "../telemetry/last.ts";
 import { COLLECTED_METRICS } from "./collected.ts";
 import type { Family } from "./exposition.ts";
 import { HOST_METRICS } from "./host.ts";
+import { MACHINE_METRICS } from "./machine.ts";
 import type { Heard } from "./metric.ts";
 
 export type FleetSource = {
@@ -19,14 +20,16 @@ export function fleetMetrics({ records, last, leading }: FleetSource, now_ms: nu
   return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
     one("muster_hosts", "Hosts that are enrolled.", hosts.length),
-    ...[...HOST_METRICS, ...COLLECTED_METRICS].map(({ of, labels, ...metric }): Family => {
-      const values = hosts.flatMap((host) =>
-        [...of(host)].flatMap(([words, value]) =>
-          value === null ? [] : [{ words: [host.record.name, ...words], value }],
-        ),
-      );
-      return { ...metric, labels: ["host", ...labels], values };
-    }),
+    ...[...HOST_METRICS, ...MACHINE_METRICS, ...COLLECTED_METRICS].map(
+      ({ of, labels, ...metric }): Family => {
+        const values = hosts.flatMap((host) =>
+          [...of(host)].flatMap(([words, value]) =>
+            value === null ? [] : [{ words: [host.record.name, ...words], value }],
+          ),
+        );
+        return { ...metric, labels: ["host", ...labels], values };
+      },
+    ),
   ];
 }
 

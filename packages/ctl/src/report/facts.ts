@@ -2,6 +2,7 @@
 import type { Collected } from "@muster/protocol/rpc/health";
 import type { Facts } from "@muster/protocol/rpc/index";
 import type { Health } from "@muster/protocol/telemetry/health";
+import { machineFaults } from "@muster/protocol/telemetry/machine-faults";
 import type { Colour } from "../output/colour.ts";
 import type { Column } from "../output/table.ts";
 import { durationText, timeText } from "../output/words.ts";
@@ -52,16 +53,12 @@ export type HealthRow = {
   readonly health: Health & { readonly collected?: Collected | undefined };
 };
 
-const HIGH = { cpu: 0.9, memory: 0.9, disk: 0.9 } as const;
+const HIGH = { cpu: 0.9, memory: 0.9 } as const;
 
 /** Why a server wants attention, in words; empty when it does not. */
 export function healthTroubles({ health }: HealthRow): string[] {
-  const busiest = health.disks.filter(
-    (disk) => disk.size_bytes > 0 && disk.used_bytes / disk.size_bytes > HIGH.disk,
-  );
   return [
-    ...health.failed_units.map((unit) => `unit ${unit} failed`),
-    ...busiest.map((disk) => `${disk.mount} is ${percent(disk.used_bytes / disk.size_bytes)} full`),
+    ...machineFaults(health).map(({ what }) => what),
     ...Object.values(health.collected ?? {}).flatMap(
       (sample) => sample?.faults.map(({ what }) => what) ?? [],
     ),
@@ -90,6 +87,22 @@ export function healthColumns(colour: Colour): Column<HealthRow>[] {
     },
     { title: "AGENT", value: ({ health }) => sizeText(health.agent.rss_bytes), align: "right" },
     { title: "AGENT CPU", value: ({ health }) => agentShare(health), align: "right", wide: true },
+    {
+      title: "WAITS",
+      // The worst of what programs wait for, some of them, over a minute.
+      value: ({ health: { pressure } }) => pressureText(pressure),
+      align: "right",
+      wide: true,
+    },
+    { title: "DISK BUSY", value: ({ health }) => busiestText(health), align: "right", wide: true },
+    { title: "CLOCK", value: ({ health }) => clockText(health), wide: true },
+    { title: "KERNEL", value: ({ health }) => health.kernel ?? "-", wide: true },
+    {
+      title: "OOM KILLS",
+      value: ({ health }) => String(health.oom_kills ?? "-"),
+      align: "right",
+      wide: true,
+    },
     { title: "LINKS DOWN", value: ({ health }) => linksDown(health), wide: true },
   ];
 }
@@ -110,4 +123,24 @@ function diskText({ disks }: Health): string {
     disk.size_bytes === 0 ? 0 : disk.used_bytes / disk.size_bytes;
   const fullest = [...disks].sort((one, other) => share(other) - share(one))[0];
   return fullest === undefined ? "-" : `${fullest.mount} ${percent(share(fullest))}`;
+}
+
+function pressureText(pressure: Health["pressure"]): string {
+  const worst = Object.entries(pressure ?? {})
+    .flatMap(([name, told]) => (told === null ? [] : [{ name, avg60: told.some.avg60 }]))
+    .sort((one, other) => other.avg60 - one.avg60)[0];
+  return worst === undefined ? "-" : `${worst.name} ${Math.round(worst.avg60)} %`;
+}
+
+function busiestText({ disk_io }: Health): string {
+  const busiest = [...(disk_io ?? [])].sort((one, other) => (other.busy ?? 0) - (one.busy ?? 0))[0];
+  return busiest?.busy == null ? "-" : `${busiest.device} ${percent(busiest.busy)}`;
+}
+
+function clockText({ clock }: Health): string {
+  if (clock == null) return "-";
+  if (!clock.synchronized) return `${clock.source}, follows none`;
+  return clock.offset_s === null
+    ? clock.source
+    : `${clock.source}, ${(clock.offset_s * 1_000).toFixed(2)} ms`;
 }
