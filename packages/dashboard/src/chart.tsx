@@ -5,6 +5,14 @@ import UPlot from "uplot";
 export type Line = { readonly label: string; readonly values: readonly (number | null)[] };
 
 const HEIGHT_PX = 120;
+/** What is older says nothing of now. */
+const NOW_S = 60;
+/** Between two times on the axis, so that they stand apart. */
+const TIMES_APART_PX = 70;
+
+/** As everywhere in Muster: UTC, of 24 hours. */
+const clockText = (at_s: number, step_s: number): string =>
+  new Date(at_s * 1_000).toISOString().slice(11, step_s < 60 ? 19 : 16);
 
 /** As a canvas takes it: a property of ours may say two, for light and dark. */
 function colourOf(element: HTMLElement, property: string): string {
@@ -16,6 +24,8 @@ function colourOf(element: HTMLElement, property: string): string {
 
 type ChartProps = {
   readonly title: string;
+  readonly now_ms: number;
+  /** Seconds since 1970. */
   readonly at: readonly number[];
   readonly lines: readonly Line[];
   readonly text: (value: number) => string;
@@ -24,16 +34,17 @@ type ChartProps = {
 
 /** One point is no line: until there are two it says so. */
 export function Chart(props: ChartProps) {
-  const { title, lines, text, at } = props;
+  const { title, lines, text, at, now_ms } = props;
+  const isNow = (index: number) => now_ms / 1_000 - (at[index] ?? 0) < NOW_S;
   const newest = lines.map(({ label, values }) => {
-    const value = values.findLast((each) => each !== null);
+    const value = values.findLast((each, index) => each !== null && isNow(index));
     return value == null ? null : `${label} ${text(value)}`;
   });
   const known = newest.filter((each) => each !== null);
   return (
     <figure class="chart">
       <figcaption>
-        {title} <span class="quiet">{known.length > 0 ? known.join(", ") : "not known yet"}</span>
+        {title} <span class="quiet">{known.length > 0 ? known.join(", ") : "not known now"}</span>
       </figcaption>
       {at.length > 1 ? <Plot {...props} /> : <p class="quiet">the line begins with the second sample</p>}
     </figure>
@@ -61,7 +72,15 @@ function Plot(props: ChartProps) {
         height: HEIGHT_PX,
         legend: { show: false },
         cursor: { show: false },
-        axes: [axis, { ...axis, size: 64, values: (_, splits) => splits.map(text) }],
+        tzDate: (at_s) => UPlot.tzDate(new Date(at_s * 1_000), "Etc/UTC"),
+        axes: [
+          {
+            ...axis,
+            space: TIMES_APART_PX,
+            values: (_, splits, __, ___, step_s) => splits.map((at) => clockText(at, step_s)),
+          },
+          { ...axis, size: 64, values: (_, splits) => splits.map(text) },
+        ],
         scales: { y: { range: (_, __, high) => [0, max ?? Math.max(high * 1.1, 0.1)] } },
         series: [
           {},

@@ -27,11 +27,13 @@ const GAP_MS = 4 * STEP_MS;
 
 /** Instants in seconds since 1970, by the page's clock. */
 export type Line = { readonly at: readonly number[]; readonly values: readonly (number | null)[] };
-/** Asks for one host's points, oldest first, by the page's clock. */
-export type AskPast = (host: string, kind: HistoryKind) => Promise<readonly Point[]>;
+type Span = { readonly from: number; readonly to: number };
+/** What is kept of a host, oldest first, and of which times it told late; by the page's clock. */
+export type Kept = { readonly points: readonly Point[]; readonly late: readonly Span[] };
+export type AskPast = (host: string, kind: HistoryKind) => Promise<Kept>;
 
 type Live = { points: Point[]; before: unknown };
-type Past = { points: readonly Point[]; next_ms: number; why: string | null };
+type Past = Kept & { readonly next_ms: number; readonly why: string | null };
 
 export class History {
   readonly #live = new Map<string, Live>();
@@ -70,6 +72,11 @@ export class History {
     return this.#past.get(`${kind} ${host}`)?.why ?? null;
   }
 
+  /** The times of which it told later, since it had no broker. */
+  late(host: string, kind: HistoryKind): readonly Span[] {
+    return this.#past.get(`${kind} ${host}`)?.late ?? [];
+  }
+
   /** The past of this is looked at: it is asked for where that is due. */
   want(host: string, kind: HistoryKind, now_ms: number): void {
     const key = `${kind} ${host}`;
@@ -82,12 +89,11 @@ export class History {
       const [oldest] = this.#past.keys();
       if (this.#past.size > PASTS && oldest !== undefined) this.#past.delete(oldest);
     };
-    keep({ points: held?.points ?? [], next_ms: now_ms + ASK_AGAIN_MS, why: held?.why ?? null });
+    const before = { points: held?.points ?? [], late: held?.late ?? [] };
+    keep({ ...before, next_ms: now_ms + ASK_AGAIN_MS, why: held?.why ?? null });
     this.#ask(host, kind)
-      .then((points) => keep({ points, next_ms: now_ms + ASK_AGAIN_MS, why: null }))
-      .catch((error: Error) =>
-        keep({ points: held?.points ?? [], next_ms: now_ms + RETRY_MS, why: error.message }),
-      )
+      .then((kept) => keep({ ...kept, next_ms: now_ms + ASK_AGAIN_MS, why: null }))
+      .catch((error: Error) => keep({ ...before, next_ms: now_ms + RETRY_MS, why: error.message }))
       .finally(this.#changed);
   }
 

@@ -151,22 +151,28 @@ export class Live {
   /** What controllers keep of a host, as times of our clock. Errors: there is no connection, no controller answers. */
   readonly #past: AskPast = async (host, kind) => {
     const bus = this.#bus;
-    if (bus === null) return [];
+    if (bus === null) return { points: [], late: [] };
     const since = Date.now() - this.#ahead_ms - PAST_MS;
     // Sessions one by one are not drawn, and may be a thousand.
     const series = kind === "bgp" ? ["imported", "exported", "up"] : null;
     const points: Point[] = [];
+    const spans: { from: number; to: number }[] = [];
     let after = 0;
     for (;;) {
       const asked = { host, kind, since, step_ms: STEP_MS, series, after };
-      const { track, next } = await bus.ask("history", asked);
+      const { track, late, next } = await bus.ask("history", asked);
+      spans.push(...late);
       if (track !== null) points.push(...pointsOf(track));
       if (next === null) break;
       after = next;
     }
-    const skew_ms = this.#model.skewOf(host);
-    const ours = points.map(({ at, numbers }) => ({ at: at - skew_ms + this.#ahead_ms, numbers }));
-    return ours.sort((one, other) => one.at - other.at);
+    const ours_ms = this.#ahead_ms - this.#model.skewOf(host);
+    return {
+      points: points
+        .map(({ at, numbers }) => ({ at: at + ours_ms, numbers }))
+        .sort((one, other) => one.at - other.at),
+      late: spans.map(({ from, to }) => ({ from: from + ours_ms, to: to + ours_ms })),
+    };
   };
 
   #hear(subject: string, body: Uint8Array): void {

@@ -6,7 +6,7 @@ import { get } from "node:https";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { callController } from "@muster/ports/call";
-import { type FleetEvent, subjects, verifierOf } from "@muster/protocol";
+import { type FleetEvent, LATE_HEADER, subjects, verifierOf } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
 import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
@@ -242,6 +242,34 @@ suite(
       }
       await page.setViewportSize({ width: 1280, height: 900 });
       await page.evaluate(() => location.assign("#/bgp"));
+    });
+
+    test("charts begin with the last hours, of hosts that told nothing since the page was opened, too", async () => {
+      const { bus, id } = host("probe1");
+      const begun = Date.now() - 3 * 3_600_000;
+      const keep = (from_ms: number, late: boolean) => {
+        const at = Array.from({ length: 30 }, (_, index) => begun + from_ms + index * 60_000);
+        const load1 = at.map((_, index) => index / 10);
+        const tracks = {
+          health: { at, series: { cpu: [0.5], memory: load1.map((each) => each / 4), load1 } },
+          bgp: { at, series: { imported: load1.map((each) => each * 1_000), exported: [1], up: [1] } },
+        };
+        const body = Buffer.from(JSON.stringify({ tracks }));
+        return bus.publishStored(subjects.history(id, "probe1"), body, {
+          headers: late ? { [LATE_HEADER]: "600000" } : {},
+        });
+      };
+      await keep(0, false);
+      await keep(1_800_000, true);
+      await page.evaluate(() => location.assign("#/host/probe1"));
+      await has('[aria-label="health"] .chart canvas');
+      await page.getByText("processors not known now").waitFor();
+      await page.getByText(/told later, since it had no broker/).waitFor();
+      await page.screenshot({ path: join(PICTURES, "page-host.png") });
+      await page.evaluate(() => location.assign("#/bgp"));
+      await page.getByText("routes over the last hours").click();
+      await has("details .chart canvas");
+      await page.screenshot({ path: join(PICTURES, "page-bgp-routes.png") });
     });
 
     test("without a connection it says since when it is old, and goes on by itself", async () => {

@@ -111,7 +111,7 @@ function RoutesOverTime({ frame, names }: { frame: Frame; names: readonly string
       <summary>routes over the last hours</summary>
       <div class="charts">
         {drawn.map((name) => (
-          <RoutesChart key={name} history={history} host={name} title={name} />
+          <RoutesChart key={name} {...{ history, now_ms, title: name }} host={name} />
         ))}
       </div>
       {open && names.length > CHARTS ? (

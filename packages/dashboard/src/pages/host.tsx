@@ -76,13 +76,20 @@ function HealthCharts({ frame, row }: { frame: Frame; row: HostStatus }) {
   });
   const disks = (health?.disks ?? []).filter(({ size_bytes }) => size_bytes > 0);
   const lack = history.lack(name, "health");
-  const draw = { history, host: name };
+  const late = history.late(name, "health");
+  const draw = { history, now_ms, host: name };
   return (
     <section aria-label="health">
       <h2>Health, the last hours</h2>
       {row.state === "silent" ? <p>its health is not known while it is silent</p> : null}
       {lack === null ? null : (
         <p class="quiet">only since this page was opened: what was before is not known ({lack})</p>
+      )}
+      {late.length === 0 ? null : (
+        <p class="quiet">
+          told later, since it had no broker:{" "}
+          {listText(late.map(({ from, to }) => `${timeText(from)} to ${timeText(to)}`))}
+        </p>
       )}
       <div class="charts">
         <HistoryChart

@@ -4,7 +4,12 @@ import { numberText } from "@muster/view/words";
 import { Chart } from "../chart.tsx";
 import type { History } from "../history.ts";
 
-type Of = { readonly history: History; readonly host: string; readonly title: string };
+type Of = {
+  readonly history: History;
+  readonly now_ms: number;
+  readonly host: string;
+  readonly title: string;
+};
 
 /** `lines`: what each is called → the name of the series. All of them are told at the same instants. */
 export function HistoryChart({
