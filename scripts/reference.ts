@@ -31,6 +31,7 @@ import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
 import { AlertsFile } from "../packages/ctl/src/inventory/alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "../packages/ctl/src/inventory/forms.ts";
 import {
+  alertsSchema,
   folderSchema,
   musterSchema,
   resourcesSchema,
@@ -57,6 +58,7 @@ export function files(): ReadonlyMap<string, string> {
   for (const [path, schema] of [
     [SCHEMA_FILES.muster, musterSchema()],
     [SCHEMA_FILES.resources, resourcesSchema()],
+    [SCHEMA_FILES.alerts, alertsSchema()],
   ] as const)
     written.set(`inventory/${path}`, `${JSON.stringify(schema, undefined, 1)}\n`);
   return written;

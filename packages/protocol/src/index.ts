@@ -7,6 +7,7 @@ export * from "./blob.ts";
 export * from "./brief.ts";
 export * from "./canonical.ts";
 export * from "./certificate.ts";
+export * from "./condition.ts";
 export * from "./control/index.ts";
 export * from "./drained.ts";
 export * from "./enrolment.ts";

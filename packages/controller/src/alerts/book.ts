@@ -3,7 +3,7 @@
  * what has changed is asked for by host and stored by `store.ts`.
  */
 import type { Alert } from "@muster/protocol/alert";
-import { type AlertRule, isAbout } from "@muster/protocol/alerting";
+import { type AlertRule, isAbout, type Severity } from "@muster/protocol/alerting";
 import type { Finding, Look } from "./findings.ts";
 
 /** A host with more alerts has one cause. */
@@ -40,7 +40,7 @@ export class AlertBook {
       const abouts = seen.get(finding.host) ?? new Set();
       if (abouts.size >= ALERTS_A_HOST) continue;
       seen.set(finding.host, abouts.add(finding.about));
-      this.#rise(finding, rule, now_ms);
+      this.#rise(finding, rule, rule.severity, now_ms);
     }
     for (const [host, entries] of this.#entries) {
       for (const [about, entry] of entries) {
@@ -53,7 +53,7 @@ export class AlertBook {
     }
   }
 
-  #rise(finding: Finding, rule: AlertRule, now_ms: number): void {
+  #rise(finding: Finding, rule: AlertRule, severity: Severity, now_ms: number): void {
     const { host, about, what, next } = finding;
     const entries = this.#of(host);
     let entry = entries.get(about);
@@ -64,7 +64,6 @@ export class AlertBook {
     Object.assign(entry, { rule, seen: entry.seen + 1, missed: 0 });
     const words = { what: what.slice(0, 1_000), next: next.slice(0, 500) };
     if (entry.alert !== null) {
-      const { severity } = rule as { severity: Alert["severity"] };
       if (entry.alert.resolved_at !== null) {
         // It came back before everybody heard that it was over: one and the same to whom it is news to.
         Object.assign(entry.alert, { state: "firing", resolved_at: null, fired_at: now_ms, since: now_ms });
@@ -75,7 +74,7 @@ export class AlertBook {
     }
     if (entry.seen < rule.rise || now_ms - entry.since < rule.for_ms) return;
     entry.alert = {
-      ...{ host, about, rule: rule.name, severity: rule.severity as Alert["severity"], state: "firing" },
+      ...{ host, about, rule: rule.name, severity, state: "firing" },
       ...{ since: entry.since, fired_at: now_ms, resolved_at: null, ...words, told: {} },
     };
     this.#changed.add(host);

@@ -18,7 +18,7 @@ export type HeartbeatPorts = {
 export class DeadMan {
   readonly #ports: HeartbeatPorts;
   #next_at = 0;
-  #sending = false;
+  #sending: Promise<void> | null = null;
   #standing: Pick<RouteStanding, "ok_at" | "failing_since" | "error"> = {
     ok_at: null,
     failing_since: null,
@@ -36,12 +36,16 @@ export class DeadMan {
   /** After a look. Not awaited. */
   beat(heartbeat: Heartbeat): void {
     const { now } = this.#ports;
-    if (this.#sending || now() < this.#next_at) return;
-    this.#sending = true;
+    if (this.#sending !== null || now() < this.#next_at) return;
     this.#next_at = now() + heartbeat.every_ms;
-    void this.#send(heartbeat).finally(() => {
-      this.#sending = false;
+    this.#sending = this.#send(heartbeat).finally(() => {
+      this.#sending = null;
     });
+  }
+
+  /** Resolves when nothing is being sent. */
+  async settled(): Promise<void> {
+    await this.#sending;
   }
 
   async #send({ url, method, ca }: Heartbeat): Promise<void> {

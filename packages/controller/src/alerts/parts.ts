@@ -1,8 +1,10 @@
 /** Alerts put together from what a controller has: what they look at, where they are kept, and what answers for them. */
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
+import type { AlertRule } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
 import { backupReport } from "../backup-report.ts";
+import { heard } from "../metrics/fleet.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Storage } from "../records/storage.ts";
 import type { RolloutEngine } from "../rollout/engine.ts";
@@ -10,6 +12,7 @@ import type { LastValues } from "../telemetry/last.ts";
 import type { Silence } from "../telemetry/silence.ts";
 import type { Trust } from "../trust.ts";
 import type { AlertAnswers } from "./answers.ts";
+import { conditionFindings } from "./conditions.ts";
 import { type Look, lookAt } from "./findings.ts";
 import { AlertStore } from "./store.ts";
 import type { AlertPorts } from "./watch.ts";
@@ -32,12 +35,16 @@ export type AlertParts = {
 export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers {
   const { fleet, log, now, trust, records, last, engine, silence, storage, secret } = parts;
   const store = new AlertStore(parts.bus.kv("alerts"));
-  const look = async (): Promise<Look> => {
+  const look = async (rules: readonly AlertRule[] = []): Promise<Look> => {
     const path = parts.backup_report;
     const backup = path === undefined ? undefined : await backupReport(path);
     const names = records.names().filter((name) => records.byName(name)?.state === "enrolled");
     const views = names.flatMap((name) => last.view(name, now()) ?? []);
-    return lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
+    const seen = lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
+    const own = rules.filter(({ when }) => when !== undefined);
+    if (own.length === 0) return seen;
+    const hosts = names.flatMap((name) => heard(name, last, now()) ?? []);
+    return { ...seen, findings: [...seen.findings, ...conditionFindings(own, hosts)] };
   };
   return {
     ...{ store, fleet, log, now, records, secret, look },

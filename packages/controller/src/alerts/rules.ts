@@ -5,6 +5,7 @@ import { ALERTING_BYTES, type Alerting, openAlerting, SHIPPED_RULES } from "@mus
 import { loadEnvelope, type StoredEnvelope, type Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { limitsOf, type NodePolicy } from "@muster/protocol/trust";
+import { checkConditions } from "./conditions.ts";
 import type { AlertStore } from "./store.ts";
 
 export type Rules = {
@@ -56,7 +57,7 @@ export type RulesPorts = {
 
 /**
  * Takes the next version. Errors: those of the signature; NOT_ALLOWED for a person with limits, who would speak for hosts that are not his; CONFLICT when it
- * is not the next; TOO_LARGE.
+ * is not the next; INVALID for a metric that there is not; TOO_LARGE.
  */
 export async function takeRules(
   document: StoredEnvelope,
@@ -68,6 +69,7 @@ export async function takeRules(
   const [limited] = limitsOf(policy, principal);
   if (limited !== undefined)
     throw new FleetError("NOT_ALLOWED", `${limited.who} is limited, and alert rules are for the whole fleet`);
+  checkConditions(alerting.rules);
   const held = await store.rules();
   const before = held === null ? 0 : (rulesOf(held.document, fleet, verifier).given?.version ?? 0);
   if (alerting.version !== before + 1)

@@ -4,6 +4,7 @@
  */
 import type { Log } from "@muster/ports/log";
 import type { Alert, AlertSummary, Silence } from "@muster/protocol/alert";
+import type { AlertRule } from "@muster/protocol/alerting";
 import type { StoredEnvelope, Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { pause } from "../retry.ts";
@@ -25,7 +26,8 @@ export type AlertPorts = {
   readonly log: Log;
   readonly now: () => number;
   verifier(): Verifier;
-  look(): Promise<Look>;
+  /** With what the rules' own conditions find. */
+  look(rules: readonly AlertRule[]): Promise<Look>;
   /** What a rollout says of a host that it waits for; null for any other. */
   changing(host: string): string | null;
   leading(): boolean;
@@ -82,7 +84,8 @@ export class AlertWatch {
     }
     const heard = hearing();
     if (heard === "deaf") return;
-    const [seen] = await Promise.all([look(), this.#readStored()]);
+    await this.#readStored();
+    const seen = await look(this.#rules.rules);
     this.#book.look(seen, this.#rules.rules, now(), heard === "settling");
     const quiet = (alert: Alert) =>
       quietFor(alert, { silences: this.#silences, look: seen, changing: this.#ports.changing }, now());
@@ -103,7 +106,8 @@ export class AlertWatch {
 
   /** Waits for what is being sent; for tests. */
   async settled(): Promise<void> {
-    await Promise.all([...this.#deliveries.values()].map((delivery) => delivery.settled()));
+    const sending = [...this.#deliveries.values(), this.#dead_man];
+    await Promise.all(sending.map((each) => each.settled()));
   }
 
   /** Another leads: what it makes of all this is not known here. */

@@ -39,7 +39,7 @@ const one = (name: string, help: string, value: number): Family => ({
 });
 
 /** Null for a host that does not belong to the fleet any more. */
-function heard(name: string, last: FleetSource["last"], now_ms: number): Heard | null {
+export function heard(name: string, last: FleetSource["last"], now_ms: number): Heard | null {
   const view = last.view(name, now_ms);
   if (view === null || view.record.state !== "enrolled") return null;
   const fresh = <K extends TelemetryKind>(kind: K): Sample<K> | null => {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { type Topic, topicOf, topics } from "../docs/topics.ts";
 import { findFleetFolder } from "../inventory/folder.ts";
-import { musterSchema, resourcesSchema, SCHEMA_FILES } from "../inventory/schema.ts";
+import { alertsSchema, musterSchema, resourcesSchema, SCHEMA_FILES } from "../inventory/schema.ts";
 import { tableLines } from "../output/table.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
@@ -63,6 +63,7 @@ async function writeSchemas({ cwd, output }: Context): Promise<undefined> {
   const schemas = [
     [SCHEMA_FILES.muster, musterSchema()],
     [SCHEMA_FILES.resources, resourcesSchema()],
+    [SCHEMA_FILES.alerts, alertsSchema()],
   ] as const;
   if (output.form === "json" || output.form === "yaml") {
     output.json(Object.fromEntries(schemas));
@@ -77,6 +78,7 @@ async function writeSchemas({ cwd, output }: Context): Promise<undefined> {
     output.line(join(root, path));
   }
   output.line("the first line of muster.yml: # yaml-language-server: $schema=./.schema/muster.json");
+  output.line("of alerts.yml:                # yaml-language-server: $schema=./.schema/alerts.json");
   output.line("of each file in resources/:   # yaml-language-server: $schema=../.schema/resources.json");
   return undefined;
 }

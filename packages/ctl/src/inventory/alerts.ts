@@ -34,6 +34,7 @@ const RouteForm = z.discriminatedUnion("to", [
 ]);
 
 const RuleForm = AlertRule.omit({ hosts: true, for_ms: true }).extend({
+  about: AlertRule.shape.about.optional(),
   severity: AlertRule.shape.severity.default("page"),
   on: On.optional(),
   for: Duration.default("0s").describe("How long it has to last."),
@@ -84,6 +85,9 @@ export function readAlerts(
     return [...found.hosts].sort();
   };
   const declared = signedForm(spec, chosen);
+  for (const { name, about, when } of spec.rules)
+    if ((about === undefined) === (when === undefined))
+      problems.add(fields.at, `rule \`${name}\` must have either \`about\` or \`when\``);
   if (Object.keys(spec.routes).length > ROUTES_LIMIT)
     problems.add(fields.at, `alerts.yml has more than ${ROUTES_LIMIT} routes`);
   const right = z.object({ routes: z.record(z.string(), AlertRoute), heartbeat: Heartbeat.nullable() });
@@ -105,7 +109,11 @@ function signedForm(
 ): DeclaredAlerting {
   const ms = (text: string) => readDuration(text) ?? 0;
   return {
-    rules: rules.map(({ on, for: lasts, ...rule }) => ({ ...rule, hosts: chosen(on), for_ms: ms(lasts) })),
+    rules: rules.map(({ on, for: lasts, about, ...rule }) => ({
+      ...rule,
+      about: about ?? [`metric/${rule.name}`, `metric/${rule.name}/*`],
+      ...{ hosts: chosen(on), for_ms: ms(lasts) },
+    })),
     routes: Object.fromEntries(
       Object.entries(routes).map(([name, { on, wait, repeat, ...route }]) => [
         name,

@@ -4,14 +4,21 @@
  */
 import { KINDS, type Kind } from "@muster/protocol/resources/index";
 import { type JsonSchema, jsonSchemaOf } from "../docs/json-schema.ts";
+import { AlertsFile } from "./alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "./forms.ts";
 
 /** Where the schemas lie below the folder. */
-export const SCHEMA_FILES = { muster: ".schema/muster.json", resources: ".schema/resources.json" } as const;
+export const SCHEMA_FILES = {
+  muster: ".schema/muster.json",
+  resources: ".schema/resources.json",
+  alerts: ".schema/alerts.json",
+} as const;
 
 const DRAFT = "https://json-schema.org/draft/2020-12/schema";
 
 export const musterSchema = (): JsonSchema => ({ title: "muster.yml", ...jsonSchemaOf(MusterFile) });
+
+export const alertsSchema = (): JsonSchema => ({ title: "alerts.yml", ...jsonSchemaOf(AlertsFile) });
 
 export function resourcesSchema(): JsonSchema {
   const kinds = Object.keys(KINDS) as Kind[];

@@ -14,6 +14,11 @@ import { suite } from "../../../kit/suite.ts";
 
 /** A look is 2 s, and the machine may be busy. */
 const SOON_MS = 40_000;
+/** The host speaks only when the test lets it. */
+const STILL: Alerting["rules"][number] = {
+  ...{ name: "still", about: ["silent"], hosts: null, severity: "none" },
+  ...{ for_ms: 0, rise: 1, fall: 1 },
+};
 
 suite(
   "alerts of a controller",
@@ -36,6 +41,7 @@ suite(
           {
             ...{ name: "now", about: ["change"], hosts: null, severity: "page", for_ms: 0, rise: 1, fall: 1 },
           },
+          STILL,
         ],
         routes: {
           hook: {
@@ -136,6 +142,37 @@ suite(
       await eventually(() => assert.is(hook.received.length, 1), SOON_MS);
       assert.match(JSON.parse(hook.received[0]?.body ?? "").text, /^OVER\nixp1 {2}change: over since/);
       assert.equal((await callController(alice, "alerts", {})).alerts, []);
+    });
+
+    test("a rule's own condition, over a metric by its name; one that there is not is refused", async () => {
+      const alice = await caller("alice");
+      const rule = (when: string) => ({
+        ...{ name: "few", about: ["metric/few"], when, hosts: null, severity: "ticket" as const },
+        ...{ for_ms: 0, rise: 1, fall: 1 },
+      });
+      const give = async (when: string) =>
+        callController(alice, "set_rules", {
+          document: await document("alice", 3, { rules: [rule(when), STILL] }),
+        });
+      for (const [when, why] of [
+        ["muster_host_resource < 1", /no metric muster_host_resource/],
+        ["muster_agent_cpu_seconds_total > 1", /only grows/],
+        ['muster_host_load1{disk="x"} > 1', /no label disk/],
+        ["load > 1", /must be like muster_host_load1 > 8/],
+      ] as const)
+        await give(when).then(
+          () => assert.unreachable(when),
+          (error: Error) => assert.match(error.message, why),
+        );
+      await give("muster_host_resources < 1");
+      await say("converged");
+      await eventually(async () => {
+        const { alerts } = await callController(alice, "alerts", {});
+        assert.equal(
+          alerts.map(({ host, about, severity, what }) => [host, about, severity, what]),
+          [["ixp1", "metric/few", "ticket", "few: muster_host_resources is 0, told when < 1"]],
+        );
+      }, SOON_MS);
     });
   },
   { limit_ms: 90_000 },

@@ -63,7 +63,7 @@ suite("ctl docs", (test) => {
     await writeFile(join(directory, "muster.yml"), "fleet: lab\n");
     assert.is((await run("docs", "--schema")).code, 0);
     const example = fileURLToPath(new URL("../../../../inventory/", import.meta.url));
-    for (const path of [".schema/muster.json", ".schema/resources.json"])
+    for (const path of [".schema/muster.json", ".schema/resources.json", ".schema/alerts.json"])
       assert.is(await readFile(join(directory, path), "utf8"), await readFile(join(example, path), "utf8"));
   });
 });

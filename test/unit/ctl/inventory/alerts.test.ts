@@ -25,6 +25,7 @@ routes:
 rules:
   - { name: lab, about: ["session/lab-*"], severity: none }
   - { name: edge, about: ["session/*"], on: "ixp*", for: 5s, rise: 2, fall: 9 }
+  - { name: memory, when: "muster_host_memory_available_bytes / muster_host_memory_total_bytes < 0.05" }
 heartbeat: { url: "vault:kv/alerts/watcher#url" }
 `);
     assert.equal(problems, []);
@@ -38,6 +39,7 @@ heartbeat: { url: "vault:kv/alerts/watcher#url" }
       ...{ name: "edge", about: ["session/*"], severity: "page", hosts: ["ixp1", "ixp2"] },
       ...{ for_ms: 5_000, rise: 2, fall: 9 },
     });
+    assert.equal(alerts?.rules[2]?.about, ["metric/memory", "metric/memory/*"]);
     assert.equal(alerts?.heartbeat, { url: "vault:kv/alerts/watcher#url", method: "GET", every_ms: 60_000 });
     Alerting.parse({ v: 1, fleet: "test", version: 1, ...alerts });
   });
@@ -68,9 +70,19 @@ heartbeat: { url: "https://watch.example.net/x", every: soon }
       assert.match(text, wanted);
     const later = read(`routes:
   Bad: { to: webhook, url: "https://hook.example.net/x", repeat: 1s, on: nowhere }
+rules: [{ name: both, about: [silent], when: "muster_host_load1 > 8" }]
 `).problems.join("\n");
-    for (const wanted of [/repeat_ms/, /`Bad` cannot be a route's name/, /`on`: .*nowhere/])
+    for (const wanted of [
+      /repeat_ms/,
+      /`Bad` cannot be a route's name/,
+      /`on`: .*nowhere/,
+      /rule `both` must have either/,
+    ])
       assert.match(later, wanted);
+    assert.match(
+      read('rules: [{ name: x, when: "load > 8" }]').problems.join("\n"),
+      /rules\.0\.when.*must be like muster_host_load1 > 8/,
+    );
     assert.match(read("routes: [noc]\n").problems.join("\n"), /alerts\.yml:1:\d+: `routes`/);
     assert.match(read("- noc\n").problems.join("\n"), /alerts\.yml must be a map/);
   });
