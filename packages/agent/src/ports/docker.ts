@@ -6,6 +6,7 @@ import { stat } from "node:fs/promises";
 import { FleetError } from "@muster/protocol/errors";
 import type Dockerode from "dockerode";
 import { isMissing } from "../store.ts";
+import { asking } from "./docker-ask.ts";
 import { followEvents } from "./docker-events.ts";
 import {
   type ContainerFacts,
@@ -19,8 +20,9 @@ import {
   type ToldUsage,
 } from "./docker-facts.ts";
 import { type ContainerLine, type LogWish, readLogs } from "./docker-logs.ts";
+import { EngineMemory, remembering } from "./docker-memory.ts";
 import { textOf, unframed } from "./docker-output.ts";
-import { refusal, statusOf, unlessSo, wordsOf } from "./docker-words.ts";
+import { refusal, unlessSo, wordsOf } from "./docker-words.ts";
 
 /** It takes a signal everywhere; its types know of it only here and there. */
 declare module "dockerode" {
@@ -124,57 +126,18 @@ const PULL_LIMIT_MS = 1_200_000;
  * @param socket real path of the engine's socket
  * @param read_limit_ms how long a question may take
  */
-export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Docker {
+export function createDocker(
+  socket: string,
+  read_limit_ms = READ_LIMIT_MS,
+  memory = new EngineMemory(),
+): Docker {
   let loading: Promise<Dockerode> | null = null;
   const engine = () => {
     loading ??= import("dockerode").then(({ default: Engine }) => new Engine({ socketPath: socket }));
     return loading;
   };
 
-  /** One call with its limit; `missing` is the answer to 404. */
-  const ask = async <T, M = never>(
-    what: string,
-    limit_ms: number,
-    signal: AbortSignal,
-    work: (docker: Dockerode, abortSignal: AbortSignal) => Promise<T>,
-    missing?: { readonly answer: M; readonly also?: readonly number[] },
-  ): Promise<T | M> => {
-    if (signal.aborted) throw new FleetError("CANCELLED", what);
-    const life = new AbortController();
-    let late = false;
-    try {
-      const docker = await engine();
-      return await new Promise<T>((resolve, reject) => {
-        // The library drops a call whose answer breaks off, as when the engine stops just then, and nothing would ever wake who waits for it. A timer
-        // and a listener that are held here do, whatever became of the call.
-        const stop = () => {
-          life.abort(signal.reason);
-          reject(life.signal.reason);
-        };
-        const timer = setTimeout(() => {
-          late = true;
-          stop();
-        }, limit_ms);
-        signal.addEventListener("abort", stop, { once: true });
-        work(docker, life.signal)
-          .then(resolve, reject)
-          .finally(() => {
-            clearTimeout(timer);
-            signal.removeEventListener("abort", stop);
-          });
-      });
-    } catch (error) {
-      const status = statusOf(error);
-      if (missing !== undefined && status !== null && [404, ...(missing.also ?? [])].includes(status))
-        return missing.answer;
-      if (signal.aborted) throw new FleetError("CANCELLED", what, { cause: error });
-      if (late)
-        throw new FleetError("DOCKER_UNREACHABLE", `${what}: no answer within ${limit_ms / 1_000} s`, {
-          cause: error,
-        });
-      throw refusal(what, error, socket);
-    }
-  };
+  const ask = asking(engine, socket);
   const change = (
     what: string,
     signal: AbortSignal,
@@ -189,7 +152,7 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
       also === undefined ? undefined : { answer: undefined, also },
     ).then(() => {});
 
-  return {
+  const asked: Docker = {
     async present() {
       try {
         return (await stat(socket)).isSocket();
@@ -393,6 +356,11 @@ export function createDocker(socket: string, read_limit_ms = READ_LIMIT_MS): Doc
         (docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }),
         [],
       ),
-    follow: (names, changed, signal) => void followEvents(engine, names, changed, signal),
+    follow: (names, changed, signal) => void followEvents(engine, names, changed, memory, signal),
   };
+  return remembering(asked, memory, (signal) =>
+    ask("ps", read_limit_ms, signal, (docker, abortSignal) =>
+      docker.listContainers({ limit: 1, abortSignal }),
+    ),
+  );
 }

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EngineMemory } from "@muster/agent/ports/docker-memory";
 import { createDocker } from "@muster/agent/ports/index";
 import * as assert from "uvu/assert";
 import { noEngine } from "../../../kit/engine.ts";
@@ -180,6 +181,32 @@ suite(
         at.engine.signal("SIGCONT");
       }
       assert.is((await docker.container("web", signal))?.status, "running");
+    });
+
+    test("what it told is remembered while nothing happens; an event shows, an act of our own, and an engine that goes mute", async () => {
+      const docker = createDocker(at.engine.socket, 500, new EngineMemory(100));
+      const web = () => docker.container("web", signal);
+      const same = async () => new Set([await web(), await web()]).size === 1;
+      assert.not(await same(), "without the engine's events nothing is remembered");
+      docker.follow(new Set(["web"]), () => undefined, signal);
+      await until("it is remembered", 10_000, same);
+      at.engine.docker("pause", "web");
+      await until("a pause by hand shows", 5_000, async () => (await web())?.status === "paused");
+      await until("it is remembered", 10_000, same);
+      await docker.unpause("web", signal);
+      assert.is((await web())?.status, "running");
+      await until("it is remembered", 10_000, same);
+      await at.engine.freeze();
+      try {
+        await until("a mute engine shows", 10_000, () =>
+          web().then(
+            () => false,
+            (error) => /no answer within 0\.5 s/.test(String(error)),
+          ),
+        );
+      } finally {
+        at.engine.signal("SIGCONT");
+      }
     });
   },
   { limit_ms: 40_000 },
