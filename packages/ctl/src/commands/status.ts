@@ -8,7 +8,7 @@ import { fleetTroubles } from "@muster/view/fleet";
 import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled, seenWith } from "@muster/view/known";
 import { statusOf } from "@muster/view/status";
 import { clockText } from "@muster/view/trouble";
-import { type Host, storedLast } from "../apply/signed.ts";
+import type { Host } from "../apply/signed.ts";
 import { needsOf } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
@@ -233,6 +233,8 @@ export async function signedGenerations(
   if (hosts.length > SIGNED_LIMIT)
     return none(`read for ${SIGNED_LIMIT} hosts at most, these are ${hosts.length}: ctl status GROUP`);
   try {
+    // What reads manifests knows every kind of resource: not loaded where none is read.
+    const { storedLast } = await import("../apply/signed.ts");
     const signed = new Map<string, number>();
     const doubted: string[] = [];
     for (const [name, found] of await storedLast(bus, session.fleet, hosts, session.verifier)) {
