@@ -6,12 +6,13 @@
  * Then Vault opens: the waiting machine is let in. No hand on any server, no agent started anew.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { callController } from "@muster/ports/call";
 import { openVault } from "@muster/ports/vault";
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
 import { type Fleet, HOSTS, measured, openFleet } from "./kit.ts";
 import { bootMachine, declareSpare, forgetHosts, type Machine } from "./machine.ts";
-import { operatorOf } from "./persona.ts";
+import { operatorBus, operatorOf } from "./persona.ts";
 
 const DOWN_MS = 600_000;
 const LOOK_MS = 60_000;
@@ -177,6 +178,34 @@ suite(
       await fleet.ctl(["login", "alice", "--password-file", fleet.state.path("alice-password")], {
         expect: 0,
       });
+    });
+
+    test("the numbers of the ten minutes are there, of every host, without a hole, and told as late", async () => {
+      const operator = await operatorOf(fleet, life.signal);
+      const { bus } = await operatorBus(operator);
+      const caller = { bus, signer: operator.signer, now: Date.now };
+      const asked = {
+        kind: "health",
+        since: down_ms - LOOK_MS,
+        step_ms: null,
+        after: 0,
+      } as const;
+      for (const host of HOSTS)
+        await fleet.until(
+          `${host} has told the numbers of the outage`,
+          async () => {
+            const { track, late } = await callController(caller, "history", {
+              ...asked,
+              series: ["load1"],
+              host,
+            });
+            const at = (track?.at ?? []).filter((each) => each >= down_ms && each <= up_ms);
+            const steps = [down_ms, ...at, up_ms].map((each, index, all) => each - (all[index - 1] ?? each));
+            return Math.max(...steps) <= LOOK_MS && late.some(({ from, to }) => from < up_ms && to > down_ms);
+          },
+          150_000,
+        );
+      await bus.close();
     });
   },
   { limit_ms: 150_000 },

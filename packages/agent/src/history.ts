@@ -17,7 +17,7 @@ import {
   type Track,
   trackOf,
 } from "@muster/protocol/history";
-import { HISTORY_AGE_MS, LATE_HEADER } from "@muster/protocol/streams";
+import { HISTORY_AGE_MS, HISTORY_MESSAGE_BYTES, LATE_HEADER } from "@muster/protocol/streams";
 import { subjects } from "@muster/protocol/subjects";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Connected } from "./reporter.ts";
@@ -135,16 +135,14 @@ export class History {
   }
 
   async #send({ bus, id, host }: Connected, segment: Segment): Promise<void> {
-    const message = messageOf(await this.#spool.read(segment), segment.name);
-    if (message === null) return;
     const late_ms = this.#now() - segment.from - this.#times.send_ms;
     const headers = late_ms > 2 * this.#times.line_ms ? { [LATE_HEADER]: String(late_ms) } : {};
-    // Once in the stream, also when the answer to the first sending was lost.
-    const msg_id = `${id}.${segment.name}`;
-    await bus.publishStored(subjects.history(id, host), Buffer.from(JSON.stringify(message)), {
-      headers,
-      msg_id,
-    });
+    const bodies = messagesOf(await this.#spool.read(segment), segment.name);
+    for (const [index, body] of bodies.entries()) {
+      // Once in the stream, also when the answer to the first sending was lost.
+      const msg_id = `${id}.${segment.name}.${index}`;
+      await bus.publishStored(subjects.history(id, host), body, { headers, msg_id });
+    }
   }
 }
 
@@ -158,8 +156,27 @@ function lineOf(held: Map<HistoryKind, Held>): string | null {
   return Object.keys(tracks).length === 0 ? null : JSON.stringify({ tracks } satisfies HistoryMessage);
 }
 
+/** The lines of a segment as messages: one, or where that would be too large several. */
+export function messagesOf(
+  lines: readonly string[],
+  what: string,
+  limit_bytes = HISTORY_MESSAGE_BYTES,
+): Buffer[] {
+  const message = messageOf(lines, what);
+  if (message === null) return [];
+  const body = Buffer.from(JSON.stringify(message));
+  if (body.length <= limit_bytes) return [body];
+  // A line alone that is too large is not of this program's making.
+  if (lines.length === 1) return [];
+  const half = Math.ceil(lines.length / 2);
+  return [
+    ...messagesOf(lines.slice(0, half), what, limit_bytes),
+    ...messagesOf(lines.slice(half), what, limit_bytes),
+  ];
+}
+
 /** The lines of a segment as one: names stand once in it, and what stood still is one value. Null where there is none that can be read. */
-export function messageOf(lines: readonly string[], what: string): HistoryMessage | null {
+function messageOf(lines: readonly string[], what: string): HistoryMessage | null {
   const read = lines.flatMap((line) => {
     try {
       return [parseJson(HistoryMessage, line, what)];

@@ -11,6 +11,9 @@ const DAY_MS = 86_400_000;
 /** So far back numbers are kept, where there is room: by the stream, and by a host that waits for a broker. */
 export const HISTORY_AGE_MS = 2 * DAY_MS;
 
+/** Of one message of stream HISTORY. */
+export const HISTORY_MESSAGE_BYTES = 256 * 1024;
+
 /** A header of what had to wait for the broker: so many milliseconds, by the clock of who wrote it. */
 export const LATE_HEADER = "Muster-Late";
 
@@ -21,6 +24,8 @@ export type StreamSpec = {
   readonly max_msgs_per_subject: number;
   readonly max_bytes: number;
   readonly max_age_ms: number;
+  /** Of one message; none = what the broker takes. */
+  readonly max_msg_bytes?: number;
   readonly republish?: { readonly src: string; readonly dest: string };
   /** A record: its messages may have a time to live, and what a key held before may go. */
   readonly per_message_ttl?: true;
@@ -85,11 +90,13 @@ export const STREAMS: readonly StreamSpec[] = [
     max_bytes: 512 * MIB,
     max_age_ms: 30 * DAY_MS,
   },
-  // Numbers over time (ADR 21). One host that tells too much pushes out its own first.
+  // Numbers over time (ADR 21). A stolen host fills a third of it, and no more.
   {
     name: "HISTORY",
     subjects: ["history.>"],
-    max_msgs_per_subject: 1_000,
+    max_msgs_per_subject: 600,
+    // With room for headers, which count.
+    max_msg_bytes: HISTORY_MESSAGE_BYTES + 16 * 1024,
     max_bytes: 512 * MIB,
     max_age_ms: HISTORY_AGE_MS,
   },
@@ -164,7 +171,7 @@ export function streamConfig(spec: StreamSpec, replicas: number): Record<string,
     max_age: spec.max_age_ms * 1_000_000,
     max_msgs: -1,
     max_consumers: -1,
-    max_msg_size: -1,
+    max_msg_size: spec.max_msg_bytes ?? -1,
     duplicate_window: 120_000_000_000,
     allow_direct: true,
     deny_delete: true,

@@ -2,7 +2,7 @@
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { History, messageOf } from "@muster/agent/history";
+import { History, messagesOf } from "@muster/agent/history";
 import { Spool } from "@muster/agent/spool";
 import { openLog } from "@muster/ports/log";
 import {
@@ -247,7 +247,11 @@ suite(
           },
         }),
       );
-      assert.equal(messageOf([...lines, "{half a li"], "test"), {
+      const [only, ...none] = messagesOf([...lines, "{half a li"], "test").map((body) =>
+        JSON.parse(String(body)),
+      );
+      assert.equal(none, []);
+      assert.equal(only, {
         tracks: {
           bgp: {
             at: [10, 15, 20, 25, 30, 35],
@@ -255,7 +259,26 @@ suite(
           },
         },
       });
-      assert.is(messageOf(["nothing"], "test"), null);
+      assert.equal(messagesOf(["nothing"], "test"), []);
+    });
+
+    test("what does not fit into one message goes in several, in order", () => {
+      const names = Array.from({ length: 20 }, (_, at) => `imported s${at}`);
+      // Each stands still for its line, and no two lines are alike: together they are larger than apart.
+      const lines = [1, 2, 3, 4, 5, 6].map((minute) => {
+        const at = [1, 2, 3].map((each) => minute * 10 + each);
+        const series = Object.fromEntries(names.map((name) => [name, [minute * 1_000]]));
+        return JSON.stringify({ tracks: { bgp: { at, series } } });
+      });
+      const limit = 1_200;
+      const bodies = messagesOf(lines, "test", limit);
+      assert.ok(bodies.length > 1 && bodies.every(({ length }) => length <= limit), `${bodies.length}`);
+      const at = bodies.flatMap((body) => JSON.parse(String(body)).tracks.bgp.at as number[]);
+      assert.equal(
+        at,
+        lines.flatMap((_, minute) => [1, 2, 3].map((each) => (minute + 1) * 10 + each)),
+      );
+      assert.equal(messagesOf([lines[0] ?? ""], "test", 100), []);
     });
   },
   { limit_ms: 40_000 },

@@ -2,11 +2,55 @@
 import { callController } from "@muster/ports/call";
 import { subjects, verifierOf, watched } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
 import { startController } from "../../kit/controller.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
+
+suite("last values", (test) => {
+  const id = `U${"A".repeat(55)}`;
+  const subject = subjects.telemetry(id, "core1", "convergence");
+  const said = (generation: number) => Buffer.from(JSON.stringify({ ...watched(1, "0.1.0"), generation }));
+  const held = () => {
+    const last = new LastValues({ byName: () => ({ id }) } as never);
+    return { last, generation: () => last.convergence("core1").sample?.generation ?? null };
+  };
+  /** A stream that holds this, stored at that time. */
+  const stream = (generation: number, stored_at: number, seq: number) => ({
+    async *readAll(_stream: string, _filter: string, { from_seq = 1 } = {}) {
+      if (seq >= from_seq) yield { subject, body: said(generation), headers: {}, seq, stored_at };
+    },
+  });
+
+  test("what the broker writes down late is not newer than what was heard meanwhile", async () => {
+    const { last, generation } = held();
+    last.take(subject, said(2), 10_000);
+    await last.load(stream(1, 20_000, 1));
+    assert.is(generation(), 2);
+    // Cut off, the stream is the newer one.
+    last.cut();
+    await last.load(stream(3, 30_000, 2));
+    assert.is(generation(), 3);
+    await last.load(stream(1, 5_000, 1));
+    assert.is(generation(), 3);
+  });
+
+  test("it reads on until nothing new comes, and takes each once", async ({ signal }) => {
+    const { last, generation } = held();
+    await last.load(stream(1, 10_000, 1));
+    let reads = 0;
+    const behind = {
+      async *readAll(stream_name: string, filter: string, from = {}) {
+        yield* stream(++reads < 3 ? 1 : 2, 20_000, reads < 3 ? 1 : 2).readAll(stream_name, filter, from);
+      },
+    };
+    await last.readOn(behind, signal, 1);
+    assert.is(generation(), 2);
+    assert.is(reads, 6, "twice in vain, then something, then three times in vain");
+  });
+});
 
 /** More than this broker stores in the time in which a controller starts; less than it lets wait for a stream (10,000). */
 const TOLD = 2_000;

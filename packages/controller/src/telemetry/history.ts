@@ -11,12 +11,10 @@ import {
   thinnedPoints,
   trackOf,
 } from "@muster/protocol/history";
-import { LATE_HEADER } from "@muster/protocol/streams";
+import { HISTORY_MESSAGE_BYTES, LATE_HEADER } from "@muster/protocol/streams";
 import { patterns } from "@muster/protocol/subjects";
 import type { HostRecords } from "../records/hosts.ts";
 
-/** Of one message as it travels: a host sends a quarter of it at most. */
-const MESSAGE_BYTES = 512 * 1024;
 /** A reply must fit into one message of 1 MiB: so many values, of some eight bytes. */
 const PAGE_VALUES = 60_000;
 /** What a page reads at most, so that one request does not hold a controller. */
@@ -81,7 +79,7 @@ function chosen(track: Track, { kind, since, series, step_ms }: Request): Point[
 
 /** Null for what cannot be read, and for other kinds: readers are tolerant. */
 function readTrack(message: { subject: string; body: Uint8Array }, kind: string): Track | null {
-  if (message.body.length > MESSAGE_BYTES) return null;
+  if (message.body.length > HISTORY_MESSAGE_BYTES) return null;
   try {
     return parseJson(HistoryMessage, message.body, message.subject).tracks[kind] ?? null;
   } catch (error) {
