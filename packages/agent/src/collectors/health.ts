@@ -2,7 +2,7 @@
  * Health of the server: cheap parts from /proc at every sample (0.4 ms), dear parts (disks may answer slowly, failed units and the clock start a process) once a
  * minute. `systeminformation` costs 11 MB and starts shells: it is kept for the facts that are asked for.
  */
-import { readFile, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import type { Health } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
@@ -15,6 +15,7 @@ import {
   disksIoOf,
   disksOf,
   interfacesOf,
+  kernelText,
   loadOf,
   memoryOf,
   oomKillsOf,
@@ -66,20 +67,24 @@ export function createHealth(ports: Ports): HealthCollector {
       const now = ports.now();
       if (dear === null || isOld(dear, DEAR_PERIOD_MS, now))
         dear = { at: now, value: await dearly(now, signal) };
-      const [stat = "", load = "", memory = "", net = "", uptime = "0", vmstat = "", diskstats = ""] =
-        await Promise.all(
-          ["stat", "loadavg", "meminfo", "net/dev", "uptime", "vmstat", "diskstats"].map((name) =>
-            readFile(`/proc/${name}`, "utf8"),
-          ),
-        );
-      const [cpu, waits, io] = await Promise.all(
-        ["cpu", "memory", "io"].map(async (name) => pressureOf(await pressure(name))),
+      const [stat = "", load = "", memory = "", net = "", uptime = "0", vmstat = "", diskstats = ""] = [
+        "stat",
+        "loadavg",
+        "meminfo",
+        "net/dev",
+        "uptime",
+        "vmstat",
+        "diskstats",
+      ].map((name) => kernelText(`/proc/${name}`) ?? undefined);
+      // Reading gives an error where the kernel was started without it, though the file is there.
+      const [cpu, waits, io] = ["cpu", "memory", "io"].map((name) =>
+        pressureOf(kernelText(`/proc/pressure/${name}`)),
       );
       const { cpu_busy, cpu_modes, disk_io, interfaces } = rates({
         busy: cpuTimes(stat),
         ticks: cpuTicks(stat),
         disks: disksIoOf(diskstats),
-        interfaces: await interfacesOf(net),
+        interfaces: interfacesOf(net),
       });
       const own = process.cpuUsage();
       return {
@@ -107,18 +112,9 @@ export function createHealth(ports: Ports): HealthCollector {
   };
 }
 
-/** Null for a kernel that was built or started without it (reading gives an error then, though the file is there). */
-async function pressure(name: string): Promise<string | null> {
-  try {
-    return await readFile(`/proc/pressure/${name}`, "utf8");
-  } catch {
-    return null;
-  }
-}
-
 /** File systems on a device, each once: bind mounts of one device show the same numbers. */
 async function disksNow(): Promise<Health["disks"]> {
-  const mounts = disksOf(await readFile("/proc/mounts", "utf8")).slice(0, 256);
+  const mounts = disksOf(kernelText("/proc/mounts") ?? "").slice(0, 256);
   const sizes = await Promise.all(
     mounts.map(async (mount) => {
       try {

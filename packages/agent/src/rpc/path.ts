@@ -18,7 +18,7 @@ export async function probePath(
   const [plain = "", scope] = address.split("%");
   const name = scope ?? (await routeTo(plain, ports, signal));
   const [reply_ms, port_179] = await Promise.all([echo(address, ports, signal), connects(address, port)]);
-  return { interface: name, interface_up: name === null ? null : await isUp(name), reply_ms, port_179 };
+  return { interface: name, interface_up: name === null ? null : isUp(name), reply_ms, port_179 };
 }
 
 async function routeTo(address: string, ports: Ports, signal: AbortSignal): Promise<string | null> {

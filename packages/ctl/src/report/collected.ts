@@ -99,7 +99,7 @@ function containerSection(
     {
       title: "IMAGE",
       value: ({ image, image_id }) =>
-        `${image ?? "-"} ${image_id?.replace("sha256:", "").slice(0, 12) ?? ""}`.trim(),
+        `${image?.startsWith("sha256:") ? "" : (image ?? "-")} ${image_id?.replace("sha256:", "").slice(0, 12) ?? ""}`.trim(),
     },
   ];
   return section(heading, containers, columns);
