@@ -24,7 +24,9 @@ export const icmp: MakeWay = (check, door) => async (signal) => {
     return bad(said === "" ? `no reply within ${check.timeout}` : said);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
-    return blind(/ENOENT/.test(error.detail) ? "there is no ping here (package iputils-ping)" : error.detail);
+    const { code, timedOut } = (error.cause ?? {}) as { code?: string; timedOut?: boolean };
+    if (timedOut === true) return bad(`no reply within ${check.timeout}`);
+    return blind(code === "ENOENT" ? "there is no ping here (package iputils-ping)" : error.detail);
   }
 };
 
