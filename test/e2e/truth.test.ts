@@ -315,7 +315,7 @@ certificate:
       assert.ok(value.certificates.includes("service ok") && value.certificates.includes("bus ok"));
       assert.not.match(value.text, new RegExp((await core1.sh("cat /run/wgt0.key")).trim().slice(0, 20)));
       const line = /^core1 {2}certificate gone \(\/etc\/ssl\/gone\.pem\) is not there {6}ctl health core1$/m;
-      await fleet.until("a red line", async () => line.test((await fleet.ctl(["status"])).stdout), 10_000);
+      await fleet.until("a red line", async () => line.test((await fleet.ctl(["status"])).stdout), 30_000);
       for (const host of [core1, probe1])
         await host.sh("ip link del wgt0; rm -f /run/wgt0.key /etc/wireguard/wgt0.conf");
       await fleet.reset();

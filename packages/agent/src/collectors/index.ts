@@ -46,7 +46,7 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
       async () => {
         const { sample, events } = await loop.turn(signal);
         for (const event of events) door.events.tell(event);
-        // What finds no connection is sent with the next look: a change must not wait for its period.
+        // What finds no connection is offered again: a change must not wait for its period.
         if (sample !== null && door.publish(loop.kind, sample)) loop.sent();
       },
     );

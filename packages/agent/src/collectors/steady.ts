@@ -9,6 +9,8 @@ import { type Faulted, faultEvents } from "./fault-events.ts";
 
 /** How often a host says that it has none. */
 export const ABSENT_PERIOD_MS = 600_000;
+/** What found no connection is offered again so often, without another look. */
+const OFFER_MS = 2_000;
 
 export type Told = Omit<FleetEvent, "at">;
 
@@ -42,14 +44,25 @@ export type SteadyLoop<K extends FaultyKind> = {
 
 export function steadyLoop<K extends FaultyKind>(collector: Steady<K>, now: () => number): SteadyLoop<K> {
   const bell = new Bell();
+  const ring = () => {
+    rang = true;
+    bell.ring();
+  };
   let last: Sample<K> | null = null;
   let unsent = true;
   let sent_at = Number.NEGATIVE_INFINITY;
   let shown = "";
+  let looked_at = Number.NEGATIVE_INFINITY;
+  let rang = false;
   return {
     kind: collector.kind,
     last: () => last,
     async turn(signal) {
+      const age_ms = now() - looked_at;
+      if (unsent && last !== null && !rang && age_ms >= 0 && age_ms < collector.look_ms)
+        return { sample: last, events: [] };
+      rang = false;
+      looked_at = now();
       const sample = await collector.look(signal);
       const before = last;
       last = sample;
@@ -68,10 +81,10 @@ export function steadyLoop<K extends FaultyKind>(collector: Steady<K>, now: () =
       unsent = false;
       sent_at = now();
     },
-    wait: (signal) => bell.rung(collector.look_ms, signal),
+    wait: (signal) => bell.rung(unsent ? Math.min(OFFER_MS, collector.look_ms) : collector.look_ms, signal),
     async begin(signal) {
       await pause(collector.first_ms, signal);
-      if (!signal.aborted) collector.follow?.(() => bell.ring(), signal);
+      if (!signal.aborted) collector.follow?.(ring, signal);
     },
   };
 }

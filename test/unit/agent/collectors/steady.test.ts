@@ -50,6 +50,37 @@ suite("steady collectors", (test) => {
     assert.is(await turn(loop), true, "a clock that was set back");
   });
 
+  test("what found no connection is offered again without another look, until one is due or rung for", async () => {
+    let looks = 0;
+    let ring: () => void = () => undefined;
+    const life = new AbortController();
+    const counted: Steady<"services"> = {
+      ...collector,
+      look_ms: 60_000,
+      look: async () => {
+        looks += 1;
+        return { ...sample(now), at: now };
+      },
+      follow(given) {
+        ring = given;
+      },
+    };
+    const loop = steadyLoop(counted, () => now);
+    await loop.begin(life.signal);
+    for (const after_ms of [0, 2_000, 4_000]) {
+      now += after_ms;
+      assert.is(await turn(loop, false), true);
+    }
+    assert.is(looks, 1);
+    ring();
+    assert.is(await turn(loop, false), true);
+    assert.is(looks, 2);
+    now += 60_000;
+    assert.is(await turn(loop), true);
+    assert.is(looks, 3);
+    life.abort();
+  });
+
   test("a host that has none of it says so at once and then seldom", async () => {
     const loop = steadyLoop(collector, () => now);
     next = sample(now);
