@@ -4,10 +4,12 @@
  * compared with ours, and everything is taken back when it is another.
  */
 import { join } from "node:path";
+import type { Log } from "@muster/ports/log";
 import type { TrustBundle } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { type AgentConfig, type Places, readText } from "./config.ts";
-import type { KeptCredentials } from "./credentials.ts";
+import type { CredentialStore, KeptCredentials } from "./credentials.ts";
+import type { Events } from "./events.ts";
 import type { Identity } from "./identity.ts";
 import type { Ports } from "./ports/index.ts";
 import {
@@ -21,14 +23,50 @@ import {
 } from "./sshd.ts";
 import { readSshCertificate } from "./sshkey.ts";
 import { writeSynced } from "./store.ts";
+import type { Trust } from "./trust.ts";
+import { atMost } from "./turns.ts";
 import { pause } from "./wait.ts";
 
 const CERTIFICATE = "/etc/ssh/ssh_host_ed25519_key-cert.pub";
 const SNIPPET_TEXT = `# Written by muster-agent: the host certificate, so that nobody is asked about an unknown key.\nHostCertificate ${CERTIFICATE}\n`;
 const TEXT_LIMIT_BYTES = 65_536;
 
+export type InstallDoor = {
+  readonly config: AgentConfig;
+  readonly places: Places;
+  readonly identity: Identity;
+  readonly credentials: Pick<CredentialStore, "kept">;
+  readonly trust: Pick<Trust, "bundle">;
+  readonly ports: Ports;
+  readonly events: Pick<Events, "tell">;
+  readonly log: Log;
+};
+
+/**
+ * Gives what puts the newest certificates where they serve; an event tells what went wrong. Certificates are renewed beside each other, and installed one
+ * after the other: each takes what is newest when its turn comes, so that no older one is the last.
+ */
+export function createInstaller(door: InstallDoor, signal: AbortSignal): () => Promise<void> {
+  const { config, places, identity, credentials, trust, ports, events, log } = door;
+  const inTurn = atMost(1);
+  const install = async (): Promise<void> => {
+    const { kept } = credentials;
+    if (kept === null) return;
+    try {
+      await installService(kept, identity, trust.bundle, places);
+      const done = await installSsh(kept, config, places, ports, signal);
+      if (done !== null) log.info({}, `ssh host certificate: ${done}`);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      const what = `certificates are not installed: ${error.message}`;
+      events.tell({ kind: "credentials", severity: "error", what });
+    }
+  };
+  return () => inTurn(install);
+}
+
 /** Writes the service certificate, its key and the CA of services. */
-export async function installService(
+async function installService(
   kept: KeptCredentials,
   identity: Identity,
   bundle: TrustBundle | null,
@@ -44,7 +82,7 @@ export async function installService(
  * Installs the ssh host certificate and proves that sshd shows it. Returns what was done in words; null when nothing was to do.
  * Errors: COMMAND_FAILED or FAILED with the reason; sshd is then as it was before.
  */
-export async function installSsh(
+async function installSsh(
   kept: KeptCredentials,
   config: AgentConfig,
   places: Places,

@@ -11,7 +11,7 @@ import { HostAudit } from "./audit/audit.ts";
 import { openMark } from "./audit/mark.ts";
 import { tellManifest, tellTrust } from "./audit/tell.ts";
 import type { Base } from "./base.ts";
-import { installService, installSsh } from "./certificates.ts";
+import { createInstaller } from "./certificates.ts";
 import { createBgp } from "./collectors/bgp.ts";
 import { createChecks } from "./collectors/checks.ts";
 import { createHealth } from "./collectors/health.ts";
@@ -207,22 +207,13 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     now: ports.now,
     say: (text: string) => standing.set({ enrolment: text }),
   };
-  const install = async () => {
-    const kept = credentials.kept;
-    if (kept === null) return;
+  const installer = createInstaller(
+    { config, places, identity, credentials, trust, ports, events, log },
+    signal,
+  );
+  const install = () => {
     certificates();
-    try {
-      await installService(kept, identity, trust.bundle, places);
-      const done = await installSsh(kept, config, places, ports, signal);
-      if (done !== null) log.info({}, `ssh host certificate: ${done}`);
-    } catch (error) {
-      if (!(error instanceof FleetError)) throw error;
-      events.tell({
-        kind: "credentials",
-        severity: "error",
-        what: `certificates are not installed: ${error.message}`,
-      });
-    }
+    return installer();
   };
 
   /** Whatever happens to credentials: without usable ones, enrol; with them, connect and serve. */

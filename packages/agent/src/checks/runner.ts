@@ -17,6 +17,7 @@ import {
 import { type CheckRow, CheckState, type ChecksSample } from "@muster/protocol/telemetry/checks";
 import { z } from "zod";
 import { readKept, writeWhole } from "../store.ts";
+import { atMost } from "../turns.ts";
 import { jittered, pause } from "../wait.ts";
 import { tcp, tls } from "./connection.ts";
 import { dns } from "./dns.ts";
@@ -24,7 +25,6 @@ import { http } from "./http.ts";
 import { type Judged, judge, turnOf, unasked } from "./judge.ts";
 import { probe } from "./probe.ts";
 import { command, icmp } from "./program.ts";
-import { atMost } from "./turns.ts";
 import { type Answer, blind, type CheckDoor, type MakeWay, type Way } from "./way.ts";
 
 const WAYS: Readonly<Record<CheckMethod, MakeWay>> = { http, tcp, dns, icmp, tls, command, probe };
