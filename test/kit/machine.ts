@@ -95,8 +95,14 @@ export function proved(machine: Machine, claim: Claim): JoinRequest {
   };
 }
 
-async function ask(bus: Bus, machine: Machine, subject: string, body: unknown): Promise<Uint8Array> {
-  const answer = await bus.request(subject, Buffer.from(JSON.stringify(body)), { timeout_ms: ANSWER_MS });
+async function ask(
+  bus: Bus,
+  machine: Machine,
+  subject: string,
+  body: unknown,
+  timeout_ms = ANSWER_MS,
+): Promise<Uint8Array> {
+  const answer = await bus.request(subject, Buffer.from(JSON.stringify(body)), { timeout_ms });
   const { from, box } = parseJson(SealedReply, answer.body, "sealed reply");
   return openSealed(from, Buffer.from(box, "base64"), machine.curve);
 }
@@ -106,9 +112,14 @@ export async function hello(bus: Bus, machine: Machine): Promise<HelloReply> {
   return parseJson(HelloReply, body, "hello reply");
 }
 
-/** Sends a join request as it is. */
-export async function joinWith(bus: Bus, machine: Machine, request: JoinRequest): Promise<JoinReply> {
-  return parseJson(JoinReply, await ask(bus, machine, "enrol.join", request), "join reply");
+/** Sends a join request as it is. `timeout_ms`: for one that may get no answer. */
+export async function joinWith(
+  bus: Bus,
+  machine: Machine,
+  request: JoinRequest,
+  timeout_ms?: number,
+): Promise<JoinReply> {
+  return parseJson(JoinReply, await ask(bus, machine, "enrol.join", request, timeout_ms), "join reply");
 }
 
 /** Hello and join. */

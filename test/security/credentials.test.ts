@@ -215,7 +215,7 @@ suite(
           const { nonce } = await hello(stranger, machine);
           const claim = { ...claimOf(machine, nonce, joining), name };
           // What has no valid form is not answered.
-          const outcome = await joinWith(stranger, machine, proved(machine, claim)).then(
+          const outcome = await joinWith(stranger, machine, proved(machine, claim), 5_000).then(
             said,
             (error) => error.code,
           );
