@@ -29,8 +29,16 @@ ctl new as64500      in a new one`,
     const connection = await session.connect();
     const { views } = await hostViews(connection);
     const targets = [...views.values()].map(({ record }) => record.id);
-    const asked = await callMany(connection, targets, "facts", { brief: true }, { signal: context.signal });
-    const hosts = [...views.values()].map((view) => foundOf(view, asked.answered.get(view.record.id)));
+    // Of the hosts themselves: of one that has just joined a controller may have heard nothing yet.
+    const options = { signal: context.signal };
+    const [facts, bgp] = await Promise.all([
+      callMany(connection, targets, "facts", { brief: true }, options),
+      callMany(connection, targets, "bgp", {}, options),
+    ]);
+    const hosts = [...views.values()].map((view) => {
+      const { id } = view.record;
+      return foundOf(view, facts.answered.get(id), bgp.answered.get(id)?.sample ?? view.bgp);
+    });
     const files = newFolder(session.fleet, hosts, session.profile.brokers.map(hostOf));
     output.begin(session.fleet, session.person);
     const written: string[] = [];
@@ -51,7 +59,7 @@ ctl new as64500      in a new one`,
   },
 });
 
-function foundOf({ record, bgp }: HostView, facts: RpcReply<"facts"> | undefined): Found {
+function foundOf({ record }: HostView, facts: RpcReply<"facts"> | undefined, bgp: HostView["bgp"]): Found {
   const sessions = (bgp?.sessions ?? []).flatMap(({ name, neighbor_address: neighbor, neighbor_as: as }) =>
     neighbor === null || as === null ? [] : [{ name, neighbor, as }],
   );
