@@ -3,8 +3,10 @@ import { type Bus, storedAt } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
 import { processMemory } from "@muster/ports/nonces";
 import { Streams } from "@muster/ports/streams";
-import { type ManifestContent, RPC, subjects } from "@muster/protocol";
+import type { ManifestContent } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { RPC } from "@muster/protocol/rpc/index";
+import { subjects } from "@muster/protocol/subjects";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import { holdAlone } from "./alone.ts";
 import { HostAudit } from "./audit/audit.ts";
@@ -16,7 +18,7 @@ import { createBgp } from "./collectors/bgp.ts";
 import { createChecks } from "./collectors/checks.ts";
 import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
-import { steadyCollectors } from "./collectors/steady-all.ts";
+import { lookAfterChanges, steadyCollectors } from "./collectors/steady-all.ts";
 import { CredentialStore } from "./credentials.ts";
 import { drainOf } from "./drain.ts";
 import { enrol } from "./enrolment.ts";
@@ -192,6 +194,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   });
   standing.listen(() => checks.look());
   const steady = steadyCollectors(ports, () => standing_content, credentials);
+  lookAfterChanges(standing, steady);
   const [reenrol, vault_bell] = [new Bell(), new Bell()];
   let forgotten = false;
   const enrolment = {

@@ -21,7 +21,7 @@ import {
 import type { Steady } from "./steady.ts";
 
 const LOOK_MS = CERTIFICATES_PERIOD_MS;
-const FIRST_MS = 8_000;
+const FIRST_MS = 33_000;
 const ASK_PERIOD_MS = 600_000;
 const ASK_LIMIT_MS = 5_000;
 const AT_ONCE = 8;

@@ -26,6 +26,8 @@ import type { Steady } from "./steady.ts";
 
 const LOOK_MS = 5_000;
 const FIRST_MS = 3_000;
+/** What is used matters to nobody while the agent starts. */
+const FIRST_USAGE_MS = 30_000;
 /** Asked at the same time: a host with hundreds must not be kept busy by us. */
 const AT_ONCE = 4;
 /** A restart by the engine between two looks shows only in the details. */
@@ -42,7 +44,7 @@ export function createContainers(
 ): Steady<"containers"> {
   let details = new Map<string, Details>();
   let measured = new Map<string, Measured>();
-  let measured_at = Number.NEGATIVE_INFINITY;
+  let measured_at = now() - CONTAINERS_PERIOD_MS + FIRST_USAGE_MS;
   /** Declared ones that were not as they should be at the look before: while one is replaced it is away for a moment. */
   let suspect: ReadonlySet<string> = new Set();
 

@@ -12,7 +12,7 @@ import { serviceEvents, serviceFault } from "./service-judge.ts";
 import type { Steady } from "./steady.ts";
 
 const LOOK_MS = 60_000;
-const FIRST_MS = 5_000;
+const FIRST_MS = 30_000;
 /** What is declared is looked at this often, to follow its units. */
 const FOLLOW_PERIOD_MS = 10_000;
 

@@ -19,7 +19,7 @@ export type Steady<K extends FaultyKind> = {
   readonly kind: K;
   /** Between two looks, which must cost less than the looks of all are allowed: 0.5 % of a core together. */
   readonly look_ms: number;
-  /** Before the first: nothing of it is needed while the agent starts. */
+  /** Before the first: nothing of it is needed while the agent starts, and each kind has its own time, so that they do not come at once. */
   readonly first_ms: number;
   look(signal: AbortSignal): Promise<Sample<K>>;
   /** What is a change worth sending at once, as against counters and ages. */
@@ -38,6 +38,8 @@ export type SteadyLoop<K extends FaultyKind> = {
   turn(signal: AbortSignal): Promise<{ sample: Sample<K> | null; events: readonly Told[] }>;
   /** It was sent: the period begins anew. */
   sent(): void;
+  /** What it saw is of no use any more: it looks before its time. */
+  look(): void;
   wait(signal: AbortSignal): Promise<void>;
   begin(signal: AbortSignal): Promise<void>;
 };
@@ -81,6 +83,7 @@ export function steadyLoop<K extends FaultyKind>(collector: Steady<K>, now: () =
       unsent = false;
       sent_at = now();
     },
+    look: ring,
     wait: (signal) => bell.rung(unsent ? Math.min(OFFER_MS, collector.look_ms) : collector.look_ms, signal),
     async begin(signal) {
       await pause(collector.first_ms, signal);

@@ -11,7 +11,7 @@ import type { Steady } from "./steady.ts";
 import { judgePeer, missingPeer, tunnelFaults } from "./wireguard-judge.ts";
 
 const LOOK_MS = 60_000;
-const FIRST_MS = 10_000;
+const FIRST_MS = 36_000;
 const INTERFACES = 200;
 const PEERS = 1_000;
 

@@ -1,6 +1,8 @@
 /** The loop of collectors that look at what mostly stands still: what is sent when, and which faults become events. */
 import { faultEvents } from "@muster/agent/collectors/fault-events";
 import { ABSENT_PERIOD_MS, type Steady, steadyLoop } from "@muster/agent/collectors/steady";
+import { lookAfterChanges } from "@muster/agent/collectors/steady-all";
+import { Standing } from "@muster/agent/standing";
 import type { Fault } from "@muster/protocol/telemetry/fault";
 import type { ServicesSample } from "@muster/protocol/telemetry/services";
 import * as assert from "uvu/assert";
@@ -48,6 +50,23 @@ suite("steady collectors", (test) => {
     assert.is(loop.last()?.systemd.error, "gone");
     now -= 500_000;
     assert.is(await turn(loop), true, "a clock that was set back");
+  });
+
+  test("all look again when another content is in force and has come to rest, not while it is being applied", () => {
+    const standing = new Standing("0.1.0", () => now);
+    let looks = 0;
+    lookAfterChanges(standing, [{ look: () => (looks += 1) }]);
+    const seen = (...change: Parameters<Standing["converge"]>) => {
+      const before = looks;
+      standing.converge(...change);
+      return looks - before;
+    };
+    assert.is(seen({ generation: 7, state: "applying" }), 0);
+    assert.is(seen({ generation: 7, state: "failed", detail: "locked" }), 1);
+    assert.is(seen({ detail: "locked by another" }), 0);
+    assert.is(seen({ state: "applying" }), 0);
+    assert.is(seen({ state: "converged", detail: "" }), 1);
+    assert.is(seen({ generation: 8 }), 1, "nothing of it was to do");
   });
 
   test("what found no connection is offered again without another look, until one is due or rung for", async () => {

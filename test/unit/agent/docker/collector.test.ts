@@ -43,6 +43,8 @@ suite(
       at.engine.docker("run", "-d", "--name", "web", "--restart", "always", "-m", "64m", at.images.v2);
       await look();
       now += 60_000;
+      await look();
+      now += 60_000;
       const first = await look();
       const runs = row(first, "web");
       assert.equal([runs?.declared, runs?.state, runs?.verdict, runs?.restarts], [true, "running", "ok", 0]);
