@@ -6,8 +6,8 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { createConnection, isIP, type Socket } from "node:net";
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
-import { anchorOf, sameAnchor } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { anchorOf, sameAnchor } from "@muster/protocol/trust";
 
 const LIMIT_MS = 8_000;
 /** A broker that speaks first does so at once; one that waits this long wants TLS first. */

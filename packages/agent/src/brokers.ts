@@ -3,8 +3,10 @@
  * authority: whoever answers there has to show a CA that this host holds.
  */
 import type { Log } from "@muster/ports/log";
-import { anchorOf, readFleetString, sameAnchor, type TrustBundle } from "@muster/protocol";
+import type { TrustBundle } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { readFleetString } from "@muster/protocol/join";
+import { anchorOf, sameAnchor } from "@muster/protocol/trust";
 import { readText } from "./config.ts";
 
 export type BrokersDoor = {

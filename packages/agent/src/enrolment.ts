@@ -6,23 +6,15 @@ import { rm } from "node:fs/promises";
 import { release as kernelRelease, networkInterfaces, hostname as osHostname } from "node:os";
 import { connectBus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
-import {
-  anchorOf,
-  type Claim,
-  HelloReply,
-  JoinReply,
-  loadEnvelope,
-  openSealed,
-  proofText,
-  readFleetString,
-  readJoinString,
-  SealedReply,
-  signJoined,
-  splitJoinString,
-} from "@muster/protocol";
+import type { Claim } from "@muster/protocol";
+import { HelloReply, JoinReply, proofText, SealedReply } from "@muster/protocol/enrolment";
+import { loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import { readFleetString, readJoinString, signJoined, splitJoinString } from "@muster/protocol/join";
 import { hostFingerprint } from "@muster/protocol/names";
+import { openSealed } from "@muster/protocol/sealed";
 import { subjects } from "@muster/protocol/subjects";
+import { anchorOf } from "@muster/protocol/trust";
 import { checkBroker } from "./broker-check.ts";
 import { brokersOf } from "./brokers.ts";
 import { type AgentConfig, machineName, type Places, readText } from "./config.ts";

@@ -4,15 +4,10 @@
  */
 import { createPrivateKey, type KeyObject, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import {
-  type CurvePair,
-  createCurvePair,
-  createNkey,
-  type Nkey,
-  nkeyFromSeed,
-  signEd25519,
-} from "@muster/protocol";
+import type { CurvePair, Nkey } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { createNkey, nkeyFromSeed, signEd25519 } from "@muster/protocol/nkey";
+import { createCurvePair } from "@muster/protocol/sealed";
 import { z } from "zod";
 import { makeSshKey, readSshPrivateKey, type SshHostKey } from "./sshkey.ts";
 import { isMissing, readKept, writeKept, writeSynced } from "./store.ts";

@@ -2,16 +2,11 @@
  * The door for manifests: opens what the bus brings, judges it, keeps it. The loop never sees a message; it reads the ledger. A manifest that
  * is refused is told once, and the last good one stays.
  */
-import {
-  CHALLENGED_WINDOW_MS,
-  type Envelope,
-  type OpenedManifest,
-  openManifest,
-  storeEnvelope,
-  type Verifier,
-} from "@muster/protocol";
+import type { Envelope, OpenedManifest, Verifier } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
+import { CHALLENGED_WINDOW_MS, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
+import { openManifest } from "@muster/protocol/manifest";
 import { takes } from "./decide.ts";
 import type { Ledger } from "./ledger.ts";
 

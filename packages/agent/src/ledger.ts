@@ -5,10 +5,12 @@
  */
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { Manifest, StoredEnvelope, ThrownSwitch } from "@muster/protocol";
+import { StoredEnvelope } from "@muster/protocol/envelope";
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import { Manifest } from "@muster/protocol/manifest";
 import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { Resource } from "@muster/protocol/resources/index";
+import { ThrownSwitch } from "@muster/protocol/switch";
 import { z } from "zod";
 import { isMissing, readKept, writeKept, writeSynced } from "./store.ts";
 

@@ -4,8 +4,8 @@
  */
 import { type Bus, connectBus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
-import { signEd25519 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { signEd25519 } from "@muster/protocol/nkey";
 import { subjects } from "@muster/protocol/subjects";
 import { type BrokersDoor, brokersOf } from "./brokers.ts";
 import { readText } from "./config.ts";

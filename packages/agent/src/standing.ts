@@ -2,7 +2,8 @@
  * Where the agent stands, in one place: with the broker, its enrolment, its desired state. From it come the convergence sample, the text that
  * `systemctl status` shows, and the file that `muster-agent status` reads.
  */
-import { type Convergence, watched } from "@muster/protocol";
+import type { Convergence } from "@muster/protocol";
+import { watched } from "@muster/protocol/telemetry/convergence";
 
 export type Bearings = {
   /** Name under which this host is enrolled; null while it is not. */

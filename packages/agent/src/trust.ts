@@ -1,18 +1,14 @@
 /** The trust bundle of this host: on disk from enrolment on, replaced only by a newer one that an admin signed under the one held. */
 import type { Log } from "@muster/ports/log";
+import type { Envelope, TrustBundle, Verifier } from "@muster/protocol";
+import { loadEnvelope, StoredEnvelope, storeEnvelope } from "@muster/protocol/envelope";
+import { FleetError, parseJson } from "@muster/protocol/errors";
 import {
-  type Envelope,
-  loadEnvelope,
   openFirstBundle,
   openNextBundle,
-  StoredEnvelope,
-  storeEnvelope,
-  type TrustBundle,
   TrustBundle as TrustBundleSchema,
-  type Verifier,
   verifierOf,
-} from "@muster/protocol";
-import { FleetError, parseJson } from "@muster/protocol/errors";
+} from "@muster/protocol/trust";
 import { z } from "zod";
 import { readKept, writeKept } from "./store.ts";
 

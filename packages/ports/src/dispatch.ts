@@ -4,7 +4,8 @@
  * then the handler, and one reply `{ok}` or `{error, challenge?}`. No handler sees a request that did not pass all of these.
  */
 import { randomBytes } from "node:crypto";
-import { auditBy, type CommandMemory, type Opened, type Principal, type Verifier } from "@muster/protocol";
+import type { CommandMemory, Opened, Principal, Verifier } from "@muster/protocol";
+import { auditBy } from "@muster/protocol/audit";
 import { sha256 } from "@muster/protocol/canonical";
 import { HEADER, openCommand } from "@muster/protocol/envelope";
 import { FleetError, parse, parseJson } from "@muster/protocol/errors";

@@ -10,16 +10,11 @@
 import { type AuditDoor, entryOf } from "@muster/ports/audit";
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
-import {
-  type AuditEntry,
-  type AuditHead,
-  type AuditRecord,
-  chained,
-  hashOfRecord,
-  subjects,
-} from "@muster/protocol";
+import type { AuditEntry, AuditHead, AuditRecord } from "@muster/protocol";
+import { chained, hashOfRecord } from "@muster/protocol/audit";
 import { FleetError } from "@muster/protocol/errors";
 import { LATE_HEADER } from "@muster/protocol/streams";
+import { subjects } from "@muster/protocol/subjects";
 import { z } from "zod";
 import type { Events } from "../events.ts";
 import { readKept, writeKept } from "../store.ts";

@@ -6,7 +6,8 @@
 import { constants } from "node:fs";
 import { mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type AuditHead, AuditRecord, hashOfRecord, NO_HEAD } from "@muster/protocol";
+import type { AuditHead } from "@muster/protocol";
+import { AuditRecord, hashOfRecord, NO_HEAD } from "@muster/protocol/audit";
 import { FleetError } from "@muster/protocol/errors";
 import { OpenFile } from "../ports/open-file.ts";
 import { isMissing, syncDirectory } from "../store.ts";

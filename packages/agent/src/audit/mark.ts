@@ -6,8 +6,8 @@ import { constants } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Mark } from "@muster/ports/nonces";
-import { CHALLENGED_WINDOW_MS } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
+import { CHALLENGED_WINDOW_MS } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { OpenFile } from "../ports/open-file.ts";
 

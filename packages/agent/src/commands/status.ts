@@ -1,6 +1,7 @@
 /** `muster-agent status`: from the file that the agent keeps, and from the disk when it is dead. Exit 0 when all is well, else 1. */
-import { Convergence } from "@muster/protocol";
+
 import { Instant } from "@muster/protocol/names";
+import { Convergence } from "@muster/protocol/telemetry/convergence";
 import { timeText } from "@muster/protocol/time";
 import { z } from "zod";
 import { answers } from "../alone.ts";

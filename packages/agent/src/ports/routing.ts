@@ -3,8 +3,9 @@
  * else configures it stops our timer. Owns the flap history, which every call of `sessions` advances, and the answers of past checks.
  */
 import { stat } from "node:fs/promises";
-import { type BgpSample, BIRDC_REPLY_BYTES } from "@muster/protocol";
+import type { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { BIRDC_REPLY_BYTES } from "@muster/protocol/rpc/birdc";
 import { checkReply, configureReply, configureStatus } from "../bird/configure.ts";
 import { exportQuery, exportReply } from "../bird/exports.ts";
 import { advanceFlaps, emptyFlaps, type FlapHistory, flapCount } from "../bird/flaps.ts";

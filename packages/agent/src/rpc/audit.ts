@@ -1,5 +1,6 @@
 /** RPC `audit`: the head of the host's own audit, under its own key. */
-import { headText, signEd25519 } from "@muster/protocol";
+import { headText } from "@muster/protocol/audit";
+import { signEd25519 } from "@muster/protocol/nkey";
 import type { RpcReply, RpcRequest } from "@muster/protocol/rpc/index";
 import type { RpcDoor } from "./door.ts";
 

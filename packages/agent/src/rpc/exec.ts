@@ -6,8 +6,9 @@
 
 import type { Call } from "@muster/ports/dispatch";
 import { randomId } from "@muster/ports/dispatch";
-import { EXEC_CHUNK_LIMIT, type OpenedStream, type RpcRequest } from "@muster/protocol";
+import type { OpenedStream, RpcRequest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { EXEC_CHUNK_LIMIT } from "@muster/protocol/rpc/exec";
 import type { RpcDoor } from "./door.ts";
 
 const STOP_MS = 10_000;

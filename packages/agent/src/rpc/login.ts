@@ -1,8 +1,9 @@
 /** RPC `login`: the host's curve key and how its log-in at Vault stands; a token that comes sealed is kept, and used by the renewal loop at once. */
 import type { Call } from "@muster/ports/dispatch";
-import { openSealed, type RpcReply, type RpcRequest } from "@muster/protocol";
+import type { RpcReply, RpcRequest } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { LoginToken, proveCurve } from "@muster/protocol/rpc/login";
+import { openSealed } from "@muster/protocol/sealed";
 import type { RpcDoor } from "./door.ts";
 
 export const login =

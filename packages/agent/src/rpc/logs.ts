@@ -1,8 +1,8 @@
 /** RPC `logs`: the journal, or what a container says, as a stream. journalctl chooses and follows, one process a stream; it ends with the stream. */
 import type { Call } from "@muster/ports/dispatch";
 import type { LogLine, OpenedStream, RpcRequest } from "@muster/protocol";
-import { LOG_TEXT_LIMIT, PRIORITIES } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { LOG_TEXT_LIMIT, PRIORITIES } from "@muster/protocol/rpc/logs";
 import { z } from "zod";
 import { lineSplitter } from "../ports/lines.ts";
 import type { RpcDoor } from "./door.ts";

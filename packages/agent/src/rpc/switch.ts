@@ -1,6 +1,7 @@
 /** RPC `switch`: throws a switch that the manifest in force declares, within what it says of who and for how long. */
 import type { Call } from "@muster/ports/dispatch";
-import { permits, type Resource, type RpcReply, type RpcRequest, type ThrownSwitch } from "@muster/protocol";
+import type { Resource, RpcReply, RpcRequest, ThrownSwitch } from "@muster/protocol";
+import { permits } from "@muster/protocol/certificate";
 import { FleetError } from "@muster/protocol/errors";
 import { MUSTER_INCLUDE } from "../bird/declared.ts";
 import { disabling, withDisabled } from "../bird/disable.ts";
