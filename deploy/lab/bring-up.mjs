@@ -68,7 +68,7 @@ export async function bringUp(order) {
   note(hub_fleet.changed, "broker and controller");
   note(login.changed, "log-in");
   note(ssh.changed, "ssh");
-  done.push(...(await startManaged(order, machine, state, FLEET)));
+  done.push(...(await startManaged(order, machine, state, { fleet: FLEET, cut: hub_fleet.changed })));
   note(await ensureImages(order), "container image");
   note(await firstApply(order), "first apply");
   if (done.length > 0) await untilSessions(order);

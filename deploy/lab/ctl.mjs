@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { run } from "./command.mjs";
 import { SetupError } from "./errors.mjs";
 
@@ -16,6 +17,8 @@ import { SetupError } from "./errors.mjs";
 
 /** Longer than any command waits by itself. */
 const LIMIT_MS = 180_000;
+/** Exit code of a command that nobody answered. */
+const UNREACHABLE = 5;
 
 /**
  * Runs `ctl`; every exit code is a result.
@@ -33,16 +36,21 @@ export function ctl({ root, folder, home }, args, { timeout_ms = LIMIT_MS, env =
 }
 
 /**
- * Runs `ctl … --json` and gives its value. Exit codes other than those in `good` throw with what was said.
+ * Runs `ctl … --json` and gives its value. Exit codes other than those in `good` throw with what was said; while nobody is there to answer, it is asked
+ * again for `patience_ms`.
  * @param {Operator} operator
  * @param {string[]} args
- * @param {{ good?: number[], timeout_ms?: number }} [options]
+ * @param {{ good?: number[], timeout_ms?: number, patience_ms?: number }} [options]
  * @returns {Promise<any>}
  */
-export async function ctlJson(operator, args, { good = [0], ...options } = {}) {
-  const result = await ctl(operator, [...args, "--json"], options);
-  if (!good.includes(result.code)) throw new SetupError(said(args, result));
-  return JSON.parse(result.stdout);
+export async function ctlJson(operator, args, { good = [0], patience_ms = 0, ...options } = {}) {
+  const deadline = Date.now() + patience_ms;
+  for (;;) {
+    const result = await ctl(operator, [...args, "--json"], options);
+    if (good.includes(result.code)) return JSON.parse(result.stdout);
+    if (result.code !== UNREACHABLE || Date.now() > deadline) throw new SetupError(said(args, result));
+    await sleep(300);
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { SERVERS } from "./layout.mjs";
 import { exec, findServer } from "./servers.mjs";
 import { sshFiles } from "./ssh-access.mjs";
 
-const ENROL_MS = 60_000;
+const ANSWER_MS = 60_000;
 const MANAGED = SERVERS.filter((server) => server.managed).map((server) => server.name);
 
 /**
@@ -18,10 +18,10 @@ const MANAGED = SERVERS.filter((server) => server.managed).map((server) => serve
  * @param {import("./bring-up.mjs").Order} order
  * @param {import("./fleet.mjs").Machine} machine
  * @param {import("./state.mjs").State} state
- * @param {string} fleet
+ * @param {{ fleet: string, cut: boolean }} hub_fleet `cut`: broker and controller began anew just now, so that hosts have to find back first
  * @returns {Promise<string[]>} what was done
  */
-export async function startManaged({ lab, operator, progress }, machine, state, fleet) {
+export async function startManaged({ lab, operator, progress }, machine, state, { fleet, cut }) {
   const there = new Set(await enrolled(operator));
   const exist = await Promise.all(MANAGED.map(async (name) => ((await findServer(lab, name)) ? name : "")));
   const lost = MANAGED.filter((name) => there.has(name) && !exist.includes(name));
@@ -51,10 +51,11 @@ export async function startManaged({ lab, operator, progress }, machine, state, 
     const text = strings.get(server.name);
     if (text !== undefined) await joinAgain(server, text);
   }
-  if (missing.length > 0) {
-    await progress.step("enrolment", { usually_s: 3 }, (note) => untilEnrolled(operator, lab, note));
-    done.push(`${missing.join(", ")} enrolled`);
+  if (missing.length > 0 || cut) {
+    const what = missing.length > 0 ? "enrolment" : "hosts find back";
+    await progress.step(what, { usually_s: 3 }, (note) => untilAnswering(operator, lab, note));
   }
+  if (missing.length > 0) done.push(`${missing.join(", ")} enrolled`);
   return done;
 }
 
@@ -76,8 +77,8 @@ async function joinStrings(operator, names, fleet) {
  * @param {string} lab
  * @param {(text: string) => void} note
  */
-async function untilEnrolled(operator, lab, note) {
-  const deadline = Date.now() + ENROL_MS;
+async function untilAnswering(operator, lab, note) {
+  const deadline = Date.now() + ANSWER_MS;
   for (;;) {
     const there = await answering(operator);
     const missing = MANAGED.filter((name) => !there.includes(name));
@@ -88,16 +89,19 @@ async function untilEnrolled(operator, lab, note) {
       const log =
         server && (await exec(server, ["journalctl", "-u", "muster-agent", "-o", "cat", "-n", "15"]));
       throw new SetupError(
-        `${missing.join(", ")} did not enrol in ${ENROL_MS / 1000} s. The agent says:\n${log?.stdout ?? ""}`,
+        `${missing.join(", ")} did not answer within ${ANSWER_MS / 1000} s. The agent says:\n${log?.stdout ?? ""}`,
       );
     }
     await sleep(300);
   }
 }
 
-/** @param {import("./ctl.mjs").Operator} operator */
+/**
+ * Who has a record. The controller may have begun anew, or lost its broker, a moment ago.
+ * @param {import("./ctl.mjs").Operator} operator
+ */
 async function enrolled(operator) {
-  const hosts = await ctlJson(operator, ["hosts"], { good: [0, 1, 4] });
+  const hosts = await ctlJson(operator, ["hosts"], { good: [0, 1, 4], patience_ms: ANSWER_MS });
   return /** @type {{ name: string, record: object | null }[]} */ (hosts)
     .filter((host) => host.record !== null)
     .map((host) => host.name);
