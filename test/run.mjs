@@ -1,6 +1,6 @@
 /**
  * The test command (`npm test`): installs when node_modules is behind the lock file, builds the programs, then runs
- * every unit test file, after them the attacks in test/security and the stories in test/e2e on real servers, one process per file.
+ * every unit test file, after them the attacks in test/security and the stories in test/e2e on real servers, one process per file, several side by side.
  * Needs nothing but Node. Its last lines are the time of all and "N passed, N failed[, N skipped]"; exit 1 when anything failed or nothing ran.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -21,15 +21,16 @@ const usage = `usage: npm test -- [unit] [security] [e2e] [part of a path …] [
   --verbose                      shows the output of every file, not only of failed ones
 `;
 
-/**
- * `limit_ms` holds for a file, `stage_limit_ms` for all of them together. A lane of stories has servers of its own: stories mostly wait, so two of
- * them side by side take little more than half the time.
- */
+/** In this order; `limit_ms` holds for a file. */
 const stages = [
-  { name: "unit", lanes: 2, limit_ms: 60_000, stage_limit_ms: 900_000 },
-  { name: "security", lanes: 2, limit_ms: 60_000, stage_limit_ms: 600_000 },
-  { name: "e2e", lanes: 2, limit_ms: 300_000, stage_limit_ms: 3_600_000 },
+  { name: "unit", limit_ms: 60_000 },
+  { name: "security", limit_ms: 60_000 },
+  { name: "e2e", limit_ms: 300_000 },
 ];
+/** Files side by side. They mostly wait: a third lane on two processors takes a quarter off the time of all. A lane's stories have servers of their own. */
+const LANES = 3;
+/** For all files together. */
+const ALL_LIMIT_MS = 2_400_000;
 const BUILD_LIMIT_MS = 60_000;
 const LAB_UP_LIMIT_MS = 300_000;
 const LAB_DOWN_LIMIT_MS = 60_000;
@@ -38,6 +39,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const total = { passed: 0, failed: 0, skips: [] };
 /** While the servers of a lane of stories run: what takes them down. */
 const labs = new Map();
+/** The module that brings labs up and down, once a story needs it. */
+let setup;
 
 function say(text) {
   stdout.write(`${text}\n`);
@@ -48,7 +51,7 @@ function fail(text) {
   say(`  FAIL  ${text}`);
 }
 
-/** The test files of a stage in name order, as paths relative to the root, kept to the wanted ones. */
+/** The test files of a stage in name order, kept to the wanted ones: each with its path relative to the root, its text and the lane that it asks for. */
 function filesOf(stage, wanted) {
   const folder = join(root, "test", stage.name);
   if (!existsSync(folder)) return [];
@@ -57,7 +60,12 @@ function filesOf(stage, wanted) {
   const chosen = wanted.filter((word) => stages.some(({ name }) => name === word));
   if (chosen.length > 0 && !chosen.includes(stage.name)) return [];
   const parts = wanted.filter((word) => !chosen.includes(word));
-  return parts.length === 0 ? paths : paths.filter((path) => parts.some((part) => path.includes(part)));
+  const kept = parts.length === 0 ? paths : paths.filter((path) => parts.some((part) => path.includes(part)));
+  return kept.map((path) => {
+    const text = readFileSync(join(root, path), "utf8");
+    const lane = /^\/\/ lane: (\w+)$/m.exec(text.split("\n", 3).join("\n"))?.[1];
+    return { stage, path, text, lane };
+  });
 }
 
 async function within(limit_ms, what, promise) {
@@ -73,47 +81,38 @@ async function within(limit_ms, what, promise) {
 }
 
 /**
- * The lanes of a stage, each with the queue that it takes its files from: most share one. A file that begins with the line `// lane: own` waits for many
- * minutes: it has a lane to itself, from the start of the whole run. One with `// lane: last` measures: it waits in the first lane until all others are
- * done.
+ * The lanes, each with the queue that it takes its files from: most share one. A file that begins with the line `// lane: own` waits for many minutes: it
+ * has a lane to itself, from the start. One with `// lane: last` measures: it waits in the first lane until all others are done.
  */
-function lanesOf(stage, files) {
-  const wish = (file) =>
-    /^\/\/ lane: (\w+)$/m.exec(readFileSync(join(root, file), "utf8").split("\n", 3).join("\n"))?.[1];
-  const shared = files.filter((file) => wish(file) === undefined);
-  const last = files.filter((file) => wish(file) === "last");
-  const count = Math.min(stage.lanes, Math.max(shared.length, last.length > 0 ? 1 : 0));
-  const lanes = Array.from({ length: count }, (_, at) => ({ lane: String(at + 1), queue: shared }));
+function lanesOf(files) {
+  const shared = files.filter(({ lane }) => lane === undefined);
+  const lanes = Array.from({ length: Math.min(LANES, shared.length) }, (_, at) => ({
+    lane: at + 1,
+    queue: shared,
+  }));
   const own = files
-    .filter((file) => wish(file) === "own")
-    .map((file, at) => ({ lane: String(stage.lanes + at + 1), queue: [file] }));
-  return { lanes, own, last };
+    .filter(({ lane }) => lane === "own")
+    .map((file, at) => ({ lane: LANES + at + 1, queue: [file] }));
+  return { lanes: [...own, ...lanes], last: files.filter(({ lane }) => lane === "last") };
 }
 
-/** Runs the files of these lanes of a stage, one in each at a time, and adds to the total as they end. Stories get their servers first. */
-async function runLanes(stage, lanes, verbose) {
-  if (lanes.length === 0) return;
-  const until_ms = performance.now() + stage.stage_limit_ms;
-  const worker = async ({ lane, queue }) => {
-    const env = { ...process.env, MUSTER_TEST_LANE: lane };
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const left_ms = until_ms - performance.now();
-      if (left_ms <= 0) {
-        fail(
-          `${file}: not run, the limit of ${stage.stage_limit_ms / 1000} s for all ${stage.name} tests is over`,
-        );
-        continue;
-      }
-      if (stage.name === "e2e") say(`  …     ${file}`);
-      const limit_ms = Math.min(left_ms, limitOf(readFileSync(join(root, file), "utf8"), stage.limit_ms));
-      report(file, await runTest(root, file, { limit_ms, env, verbose }), verbose);
+/** Runs the files of a lane, one after the other, and adds to the total as they end. A lane gets its servers before its first story. */
+async function runLane({ lane, queue }, verbose) {
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    const { path, text, stage } = file;
+    if (stage.name === "e2e" && !(await labUp(String(lane)))) {
+      queue.unshift(file);
+      return;
     }
-  };
-  try {
-    if (stage.name === "e2e") await labsUp(lanes.map(({ lane }) => lane));
-    await Promise.all(lanes.map(worker));
-  } catch (error) {
-    fail(`test/e2e/setup.ts: ${error.stack}`);
+    const left_ms = ALL_LIMIT_MS - performance.now();
+    if (left_ms <= 0) {
+      fail(`${path}: not run, the limit of ${ALL_LIMIT_MS / 1000} s for all tests is over`);
+      continue;
+    }
+    if (stage.name === "e2e") say(`  …     ${path}`);
+    const limit_ms = Math.min(left_ms, limitOf(text, stage.limit_ms));
+    const env = { ...process.env, MUSTER_TEST_LANE: String(lane) };
+    report(path, await runTest(root, path, { limit_ms, env, verbose }), verbose);
   }
 }
 
@@ -148,17 +147,20 @@ async function prepareMachine(stage) {
   }
 }
 
-/** Brings up the lanes' labs that are not up yet. */
-async function labsUp(wanted) {
-  const lanes = wanted.filter((lane) => !labs.has(lane));
-  if (lanes.length === 0 || !existsSync(join(root, "test/e2e/setup.ts"))) return;
+/** Brings up the lane's lab, if it is not up. Gives whether it is. */
+async function labUp(lane) {
+  if (labs.has(lane) || !existsSync(join(root, "test/e2e/setup.ts"))) return true;
   say("  …     test/e2e/setup.ts: the servers come up");
-  const { up, down } = await import(pathToFileURL(await bundleTest(root, "test/e2e/setup.ts")).href);
-  const bringUp = (lane) => {
+  try {
+    setup ??= bundleTest(root, "test/e2e/setup.ts").then((bundle) => import(pathToFileURL(bundle).href));
+    const { up, down } = await setup;
     labs.set(lane, () => down(lane));
-    return within(LAB_UP_LIMIT_MS, `test/e2e/setup.ts up(${lane})`, up(lane));
-  };
-  await Promise.all(lanes.map(bringUp));
+    await within(LAB_UP_LIMIT_MS, `test/e2e/setup.ts up(${lane})`, up(lane));
+    return true;
+  } catch (error) {
+    fail(`test/e2e/setup.ts: ${error.stack}`);
+    return false;
+  }
 }
 
 async function takeLabsDown() {
@@ -192,18 +194,16 @@ async function main(args) {
 
   const planned = stages
     .map((stage) => ({ stage, files: filesOf(stage, wanted) }))
-    .filter(({ files }) => files.length > 0)
-    .map(({ stage, files }) => ({ stage, files, ...lanesOf(stage, files) }));
+    .filter(({ files }) => files.length > 0);
   for (const { stage } of planned) await prepareMachine(stage.name);
-  const long = planned.flatMap(({ stage, own }) => own.map((lane) => runLanes(stage, [lane], verbose)));
-  for (const { stage, files, lanes, last } of planned) {
+  for (const { stage, files } of planned)
     say(`${stage.name}: ${files.length} ${files.length === 1 ? "file" : "files"}`);
-    await runLanes(stage, lanes, verbose);
-    if (last.length === 0) continue;
-    await Promise.all(long);
-    await runLanes(stage, [{ lane: "1", queue: last }], verbose);
-  }
-  await Promise.all(long);
+  const { lanes, last } = lanesOf(planned.flatMap(({ files }) => files));
+  await Promise.all(lanes.map((lane) => runLane(lane, verbose)));
+  const measuring = { lane: 1, queue: last };
+  await runLane(measuring, verbose);
+  for (const { path } of new Set([...lanes, measuring].flatMap(({ queue }) => queue)))
+    fail(`${path}: not run, its servers did not come up`);
   await takeLabsDown().catch((error) => fail(`test/e2e/setup.ts: ${error.stack}`));
   return undefined;
 }
