@@ -257,6 +257,7 @@ function sessionOf(name: string, now_ms: number): BgpSession {
     keepalive_timer: { remaining_s: 30, total_s: 80 },
     send_hold_timer: null,
     connect_timer: null,
+    messages: null,
     tx_pending_bytes: null,
     local_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],
     neighbor_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],

@@ -1,5 +1,5 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD and FRR, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, FRR and GoBGP, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
@@ -12,6 +12,7 @@ const SYSTEM = ["/usr/sbin", "/usr/local/sbin", "/usr/lib/frr"];
 const PACKAGES = {
   bird: "bird2",
   bgpd: "frr",
+  gobgpd: "gobgpd",
   ip: "iproute2",
   ping: "iputils-ping",
   "ssh-keygen": "openssh-client",
@@ -33,6 +34,7 @@ const PACKAGES = {
 const SERVICES = {
   bird: "bird.service",
   bgpd: "frr.service",
+  gobgpd: "gobgpd.service",
   "docker-registry": "docker-registry.service",
   prometheus: "prometheus.service",
   sshd: "ssh.service",

@@ -26,6 +26,15 @@ export const AgentConfig = z.strictObject({
   frr_socket: Path.default("/run/frr/bgpd.vty").describe(
     "The vty socket of FRR's bgpd, asked where there is no BIRD.",
   ),
+  gobgp_api: z
+    .union([
+      z.string().regex(/^(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}$/, "must be host:port or an absolute path"),
+      Path,
+    ])
+    .default("127.0.0.1:50051")
+    .describe(
+      "Where GoBGP's gRPC API listens, or the path of its socket; asked where only /etc/gobgpd.conf declares sessions.",
+    ),
   docker_socket: Path.default("/run/docker.sock").describe("Docker's socket."),
   ssh_port: z.int().min(1).max(65_535).default(22).describe("Watched while a change is unconfirmed."),
   log_level: z

@@ -83,6 +83,8 @@ export const ERRORS = {
   BIRD_REFUSED: row("BIRD refused", 1),
   FRR_UNREACHABLE: row("FRR does not answer", 1, true),
   FRR_REPLY: row("FRR's answer cannot be used", 1),
+  GOBGP_UNREACHABLE: row("GoBGP does not answer", 1, true),
+  GOBGP_REPLY: row("GoBGP's answer cannot be used", 1),
   DOCKER_UNREACHABLE: row("Docker does not answer", 1, true),
   DOCKER_REFUSED: row("Docker refused", 1),
   COMMAND_FAILED: row("a command on the host failed", 1),

@@ -128,17 +128,19 @@ function judgeUndeclared(
   daemon: string,
 ): BgpSession {
   const parent = declared.find((candidate) => isDynamicChild(candidate, session.name));
+  // One with an address was made by a listener, which FRR and GoBGP do not show as a session of its own.
+  const made = parent !== undefined || (session.dynamic && session.neighbor_range === null);
   const ignored = expect[session.name]?.ignore === true;
   return {
     ...bare(session),
-    dynamic: session.dynamic || parent !== undefined,
+    dynamic: session.dynamic || made,
     was: null,
     flaps: session.flaps ?? null,
     expected: "none",
-    verdict: ignored ? "ignored" : parent !== undefined ? "ok" : "unexpected",
+    verdict: ignored ? "ignored" : made ? "ok" : "unexpected",
     why: ignored
       ? "ignored by `expect`"
-      : parent !== undefined
+      : made
         ? ""
         : `${daemon} has it, the configuration does not declare it`,
     import_min: null,

@@ -170,6 +170,7 @@ export const nothingSaid = () => ({
   keepalive_timer: null,
   send_hold_timer: null,
   connect_timer: null,
+  messages: null,
   tx_pending_bytes: null,
   local_capabilities: [],
   neighbor_capabilities: [],

@@ -1,6 +1,7 @@
 /**
  * Which routing daemon speaks BGP here, and what its configuration declares. BIRD where Muster manages it or its bird.conf declares a session; else FRR
- * where frr.conf declares one or only FRR is there. What declares sessions is the one that is asked, also while it is stopped: so that absence shows.
+ * where frr.conf declares one, else GoBGP where gobgpd.conf does; else FRR where it is there. What declares sessions is the one that is asked, also while it
+ * is stopped: so that absence shows.
  */
 import type { Bird } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
@@ -11,11 +12,12 @@ import type { Ports } from "../ports/index.ts";
 
 const BIRD_FILE = "/etc/bird/bird.conf";
 const FRR_FILE = "/etc/frr/frr.conf";
+const GOBGP_FILE = "/etc/gobgpd.conf";
 const CONFIG_BYTES = 4 * 1024 * 1024;
 
 type Declared = Pick<DeclaredBird, "sessions" | "originated">;
 export type Choice = Declared & {
-  readonly name: "bird" | "frr";
+  readonly name: "bird" | "frr" | "gobgp";
   readonly speaker: Speaker;
   readonly spec: Bird | null;
 };
@@ -25,13 +27,23 @@ export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice
   const read = async (path: string) =>
     (await ports.files.read(path, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
   const [birdIn, frrIn] = [kept(birdDeclared), kept(frrDeclared)];
+  let gobgpIn: ((text: string) => Declared) | null = null;
+  /** Null where there is no such file. What reads it is loaded with the first. */
+  const gobgpHere = async (): Promise<Declared | null> => {
+    const text = await read(GOBGP_FILE);
+    if (text === "") return null;
+    gobgpIn ??= kept((await import("../gobgp/declared.ts")).gobgpDeclared);
+    return gobgpIn(text);
+  };
   return async (spec) => {
     const bird = birdIn(spec?.config ?? (await read(BIRD_FILE)));
     const choice = { ...bird, name: "bird", speaker: ports.routing, spec } as const;
     if (spec !== null || bird.sessions.length > 0) return choice;
     const frr = frrIn(await read(FRR_FILE));
-    const is_frr = frr.sessions.length > 0 || (await ports.frr.present());
-    return is_frr ? { ...frr, name: "frr", speaker: ports.frr, spec } : choice;
+    if (frr.sessions.length > 0) return { ...frr, name: "frr", speaker: ports.frr, spec };
+    const gobgp = await gobgpHere();
+    if (gobgp !== null) return { ...gobgp, name: "gobgp", speaker: ports.gobgp, spec };
+    return (await ports.frr.present()) ? { ...frr, name: "frr", speaker: ports.frr, spec } : choice;
   };
 }
 

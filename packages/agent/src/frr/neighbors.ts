@@ -20,6 +20,15 @@ const Family = z.looseObject({
   routeMapForOutgoingAdvertisements: Text,
 });
 
+const Stats = z.looseObject({
+  updatesRecv: Whole,
+  updatesSent: Whole,
+  notificationsRecv: Whole,
+  notificationsSent: Whole,
+  totalRecv: Whole,
+  totalSent: Whole,
+});
+
 const Peer = z.looseObject({
   remoteAs: Whole,
   localAs: Whole,
@@ -45,6 +54,7 @@ const Peer = z.looseObject({
   lastShutdownDescription: Text,
   externalBgpNbrMaxHopsAway: Whole,
   hostLocal: Text,
+  messageStats: Stats.optional().catch(undefined),
   nextConnectTimerDueInMsecs: Whole,
   connectRetryTimer: Whole,
   dynamicPeer: Flag,
@@ -123,6 +133,7 @@ function sessionOf(name: string, key: string, peer: Peer, now_ms: number): SeenS
       peer.nextConnectTimerDueInMsecs === undefined
         ? null
         : { remaining_s: peer.nextConnectTimerDueInMsecs / 1_000, total_s: peer.connectRetryTimer ?? 0 },
+    messages: messagesOf(peer.messageStats),
     tx_pending_bytes: null,
     local_capabilities: offered.filter(([, how]) => isSaid(how, "adv")).map(([what]) => what),
     neighbor_capabilities: offered.filter(([, how]) => isSaid(how, "rec")).map(([what]) => what),
@@ -155,6 +166,22 @@ function errorOf({ connectionsEstablished, lastResetDueTo, lastNotificationReaso
 function timerOf(total_ms: number | undefined, passed_ms: number | undefined): Timer | null {
   if (total_ms === undefined || passed_ms === undefined) return null;
   return { remaining_s: (total_ms - passed_ms) / 1_000, total_s: total_ms / 1_000 };
+}
+
+function messagesOf(stats: z.infer<typeof Stats> | undefined): SeenSession["messages"] {
+  if (stats === undefined) return null;
+  return {
+    received: {
+      updates: stats.updatesRecv ?? null,
+      notifications: stats.notificationsRecv ?? null,
+      total: stats.totalRecv ?? null,
+    },
+    sent: {
+      updates: stats.updatesSent ?? null,
+      notifications: stats.notificationsSent ?? null,
+      total: stats.totalSent ?? null,
+    },
+  };
 }
 
 /** `advertisedAndReceived`, or an object by family that holds such words as keys. */

@@ -7,7 +7,7 @@ import type { Attempts } from "./attempts.ts";
 import type { Blobs } from "./blobs.ts";
 import type { Docker } from "./docker.ts";
 import type { Files } from "./files.ts";
-import type { Frr } from "./frr.ts";
+import type { Frr, Speaker } from "./frr.ts";
 import type { Packages } from "./packages.ts";
 import type { Routing } from "./routing.ts";
 import type { Run, RunStreamed } from "./run.ts";
@@ -22,6 +22,7 @@ export type Ports = {
   readonly systemd: Systemd;
   readonly routing: Routing;
   readonly frr: Frr;
+  readonly gobgp: Speaker;
   readonly docker: Docker;
   /** When images that could not be had may be asked for again. */
   readonly pulls: Attempts;
@@ -39,6 +40,7 @@ export { type Blobs, createBlobs } from "./blobs.ts";
 export { createDocker, type Docker } from "./docker.ts";
 export { createFiles, type Files } from "./files.ts";
 export { createFrr, type Frr } from "./frr.ts";
+export { createGobgp } from "./gobgp.ts";
 export { createPackages, type Packages } from "./packages.ts";
 export { createRouting, type Routing } from "./routing.ts";
 export { createRun, createRunStreamed, type Run, type RunStreamed } from "./run.ts";

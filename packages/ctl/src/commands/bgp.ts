@@ -16,6 +16,8 @@ import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts"
 import { glances } from "../roster/roster.ts";
 import type { Session } from "../session/session.ts";
 
+/** Units that are not called as their daemon. */
+const UNITS: Readonly<Record<string, string>> = { gobgp: "gobgpd" };
 const EVENTS_BACK_MS = 90 * 86_400_000;
 
 export const bgp = defineCommand({
@@ -63,7 +65,9 @@ ctl bgp ixp -o wide`,
           );
     }
     for (const { name, fault, daemon } of faults)
-      output.line(`${output.colour.red(name)}  ${fault}      on the host: systemctl status ${daemon}`);
+      output.line(
+        `${output.colour.red(name)}  ${fault}      on the host: systemctl status ${UNITS[daemon] ?? daemon}`,
+      );
     tellMissing(context, asked);
     for (const { host, session: each } of shown.filter((row) => isRed(row.session)).slice(0, 3))
       output.note(`why: ctl bgp ${host} ${each.name}`);

@@ -3,8 +3,10 @@ import {
   atLimitText,
   type BgpChannel,
   type BgpCounters,
+  type BgpMessages,
   type BgpSample,
   type BgpSession,
+  daemonTitle,
 } from "@muster/protocol/telemetry/bgp";
 import type { Timer } from "@muster/protocol/telemetry/routing";
 import type { Colour } from "../output/colour.ts";
@@ -20,7 +22,7 @@ export function detailLines(sample: BgpSample, session: BgpSession, colour: Colo
     ...(up || next === null ? [] : [`next   tries again in ${windowText(next.remaining_s * 1_000)}`]),
     ...routeLines(session, up, colour),
     ...limitLines(session, colour),
-    ...ownLines(session, colour),
+    ...ownLines(session, sample.daemon.name, colour),
     ...sample.bfd
       .filter(({ address }) => address === session.neighbor_address)
       .map(({ state, interval_s, timeout_s }) =>
@@ -72,7 +74,7 @@ function usedOf(channel: BgpChannel, direction: BgpChannel["limits"][number]["di
   return channel.imported + (channel.filtered ?? 0);
 }
 
-function ownLines({ exports }: BgpSession, colour: Colour): string[] {
+function ownLines({ exports }: BgpSession, daemon: string, colour: Colour): string[] {
   if (exports.length === 0) return [];
   const of = (exported: boolean | null) =>
     exports.filter((each) => each.exported === exported).map(({ prefix }) => prefix);
@@ -80,7 +82,7 @@ function ownLines({ exports }: BgpSession, colour: Colour): string[] {
   const parts = [
     sent.length === 0 ? "" : `${listText(sent)} exported`,
     kept.length === 0 ? "" : `${listText(kept)} ${colour.amber("NOT exported")}`,
-    unknown.length === 0 ? "" : `${listText(unknown)}: BIRD cannot tell`,
+    unknown.length === 0 ? "" : `${listText(unknown)}: ${daemonTitle(daemon)} cannot tell`,
   ];
   return [`own    ${parts.filter(Boolean).join(", ")}`];
 }
@@ -102,6 +104,11 @@ export function wideLines(session: BgpSession): string[] {
     ...(session.description === null ? [] : [`text   ${session.description}`]),
     ...(ends.length === 0 ? [] : [`ends   ${ends.join(", ")}`]),
     ...(timers.length === 0 ? [] : [`timers ${timers.join(", ")}`]),
+    ...(session.messages === null
+      ? []
+      : [
+          `said   received ${messagesText(session.messages.received)}; sent ${messagesText(session.messages.sent)}`,
+        ]),
     ...(session.neighbor_capabilities.length === 0
       ? []
       : [`offers ${listText(session.neighbor_capabilities, 20)}`]),
@@ -119,6 +126,9 @@ export function wideLines(session: BgpSession): string[] {
 
 const timerText = (name: string, timer: Timer | null) =>
   timer === null ? "" : `${name} ${Math.round(timer.remaining_s)} of ${timer.total_s} s`;
+
+const messagesText = ({ total, updates, notifications }: BgpMessages) =>
+  `${count(total)} messages, ${count(updates)} of them updates, ${count(notifications)} notifications`;
 
 const countersText = (counters: BgpCounters) =>
   Object.entries(counters)

@@ -147,6 +147,13 @@ export const BgpWas = z.object({
 });
 export type BgpWas = z.infer<typeof BgpWas>;
 
+export const BgpMessages = z.object({
+  updates: Count.describe("UPDATE messages."),
+  notifications: Count.describe("NOTIFICATION messages: each ended a session."),
+  total: Count.describe("Messages of all types."),
+});
+export type BgpMessages = z.infer<typeof BgpMessages>;
+
 export const BgpSession = z.object({
   name: z.string().describe("The session's name in the daemon."),
   state: BgpState.describe("BGP state."),
@@ -184,6 +191,14 @@ export const BgpSession = z.object({
   connect_timer: BgpTimer.nullable()
     .default(null)
     .describe("Until the next attempt to connect; null while none is waited for."),
+  messages: z
+    .object({
+      received: BgpMessages.describe("From the peer."),
+      sent: BgpMessages.describe("To the peer."),
+    })
+    .nullable()
+    .default(null)
+    .describe("Messages so far; null for BIRD, which does not count them."),
   tx_pending_bytes: Count.default(null).describe("Bytes that wait to be sent; null before BIRD 3."),
   local_capabilities: z
     .array(z.string())
@@ -227,16 +242,19 @@ export const BgpSession = z.object({
 });
 export type BgpSession = z.infer<typeof BgpSession>;
 
-const TITLES: Readonly<Record<string, string>> = { bird: "BIRD", frr: "FRR" };
+const TITLES: Readonly<Record<string, string>> = { bird: "BIRD", frr: "FRR", gobgp: "GoBGP" };
 
 /** A routing daemon's name as its makers write it. */
 export const daemonTitle = (name: string): string => TITLES[name] ?? name;
 
 export const BgpDaemon = z.object({
-  name: z.string().describe("Which routing daemon: bird or frr."),
+  name: z.string().describe("Which routing daemon: bird, frr or gobgp."),
   reachable: z.boolean().describe("False: its control socket did not answer, and the rest is unknown."),
   error: z.string().nullable().describe("Why it is not reachable."),
-  version: z.string().nullable().describe("As printed: 2.0.12."),
+  version: z
+    .string()
+    .nullable()
+    .describe("As printed: 2.0.12; of GoBGP, which does not tell, that of its API."),
   router_id: z.string().nullable().describe("Router id."),
   since: BgpSince.describe("Last start of the daemon; while it is not reachable, since when."),
   reconfigured: BgpSince.describe("Last reconfiguration."),

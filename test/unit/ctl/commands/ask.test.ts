@@ -30,6 +30,7 @@ const session = (name: string, more: Partial<BgpSession>): BgpSession => ({
   send_hold_timer: null,
   connect_timer: null,
   tx_pending_bytes: null,
+  messages: null,
   local_capabilities: [],
   neighbor_capabilities: [],
   channels: [],

@@ -93,6 +93,7 @@ export const SESSION: BgpSession = {
   keepalive_timer: null,
   send_hold_timer: null,
   connect_timer: null,
+  messages: null,
   tx_pending_bytes: null,
   local_capabilities: [],
   neighbor_capabilities: [],
