@@ -17,13 +17,6 @@ const COLUMN_NAMES: Readonly<Record<string, keyof BgpCounters>> = {
   accepted: "accepted",
 };
 
-const ROW_NAMES: Readonly<Record<string, keyof Counters>> = {
-  "Import updates": "import_updates",
-  "Import withdraws": "import_withdraws",
-  "Export updates": "export_updates",
-  "Export withdraws": "export_withdraws",
-};
-
 /** A channel being read, line by line. `columns` remembers the header of the counter table; a name that we do not know is null. */
 export type ChannelReader = { readonly channel: BgpChannel; columns: readonly (keyof BgpCounters | null)[] };
 
@@ -58,16 +51,7 @@ export function isChannelKey(key: string): boolean {
 
 /** Takes one `key: value` line into the channel; keys that it does not know are left alone. */
 export function readChannelLine(reader: ChannelReader, key: string, value: string): void {
-  const row = ROW_NAMES[key];
-  if (row !== undefined) {
-    reader.channel.counters ??= {
-      import_updates: null,
-      import_withdraws: null,
-      export_updates: null,
-      export_withdraws: null,
-    };
-    reader.channel.counters[row] = readCounters(reader.columns, value);
-  } else CHANNEL_KEYS.get(key)?.(reader, value);
+  CHANNEL_KEYS.get(key)?.(reader, value);
 }
 
 /** `Pending 3 attribute sets with total 40 prefixes to send`: the one line of a channel that has no colon. */
@@ -98,6 +82,10 @@ const CHANNEL_KEYS: ReadonlyMap<string, Read> = new Map<string, Read>([
     },
   ],
   ["Routes", ({ channel }, value) => readRoutes(channel, value)],
+  ["Import updates", (reader, value) => readRow(reader, "import_updates", value)],
+  ["Import withdraws", (reader, value) => readRow(reader, "import_withdraws", value)],
+  ["Export updates", (reader, value) => readRow(reader, "export_updates", value)],
+  ["Export withdraws", (reader, value) => readRow(reader, "export_withdraws", value)],
   [
     "Route change stats",
     (reader, value) => {
@@ -136,6 +124,16 @@ function columnsOf(value: string): ChannelReader["columns"] {
     last_header = { value, columns: names.map((name) => COLUMN_NAMES[name] ?? null) };
   }
   return last_header.columns;
+}
+
+function readRow({ channel, columns }: ChannelReader, row: keyof Counters, value: string): void {
+  channel.counters ??= {
+    import_updates: null,
+    import_withdraws: null,
+    export_updates: null,
+    export_withdraws: null,
+  };
+  channel.counters[row] = readCounters(columns, value);
 }
 
 function readCounters(columns: ChannelReader["columns"], value: string): BgpCounters {

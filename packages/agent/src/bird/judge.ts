@@ -4,7 +4,7 @@
  */
 import type { BgpSession, BgpVerdict } from "@muster/protocol/telemetry/bgp";
 import { type DeclaredSession, isDynamicChild } from "./declared.ts";
-import { nothingSaid, type SeenSession } from "./session.ts";
+import { type SeenSession, unsaid } from "./session.ts";
 import { UNKNOWN_SINCE } from "./since.ts";
 
 /** What a fleet folder says of one session beyond its being declared. */
@@ -211,11 +211,13 @@ function undeclared(name: string): DeclaredSession {
 
 function missingSession(declared: DeclaredSession): ObservedSession {
   return {
-    ...nothingSaid(),
-    name: declared.name,
-    state: "down",
-    protocol_state: "missing",
-    since: UNKNOWN_SINCE,
+    ...unsaid({
+      name: declared.name,
+      state: "down",
+      protocol_state: "missing",
+      since: UNKNOWN_SINCE,
+      info: null,
+    }),
     neighbor_address: declared.dynamic ? null : declared.neighbor,
     neighbor_range: declared.dynamic ? declared.neighbor : null,
     neighbor_as: declared.as,

@@ -8,7 +8,7 @@ import { type BirdReply, lastCode, lastText } from "./framing.ts";
 import { readSession, type SeenSession } from "./session.ts";
 import { type BirdClock, sinceInstant } from "./since.ts";
 
-/** One row of `show protocols`; `details` are the lines of its block under `all`, indented as printed. */
+/** One row of `show protocols`; `block` is what stands under it with `all`: lines as they came, see `blockLines`. */
 export type BirdProtocol = {
   readonly name: string;
   readonly kind: string;
@@ -16,7 +16,7 @@ export type BirdProtocol = {
   readonly state: string;
   readonly since_text: string;
   readonly info: string;
-  readonly details: readonly string[];
+  readonly block: string;
 };
 
 /**
@@ -28,19 +28,31 @@ export function parseProtocols(reply: BirdReply): BirdProtocol[] {
   if (last >= 8000 && last !== 8003) {
     throw new FleetError("BIRD_REFUSED", `\`show protocols\`: ${lastText(reply)} (${last})`);
   }
+  const { text } = reply;
   const protocols: BirdProtocol[] = [];
-  let details: string[] = [];
-  let code = "";
+  let row: Omit<BirdProtocol, "block"> | null = null;
+  let [code, begin] = ["", 0];
   // 70 lines a session: this loop and that of a session are what a full look costs.
-  for (const line of reply.raw) {
-    const plain = line.startsWith(" ");
-    if (!plain) code = line.slice(0, 4);
-    if (code === "1002") {
-      details = [];
-      protocols.push({ ...parseRow(line.slice(plain ? 1 : 5)), details });
-    } else if (code === "1006" && line.length > 1) details.push(plain ? line.slice(1) : line.slice(5));
+  for (let at = 0; at <= text.length; ) {
+    const found = text.indexOf("\n", at);
+    const end = found < 0 ? text.length : found;
+    const plain = text.charCodeAt(at) === 32;
+    if (!plain) code = text.slice(at, at + 4);
+    // A row, or what is of no protocol, ends the block before it.
+    if (code !== "1006") {
+      if (row !== null) protocols.push({ ...row, block: text.slice(begin, Math.max(begin, at - 1)) });
+      row = code === "1002" ? parseRow(text.slice(at + (plain ? 1 : 5), end)) : null;
+      begin = end + 1;
+    }
+    at = end + 1;
   }
+  if (row !== null) protocols.push({ ...row, block: text.slice(begin) });
   return protocols;
+}
+
+/** The lines of a block without code and mark, indented as BIRD means them. */
+export function blockLines({ block }: BirdProtocol): string[] {
+  return block.split("\n").map((line) => line.slice(line.startsWith(" ") ? 1 : 5));
 }
 
 /** The BGP sessions of `show protocols all`; `clock` comes from the `show status` just before (null = no times). */
@@ -70,7 +82,7 @@ export function othersIn(protocols: readonly BirdProtocol[], clock: BirdClock | 
 }
 
 /** Name, kind, table, state are words of any length; Since may hold single spaces; two spaces part it from Info. */
-function parseRow(text: string): Omit<BirdProtocol, "details"> {
+function parseRow(text: string): Omit<BirdProtocol, "block"> {
   const match = /^(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+(?: \S+)*)(?:\s{2,}(.*))?$/.exec(text.trimEnd());
   if (match === null) {
     throw new FleetError("BIRD_REPLY", `not a protocol row: ${JSON.stringify(text.slice(0, 120))}`);

@@ -1,7 +1,7 @@
 /** RPKI sessions and ROA tables out of the blocks of `show protocols all`: what origin validation rests on. */
 import type { RoaTable, RpkiSession } from "@muster/protocol/telemetry/routing";
 import { type ChannelReader, channelReader, readChannelLine } from "./channels.ts";
-import type { BirdProtocol } from "./protocols.ts";
+import { type BirdProtocol, blockLines } from "./protocols.ts";
 import { type BirdClock, sinceInstant } from "./since.ts";
 import { timer } from "./timer.ts";
 
@@ -12,7 +12,7 @@ export function rpkiSessions(protocols: readonly BirdProtocol[], clock: BirdCloc
 
 function rpkiSession(protocol: BirdProtocol, clock: BirdClock | null): RpkiSession {
   const said = new Map<string, string>();
-  for (const line of protocol.details) {
+  for (const line of blockLines(protocol)) {
     const match = /^ {0,2}([A-Z][^:]*?)\s*:\s*(.*)$/.exec(line);
     if (match !== null) said.set(match[1] ?? "", match[2] ?? "");
   }
@@ -57,7 +57,7 @@ export function roaTables(protocols: readonly BirdProtocol[]): RoaTable[] {
 
 function channelsOf(protocol: BirdProtocol) {
   const readers: ChannelReader[] = [];
-  for (const line of protocol.details) {
+  for (const line of blockLines(protocol)) {
     const channel = /^ {0,2}Channel (\S+)/.exec(line)?.[1];
     if (channel !== undefined) readers.push(channelReader(channel, "unknown"));
     const reader = readers.at(-1);

@@ -25,34 +25,44 @@ export type SeenSession = Omit<
 type Section = "local_capabilities" | "neighbor_capabilities" | null;
 
 const CHANNEL = "Channel ";
+const SPACE = 32;
+/** Four digits and a mark before a line that is no continuation. */
+const CODE_LENGTH = 5;
 const STATES: ReadonlySet<string> = new Set(BgpState.unwrap().options);
 
 /** `clock` null = no times. */
 export function readSession(protocol: BirdProtocol, clock: BirdClock | null): SeenSession {
   const session = emptySession(protocol, clock);
+  const { block } = protocol;
   let reader: ChannelReader | null = null;
   let section: Section = null;
-  for (const line of protocol.details) {
-    const indent = indentOf(line);
-    if (indent <= 2 && line.startsWith(CHANNEL, indent)) {
-      const [family = ""] = line.slice(indent + CHANNEL.length).split(" ", 1);
+  for (let at = 0, end = 0; at < block.length; at = end + 1) {
+    const found = block.indexOf("\n", at);
+    end = found < 0 ? block.length : found;
+    const start = at + (block.charCodeAt(at) === SPACE ? 1 : CODE_LENGTH);
+    let begin = start;
+    while (block.charCodeAt(begin) === SPACE) begin += 1;
+    const indent = begin - start;
+    if (begin >= end) continue;
+    if (indent <= 2 && block.startsWith(CHANNEL, begin)) {
+      const [family = ""] = block.slice(begin + CHANNEL.length, end).split(" ", 1);
       reader = channelReader(family, "unknown");
       session.channels.push(reader.channel);
       section = null;
       continue;
     }
     if (indent >= 6 && section !== null) {
-      if (indent === 6) session[section].push(line.slice(indent).trimEnd());
+      if (indent === 6) session[section].push(block.slice(begin, end).trimEnd());
+      continue;
+    }
+    const colon = block.indexOf(":", begin);
+    if (colon < 0 || colon > end) {
+      section = sectionOf(block, begin);
+      if (reader !== null && section === null) readPending(reader, block.slice(begin, end));
       continue;
     }
     section = null;
-    const colon = line.indexOf(":", indent);
-    if (colon < 0) {
-      section = sectionOf(line, indent);
-      if (reader !== null && section === null) readPending(reader, line.slice(indent));
-      continue;
-    }
-    const key = line.slice(indent, colon);
+    const key = block.slice(begin, colon);
     if (indent <= 2 && key === "BGP state") reader = null;
     // 1.6 has one implicit channel, before the BGP block, without a line that opens it.
     if (reader === null && indent <= 2 && isChannelKey(key)) {
@@ -60,7 +70,7 @@ export function readSession(protocol: BirdProtocol, clock: BirdClock | null): Se
       reader.channel.table = protocol.table;
       session.channels.push(reader.channel);
     }
-    const value = valueAfter(line, colon);
+    const value = textWithin(block, colon + 1, end);
     if (reader !== null) readChannelLine(reader, key, value);
     else if (value !== "") SESSION_KEYS.get(key)?.(session, value);
   }
@@ -68,18 +78,12 @@ export function readSession(protocol: BirdProtocol, clock: BirdClock | null): Se
   return session;
 }
 
-function indentOf(line: string): number {
-  let indent = 0;
-  while (line.charCodeAt(indent) === 32) indent += 1;
-  return indent;
-}
-
-/** What follows the colon, without the spaces around it. */
-function valueAfter(line: string, colon: number): string {
-  let start = colon + 1;
-  while (line.charCodeAt(start) === 32) start += 1;
-  const value = line.slice(start);
-  return value.charCodeAt(value.length - 1) === 32 ? value.trimEnd() : value;
+/** Without the spaces around it. */
+function textWithin(block: string, from: number, to: number): string {
+  let [start, end] = [from, to];
+  while (start < end && block.charCodeAt(start) === SPACE) start += 1;
+  while (end > start && block.charCodeAt(end - 1) === SPACE) end -= 1;
+  return block.slice(start, end);
 }
 
 function sectionOf(line: string, indent: number): Section {
@@ -151,8 +155,14 @@ function nameImplicitChannel(session: SeenSession): void {
   }
 }
 
-/** What is known of a session of which nothing was said. A new one each time: a reader fills its lists. */
-export const nothingSaid = () => ({
+type Row = Pick<SeenSession, "name" | "state" | "protocol_state" | "since" | "info">;
+
+/** A session of which nothing more was said. A new one each time: a reader fills its lists. */
+export const unsaid = ({ name, state, protocol_state, since, info }: Row): SeenSession => ({
+  name,
+  state,
+  protocol_state,
+  since,
   neighbor_address: null,
   neighbor_range: null,
   neighbor_as: null,
@@ -164,7 +174,7 @@ export const nothingSaid = () => ({
   description: null,
   message: null,
   last_error: null,
-  info: null,
+  info,
   dynamic: false,
   hold_timer: null,
   keepalive_timer: null,
@@ -177,13 +187,11 @@ export const nothingSaid = () => ({
   channels: [],
 });
 
-function emptySession(protocol: BirdProtocol, clock: BirdClock | null): SeenSession {
-  return {
-    ...nothingSaid(),
+const emptySession = (protocol: BirdProtocol, clock: BirdClock | null): SeenSession =>
+  unsaid({
     name: protocol.name,
     state: infoState(protocol),
     protocol_state: protocol.state.toLowerCase(),
     since: sinceInstant(protocol.since_text, clock),
     info: protocol.info === "" ? null : protocol.info,
-  };
-}
+  });

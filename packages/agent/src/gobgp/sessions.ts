@@ -2,7 +2,7 @@
 import { BlockList, isIP } from "node:net";
 import type { BgpChannel, BgpState } from "@muster/protocol/telemetry/bgp";
 import type { RpkiSession, Since } from "@muster/protocol/telemetry/routing";
-import { nothingSaid, type SeenSession } from "../bird/session.ts";
+import { type SeenSession, unsaid } from "../bird/session.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
 import type { AfiSafi, Capability, Peer, Rpki } from "./messages.ts";
 
@@ -75,11 +75,13 @@ export function sessionOf(
   const address = state?.neighbor_address || conf?.neighbor_address || null;
   const port = transport?.remote_port ?? 0;
   return {
-    ...nothingSaid(),
-    name: nameOf(peer),
-    state: word,
-    protocol_state: up ? "up" : admin === "up" ? "start" : "down",
-    since: sinceOf(at?.seconds),
+    ...unsaid({
+      name: nameOf(peer),
+      state: word,
+      protocol_state: up ? "up" : admin === "up" ? "start" : "down",
+      since: sinceOf(at?.seconds),
+      info: admin === "down" ? "shut down on purpose" : null,
+    }),
     neighbor_address: address,
     neighbor_as: state?.peer_asn || conf?.peer_asn || null,
     neighbor_id: known(state?.router_id),
@@ -89,7 +91,6 @@ export function sessionOf(
     session_type: `${internal ? "internal" : "external"}${peer.ebgp_multihop?.enabled ? " multihop" : ""}`,
     description: conf?.description || null,
     last_error: up ? null : errorOf(peer, admin),
-    info: admin === "down" ? "shut down on purpose" : null,
     dynamic: address !== null && isWithin(address, ranges),
     messages: {
       received: countsOf(state?.messages?.received),

@@ -245,7 +245,7 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
     sessions: async (caller) => noted(await surveySessions((text) => ask(text, caller), now)),
     survey: async (caller) => noted(await surveyBird((text) => ask(text, caller), now)),
     async table(caller) {
-      return requireAccepted(await ask("show protocols", caller), "show protocols").raw.join("\n");
+      return requireAccepted(await ask("show protocols", caller), "show protocols").text;
     },
     async show(command, caller) {
       const lifetime = AbortSignal.any([signal, caller]);

@@ -49,12 +49,14 @@ suite("bird remember", (test) => {
   test("what is down says what it was, until it is up again", () => {
     const [session] = judgeSessions(sessions, {}, null, 0);
     const [channel] = parseSessions(
-      replyOf([
-        "1002-upstream   BGP        ---        up     2026-10-11    Established",
-        "1006-  Channel ipv4",
-        "     Routes:         12100 imported, 1 exported, 12000 preferred",
-        "0000 ",
-      ]),
+      replyOf(
+        [
+          "1002-upstream   BGP        ---        up     2026-10-11    Established",
+          "1006-  Channel ipv4",
+          "     Routes:         12100 imported, 1 exported, 12000 preferred",
+          "0000 ",
+        ].join("\n"),
+      ),
       null,
     ).flatMap(({ channels }) => channels);
     assert.ok(session && channel);
