@@ -30,9 +30,11 @@ import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/
 import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
 import { AlertsFile } from "../packages/ctl/src/inventory/alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "../packages/ctl/src/inventory/forms.ts";
+import { MonitoringFile } from "../packages/ctl/src/inventory/monitoring.ts";
 import {
   alertsSchema,
   folderSchema,
+  monitoringSchema,
   musterSchema,
   resourcesSchema,
   SCHEMA_FILES,
@@ -59,6 +61,7 @@ export function files(): ReadonlyMap<string, string> {
     [SCHEMA_FILES.muster, musterSchema()],
     [SCHEMA_FILES.resources, resourcesSchema()],
     [SCHEMA_FILES.alerts, alertsSchema()],
+    [SCHEMA_FILES.monitoring, monitoringSchema()],
   ] as const)
     written.set(`inventory/${path}`, `${JSON.stringify(schema, undefined, 1)}\n`);
   return written;
@@ -68,6 +71,8 @@ export function files(): ReadonlyMap<string, string> {
 export function complaints(): string[] {
   const all: [string, JsonSchema][] = [
     ["muster.yml", jsonSchemaOf(MusterFile)],
+    ["alerts.yml", jsonSchemaOf(AlertsFile)],
+    ["monitoring.yml", jsonSchemaOf(MonitoringFile)],
     ["a resource", jsonSchemaOf(CommonFields)],
     ...KIND_NAMES.map((kind): [string, JsonSchema] => [`kind ${kind}`, folderSchema(kind)]),
     ...KIND_NAMES.map((kind): [string, JsonSchema] => [`kind ${kind}`, jsonSchemaOf(KINDS[kind].spec)]),
@@ -118,6 +123,10 @@ function inventory(): string[] {
         ["`files/`", "files that are copied as they are"],
         ["`alerts.yml`", "who is told of what ([alerts](../runbook/alerts.md)); not needed"],
         [
+          "`monitoring.yml`",
+          "what the monitoring around is given ([Prometheus](../runbook/prometheus.md)); not needed",
+        ],
+        [
           "`hosts.lock`, `images.lock`",
           "written by `ctl`, to be committed: keys of hosts, digests of images",
         ],
@@ -129,6 +138,8 @@ function inventory(): string[] {
     fieldTable(fieldsOf(jsonSchemaOf(MusterFile))),
     "## alerts.yml",
     fieldTable(fieldsOf(jsonSchemaOf(AlertsFile))),
+    "## monitoring.yml",
+    fieldTable(fieldsOf(jsonSchemaOf(MonitoringFile))),
     "## resources/",
     "Resources of a more specific group, or of the host, are laid over general ones: maps merge, scalars and lists replace, `null` drops a field. Two groups of " +
       "equal rank that disagree are an error. `ctl explain HOST KIND/NAME` shows where each field came from. Any value may be a template (`{{ … }}`); names may not.",

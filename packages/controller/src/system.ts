@@ -13,6 +13,7 @@ import type { Vault } from "@muster/ports/vault";
 import { CONTROLLER_QUEUE, patterns, subjects } from "@muster/protocol";
 import { CONTROL, PAGE } from "@muster/protocol/control/index";
 import { FleetError } from "@muster/protocol/errors";
+import { targetGroups } from "@muster/protocol/monitoring";
 import { alertParts } from "./alerts/parts.ts";
 import { alertSecrets } from "./alerts/secrets.ts";
 import { watchAlerts } from "./alerts/watch.ts";
@@ -35,6 +36,7 @@ import { WaitingRoom } from "./enrolment/waiting.ts";
 import { Events } from "./events.ts";
 import { fleetMetrics } from "./metrics/fleet.ts";
 import { serveMetrics } from "./metrics/server.ts";
+import { declaredMonitoring } from "./monitoring/declared.ts";
 import { AccessRecords } from "./records/access.ts";
 import { HostRecords } from "./records/hosts.ts";
 import { Storage } from "./records/storage.ts";
@@ -183,6 +185,7 @@ async function run(
     ...{ bus, fleet: config.fleet, backup_report: config.backup_report, log, now, trust, records, last },
     ...{ engine, silence, storage, secret },
   });
+  const monitoring = declaredMonitoring(alerts);
   const handlers = controlHandlers({
     backup_report: config.backup_report,
     ...{ bus, fleet: config.fleet, now, trust, records, access, issuer, last, blobs, staging, engine },
@@ -228,9 +231,12 @@ async function run(
     signal,
   );
   if (config.metrics !== undefined) {
-    const families = () => fleetMetrics({ records, last, leading: engine.leading }, now());
+    const pages = {
+      families: () => fleetMetrics({ records, last, leading: engine.leading }, now()),
+      targets: async (job: string | undefined) => targetGroups(await monitoring(), config.fleet, job),
+    };
     // A port that is taken must not keep hosts from being admitted and rolled out to.
-    await serveMetrics(config.metrics.listen, families, signal).catch((error) => {
+    await serveMetrics(config.metrics.listen, pages, signal).catch((error) => {
       if (!(error instanceof FleetError)) throw error;
       log.error({ err: error }, "no metrics for Prometheus");
     });

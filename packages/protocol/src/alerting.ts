@@ -1,12 +1,14 @@
 /**
- * What becomes an alert, and who is told: the fleet folder's alerts.yml as an operator signs it for the controllers. It reaches them on `ctl.set_rules` and lies in bucket
- * `alerts` as it was signed; whoever reads it there checks the signature again, so that nobody but an operator decides who hears what.
+ * What becomes an alert, who is told, and what the monitoring around is given: the fleet folder's alerts.yml and monitoring.yml as an operator signs them for the controllers.
+ * It reaches them on `ctl.set_rules` and lies in bucket `alerts` as it was signed; whoever reads it there checks the signature again, so that nobody but an operator decides
+ * who hears what.
  */
 import { z } from "zod";
 import type { Principal } from "./certificate.ts";
 import { parseCondition } from "./condition.ts";
 import { type Envelope, open, type Verifier } from "./envelope.ts";
 import { parseJson } from "./errors.ts";
+import { Monitoring } from "./monitoring.ts";
 import { FleetName, HostName } from "./names.ts";
 
 /** What the document is signed as: nothing travels on it. */
@@ -150,6 +152,7 @@ export const Alerting = z.strictObject({
     .describe("The first that fits counts; those that Muster brings come after."),
   routes: z.record(Name, AlertRoute).describe("Who is told."),
   heartbeat: Heartbeat.nullable().describe("Who hears that the watching goes on; null = nobody."),
+  monitoring: Monitoring.optional().describe("What the monitoring around is given; absent = nothing."),
 });
 export type Alerting = z.infer<typeof Alerting>;
 

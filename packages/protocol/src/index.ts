@@ -20,6 +20,7 @@ export * from "./join.ts";
 export * from "./jwt.ts";
 export * from "./krl.ts";
 export * from "./manifest.ts";
+export * from "./monitoring.ts";
 export * from "./names.ts";
 export * from "./nkey.ts";
 export * from "./plan.ts";

@@ -6,21 +6,30 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Caller, callController } from "@muster/ports/call";
 import {
+  ALERTING_SUBJECT,
+  type Alerting,
   type ChecksSample,
   type Health,
   type HostView,
+  type Monitoring,
+  type ScrapeJob,
+  seal,
+  storeEnvelope,
   subjects,
   TELEMETRY,
   type TelemetryKind,
   verifierOf,
 } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { AlertStore } from "../../../packages/controller/src/alerts/store.ts";
 import { expose } from "../../../packages/controller/src/metrics/exposition.ts";
 import { type FleetSource, fleetMetrics } from "../../../packages/controller/src/metrics/fleet.ts";
 import { DASHBOARDS } from "../../../packages/ctl/src/prometheus/dashboards.ts";
 import { type Child, freePort, startChild } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
+import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
@@ -167,7 +176,8 @@ suite(
       return (data?.result ?? []).map(({ value }) => Number(value[1]));
     };
     const until = async (expression: string, wanted: number[]) => {
-      const end = Date.now() + 15_000;
+      // Prometheus hands on what it discovers every 5 s.
+      const end = Date.now() + 40_000;
       for (let seen = await query(expression); ; seen = await query(expression)) {
         if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
         if (Date.now() > end) throw new Error(`${expression} is ${seen}\n${prometheus.output()}`);
@@ -182,9 +192,18 @@ suite(
       controller = await startController(fleet, { metrics: { listen: `127.0.0.1:${port}` } });
       const setup = await fleet.connect("controller", "setup", life.signal);
       host = await makeHost(fleet, "ixp1", setup.bus, verifierOf(fleet.bundle), life.signal);
+      // As the runbook has it.
+      const discovery = {
+        job_name: "fleet",
+        http_sd_configs: [{ url: `http://127.0.0.1:${port}/sd`, refresh_interval: "1s" }],
+        relabel_configs: [{ action: "labelmap", regex: "__meta_muster_label_(.+)" }],
+      };
       const config = {
         global: { scrape_interval: "1s" },
-        scrape_configs: [{ job_name: "muster", static_configs: [{ targets: [`127.0.0.1:${port}`] }] }],
+        scrape_configs: [
+          { job_name: "muster", static_configs: [{ targets: [`127.0.0.1:${port}`] }] },
+          discovery,
+        ],
       };
       await writeFile(join(directory, "prometheus.yml"), JSON.stringify(config));
       const web = await freePort();
@@ -261,6 +280,65 @@ suite(
       assert.is(complaints, "");
     });
 
+    test("what the folder says is scraped reaches Prometheus with its labels, goes with the next version, and stays while nothing can be told", async () => {
+      const signer = await fleet.person("alice");
+      const { bus: own_bus } = await fleet.connect("operator", "alice", life.signal);
+      const alice: Caller = { bus: own_bus, signer, now: Date.now };
+      const give = async (version: number, monitoring: Monitoring | undefined, job = "node") => {
+        const rules: Alerting = {
+          ...{ v: 1, fleet: fleet.name, version, rules: [], routes: {}, heartbeat: null },
+          ...(monitoring === undefined ? {} : { monitoring }),
+        };
+        const body = Buffer.from(JSON.stringify(rules));
+        const document = storeEnvelope(seal(ALERTING_SUBJECT, body, signer, Date.now()));
+        await callController(alice, "set_rules", { document });
+        return fetch(`http://127.0.0.1:${port}/sd?job=${job}`);
+      };
+      assert.equal(await (await fetch(`http://127.0.0.1:${port}/sd`)).json(), []);
+      const scrape: ScrapeJob = {
+        ...{ job: "node", kind: "host", scheme: "http", path: "/metrics", labels: { team: "net" } },
+        targets: { ixp1: `127.0.0.1:${port}` },
+      };
+      const hosts = { ixp1: { groups: ["ixp", "routers"], labels: { site: "ams" } } };
+      const answer = await give(1, { scrape: [scrape], hosts });
+      assert.match(answer.headers.get("content-type") ?? "", "application/json");
+      assert.equal(await answer.json(), [
+        {
+          targets: [`127.0.0.1:${port}`],
+          labels: {
+            ...{ job: "node", host: "ixp1", team: "net", __scheme__: "http", __metrics_path__: "/metrics" },
+            ...{ __meta_muster_fleet: "as64500", __meta_muster_kind: "host" },
+            ...{ __meta_muster_groups: ",ixp,routers,", __meta_muster_label_site: "ams" },
+          },
+        },
+      ]);
+      await until('up{job="node", host="ixp1", site="ams", team="net"}', [1]);
+      assert.equal(await (await fetch(`http://127.0.0.1:${port}/sd?job=other`)).json(), []);
+
+      // Nobody signed this: that is no reason to take targets away.
+      const { bus } = await fleet.connect("controller", "writer", life.signal);
+      const store = new AlertStore(bus.kv("alerts"));
+      const held = await store.rules();
+      assert.ok(held !== null);
+      const forged = { ...held.document, body: Buffer.from("{}").toString("base64") };
+      await store.putRules(forged, held.revision);
+      const refused = await fetch(`http://127.0.0.1:${port}/sd`);
+      assert.is(refused.status, 503);
+      assert.match(await refused.text(), /signature/);
+      const failures = async () =>
+        Number(
+          /^prometheus_sd_http_failures_total (\d+)/m.exec(await (await fetch(`${own}/metrics`)).text())?.[1],
+        );
+      const before = await failures();
+      await eventually(async () => assert.ok((await failures()) > before, `${before} failures`), 40_000);
+      await until('up{job="node", host="ixp1"}', [1]);
+      const again = await store.rules();
+      await store.putRules(held.document, again?.revision ?? null);
+
+      await give(2, undefined);
+      await until('up{job="node"}', []);
+    });
+
     test("there is nothing else to ask for", async () => {
       assert.is((await fetch(`http://127.0.0.1:${port}/`)).status, 404);
       assert.is((await fetch(`http://127.0.0.1:${port}/metrics`, { method: "POST" })).status, 405);
@@ -276,5 +354,5 @@ suite(
       taken.close();
     });
   },
-  { limit_ms: 30_000 },
+  { limit_ms: 90_000 },
 );

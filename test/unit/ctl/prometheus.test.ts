@@ -179,7 +179,7 @@ suite("ctl prometheus", (test) => {
   test("says what there is for other words, and where to say what is missing", async () => {
     const ran = await ctl(["prometheus", "alerts"], { home: directory });
     assert.is(ran.code, 2);
-    assert.match(ran.err, /there are rules and dashboards/);
+    assert.match(ran.err, /there are rules, dashboards and targets/);
     const nowhere = await ctl(["prometheus", "dashboards"], { home: directory });
     assert.is(nowhere.code, 2);
     assert.match(nowhere.err, /--out DIR/);

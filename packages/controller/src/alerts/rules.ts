@@ -12,6 +12,7 @@ export type Rules = {
   readonly rules: readonly AlertRule[];
   readonly routes: ReadonlyMap<string, AlertRoute>;
   readonly heartbeat: Alerting["heartbeat"];
+  readonly monitoring: Alerting["monitoring"];
   /** Null while nobody gave any. `error`: why they cannot be used. */
   readonly given: { readonly version: number; readonly by: string; readonly error: string } | null;
 };
@@ -21,6 +22,7 @@ export const shipped = (given: Rules["given"] = null): Rules => ({
   rules: SHIPPED_RULES,
   routes: new Map(),
   heartbeat: null,
+  monitoring: undefined,
   given,
 });
 
@@ -33,6 +35,7 @@ export function rulesOf(document: StoredEnvelope | null, fleet: string, verifier
       rules: [...alerting.rules, ...SHIPPED_RULES],
       routes: new Map(Object.entries(alerting.routes)),
       heartbeat: alerting.heartbeat,
+      monitoring: alerting.monitoring,
       given: { version: alerting.version, by: principal.name, error: "" },
     };
   } catch (error) {

@@ -1,26 +1,27 @@
-/** The alert rules of the folder on their way to the controllers: what differs from those that hold, and the next version, signed. */
+/** Alert rules and monitoring of the folder on their way to the controllers: what differs from those that hold, and the next version, signed. */
 import { callController } from "@muster/ports/call";
 import { ALERTING_SUBJECT, type Alerting, openAlerting } from "@muster/protocol/alerting";
 import { canonicalize } from "@muster/protocol/canonical";
 import { loadEnvelope, seal, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
+import { type Monitoring, NO_MONITORING } from "@muster/protocol/monitoring";
 import type { DeclaredAlerting } from "../inventory/alerts.ts";
+import type { Fleet } from "../inventory/fleet.ts";
 import type { Colour } from "../output/colour.ts";
 import type { Connection, Session } from "../session/session.ts";
 
 export type AlertingChange = { readonly lines: readonly string[]; readonly next: Alerting };
 
 /**
- * What would change; null when nothing would: the same hold already, or the folder says nothing of alerts.
+ * What would change; null when nothing would: the same hold already, or the folder says nothing of either. Without an alerts.yml the rules that hold stay.
  * Errors: as `callController`.
  */
 export async function alertingChange(
   session: Session,
   connection: Connection,
-  declared: DeclaredAlerting | null,
+  { alerts, monitoring }: Pick<Fleet, "alerts" | "monitoring">,
   colour: Colour,
 ): Promise<AlertingChange | null> {
-  if (declared === null) return null;
   const { document } = await callController(connection, "rules", {});
   let held: Alerting | null = null;
   const lines: string[] = [];
@@ -34,7 +35,10 @@ export async function alertingChange(
       );
     }
   }
-  const before: DeclaredAlerting = held ?? { rules: [], routes: {}, heartbeat: null };
+  const before = held ?? { rules: [], routes: {}, heartbeat: null };
+  const declared: DeclaredAlerting = alerts ?? {
+    ...{ rules: before.rules, routes: before.routes, heartbeat: before.heartbeat },
+  };
   const changes = [
     ...differing("route", Object.entries(before.routes), Object.entries(declared.routes)),
     ...differing("rule", named(before.rules), named(declared.rules)),
@@ -43,10 +47,27 @@ export async function alertingChange(
   const order = (rules: DeclaredAlerting["rules"]) => rules.map(({ name }) => name).join();
   if (changes.length === 0 && order(before.rules) !== order(declared.rules))
     changes.push("~ order of the rules");
-  if (changes.length === 0 && held !== null) return null;
-  if (changes.length === 0 && lines.length === 0) return null;
-  const next: Alerting = { v: 1, fleet: session.fleet, version: (held?.version ?? 0) + 1, ...declared };
-  return { lines: [...lines, ...changes.map((change) => `${colour.bold("alerts")} ${change}`)], next };
+  const given = monitoringChanges(held?.monitoring ?? NO_MONITORING, monitoring);
+  if (changes.length + given.length === 0 && (held !== null || lines.length === 0)) return null;
+  const next: Alerting = {
+    ...{ v: 1, fleet: session.fleet, version: (held?.version ?? 0) + 1, ...declared },
+    // A document without it is one that controllers from before take, too.
+    ...(canonicalize(monitoring) === canonicalize(NO_MONITORING) ? {} : { monitoring }),
+  };
+  const told = (what: string, all: readonly string[]) => all.map((each) => `${colour.bold(what)} ${each}`);
+  return { lines: [...lines, ...told("alerts", changes), ...told("monitoring", given)], next };
+}
+
+function monitoringChanges(before: Monitoring, after: Monitoring): string[] {
+  const jobs = ({ scrape, hosts }: Monitoring) => {
+    const by_name = new Map<string, unknown[]>();
+    for (const each of scrape) {
+      const of = Object.keys(each.targets).map((host) => hosts[host]);
+      by_name.set(each.job, [...(by_name.get(each.job) ?? []), each, of]);
+    }
+    return by_name;
+  };
+  return differing("scrape", jobs(before), jobs(after));
 }
 
 /** Signs and hands over. Errors: CONFLICT when somebody was faster, NOT_ALLOWED. */

@@ -4,7 +4,7 @@ import { alertingChange, giveAlerting } from "../apply/alerting.ts";
 import { change } from "../apply/change.ts";
 import { watchNewest } from "../apply/newest.ts";
 import { loadWanted, scopeFor } from "../apply/prepare.ts";
-import type { DeclaredAlerting } from "../inventory/alerts.ts";
+import type { Fleet } from "../inventory/fleet.ts";
 import { readDuration } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
@@ -49,7 +49,7 @@ ctl apply -y                   everything, without asking`,
     const connection = await dialled;
     context.output.begin(session.fleet, session.person);
     const whole = args[0] === undefined && options.only.length === 0;
-    const given = !whole || (await applyAlerting(context, session, connection, wanted.fleet.alerts));
+    const given = !whole || (await applyAlerting(context, session, connection, wanted.fleet));
     const exit = await change(context, session, folder, wanted, {
       message,
       overwrite: options.overwrite,
@@ -63,19 +63,19 @@ ctl apply -y                   everything, without asking`,
   },
 });
 
-/** Alert rules are for the whole fleet: they go with what is applied whole, and do not wait for any host. False when they were refused. */
+/** Alert rules and monitoring are for the whole fleet: they go with what is applied whole, and do not wait for any host. False when they were refused. */
 async function applyAlerting(
   context: Context,
   session: Session,
   connection: Connection,
-  declared: DeclaredAlerting | null,
+  declared: Pick<Fleet, "alerts" | "monitoring">,
 ): Promise<boolean> {
   const { output, now } = context;
   try {
     const change = await alertingChange(session, connection, declared, output.colour);
     if (change === null) return true;
     for (const line of change.lines) output.line(line);
-    if (!(await output.confirm("Give the controllers these alert rules?"))) return true;
+    if (!(await output.confirm("Give the controllers this?"))) return true;
     const version = await giveAlerting(session, connection, change, now());
     output.line(`alert rules ${version} hold      ctl alerts`);
     return true;

@@ -4,7 +4,13 @@ import { dirname, join } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { type Topic, topicOf, topics } from "../docs/topics.ts";
 import { findFleetFolder } from "../inventory/folder.ts";
-import { alertsSchema, musterSchema, resourcesSchema, SCHEMA_FILES } from "../inventory/schema.ts";
+import {
+  alertsSchema,
+  monitoringSchema,
+  musterSchema,
+  resourcesSchema,
+  SCHEMA_FILES,
+} from "../inventory/schema.ts";
 import { tableLines } from "../output/table.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
@@ -64,6 +70,7 @@ async function writeSchemas({ cwd, output }: Context): Promise<undefined> {
     [SCHEMA_FILES.muster, musterSchema()],
     [SCHEMA_FILES.resources, resourcesSchema()],
     [SCHEMA_FILES.alerts, alertsSchema()],
+    [SCHEMA_FILES.monitoring, monitoringSchema()],
   ] as const;
   if (output.form === "json" || output.form === "yaml") {
     output.json(Object.fromEntries(schemas));
@@ -79,6 +86,7 @@ async function writeSchemas({ cwd, output }: Context): Promise<undefined> {
   }
   output.line("the first line of muster.yml: # yaml-language-server: $schema=./.schema/muster.json");
   output.line("of alerts.yml:                # yaml-language-server: $schema=./.schema/alerts.json");
+  output.line("of monitoring.yml:            # yaml-language-server: $schema=./.schema/monitoring.json");
   output.line("of each file in resources/:   # yaml-language-server: $schema=../.schema/resources.json");
   return undefined;
 }

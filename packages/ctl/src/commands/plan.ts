@@ -36,13 +36,11 @@ ctl plan ixp --only bird/main  one resource on a group`,
     const scope = scopeFor(wanted, ground, options.only);
     const whole = args[0] === undefined && options.only.length === 0 && ground.controller === null;
     const alerting = whole
-      ? await alertingChange(session, connection, wanted.fleet.alerts, output.colour).catch(
-          (error: unknown) => {
-            if (!(error instanceof FleetError)) throw error;
-            output.note(output.colour.amber(`alert rules were not compared: ${error.message}`));
-            return null;
-          },
-        )
+      ? await alertingChange(session, connection, wanted.fleet, output.colour).catch((error: unknown) => {
+          if (!(error instanceof FleetError)) throw error;
+          output.note(output.colour.amber(`alert rules were not compared: ${error.message}`));
+          return null;
+        })
       : null;
     const progress = output.progress(`asking ${countText(scope.targets.length, "host")} for a plan`);
     const planned = await askPlans(

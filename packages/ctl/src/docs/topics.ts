@@ -7,7 +7,9 @@ import { type Method, RPC } from "@muster/protocol/rpc/index";
 import { PERMISSIONS, ROLES } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { z } from "zod";
+import { AlertsFile } from "../inventory/alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "../inventory/forms.ts";
+import { MonitoringFile } from "../inventory/monitoring.ts";
 import { suggest } from "../inventory/problem.ts";
 import { folderSchema } from "../inventory/schema.ts";
 import { FACT_NAMES } from "../inventory/selectors.ts";
@@ -41,6 +43,11 @@ type Listing = {
 
 const TOPICS: Readonly<Record<string, Listing>> = {
   muster: { summary: "muster.yml", read: () => fields("muster.yml", jsonSchemaOf(MusterFile)) },
+  alerts: { summary: "alerts.yml", read: () => fields("alerts.yml", jsonSchemaOf(AlertsFile)) },
+  monitoring: {
+    summary: "monitoring.yml",
+    read: () => fields("monitoring.yml", jsonSchemaOf(MonitoringFile)),
+  },
   resource: {
     summary: "what every resource may have",
     read: () => fields("every resource", jsonSchemaOf(CommonFields)),

@@ -3,14 +3,14 @@ import { type Alerting, AlertRoute, AlertRule, Heartbeat, ROUTES_LIMIT } from "@
 import { z } from "zod";
 import { readDuration } from "../output/words.ts";
 import type { Problems } from "./problem.ts";
-import { needsOf, type Selectable, select } from "./selectors.ts";
-import { checkFields } from "./spec.ts";
+import type { Selectable } from "./selectors.ts";
+import { chosenHosts, readTopFile } from "./top-file.ts";
 import type { YamlNode } from "./yaml.ts";
 
 export const ALERTS_FILE = "alerts.yml";
 
 /** What an operator signs of it; fleet and version come with the signature. */
-export type DeclaredAlerting = Omit<Alerting, "v" | "fleet" | "version">;
+export type DeclaredAlerting = Omit<Alerting, "v" | "fleet" | "version" | "monitoring">;
 
 const Duration = z
   .string()
@@ -65,41 +65,30 @@ export function readAlerts(
   problems: Problems,
 ): DeclaredAlerting | null {
   if (tree === null) return null;
-  const fields = tree.t === "map" ? tree : { t: "map" as const, at: tree.at, entries: new Map() };
-  if (tree.t !== "map" && !(tree.t === "scalar" && tree.value === null)) {
-    problems.add(tree.at, "alerts.yml must be a map", "routes: { noc: { to: webhook, url: https://… } }");
-    return null;
-  }
-  const plain = plainOf(fields) as Record<string, unknown>;
-  const { spec, faults } = checkFields(AlertsFile, ALERTS_FILE, plain, fields, fields.at, [], new Set());
-  for (const { at, message, hint } of faults) problems.add(at, message, hint);
-  if (spec === null) return null;
+  const read = readTopFile(
+    AlertsFile,
+    ALERTS_FILE,
+    tree,
+    "routes: { noc: { to: webhook, url: https://… } }",
+    problems,
+  );
+  if (read === null) return null;
+  const { spec, at } = read;
   const before = problems.size;
-  const chosen = (selector: string | undefined): string[] | null => {
-    if (selector === undefined) return null;
-    const found =
-      needsOf([selector]).facts.length > 0
-        ? { hosts: [], fault: `${selector}: an alert cannot go by facts, which change by themselves` }
-        : select(hosts, groups, selector);
-    if (found.fault !== null) problems.add(fields.at, `\`on\`: ${found.fault}`);
-    return [...found.hosts].sort();
-  };
+  const chosen = (selector: string | undefined) =>
+    chosenHosts(selector, "an alert", at, { hosts, groups }, problems);
   const declared = signedForm(spec, chosen);
   for (const { name, about, when } of spec.rules)
     if ((about === undefined) === (when === undefined))
-      problems.add(fields.at, `rule \`${name}\` must have either \`about\` or \`when\``);
+      problems.add(at, `rule \`${name}\` must have either \`about\` or \`when\``);
   if (Object.keys(spec.routes).length > ROUTES_LIMIT)
-    problems.add(fields.at, `alerts.yml has more than ${ROUTES_LIMIT} routes`);
+    problems.add(at, `alerts.yml has more than ${ROUTES_LIMIT} routes`);
   const right = z.object({ routes: z.record(z.string(), AlertRoute), heartbeat: Heartbeat.nullable() });
   for (const issue of right.safeParse(declared).error?.issues ?? [])
-    problems.add(fields.at, `alerts.yml: ${issue.path.join(".")} ${issue.message}`);
+    problems.add(at, `alerts.yml: ${issue.path.join(".")} ${issue.message}`);
   for (const name of Object.keys(spec.routes))
     if (!/^[a-z][a-z0-9-]{0,31}$/.test(name) || name === "heartbeat")
-      problems.add(
-        fields.at,
-        `\`${name}\` cannot be a route's name`,
-        "a-z, 0-9 and -, at most 32, not heartbeat",
-      );
+      problems.add(at, `\`${name}\` cannot be a route's name`, "a-z, 0-9 and -, at most 32, not heartbeat");
   return problems.size > before ? null : declared;
 }
 
@@ -125,9 +114,3 @@ function signedForm(
 }
 
 const withoutEvery = ({ every: _every, ...rest }: NonNullable<AlertsFile["heartbeat"]>) => rest;
-
-function plainOf(node: YamlNode): unknown {
-  if (node.t === "scalar") return node.value;
-  if (node.t === "list") return node.items.map(plainOf);
-  return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, plainOf(value)]));
-}

@@ -3,6 +3,7 @@
  * at once; `compileFleet` gives the result, and refuses while there is one: half a desired state must never reach a server.
  */
 import { FleetError } from "@muster/protocol/errors";
+import type { Monitoring } from "@muster/protocol/monitoring";
 import type { ImagePin } from "@muster/protocol/resources/container";
 import type { Resource } from "@muster/protocol/resources/index";
 import { ALERTS_FILE, type DeclaredAlerting, readAlerts } from "./alerts.ts";
@@ -13,6 +14,8 @@ import { type Folder, readFolder } from "./folder.ts";
 import { groupNamesOf, type Host, hostsOf, type Inventory, readHosts } from "./hosts.ts";
 import { IMAGES_FILE, type ImagePins, readImages, type UsedImage } from "./images.ts";
 import { type Dict, Float, str, TemplateEngine, TemplateError, type Value } from "./jinja.ts";
+import { type Scraped, scrapedResource } from "./metrics-at.ts";
+import { MONITORING_FILE, readMonitoring } from "./monitoring.ts";
 import { orderResources, type Unordered } from "./order.ts";
 import { type Problem, Problems, problemText } from "./problem.ts";
 import { HostRenderer } from "./render.ts";
@@ -41,6 +44,10 @@ export interface FleetHost extends Selectable {
   readonly variables: HostVariables;
   readonly declared: readonly Declared[];
   readonly resources: readonly Resource[];
+  /** By which others reach it: `ansible_host`, else its name. */
+  readonly address: string;
+  /** Which of its services and containers serve metrics, and where. */
+  readonly scraped: readonly Scraped[];
 }
 
 export interface Fleet {
@@ -56,6 +63,7 @@ export interface Fleet {
   readonly pins: ImagePins;
   /** Null where the folder has no alerts.yml. */
   readonly alerts: DeclaredAlerting | null;
+  readonly monitoring: Monitoring;
   /** In the order of hosts.yml. */
   readonly hosts: ReadonlyMap<string, FleetHost>;
 }
@@ -118,12 +126,10 @@ export function buildFleet(folder: Folder, problems: Problems, options: LoadOpti
   }
   faults.report(problems);
   checkWaves(settings, hosts, inventory, problems);
-  const alerts = readAlerts(
-    tree(folder, ALERTS_FILE, "strict", problems),
-    [...hosts.values()],
-    [...inventory.groups.keys()],
-    problems,
-  );
+  const top = (file: string) => tree(folder, file, "strict", problems);
+  const [all_hosts, all_groups] = [[...hosts.values()], [...inventory.groups.keys()]];
+  const alerts = readAlerts(top(ALERTS_FILE), all_hosts, all_groups, problems);
+  const monitoring = readMonitoring(top(MONITORING_FILE), all_hosts, all_groups, problems);
   const fleet: Fleet = {
     root: folder.root,
     name: settings.fleet,
@@ -133,6 +139,7 @@ export function buildFleet(folder: Folder, problems: Problems, options: LoadOpti
     images: used,
     pins,
     alerts,
+    monitoring,
     hosts,
   };
   return { fleet, problems: problems.list() };
@@ -190,7 +197,15 @@ function buildHost(
     if (whole || !message.includes("does not have")) faults.add(host.name, "order", at, message);
   const groups = groupNamesOf(inventory, host);
   const labels = labelsOf(variables, settings, faults);
-  return { name: host.name, groups, labels, variables, declared, resources };
+  const address = addressOf(variables, faults);
+  const scraped = items.flatMap(({ resource, metrics }) => {
+    if (metrics === undefined) return [];
+    const found = scrapedResource(resource, metrics.text, address);
+    if (!("fault" in found)) return [found];
+    faults.add(host.name, `${resource.kind}/${resource.name}`, metrics.at, found.fault, found.hint);
+    return [];
+  });
+  return { name: host.name, groups, labels, variables, declared, resources, address, scraped };
 }
 
 /** The longest value of a label; labels go into every manifest. */
@@ -222,6 +237,17 @@ function labelsOf(variables: HostVariables, settings: Settings, faults: HostFaul
     }
   }
   return Object.fromEntries(labels);
+}
+
+function addressOf(variables: HostVariables, faults: HostFaults): string {
+  try {
+    return textOf(variables, "ansible_host") ?? variables.host;
+  } catch (error) {
+    if (!(error instanceof TemplateError)) throw error;
+    const at = variables.entries.get("ansible_host")?.at;
+    if (at !== undefined) faults.add(variables.host, "ansible_host", at, error.message);
+    return variables.host;
+  }
 }
 
 function checkWaves(
@@ -259,7 +285,9 @@ export function compileFleet(
 }
 
 /** A variable of a host as plain text, for `ansible_host` and `ansible_user`; null if it is not set or not simple. */
-export function variableText(host: FleetHost, name: string): string | null {
-  const value = host.variables.get(name);
+export const variableText = (host: FleetHost, name: string): string | null => textOf(host.variables, name);
+
+function textOf(variables: HostVariables, name: string): string | null {
+  const value = variables.get(name);
   return typeof value === "string" || typeof value === "number" ? String(value) : null;
 }

@@ -15,7 +15,7 @@ const MAX_COPIED_BYTES = 512 << 20;
 export const MAX_FILES = 10_000;
 
 /** What belongs to a fleet folder; anything else beside it is not read. */
-const TOP = ["muster.yml", "hosts.yml", "hosts.yaml", "images.lock", "alerts.yml"];
+const TOP = ["muster.yml", "hosts.yml", "hosts.yaml", "images.lock", "alerts.yml", "monitoring.yml"];
 /** What in these is no text, or larger, is sent by its hash. */
 const COPIED = /^(templates|files)\//;
 const FOLDERS = ["group_vars", "host_vars", "resources", "templates", "files"];

@@ -5,6 +5,7 @@
 import { FleetName, ResourceRef } from "@muster/protocol/names";
 import { type Kind, OnDriftSchema } from "@muster/protocol/resources/index";
 import { z } from "zod";
+import { MetricsAt } from "./metrics-at.ts";
 
 /** muster.yml. */
 export const MusterFile = z.strictObject({
@@ -74,9 +75,11 @@ export const FORMS: { readonly [K in Kind]?: Form } = {
     },
     short: z.union([z.string(), z.number()]).describe("Short for { value: … }."),
   },
+  service: { fields: { metrics: MetricsAt.optional() } },
   container: {
     without: ["pin"],
     fields: {
+      metrics: MetricsAt.optional(),
       files: z
         .record(z.string().startsWith("/"), z.string())
         .describe("Directory in the container → folder of templates below templates/; mounted read-only."),

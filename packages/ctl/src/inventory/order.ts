@@ -12,6 +12,8 @@ export interface Unordered {
   readonly at: Place;
   /** Written down with `needs:`. */
   readonly needs: readonly { readonly ref: string; readonly at: Place }[];
+  /** Where it serves metrics, which is not the host's business. */
+  readonly metrics?: { readonly text: string; readonly at: Place };
 }
 
 export interface OrderFault {

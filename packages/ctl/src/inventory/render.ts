@@ -26,6 +26,7 @@ import {
   Undefined,
   type Value,
 } from "./jinja.ts";
+import { MetricsAt } from "./metrics-at.ts";
 import type { Unordered } from "./order.ts";
 import { type Place, suggest } from "./problem.ts";
 import type { Declared } from "./resources.ts";
@@ -96,11 +97,14 @@ export class HostRenderer {
     });
     const needs = attempt("needs", () => this.needs(entries.get("needs")?.value, fault)) ?? [];
     const on_drift = attempt("on_drift", () => this.onDrift(entries.get("on_drift")?.value, fault));
+    const metrics = hasMetrics(kind)
+      ? attempt(METRICS, () => this.metrics(entries.get(METRICS)?.value, fault))
+      : undefined;
     if (kind === "file" && !this.oneForm(declared, fault)) failed.add("content");
     const made = new Map<string, unknown>();
     const own = FORMS[kind]?.without ?? [];
     for (const [key, entry] of entries) {
-      if (Object.hasOwn(CommonFields.shape, key)) continue;
+      if (Object.hasOwn(CommonFields.shape, key) || (key === METRICS && hasMetrics(kind))) continue;
       const field = kind === "file" && FILE_FORMS.includes(key) ? "content" : key;
       const value = attempt(field, () => {
         if (own.includes(key)) refuse(fault, entry.at, `\`${key}\` is written by ctl`, OWN_HINT[key]);
@@ -131,7 +135,10 @@ export class HostRenderer {
       ...(on_drift ? { on_drift } : {}),
     };
     // checkSpec gave the spec the type that belongs to `kind`.
-    return { resource: resource as unknown as Resource, at: declared.at, needs };
+    return {
+      ...{ resource: resource as unknown as Resource, at: declared.at, needs },
+      ...(metrics == null ? {} : { metrics }),
+    };
   }
 
   /** The value of one field in the manifest's form. */
@@ -154,6 +161,14 @@ export class HostRenderer {
         refuse(fault, item.at, `\`needs\` holds kind/name, found ${nodeText(item)}`, "needs: [service/bird]");
       return { ref, at: item.at };
     });
+  }
+
+  private metrics(node: YamlNode | undefined, fault: Fault): Unordered["metrics"] | null {
+    if (node === undefined) return null;
+    const given = MetricsAt.safeParse(this.plain(node, fault));
+    if (given.success) return { text: given.data, at: node.at };
+    const why = given.error.issues[0]?.message ?? "wrong form";
+    return refuse(fault, node.at, `\`${METRICS}\` is ${nodeText(node)}: ${why}`);
   }
 
   private onDrift(node: YamlNode | undefined, fault: Fault): OnDrift | null {
@@ -320,6 +335,9 @@ export class HostRenderer {
     return Object.fromEntries([...node.entries].map(([key, { value }]) => [key, this.plain(value, fault)]));
   }
 }
+
+const METRICS = "metrics";
+const hasMetrics = (kind: Kind) => Object.hasOwn(FORMS[kind]?.fields ?? {}, METRICS);
 
 type Fault = (at: Place, message: string, hint?: string) => void;
 

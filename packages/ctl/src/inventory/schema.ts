@@ -6,12 +6,14 @@ import { KINDS, type Kind } from "@muster/protocol/resources/index";
 import { type JsonSchema, jsonSchemaOf } from "../docs/json-schema.ts";
 import { AlertsFile } from "./alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "./forms.ts";
+import { MonitoringFile } from "./monitoring.ts";
 
 /** Where the schemas lie below the folder. */
 export const SCHEMA_FILES = {
   muster: ".schema/muster.json",
   resources: ".schema/resources.json",
   alerts: ".schema/alerts.json",
+  monitoring: ".schema/monitoring.json",
 } as const;
 
 const DRAFT = "https://json-schema.org/draft/2020-12/schema";
@@ -19,6 +21,11 @@ const DRAFT = "https://json-schema.org/draft/2020-12/schema";
 export const musterSchema = (): JsonSchema => ({ title: "muster.yml", ...jsonSchemaOf(MusterFile) });
 
 export const alertsSchema = (): JsonSchema => ({ title: "alerts.yml", ...jsonSchemaOf(AlertsFile) });
+
+export const monitoringSchema = (): JsonSchema => ({
+  title: "monitoring.yml",
+  ...jsonSchemaOf(MonitoringFile),
+});
 
 export function resourcesSchema(): JsonSchema {
   const kinds = Object.keys(KINDS) as Kind[];

@@ -50,6 +50,17 @@ rules:
       assert.match(applied.out, /^alert rules 1 hold {6}ctl alerts$/m);
       const again = await ground.run("plan");
       assert.is(again.code, 0, again.out);
+
+      // What is scraped is signed with them, and the rules stay as they were.
+      await ground.write("monitoring.yml", 'scrape: { node: { metrics: ":9100" } }\n');
+      const scraped = await ground.run("apply -y");
+      assert.is(scraped.code, 0, scraped.err);
+      assert.match(scraped.out, /^monitoring \+ scrape node$/m);
+      assert.not.match(scraped.out, /^alerts [+~-]/m);
+      assert.match((await ground.run("prometheus targets")).out, /^node +ixp1 +http:\/\/.*:9100\/metrics$/m);
+      assert.is((await ground.run("plan")).code, 0);
+      await ground.write("monitoring.yml", "");
+      assert.match((await ground.run("apply -y")).out, /^monitoring - scrape node$/m);
     });
 
     test("red is told, counted by status, shown with who knows; silenced by a person, and ended", async () => {
@@ -62,7 +73,7 @@ rules:
           out,
           /^ixp1 {2}page for .*: FAILED .* ago: no space left {3}\(told hook .*\) {6}ctl plan ixp1$/m,
         );
-        assert.match(out, /^routes {2}hook \(webhook\) ok .*; rules 1 by alice$/m);
+        assert.match(out, /^routes {2}hook \(webhook\) ok .*; rules 3 by alice$/m);
       }, SOON_MS);
       assert.match((await ground.run("status")).out, /^alerts {2}1 firing {6}ctl alerts$/m);
 
