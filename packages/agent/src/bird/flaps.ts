@@ -7,12 +7,16 @@ import type { BgpSince, BgpState } from "@muster/protocol/telemetry/bgp";
 type SessionHistory = {
   readonly up: boolean;
   readonly since: BgpSince;
-  readonly seen_ms: number;
   /** Instants at which it was found down after having been up. */
   readonly falls_ms: readonly number[];
 };
 
+/** One instant by both clocks: of the day, which may be set, and of a stopwatch, which may not. */
+export type Instants = { readonly day_ms: number; readonly steady_ms: number };
+
 export type FlapHistory = {
+  /** As of the last sample. */
+  readonly clocks: Instants;
   readonly watched_since_ms: number;
   readonly sessions: ReadonlyMap<string, SessionHistory>;
 };
@@ -28,25 +32,36 @@ export const FLAPPING_FROM = 2;
 const MAX_FALLS = 100;
 /** Two printed times of one event may differ by rounding. */
 const SAME_INSTANT_MS = 1_500;
+/** What a clock that is kept gains or loses between two samples is less. */
+const CLOCK_SET_MS = 500;
 
-export function emptyFlaps(now_ms: number): FlapHistory {
-  return { watched_since_ms: now_ms, sessions: new Map() };
+export function emptyFlaps(clocks: Instants): FlapHistory {
+  return { clocks, watched_since_ms: clocks.day_ms, sessions: new Map() };
 }
 
 /**
  * The history after one more sample. Give no sample for a time at which BIRD did not answer: silence of the control
  * socket is not a fall of its sessions. A session that is gone from the sample while it was up counts as fallen.
+ * BIRD and FRR count from a stopwatch and print by the clock, so that with a clock that is set each Since moves; GoBGP notes the clock, and none does. Neither
+ * has fallen.
  */
-export function advanceFlaps(history: FlapHistory, seen: readonly Flapping[], now_ms: number): FlapHistory {
+export function advanceFlaps(past: FlapHistory, seen: readonly Flapping[], clocks: Instants): FlapHistory {
+  const history = withClockOf(past, clocks);
+  const now_ms = clocks.day_ms;
   const sessions = new Map<string, SessionHistory>();
   for (const session of seen) {
     const before = history.sessions.get(session.name);
     const up = session.state === "established";
-    const fell = before?.up === true && (!up || restarted(before.since, session.since));
+    const noted = past.sessions.get(session.name)?.since;
+    const again =
+      before !== undefined &&
+      noted !== undefined &&
+      restarted(before.since, session.since) &&
+      restarted(noted, session.since);
+    const fell = before?.up === true && (!up || again);
     sessions.set(session.name, {
       up,
       since: session.since,
-      seen_ms: now_ms,
       falls_ms: recent([...(before?.falls_ms ?? []), ...(fell ? [now_ms] : [])], now_ms),
     });
   }
@@ -55,7 +70,28 @@ export function advanceFlaps(history: FlapHistory, seen: readonly Flapping[], no
     const falls_ms = recent(before.up ? [...before.falls_ms, now_ms] : before.falls_ms, now_ms);
     if (falls_ms.length > 0) sessions.set(name, { ...before, up: false, falls_ms });
   }
-  return { watched_since_ms: history.watched_since_ms, sessions };
+  return { clocks, watched_since_ms: history.watched_since_ms, sessions };
+}
+
+/** The history as if the clock had always been as it is set now. */
+function withClockOf(history: FlapHistory, { day_ms, steady_ms }: Instants): FlapHistory {
+  const by_ms = day_ms - history.clocks.day_ms - (steady_ms - history.clocks.steady_ms);
+  if (Math.abs(by_ms) < CLOCK_SET_MS) return history;
+  const moved = ({ at, exact }: BgpSince): BgpSince =>
+    at === null ? { at, exact } : { at: new Date(Date.parse(at) + by_ms).toISOString(), exact };
+  const sessions = [...history.sessions].map(([name, session]): [string, SessionHistory] => [
+    name,
+    {
+      ...session,
+      since: moved(session.since),
+      falls_ms: session.falls_ms.map((at_ms) => at_ms + by_ms),
+    },
+  ]);
+  return {
+    ...history,
+    watched_since_ms: history.watched_since_ms + by_ms,
+    sessions: new Map(sessions),
+  };
 }
 
 /** Falls in the last hour; null if we watch for less than that and saw none, so that 0 means an hour of quiet. */

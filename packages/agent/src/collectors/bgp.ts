@@ -85,7 +85,8 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     const key = JSON.stringify([wanted, seen.map(({ name, state, since }) => [name, state, since.at])]);
     const questions = EXPORT_QUESTIONS - left;
     const period_ms = Math.max(EXPORTS_PERIOD_MS, questions * QUESTION_PERIOD_MS);
-    if (exports !== null && exports.key === key && ports.now() - exports.at < period_ms) return exports.found;
+    if (exports !== null && exports.key === key && Math.abs(ports.now() - exports.at) < period_ms)
+      return exports.found;
     const found = new Map<string, Readonly<Record<string, boolean | null>>>();
     for (const [name, prefixes] of wanted) found.set(name, await asked_of.exported(name, prefixes, signal));
     exports = { at: ports.now(), key, found };
@@ -145,6 +146,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   /** What is new since the last poll: a full look, the same again with the time of now, or null. */
   const next = async (signal: AbortSignal): Promise<BgpSample | "same" | null> => {
     const [spec, drain, at] = [declared(), ports.drain(), ports.now()];
+    const asked_ms = performance.now();
     const chosen = looked === null || choice === null || looked.spec !== spec ? await speaker(spec) : choice;
     let table: string;
     try {
@@ -153,12 +155,12 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
       looked = null;
       return finished(unreachable(error, chosen));
     }
-    table_ms = ports.now() - at;
+    table_ms = performance.now() - asked_ms;
     if (standsStill(table, spec, drain, at)) return "same";
     looked = null;
-    const begun = ports.now();
+    const begun_ms = performance.now();
     const now = await sample(signal);
-    looked = { at, spec, drain, table, cost_ms: ports.now() - begun };
+    looked = { at, spec, drain, table, cost_ms: performance.now() - begun_ms };
     return now;
   };
 
@@ -168,7 +170,8 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     pace_ms: () => Math.min(POLL_MAX_MS, Math.max(BGP_POLL_MS, table_ms * POLL_SHARE)),
     async poll(signal) {
       const found = await next(signal);
-      const due = ports.now() - published_at >= PUBLISH_PERIOD_MS;
+      // A clock that was set back must not make it wait.
+      const due = Math.abs(ports.now() - published_at) >= PUBLISH_PERIOD_MS;
       if (found === "same") {
         // The short table has just said so.
         if (!due || last === null) return { sample: null, events: [] };

@@ -54,7 +54,8 @@ export function createContainers(
   ): Promise<Omit<SeenContainer, "listed">> => {
     const key = `${listed.state} ${JUST_BEGUN.test(listed.status) ? listed.status : listed.status.replace(/\d+|an?\b|About/g, "")}`;
     const held = details.get(listed.id);
-    if (held !== undefined && held.key === key && now() - held.at < DETAILS_PERIOD_MS) return held.seen;
+    if (held !== undefined && held.key === key && Math.abs(now() - held.at) < DETAILS_PERIOD_MS)
+      return held.seen;
     const facts = await docker.container(listed.id, signal);
     const seen = {
       since: facts === null ? null : facts.status === "running" ? facts.started_ms : facts.finished_ms,

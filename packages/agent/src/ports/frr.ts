@@ -28,7 +28,8 @@ export function createFrr(
   const { socketPath, now = Date.now, reply_ms = REPLY_LIMIT_MS } = options;
   const limits = { timeout_ms: reply_ms, max_reply_bytes: MAX_REPLY_BYTES };
   const vty = connectVty({ socketPath, ...limits }, signal);
-  let flaps = emptyFlaps(now());
+  const clocks = () => ({ day_ms: now(), steady_ms: performance.now() });
+  let flaps = emptyFlaps(clocks());
   let places: ReturnType<typeof frrSessions>["places"] = new Map();
 
   return {
@@ -45,11 +46,12 @@ export function createFrr(
         vty.command("show version"),
         vty.command("show bgp vrf all neighbors json"),
       ]);
-      const at_ms = now();
+      const instants = clocks();
+      const at_ms = instants.day_ms;
       const found = frrSessions(neighbors, at_ms);
       const { sessions, router_id } = found;
       places = found.places;
-      flaps = advanceFlaps(flaps, sessions, at_ms);
+      flaps = advanceFlaps(flaps, sessions, instants);
       return {
         at: new Date(at_ms).toISOString(),
         daemon: {

@@ -37,7 +37,8 @@ export function speakGobgp(options: GobgpOptions, signal: AbortSignal): Speaker 
   const { address, now = Date.now, reply_ms = REPLY_LIMIT_MS } = options;
   const grpc = connectGrpc({ address, timeout_ms: reply_ms, max_reply_bytes: MAX_REPLY_BYTES }, signal);
   let version: GobgpVersion = 3;
-  let flaps = emptyFlaps(now());
+  const clocks = () => ({ day_ms: now(), steady_ms: performance.now() });
+  let flaps = emptyFlaps(clocks());
 
   /** Another version may run since the last question. */
   const call = async (method: Method, request: Uint8Array): Promise<GrpcAnswer> => {
@@ -80,11 +81,12 @@ export function speakGobgp(options: GobgpOptions, signal: AbortSignal): Speaker 
         ask("ListDynamicNeighbor"),
         ask("ListRpki"),
       ]);
-      const at_ms = now();
+      const instants = clocks();
+      const at_ms = instants.day_ms;
       const ranges = dynamic.flatMap(({ dynamic_neighbor }) => dynamic_neighbor?.prefix ?? []);
       const sessions = all.map((peer) => sessionOf(peer, version, counted, ranges));
       const rpki = servers.flatMap(({ server }) => (server === null ? [] : [rpkiOf(server, at_ms)]));
-      flaps = advanceFlaps(flaps, sessions, at_ms);
+      flaps = advanceFlaps(flaps, sessions, instants);
       return {
         at: new Date(at_ms).toISOString(),
         daemon: {

@@ -104,7 +104,8 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
   } = options;
   const reading = connectBird({ socketPath, restricted: true, timeout_ms: reply_ms }, signal);
   const checks = new Map<string, CheckResult>();
-  let flaps = emptyFlaps(now());
+  const clocks = () => ({ day_ms: now(), steady_ms: performance.now() });
+  let flaps = emptyFlaps(clocks());
   let own_change_until_ms = 0;
   let on_disk: { readonly stamp: string; readonly version: string | null } | null = null;
 
@@ -177,8 +178,9 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
   };
 
   const noted = ({ daemon, sessions, beside }: Survey): BgpSample => {
-    const at_ms = now();
-    const advanced = advanceFlaps(flaps, sessions, at_ms);
+    const instants = clocks();
+    const at_ms = instants.day_ms;
+    const advanced = advanceFlaps(flaps, sessions, instants);
     flaps = at_ms < own_change_until_ms ? withoutNewFalls(advanced, flaps) : advanced;
     return {
       at: new Date(at_ms).toISOString(),

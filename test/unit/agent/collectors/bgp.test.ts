@@ -45,13 +45,14 @@ async function withFake(body: (ground: Ground) => Promise<void>, reply_ms = 5_00
   good(fake);
   await fake.start();
   let now_ms = Date.now();
+  const now = () => now_ms;
   const ports: Ports = {
     ...portsBelow(prefix.path, life.signal),
     routing: createRouting(
-      { socketPath: fake.socketPath, binary: "/nonexistent", run: createRun(), reply_ms },
+      { socketPath: fake.socketPath, binary: "/nonexistent", run: createRun(), reply_ms, now },
       life.signal,
     ),
-    now: () => now_ms,
+    now,
   };
   try {
     const bgp = createBgp(ports, () => SPEC);
@@ -213,6 +214,77 @@ suite(
         assert.ok(ground.fake.received.includes("show protocols all"));
         assert.is(upstream(sample)?.verdict, "ok");
       }));
+
+    for (const [name, by_ms] of [
+      ["forwards", 3_600_000],
+      ["backwards", -3_600_000],
+    ] as const)
+      test(`a clock that is set ${name}: the next sample comes in its time, and says the new one`, () =>
+        withFake(async (ground) => {
+          const first = await ground.bgp.poll(ground.signal);
+          ground.pass(by_ms);
+          let after: BgpSample | null = null;
+          for (let turn = 0; turn < 16 && after === null; turn += 1) {
+            ground.pass(700);
+            after = (await ground.bgp.poll(ground.signal)).sample;
+          }
+          const moved_ms = Date.parse(after?.at ?? "") - Date.parse(first.sample?.at ?? "");
+          assert.ok(Math.abs(moved_ms - by_ms) < 15_000, `${after?.at} after ${first.sample?.at}`);
+          assert.is(upstream(after)?.verdict, "ok");
+        }));
+
+    test("the clock of a machine is set: a real BIRD moves each Since, and no session is said to have flapped", async () => {
+      const life = new AbortController();
+      const prefix: Prefix = await hostPrefix();
+      const port = await freePort();
+      const text = config(port, [UPSTREAM]);
+      writeFileSync(join(prefix.path, "etc/bird/bird.conf"), text);
+      const clock_file = join(prefix.path, "clock");
+      let set_s = 0;
+      const setClock = (by_s: number) => {
+        set_s = by_s;
+        writeFileSync(clock_file, `${by_s < 0 ? "" : "+"}${by_s}\n`);
+      };
+      setClock(0);
+      const bird = startBird(prefix.path, {
+        LD_PRELOAD: `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/faketime/libfaketime.so.1`,
+        FAKETIME_TIMESTAMP_FILE: clock_file,
+        FAKETIME_NO_CACHE: "1",
+        FAKETIME_DONT_FAKE_MONOTONIC: "1",
+        NO_FAKE_STAT: "1",
+      });
+      const neighbour = startNeighbour(prefix.path, port, UPSTREAM);
+      const routing = createRouting(
+        {
+          ...{ socketPath: join(prefix.path, "run/bird.ctl"), binary: "/nonexistent", run: createRun() },
+          now: () => Date.now() + set_s * 1_000,
+        },
+        life.signal,
+      );
+      const now = async () => {
+        const session = upstream(await routing.survey(life.signal));
+        return { ...session, since_ms: Date.parse(session?.since.at ?? "") };
+      };
+      try {
+        await until("the session is up", 30_000, async () =>
+          (await routing.running(life.signal)) ? (await now()).state === "established" : false,
+        );
+        const before = await now();
+        for (const by_s of [5_400, -1_800]) {
+          setClock(by_s);
+          const after = await now();
+          const moved_ms = after.since_ms - before.since_ms - by_s * 1_000;
+          assert.ok(Math.abs(moved_ms) < 1_500, `set by ${by_s} s, its Since is off by ${moved_ms} ms`);
+          assert.equal([after.state, after.flaps], ["established", null], `set by ${by_s} s`);
+        }
+        await neighbour.stop("SIGKILL");
+        await until("it has fallen", 30_000, async () => (await now()).flaps === 1);
+      } finally {
+        life.abort();
+        await Promise.all([bird.stop(), neighbour.stop()]);
+        await prefix.release();
+      }
+    });
 
     test("5,000 sessions: counted whole, what is red is listed, and the sample fits into one message", () =>
       withFake(async (ground) => {

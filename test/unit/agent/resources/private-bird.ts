@@ -164,17 +164,11 @@ export function startNeighbour(prefix: string, port: number, neighbour: Neighbou
   ]);
 }
 
-/** Starts the managed BIRD from its boot file. */
-export function startBird(prefix: string): Child {
-  return startChild(BINARY, [
-    "-f",
-    "-c",
-    join(prefix, "etc/bird/bird.conf"),
-    "-s",
-    join(prefix, "run/bird.ctl"),
-    "-P",
-    join(prefix, "run/bird.pid"),
-  ]);
+/** Starts the managed BIRD from its boot file. `env`: beside what it would have anyway. */
+export function startBird(prefix: string, env: Readonly<Record<string, string>> = {}): Child {
+  const files = { "-c": "etc/bird/bird.conf", "-s": "run/bird.ctl", "-P": "run/bird.pid" };
+  const args = Object.entries(files).flatMap(([option, file]) => [option, join(prefix, file)]);
+  return startChild(BINARY, ["-f", ...args], { PATH: process.env.PATH ?? "", ...env });
 }
 
 /** Waits until `done` holds, asking ten times a second. */
