@@ -12,32 +12,45 @@ import type { LastValues } from "./telemetry/last.ts";
 import type { Silence } from "./telemetry/silence.ts";
 
 const LOOK_MS = 1_000;
+/** More than this between two looks is no slow look: the clock was set, or the machine slept. */
+const CLOCK_SET_MS = 10_000;
 const RENEW_CHECK_MS = 60_000;
 
 /** Tells who fell silent and who came back, until the signal aborts. */
 export async function watchSilence(
   ports: {
-    records: HostRecords;
-    last: LastValues;
+    records: Pick<HostRecords, "names" | "byName">;
+    last: Pick<LastValues, "heardAt" | "clockSet">;
     silence: Silence;
-    engine: RolloutEngine;
-    events: Events;
+    engine: Pick<RolloutEngine, "leading">;
+    events: Pick<Events, "emit">;
+    log: Log;
     now: () => number;
   },
   signal: AbortSignal,
+  look_ms = LOOK_MS,
 ): Promise<void> {
   const { records, last, now } = ports;
+  let looked_at = now();
   while (!signal.aborted) {
+    const at = now();
+    const by_ms = at - looked_at;
+    looked_at = at;
+    if (by_ms < 0 || by_ms > CLOCK_SET_MS) {
+      ports.log.warn({ by_ms }, "the clock was set, or this machine slept");
+      last.clockSet(by_ms, at);
+      ports.silence.clockSet(at);
+    }
     const names = records.names().filter((host) => records.byName(host)?.state === "enrolled");
     const heard = names.map((host) => ({ host, heard_at: last.heardAt(host) }));
-    for (const { host, silent, heard_at } of ports.silence.look(heard, now())) {
+    for (const { host, silent, heard_at } of ports.silence.look(heard, at)) {
       // Every controller watches, so that a new leader knows; one tells.
       if (!ports.engine.leading) continue;
       const since = heard_at === null ? "" : ` since ${new Date(heard_at).toISOString()}`;
       const what = silent ? `silent${since}` : "is heard again";
       ports.events.emit({ host, kind: "host", severity: silent ? "error" : "info", what });
     }
-    await pause(LOOK_MS, signal);
+    await pause(look_ms, signal);
   }
 }
 

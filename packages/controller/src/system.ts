@@ -288,7 +288,7 @@ async function run(
           signal,
         ),
     watchAlerts(alerts, signal),
-    watchSilence({ records, last, silence, engine, events, now }, signal),
+    watchSilence({ records, last, silence, engine, events, log, now }, signal),
     keepIdentity(identity, bus, { log, now }, signal),
   ]);
   for (const end of ends) end();

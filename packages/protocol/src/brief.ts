@@ -29,8 +29,8 @@ export const HostBrief = z.object({
 });
 export type HostBrief = z.infer<typeof HostBrief>;
 
-/** A sample that is older goes out whole, for a person to see how old. */
-const BGP_FRESH_MS = 30_000;
+/** A host with a sample that is older goes out whole, for a person to see how old. */
+const FRESH_MS = 30_000;
 const SKEW_MS = 2_000;
 const DISK_SHARE = 0.8;
 
@@ -40,7 +40,9 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
   if (view.silent || convergence === null || heard_at === null || record.state !== "enrolled") return null;
   if (record.quarantined != null) return null;
   const skew_ms = view.clock_skew_ms ?? 0;
+  const is_old = ({ at }: { readonly at: number }) => now_ms + skew_ms - at > FRESH_MS;
   const quiet =
+    !is_old(convergence) &&
     convergence.state === "converged" &&
     convergence.error === null &&
     convergence.detail === "" &&
@@ -51,14 +53,15 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     Math.abs(skew_ms) < SKEW_MS;
   const sound =
     health === null ||
-    (machineFaults(health).length === 0 &&
+    (!is_old(health) &&
+      machineFaults(health).length === 0 &&
       health.disks.every((disk) => disk.used_bytes < disk.size_bytes * DISK_SHARE));
   if (!quiet || !sound) return null;
   if (view.faults?.some((each) => each.faults.length > 0 || isBlind(each, now_ms)) === true) return null;
   if (bgp === null) {
     if ((convergence.resources.managed.bird ?? 0) > 0) return null;
   } else {
-    const fresh = now_ms + skew_ms - Date.parse(bgp.at) < BGP_FRESH_MS;
+    const fresh = now_ms + skew_ms - Date.parse(bgp.at) < FRESH_MS;
     const well = bgp.daemon.reachable && bgp.daemon.state === "running" && bgp.faults.length === 0;
     if (!fresh || !well || bgp.sessions.some(({ verdict }) => bgpColour(verdict) === "red")) return null;
   }
@@ -66,7 +69,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
   if (declared > 0) {
     const checks = view.checks ?? null;
     const at = now_ms + skew_ms;
-    if (checks === null || at - checks.at > BGP_FRESH_MS) return null;
+    if (checks === null || at - checks.at > FRESH_MS) return null;
     if (checks.checks.some((each) => checkColour(each, at) !== "green")) return null;
   }
   return {

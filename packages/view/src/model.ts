@@ -139,6 +139,8 @@ export class FleetModel {
       const { sample } = told;
       this.#hosts.set(name, {
         ...next,
+        // Its clock, or ours, may have been set.
+        clock_skew_ms: sample.at - now_ms,
         convergence: sample,
         agent_version: sample.agent_version,
         certificates: sample.certificates.length > 0 ? sample.certificates : known.certificates,

@@ -16,7 +16,7 @@ export type Trouble = {
   readonly next: string;
 };
 
-/** A sample of BGP that is older than this says nothing of now. */
+/** A sample that is older than this says nothing of now. */
 export const STALE_MS = 60_000;
 /** Lives of what a controller issues, for hosts that do not say since when they have it; a third of a life left is an alarm. */
 const LIFE_MS = 7 * 86_400_000;
@@ -27,12 +27,31 @@ export function troublesOf(known: Known, convergence: Convergence, now_ms: numbe
   // By the host's own clock, where its samples tell instants.
   const there_ms = now_ms + known.clock_skew_ms;
   return [
+    ...staleTroubles(known, convergence, there_ms),
     ...convergenceTroubles(known, convergence, there_ms),
     ...bgpTroubles(known, there_ms),
     ...checkTroubles(known, convergence, there_ms),
     ...faultTroubles(known, convergence, now_ms, there_ms),
     ...hostTroubles(known, now_ms),
   ];
+}
+
+/** A host that is heard, and says nothing any more of what it is in or how it is. */
+function staleTroubles({ name, health }: Known, convergence: Convergence, now_ms: number): Trouble[] {
+  const told = [
+    { kind: "convergence", words: "its state", at: convergence.at, next: `ctl rpc status ${name}` },
+    ...(health === null
+      ? []
+      : [{ kind: "health", words: "its health", at: health.at, next: `ctl health ${name}` }]),
+  ];
+  return told
+    .filter(({ at }) => now_ms - at > STALE_MS)
+    .map(({ kind, words, at, next }) => ({
+      tint: "red",
+      about: `blind/${kind}`,
+      what: `its last word on ${words} is ${durationText(now_ms - at)} old`,
+      next,
+    }));
 }
 
 function convergenceTroubles(known: Known, convergence: Convergence, now_ms: number): Trouble[] {

@@ -72,6 +72,8 @@ export class AlertBook {
       Object.assign(entry.alert, words, { rule: rule.name, severity });
       return;
     }
+    // A clock that was set back must not hold it up.
+    entry.since = Math.min(entry.since, now_ms);
     if (entry.seen < rule.rise || now_ms - entry.since < rule.for_ms) return;
     entry.alert = {
       ...{ host, about, rule: rule.name, severity, state: "firing" },

@@ -60,7 +60,9 @@ export class Delivery {
   /** Begins to send what is due, without waiting for it. */
   look(quiet: (alert: Alert) => string | null): void {
     const { now, book } = this.#ports;
-    if (this.#sending !== null || now() < this.#next_at) return;
+    const wait_ms = this.#next_at - now();
+    // A longer one is a clock that was set back.
+    if (this.#sending !== null || (wait_ms > 0 && wait_ms <= 2 * RETRY_LONGEST_MS)) return;
     const id = randomBytes(12).toString("hex");
     const known = this.#state.batch;
     const batch = known ?? batchFor(this.name, this.route, book.alerts(), quiet, now(), id);
@@ -87,7 +89,7 @@ export class Delivery {
       Object.assign(this.#state, { batch: null, ok_at: now(), failing_since: null, error: "" });
       this.#tries = 0;
       this.#next_at = 0;
-      this.#ports.book.told(this.name, batch.items, batch.at, kept);
+      this.#ports.book.told(this.name, batch.items, Math.min(batch.at, now()), kept);
       await this.#ports.storeBook();
       if (recovered) log.info({ route: this.name }, "an alert route works again");
     } catch (error) {

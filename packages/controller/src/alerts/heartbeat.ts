@@ -36,7 +36,9 @@ export class DeadMan {
   /** After a look. Not awaited. */
   beat(heartbeat: Heartbeat): void {
     const { now } = this.#ports;
-    if (this.#sending !== null || now() < this.#next_at) return;
+    const wait_ms = this.#next_at - now();
+    // One that is longer than the period is a clock that was set back: silence would be an alarm.
+    if (this.#sending !== null || (wait_ms > 0 && wait_ms <= heartbeat.every_ms)) return;
     this.#next_at = now() + heartbeat.every_ms;
     this.#sending = this.#send(heartbeat).finally(() => {
       this.#sending = null;

@@ -38,7 +38,7 @@ const wants = (route: AlertRoute, { host, severity }: Alert) =>
 
 /**
  * What the route has to be told now; null = nothing, or not yet: what is new waits for more of its kind.
- * `quiet` says why nobody is told of an alert that fires.
+ * `quiet` says why nobody is told of an alert that fires. What lies ahead of `now_ms` is of a clock that was set back since, and waits for nothing.
  */
 export function batchFor(
   name: string,
@@ -50,17 +50,18 @@ export function batchFor(
 ): Batch | null {
   const own = route.to === "alertmanager";
   const repeat_ms = own ? ALERTMANAGER_EVERY_MS : route.repeat_ms;
+  const waited = (at: number) => (at > now_ms ? now_ms : at + (own ? 0 : route.wait_ms));
   const due: Alert[] = [];
   let soonest = Number.POSITIVE_INFINITY;
   for (const alert of alerts) {
     const told = alert.told[name];
     if (alert.resolved_at !== null) {
       if (told?.state !== "firing") continue;
-      soonest = Math.min(soonest, alert.resolved_at + (own ? 0 : route.wait_ms));
+      soonest = Math.min(soonest, waited(alert.resolved_at));
     } else {
       if (!wants(route, alert) || quiet(alert) !== null) continue;
-      if (told?.state !== "firing") soonest = Math.min(soonest, alert.fired_at + (own ? 0 : route.wait_ms));
-      else if (now_ms - told.at < repeat_ms) continue;
+      if (told?.state !== "firing") soonest = Math.min(soonest, waited(alert.fired_at));
+      else if (now_ms >= told.at && now_ms - told.at < repeat_ms) continue;
       else soonest = Math.min(soonest, now_ms);
     }
     due.push(alert);

@@ -99,7 +99,7 @@ export class AlertWatch {
       at: 0,
       routes: summary.routes.map((route) => ({ ...route, ok_at: 0 })),
     });
-    if (text === this.#told_summary.text && now() - this.#told_summary.at < SUMMARY_MS) return;
+    if (text === this.#told_summary.text && Math.abs(now() - this.#told_summary.at) < SUMMARY_MS) return;
     await store.putSummary(summary);
     this.#told_summary = { text, at: now() };
   }

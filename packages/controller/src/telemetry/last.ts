@@ -3,7 +3,8 @@
  * key than the enrolled one is not taken. Loaded from stream TELEMETRY at the start, without a consumer.
  *
  * A broker may be behind with writing down: what hosts told before we listened can come into the stream after we have read it, and then with a time that is
- * later than that of what we heard since. So the stream is read on until it brings nothing new, and never replaces what was heard on this connection.
+ * later than that of what we heard since. So the stream is read on until it brings nothing new, and never replaces what was heard on this connection; what is
+ * heard, in turn, is always news: its order is the wire's, while the broker's clock and ours may be apart, and ours may be set.
  */
 import type { Bus } from "@muster/ports/bus";
 import {
@@ -18,11 +19,15 @@ import {
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
+import type { KindFaults } from "@muster/protocol/telemetry/fault";
 import type { HostRecords } from "../records/hosts.ts";
 import { pause } from "../retry.ts";
 
 /** Of one sample as it travels. */
 const SAMPLE_BYTES = 512 * 1024;
+
+/** Of a reason, as far as it is shown. */
+const WHY = 200;
 
 /** How often the stream is read on, how often in vain before it is enough, and for how long at most. */
 const READ_ON = { every_ms: 1_000, in_vain: 3, turns: 120 };
@@ -30,12 +35,15 @@ const READ_ON = { every_ms: 1_000, in_vain: 3, turns: 120 };
 type Heard = { readonly heard_at: number; readonly value: unknown };
 /** `listened`: on which connection it was heard; null = it is from the stream. */
 type Sample = Heard & { readonly listened: number | null };
+/** Why what came last could not be read, and when it came. */
+type Unreadable = { readonly heard_at: number; readonly why: string };
 type Last = {
   readonly id: string;
   heard_at: number;
   /** When the present convergence first came in this form. */
   changed_at: number | null;
   readonly samples: Partial<Record<TelemetryKind, Sample>>;
+  readonly unreadable: Partial<Record<TelemetryKind, Unreadable>>;
 };
 
 /** What came of a message. `stranger`: its name and key are not those of a record. */
@@ -51,6 +59,18 @@ export class LastValues {
 
   constructor(records: HostRecords) {
     this.#records = records;
+  }
+
+  /** Our clock was set by so much, and reads `now_ms` now: nobody is silent, or heard, for what it did. */
+  clockSet(by_ms: number, now_ms: number): void {
+    const moved = (heard_at: number) => Math.min(heard_at + by_ms, now_ms);
+    for (const last of this.#last.values()) {
+      last.heard_at = moved(last.heard_at);
+      for (const [kind, sample] of Object.entries(last.samples))
+        last.samples[kind as TelemetryKind] = { ...sample, heard_at: moved(sample.heard_at) };
+      for (const [kind, told] of Object.entries(last.unreadable))
+        last.unreadable[kind as TelemetryKind] = { ...told, heard_at: moved(told.heard_at) };
+    }
   }
 
   /** The connection is gone: what was heard on it may be older than what the stream has next time. */
@@ -71,23 +91,24 @@ export class LastValues {
   ): { result: Taken; host: string; id: string } {
     const [, id = "", host = "", kind = ""] = subject.split(".");
     const done = (result: Taken) => ({ result, host, id });
-    if (!isKind(kind) || body.length > SAMPLE_BYTES) return done("invalid");
+    if (!isKind(kind)) return done("invalid");
     if (this.#records.byName(host)?.id !== id) return done("stranger");
+    const last = this.#of(host, id);
     let value: unknown;
     try {
-      value = parseJson(TELEMETRY[kind].sample, body, subject);
+      if (body.length > SAMPLE_BYTES) throw new FleetError("INVALID", `${body.length} bytes`);
+      value = parseJson(TELEMETRY[kind].sample, body, kind);
     } catch (error) {
-      if (error instanceof FleetError) return done("invalid");
-      throw error;
+      if (!(error instanceof FleetError)) throw error;
+      if (listened !== null) last.unreadable[kind] = { heard_at, why: error.detail.slice(0, WHY) };
+      return done("invalid");
     }
-    const last = this.#of(host, id);
+    if (listened !== null) delete last.unreadable[kind];
     const before = last.samples[kind];
-    const newer =
-      before === undefined ||
-      (listened === null && before.listened === this.#listens ? false : before.heard_at <= heard_at);
-    if (!newer) return done("old");
+    if (listened === null && before !== undefined)
+      if (before.listened === this.#listens || before.heard_at > heard_at) return done("old");
     last.samples[kind] = { heard_at, value, listened };
-    last.heard_at = Math.max(last.heard_at, heard_at);
+    last.heard_at = listened === null ? Math.max(last.heard_at, heard_at) : heard_at;
     if (kind !== "convergence" || sameWords(before?.value, value)) return done("taken");
     last.changed_at = heard_at;
     return done("changed");
@@ -127,7 +148,7 @@ export class LastValues {
 
   heardAt(host: string): number | null {
     const last = this.#current(host);
-    return last === undefined ? null : last.heard_at;
+    return last === undefined || last.heard_at === 0 ? null : last.heard_at;
   }
 
   convergence(host: string): { sample: Convergence | null; changed_at: number | null } {
@@ -165,15 +186,17 @@ export class LastValues {
     };
   }
 
-  /** Of the kinds that the host has something of. */
+  /** Of the kinds that the host has something of; and of those that it tells in a way that cannot be read, whatever it told before. */
   #faultsOf(host: string): NonNullable<HostView["faults"]> {
-    return FAULTY_KINDS.flatMap((kind) => {
+    const unreadable = this.#current(host)?.unreadable ?? {};
+    const known = FAULTY_KINDS.flatMap((kind) => {
       const sample = this.sample(host, kind);
       const { present, faults } = (sample?.value ?? {}) as Partial<FaultySample<FaultyKind>>;
-      return sample === undefined || present !== true
+      return sample === undefined || present !== true || unreadable[kind] !== undefined
         ? []
         : [{ kind, heard_at: sample.heard_at, faults: faults ?? [] }];
     });
+    return [...known, ...Object.entries(unreadable).map(([kind, of]) => unreadableFault(kind, of))];
   }
 
   #skewOf(host: string): number | null {
@@ -190,11 +213,21 @@ export class LastValues {
   #of(host: string, id: string): Last {
     const held = this.#last.get(host);
     if (held?.id === id) return held;
-    const fresh: Last = { id, heard_at: 0, changed_at: null, samples: {} };
+    const fresh: Last = { id, heard_at: 0, changed_at: null, samples: {}, unreadable: {} };
     this.#last.set(host, fresh);
     return fresh;
   }
 }
+
+const unreadableFault = (kind: string, { heard_at, why }: Unreadable): KindFaults => ({
+  ...{ kind, heard_at },
+  faults: [
+    {
+      ...{ colour: "red", about: null, ref: null, since: null },
+      what: `what it tells of ${kind} cannot be read here, is its agent newer than the controllers? ${why}`,
+    },
+  ],
+});
 
 const isKind = (kind: string): kind is TelemetryKind => (TELEMETRY_KINDS as readonly string[]).includes(kind);
 

@@ -31,7 +31,7 @@ export function listen(ports: ListenPorts): () => void {
   const strange = async (host: string, id: string, subject: string, body: Uint8Array): Promise<void> => {
     const key = `${host}.${id}`;
     const asked_at = strangers.get(key);
-    if (asked_at !== undefined && now() - asked_at < STRANGER_MS) return;
+    if (asked_at !== undefined && Math.abs(now() - asked_at) < STRANGER_MS) return;
     if (strangers.size >= STRANGERS) strangers.clear();
     strangers.set(key, now());
     const kept = await records.fetch(host);

@@ -17,6 +17,11 @@ export class Silence {
     this.#listening_since = since_ms;
   }
 
+  /** Our clock was set: since when we listen is not known by it any more. */
+  clockSet(now_ms: number): void {
+    if (this.#listening_since !== null) this.#listening_since = now_ms;
+  }
+
   /** `deaf` while we hear nothing, `settling` while we have not heard for as long as a host may be quiet. */
   hearing(now_ms: number): "well" | "settling" | "deaf" {
     if (this.#listening_since === null) return "deaf";

@@ -51,7 +51,10 @@ export async function watchLive(context: Context, selector: string, ui: Ui): Pro
   let take = (change: (model: FleetModel) => void): void => {
     heard.push(change);
   };
-  subscribe(connection, context, (change) => take(change));
+  // By the controllers' clock, by which hosts are judged: ours may be wrong by hours.
+  let ahead_ms = 0;
+  const now = () => context.now() - ahead_ms;
+  subscribe(connection, now, (change) => take(change));
   const [found, events, rollout] = await Promise.all([
     look(context, session, connection, selector, true),
     pastEvents(connection),
@@ -62,19 +65,12 @@ export async function watchLive(context: Context, selector: string, ui: Ui): Pro
     session.person,
     everybody ? null : new Set(found.hosts.map(({ name }) => name)),
   );
-  // Times of the controller as times of our clock, by which silence is judged here.
-  const ahead_ms = context.now() - found.now_ms;
-  model.begin(
-    found.hosts.map((known) =>
-      known.heard_at === null ? known : { ...known, heard_at: known.heard_at + ahead_ms },
-    ),
-    events,
-    found.drained,
-  );
+  ahead_ms = context.now() - found.now_ms;
+  model.begin(found.hosts, events, found.drained);
   model.rollout = rollout;
   for (const change of heard) change(model);
   const notes = [...(found.controller === null ? [] : [found.controller]), ...found.notes];
-  await show(context, session, connection, model, notes, ui, (next) => {
+  await show({ ...context, now }, session, connection, model, notes, ui, (next) => {
     take = next;
   });
 }
@@ -184,15 +180,14 @@ function show(
 
 function subscribe(
   connection: Connection,
-  context: Context,
+  now: () => number,
   take: (change: (model: FleetModel) => void) => void,
 ): void {
   connection.bus.subscribe(patterns.telemetry(), { concurrency: 1 }, (message) => {
     const [, id = "", host = "", kind = ""] = message.subject.split(".");
     if (!isTold(kind)) return;
     const sample = parseJson(TELEMETRY[kind].sample, message.body, `${kind} of ${host}`);
-    const now_ms = context.now();
-    take((model) => model.hear(host, id, { kind, sample } as Told, now_ms));
+    take((model) => model.hear(host, id, { kind, sample } as Told, now()));
   });
   connection.bus.subscribe(patterns.event(), { concurrency: 1 }, (message) => {
     const [, , host = "_"] = message.subject.split(".");

@@ -310,6 +310,49 @@ suite("alerts", (test) => {
     told();
   });
 
+  test("a clock that is set back by an hour holds nothing up: what rises, what is over, what failed, and the dead man's", async () => {
+    const heartbeat = { url: `${hook.url}/ping`, method: "GET", every_ms: 30_000 } as const;
+    const route = { to: "webhook", ...ROUTE, url: hook.url, wait_ms: 20_000 } as const;
+    await give({ hook: route, slow: { ...route, wait_ms: 40_000 } }, { heartbeat });
+    findings = [down("ixp1")];
+    const one = watch();
+    await rounds(one, 8);
+    hook.received.splice(0);
+    // Begun, and not yet old enough to be told of.
+    findings = [down("core1")];
+    await rounds(one, 2);
+    now_ms -= 60 * MIN;
+    hook.received.splice(0);
+    await rounds(one, 16);
+    const heard = hook.received.splice(0);
+    const beats = heard.filter(({ path }) => path === "/ping");
+    assert.ok(beats.length >= 2, `${beats.length} beats in 80 s, one each 30 s wanted`);
+    const messages = heard.filter(({ path }) => path !== "/ping").map(({ body }) => names(JSON.parse(body)));
+    assert.equal(
+      // What fires on is told again, rather than never: when it was told lies ahead.
+      [...new Set(messages.flat())].sort(),
+      ["core1 session/upstream firing", "ixp1 session/upstream firing", "ixp1 session/upstream resolved"],
+      JSON.stringify(messages),
+    );
+    assert.is(messages.length, 4, "each once on each route");
+    findings = [];
+    await give({ hook: { ...route, wait_ms: 0 } });
+    await rounds(one, 8);
+    hook.received.splice(0);
+
+    // On its way, refused, and to be tried again later.
+    hook.answer = { status: 500, body: "not now" };
+    findings = [down("ixp1")];
+    await rounds(one, 6);
+    hook.answer = { status: 200, body: "" };
+    hook.received.splice(0);
+    now_ms -= 60 * MIN;
+    await rounds(one, 2);
+    assert.equal(told().map(names), [["ixp1 session/upstream firing"]]);
+    findings = [];
+    await rounds(one, 8);
+  });
+
   test("rules that no operator signed do not hold: those that Muster brings go on, and it is said", async () => {
     const held = await store.rules();
     const body = Buffer.from(

@@ -59,7 +59,8 @@ suite("drained hosts in what ctl shows", (test) => {
   test("past its time the drain is red; its sessions stay amber and say so", () => {
     const late = NOW + 2 * HOUR;
     const fresh = { ...sample(FAR), at: new Date(late).toISOString() };
-    const there = statusOf(seenWith({ ...core1, bgp: fresh }, drainsOf([ixp1], late)), late);
+    const convergence = { ...CONVERGENCE, at: late };
+    const there = statusOf(seenWith({ ...core1, convergence, bgp: fresh }, drainsOf([ixp1], late)), late);
     assert.match(there.troubles[0]?.what ?? "", /drained by alice, SHOULD BE BACK since/);
     assert.equal(
       statusOf({ ...ixp1, bgp: null, convergence: { ...CONVERGENCE, drained: DRAINED } }, late)

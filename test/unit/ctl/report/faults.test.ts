@@ -7,7 +7,7 @@ import { statusOf } from "@muster/view/status";
 import * as assert from "uvu/assert";
 import { collectedSections } from "../../../../packages/ctl/src/report/collected.ts";
 import { suite } from "../../../kit/suite.ts";
-import { COLOUR, CONVERGENCE, HOUR, known, MIN, NOW } from "./samples.ts";
+import { COLOUR, CONVERGENCE, HOUR, known, MIN, NOW, SESSION, sample } from "./samples.ts";
 
 const fault = (what: string, more: Partial<Fault> = {}): Fault => ({
   ...{ colour: "red", what, about: null, ref: null, since: null },
@@ -79,6 +79,7 @@ suite("faults of collectors", (test) => {
       ...(faults === undefined ? {} : { faults }),
     });
     assert.ok(briefOf(view(of([])), NOW) !== null);
+    assert.is(briefOf(view(of([])), NOW + 31_000), null, "what it said of its state is old");
     assert.is(briefOf(view(of([TUNNEL])), NOW), null);
     assert.is(briefOf(view(of([], "containers", 4 * MIN)), NOW), null);
   });
@@ -96,6 +97,31 @@ suite("faults of collectors", (test) => {
     ]);
     model.hear("core1", id, { kind: "wireguard", sample: { present: false, faults: [] } }, NOW);
     assert.equal(kinds(), [["containers", 0]]);
+  });
+
+  test("in a live view a host whose clock is set is as fresh as before, and one that tells nothing of its state any more is red", () => {
+    const model = new FleetModel("as64500", "alice", null);
+    const told = (now_ms: number, at: number, ...kinds: ("convergence" | "bgp")[]) => {
+      if (kinds.includes("convergence"))
+        model.hear("core1", "U", { kind: "convergence", sample: { ...CONVERGENCE, at } }, now_ms);
+      const bgp = { ...sample(SESSION), at: new Date(at).toISOString() };
+      if (kinds.includes("bgp")) model.hear("core1", "U", { kind: "bgp", sample: bgp }, now_ms);
+      return model.hosts(now_ms).flatMap((known) => statusOf(known, now_ms).troubles);
+    };
+    const old = (now_ms: number, at: number, ...kinds: ("convergence" | "bgp")[]) =>
+      told(now_ms, at, ...kinds).flatMap(({ about, tint, what }) =>
+        about.startsWith("blind/") ? [`${about} ${tint}: ${what}`] : [],
+      );
+    assert.equal(old(NOW, NOW, "convergence", "bgp"), []);
+    assert.equal(old(NOW + 10_000, NOW - HOUR, "convergence", "bgp"), []);
+    assert.equal(old(NOW + 20_000, NOW + HOUR, "convergence", "bgp"), []);
+    assert.match(
+      told(NOW + 20_000, NOW + HOUR, "convergence").find(({ about }) => about === "clock")?.what ?? "",
+      /ahead/,
+    );
+    assert.equal(old(NOW + 90_000, NOW + HOUR + 70_000, "bgp"), [
+      "blind/convergence red: its last word on its state is 1 min 10 s old",
+    ]);
   });
 
   test("ctl health HOST: a table a kind, what is not known said in words", () => {
