@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: all measurements but the long ones (soak, lives), one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
+ * `npm run bench`: all measurements but the long ones (soak, soak-all, lives), one after the other, or those that are named. Exit 1 when a target was missed. Figures are worth something
  * on a machine that does nothing else; compare only within one run.
  */
 import { main as bgp } from "./bgp.ts";
@@ -10,6 +10,7 @@ import { main as firstLight } from "./first-light.ts";
 import { main as lives } from "./lives.ts";
 import { main as scatter } from "./scatter.ts";
 import { main as soak } from "./soak.ts";
+import { main as soakAll } from "./soak-all.ts";
 import { main as status } from "./status.ts";
 
 const ALL: Readonly<Record<string, () => Promise<void>>> = {
@@ -21,7 +22,7 @@ const ALL: Readonly<Record<string, () => Promise<void>>> = {
   status: () => status(1_000),
   "first-light": firstLight,
 };
-const ONLY_NAMED: typeof ALL = { soak: () => soak(), lives: () => lives() };
+const ONLY_NAMED: typeof ALL = { soak: () => soak(), "soak-all": () => soakAll(), lives: () => lives() };
 
 const named = process.argv.slice(2);
 const there = { ...ALL, ...ONLY_NAMED };
