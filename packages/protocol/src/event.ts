@@ -30,6 +30,11 @@ export const FleetEvent = z
     what: z.string().max(4_000).describe("The whole sentence, as ctl prints it behind the host's name."),
     ref: ResourceRef.optional(),
     session: z.string().optional().describe("The BGP session that it is about."),
+    state: z
+      .string()
+      .max(20)
+      .optional()
+      .describe("Of a session that came up or went down: its BGP state from then on."),
     rollout: RandomId.optional().describe("The rollout that it is about."),
     by: z.string().optional().describe("The person whose order it was."),
     drained: z.literal(true).optional().describe("It happened on a host while that was drained."),

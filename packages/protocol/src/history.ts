@@ -90,6 +90,9 @@ function healthNumbers(sample: Health, before: Health | null): Numbers {
   };
 }
 
+/** Under which name the imported routes of one session are kept. */
+export const bgpSeries = (session: string): string => `imported ${session}`.slice(0, NAME_LENGTH);
+
 function bgpNumbers({ daemon, sessions }: BgpSample): Numbers {
   if (!daemon.reachable) return { imported: null, exported: null, up: null };
   const routes = (of: "imported" | "exported", chosen: typeof sessions): number | null => {
@@ -103,7 +106,7 @@ function bgpNumbers({ daemon, sessions }: BgpSample): Numbers {
     ...Object.fromEntries(
       sessions
         .slice(0, SESSIONS_LIMIT)
-        .map((session) => [`imported ${session.name}`.slice(0, NAME_LENGTH), routes("imported", [session])]),
+        .map((session) => [bgpSeries(session.name), routes("imported", [session])]),
     ),
   };
 }

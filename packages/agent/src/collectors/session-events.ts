@@ -61,7 +61,7 @@ function faultEvents(before: BgpSample, now: BgpSample): Told[] {
   ];
 }
 
-type Sentence = Pick<FleetEvent, "severity" | "what">;
+type Sentence = Pick<FleetEvent, "severity" | "what" | "state">;
 
 function appeared(session: BgpSession): Sentence | null {
   if (session.dynamic && session.expected !== "up") return null;
@@ -71,13 +71,19 @@ function appeared(session: BgpSession): Sentence | null {
 function changed(was: BgpSession, now: BgpSession): Sentence | null {
   const up = now.state === "established";
   const was_up = was.state === "established";
-  if (up && !was_up) return { severity: "info", what: `session ${now.name}${peer(now)} is established` };
+  if (up && !was_up)
+    return {
+      severity: "info",
+      what: `session ${now.name}${peer(now)} is established`,
+      state: now.state,
+    };
   if (!up && was_up) {
     const words = now.last_error ?? now.info ?? "";
     const why = words === "" ? "" : `: ${words}`;
     return {
       severity: severityOf(now),
       what: `session ${now.name}${peer(now)} went down, ${now.state}${why}`,
+      state: now.state,
     };
   }
   if (was.verdict === now.verdict) return null;

@@ -1,24 +1,25 @@
 /** `ctl bgp`: every session of the chosen hosts, red first; or one session explained. */
-import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
-import type { FleetEvent } from "@muster/protocol/event";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import { type Drains, drainsOf, judgedWith } from "@muster/view/drained";
-import { daemonFault, isRed, matches, type SessionRow, sortedRows } from "@muster/view/sessions";
+import { daemonFault, isRed, matches, routeCount, type SessionRow, sortedRows } from "@muster/view/sessions";
 import { suggest } from "../inventory/problem.ts";
-import { countText } from "../output/words.ts";
+import { countText, durationOf } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { wideLines } from "../report/details.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
+import { pastLines } from "../report/past.ts";
 import { sessionColumns } from "../report/sessions.ts";
 import { askedExit, askHosts, missingJson, tellMissing } from "../roster/ask.ts";
 import { glances } from "../roster/roster.ts";
+import { type SessionPast, sessionPast } from "../roster/session-past.ts";
 import type { Session } from "../session/session.ts";
 
 /** Units that are not called as their daemon. */
 const UNITS: Readonly<Record<string, string>> = { gobgp: "gobgpd" };
-const EVENTS_BACK_MS = 90 * 86_400_000;
+/** Routes are kept for two days. */
+const PAST_MS = 86_400_000;
 
 export const bgp = defineCommand({
   name: "bgp",
@@ -27,13 +28,19 @@ export const bgp = defineCommand({
     down: { flag: "--down", help: "only what is red" },
     flapping: { flag: "--flapping", help: "only what went down in the last hour" },
     unexpected: { flag: "--unexpected", help: "only what nobody declared" },
+    since: { flag: "--since <duration>", help: "of one session: its routes since then (default 1d)" },
   },
   example: `ctl bgp --down                 every session that should be up and is not
-ctl bgp ixp1 upstream          why it is down: the daemon's words, the peer's, the way there; -o wide: timers, capabilities, counters
+ctl bgp ixp1 upstream          why it is down: the daemon's words, the peer's, the way there, how it came and went; -o wide: timers, counters
+ctl bgp ixp1 upstream --since 2h --json
 ctl bgp ixp -o wide`,
   async run(context, { args, options }) {
     const [selector = "all", session] = args;
-    if (session !== undefined) return diagnose(context, selector, session);
+    const back_ms = durationOf("--since", options.since);
+    if (back_ms !== undefined && session === undefined)
+      throw new FleetError("USAGE", "--since is of one session: ctl bgp HOST SESSION --since 2h");
+    if (session !== undefined)
+      return diagnose(context, selector, session, context.now() - (back_ms ?? PAST_MS));
     const { output } = context;
     const asked = await askHosts(context, selector, "bgp", {});
     const told = asked.answered.flatMap(({ reply }) => reply.sample.sessions);
@@ -92,7 +99,7 @@ ctl bgp ixp -o wide`,
   },
 });
 
-async function diagnose(context: Context, selector: string, name: string): Promise<number> {
+async function diagnose(context: Context, selector: string, name: string, since: number): Promise<number> {
   const { output } = context;
   const asked = await askHosts(context, selector, "bgp", { session: name });
   const [first] = asked.answered;
@@ -106,7 +113,10 @@ async function diagnose(context: Context, selector: string, name: string): Promi
     return askedExit(asked) || 5;
   }
   const { sample, path } = first.reply;
-  const drains = await drainsFor(context, asked.session, sample.sessions);
+  const [drains, past] = await Promise.all([
+    drainsFor(context, asked.session, sample.sessions),
+    pastOf(context, asked.session, first.name, name, since),
+  ]);
   const session = judgedWith(drains, first.name, sample.sessions).find((each) => each.name === name);
   if (session === undefined) {
     const fault = daemonFault(sample, context.now());
@@ -119,13 +129,17 @@ async function diagnose(context: Context, selector: string, name: string): Promi
       )}`,
     );
   }
-  const last_event = await lastEvent(context, asked.session, first.name, name);
-  for (const line of diagnosisLines({ sample, session, path, last_event }, context.now(), output.colour))
-    output.line(line);
+  const now = context.now();
+  for (const line of diagnosisLines({ sample, session, path }, now, output.colour)) output.line(line);
+  if (past === null) output.note(output.colour.amber("its past is not known: no controller answers"));
+  else {
+    const routes = [...past.routes, { at: now, imported: routeCount(session, "imported") }];
+    for (const line of pastLines({ ...past, routes }, now, output.colour)) output.line(line);
+  }
   if (output.form === "wide") for (const line of wideLines(session)) output.line(line);
   const { daemon, bfd, faults } = sample;
   const own_bfd = bfd.filter(({ address }) => address === session.neighbor_address);
-  output.json({ host: first.name, session, daemon, bfd: own_bfd, faults, path, last_event });
+  output.json({ host: first.name, session, daemon, bfd: own_bfd, faults, path, past });
   return isRed(session) ? 1 : 0;
 }
 
@@ -144,24 +158,18 @@ async function drainsFor(
   return drainsOf(hosts, context.now());
 }
 
-/** The newest event about this session; null when there is none, or nobody to ask. */
-async function lastEvent(
+/** Null when there is nobody to ask: what is now stands without it. */
+async function pastOf(
   context: Context,
   session: Session,
   host: string,
   name: string,
-): Promise<FleetEvent | null> {
+  since: number,
+): Promise<SessionPast | null> {
   try {
-    const since = context.now() - EVENTS_BACK_MS;
-    const { events } = await callController(await session.connect(), "events", {
-      since,
-      host,
-      kind: "session",
-      limit: 1_000,
-    });
-    return events.map(({ event }) => event).findLast((event) => event.session === name) ?? null;
+    const asked = { host, session: name, since, now: context.now() };
+    return await sessionPast(await session.connect(), asked);
   } catch (error) {
-    // The diagnosis stands without it.
     if (error instanceof FleetError) return null;
     throw error;
   }

@@ -1,5 +1,4 @@
-/** One BGP session explained: what it should be, the daemon's and the peer's own words, the way there, and what we changed. Pure. */
-import type { FleetEvent } from "@muster/protocol/event";
+/** One BGP session explained: what it should be, the daemon's and the peer's own words, the way there, and what we changed. What was before is in `past.ts`. Pure. */
 import type { PathProbe } from "@muster/protocol/rpc/index";
 import { type BgpSample, type BgpSession, bgpColour } from "@muster/protocol/telemetry/bgp";
 import { daemonFault, routeCount, sinceText, verdictText } from "@muster/view/sessions";
@@ -11,8 +10,6 @@ export type Diagnosed = {
   readonly sample: BgpSample;
   readonly session: BgpSession;
   readonly path: PathProbe | null;
-  /** The last event about it, when a controller could be asked. */
-  readonly last_event: Pick<FleetEvent, "at" | "what"> | null;
 };
 
 const EXPECTED = {
@@ -22,7 +19,7 @@ const EXPECTED = {
 } as const;
 
 export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour): string[] {
-  const { session, path, sample, last_event } = found;
+  const { session, path, sample } = found;
   const paint = { red: colour.red, amber: colour.amber, green: colour.green, grey: colour.dim }[
     bgpColour(session.verdict)
   ];
@@ -45,9 +42,6 @@ export function diagnosisLines(found: Diagnosed, now_ms: number, colour: Colour)
     ...(session.flaps !== null && session.flaps > 0
       ? [`flaps  ${colour.amber(String(session.flaps))} in the last hour`]
       : []),
-    ...(last_event === null
-      ? []
-      : [`before ${durationText(now_ms - last_event.at)} ago: ${last_event.what}`]),
     ...(path === null ? [] : [pathLine(path, session, now_ms)]),
   ];
 }

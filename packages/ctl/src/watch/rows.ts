@@ -197,7 +197,7 @@ function sessionRows(now: Seen, sort: string, ui: Ui, now_ms: number, colour: Co
       return sample == null
         ? ["nothing is known of it now"]
         : [
-            ...diagnosisLines({ session, sample, path: null, last_event: null }, now_ms, colour),
+            ...diagnosisLines({ session, sample, path: null }, now_ms, colour),
             "",
             `the way there, asked of the host now:      ctl bgp ${host} ${session.name}`,
           ];

@@ -54,6 +54,7 @@ const sample = (reachable: boolean, ...sessions: object[]) =>
   });
 const told = (before: BgpSample, now: BgpSample) =>
   sessionEvents(before, now).map(({ severity, what }) => `${severity}: ${what}`);
+const states = (before: BgpSample, now: BgpSample) => sessionEvents(before, now).map(({ state }) => state);
 const up = session("upstream", "established", "ok");
 const down = session("upstream", "active", "down", { last_error: "Socket: Connection refused" });
 
@@ -66,6 +67,10 @@ suite("session events", (test) => {
     assert.equal(told(sample(true, down), sample(true, up)), [
       "info: session upstream (AS64496) is established",
     ]);
+    assert.equal(
+      [states(sample(true, up), sample(true, down)), states(sample(true, down), sample(true, up))],
+      [["active"], ["established"]],
+    );
   });
   test("BIRD away is one event, and coming back too", () => {
     const missing = session("upstream", "unknown", "missing");

@@ -186,6 +186,40 @@ suite(
         diagnosis.out,
         /^DOWN .*expected up {4}AS64496 2001:db8::1\nbird {3}Active, Socket: Connection refused\npath {3}eth1 up, .*: the other side's BGP is stopped/,
       );
+      const at = Math.floor(Date.now() / 60_000) * 60_000;
+      const track = { at: [at - 120_000, at - 60_000], series: { "imported upstream": [12_104, 0] } };
+      const told = [
+        [-90_000, "active", "session upstream (AS64496) went down, active: Hold timer expired"],
+        [-30_000, "established", "session upstream (AS64496) is established"],
+        [-20_000, "active", "session other (AS64496) went down, active"],
+      ] as const;
+      for (const [ago_ms, state, what] of told)
+        await ixp1.bus.publishStored(
+          subjects.event(ixp1.id, "ixp1", "session"),
+          Buffer.from(
+            JSON.stringify({
+              ...{ at: at + ago_ms, kind: "session", severity: "error", what, state },
+              session: what.split(" ")[1],
+            }),
+          ),
+        );
+      await ixp1.bus.publishStored(
+        subjects.history(ixp1.id, "ixp1"),
+        Buffer.from(JSON.stringify({ tracks: { bgp: track } })),
+      );
+      const past = await ground.run("bgp ixp1 upstream --since 1h");
+      assert.match(past.out, /^past {3}imported 0 to 12,104 in 1 h {2}·+█▁·*[▁·]? /m);
+      assert.match(
+        past.out,
+        / went down, active: Hold timer expired\n.* is established {4}was down 1 min\n +down 1 time in 7 d, 1 min in all$/m,
+      );
+      assert.not.match(past.out, /session other/);
+      const json = JSON.parse((await ground.run("bgp ixp1 upstream --json")).out);
+      assert.equal(
+        [json.past.events.length, json.past.routes.map((each: { imported: number }) => each.imported)],
+        [2, [12_104, 0]],
+      );
+      assert.is((await ground.run("bgp --since 1h")).code, 2);
       assert.is((await ground.run("bgp ixp1 upstraem")).code, 2);
       ixp1.bgp = { ...ixp1.bgp, daemon: { ...EMPTY_BGP.daemon, reachable: false, error: "no such socket" } };
       const dead = await ground.run("bgp ixp1");

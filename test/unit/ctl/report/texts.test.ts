@@ -2,7 +2,7 @@
  * What a person reads, as golden texts: plans, outcomes, status, sessions, a diagnosis, events, facts. Colours stand as ‹red›…‹/›.
  * GOLDEN=1 writes them anew.
  */
-import { FleetError } from "@muster/protocol";
+import { FleetError, type FleetEvent } from "@muster/protocol";
 import { notEnrolled } from "@muster/view/known";
 import { sortedRows } from "@muster/view/sessions";
 import { statusOf } from "@muster/view/status";
@@ -14,6 +14,7 @@ import { diagnosisLines } from "../../../../packages/ctl/src/report/diagnosis.ts
 import { eventLines } from "../../../../packages/ctl/src/report/event.ts";
 import { factLines, healthColumns } from "../../../../packages/ctl/src/report/facts.ts";
 import { outcomeLine } from "../../../../packages/ctl/src/report/outcome.ts";
+import { pastLines } from "../../../../packages/ctl/src/report/past.ts";
 import { planLines } from "../../../../packages/ctl/src/report/plan.ts";
 import { sessionColumns } from "../../../../packages/ctl/src/report/sessions.ts";
 import { statusColumns, statusExit, troubleLines } from "../../../../packages/ctl/src/report/status.ts";
@@ -216,16 +217,11 @@ suite("texts", (test) => {
       sample: sample(DOWN),
       session: DOWN,
       path,
-      last_event: {
-        at: NOW - 3 * HOUR - 12 * MIN,
-        what: "session locix_rs1 (AS64499) went down, active: Socket: Connection refused",
-      },
     };
     const away = {
       ...down,
       session: { ...DOWN, was: { up_ms: null, imported: null, exported: 1 } },
       path: { ...path, reply_ms: null, port_179: "silent", last_change_here_at: null } as const,
-      last_event: null,
     };
     const unrouted = {
       ...away,
@@ -257,19 +253,49 @@ suite("texts", (test) => {
       ...diagnosisLines(unrouted, NOW, COLOUR),
       "",
       ...diagnosisLines(
-        { sample: sample(low), session: low, path: { ...path, port_179: "open" }, last_event: null },
+        { sample: sample(low), session: low, path: { ...path, port_179: "open" } },
         NOW,
         COLOUR,
       ),
       "",
-      ...diagnosisLines(
-        { sample: sample(PENDING), session: PENDING, path: null, last_event: null },
-        NOW,
-        COLOUR,
-      ),
+      ...diagnosisLines({ sample: sample(PENDING), session: PENDING, path: null }, NOW, COLOUR),
       "",
-      ...diagnosisLines({ sample: busy, session: LIMITED, path: null, last_event: null }, NOW, COLOUR),
+      ...diagnosisLines({ sample: busy, session: LIMITED, path: null }, NOW, COLOUR),
       ...wideLines(LIMITED),
+    ]);
+  });
+
+  test("the past of a session: its routes, how it came and went, how often it was down", async () => {
+    const told = (ago_ms: number, state: string, what: string): FleetEvent => ({
+      ...{ at: NOW - ago_ms, kind: "session", session: "upstream", what: `session upstream${what}` },
+      severity: state === "established" || state === "" ? "info" : "error",
+      ...(state === "" ? {} : { state }),
+    });
+    const begun = NOW - DAY;
+    const routes = Array.from({ length: 24 * 60 }, (_, minute) => ({
+      at: begun + minute * MIN,
+      imported: minute === 700 ? 40 : minute > 900 && minute < 960 ? null : 182_000 + minute,
+    })).filter(({ at }) => at < NOW - 6 * HOUR || at > NOW - 4 * HOUR);
+    const events = [
+      told(9 * DAY, "", " is new: active"),
+      told(8 * DAY, "active", " (AS64496) went down, active: Received: Hold timer expired"),
+      told(8 * DAY - 3 * MIN, "established", " (AS64496) is established"),
+      told(7 * HOUR, "", ": imported 1, at least 3 expected"),
+      told(6 * HOUR, "idle", " (AS64496) went down, idle: Socket: Connection reset"),
+      told(4 * HOUR, "established", " (AS64496) is established"),
+    ];
+    const many = Array.from({ length: 8 }, (_, at) => [
+      told(2 * DAY - at * HOUR, "active", " went down, active"),
+      told(2 * DAY - at * HOUR - MIN, "established", " is established"),
+    ]).flat();
+    const of = { host: "ixp1", session: "upstream" };
+    const one = [{ at: NOW, imported: 5 }];
+    await golden("past", [
+      ...pastLines({ ...of, events, routes, since: begun }, NOW, COLOUR),
+      "",
+      ...pastLines({ ...of, events: many, routes: one, since: NOW - 2 * HOUR }, NOW, COLOUR),
+      "",
+      ...pastLines({ ...of, events: [], routes: [{ at: NOW, imported: null }], since: begun }, NOW, COLOUR),
     ]);
   });
 
