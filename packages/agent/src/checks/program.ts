@@ -6,6 +6,8 @@ import { randomBytes } from "node:crypto";
 import { FleetError } from "@muster/protocol/errors";
 import { durationMs } from "@muster/protocol/resources/amount";
 import type { Check } from "@muster/protocol/resources/check";
+import { TIME_IS_UP } from "../ports/run.ts";
+import { isMissing } from "../store.ts";
 import { bad, blind, good, type MakeWay, plain } from "./way.ts";
 
 /** What systemd may need besides, before we end it ourselves. */
@@ -24,9 +26,8 @@ export const icmp: MakeWay = (check, door) => async (signal) => {
     return bad(said === "" ? `no reply within ${check.timeout}` : said);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
-    const { code, timedOut } = (error.cause ?? {}) as { code?: string; timedOut?: boolean };
-    if (timedOut === true) return bad(`no reply within ${check.timeout}`);
-    return blind(code === "ENOENT" ? "there is no ping here (package iputils-ping)" : error.detail);
+    if (error.cause === TIME_IS_UP) return bad(`no reply within ${check.timeout}`);
+    return blind(isMissing(error.cause) ? "there is no ping here (package iputils-ping)" : error.detail);
   }
 };
 

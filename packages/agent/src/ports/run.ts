@@ -1,6 +1,9 @@
-/** Programs of the host: no shell, a time limit, bounded output. The only place that starts a process. */
+/**
+ * Programs of the host: no shell, a time limit, bounded output. The only place that starts a process. By Node's own means: a library for it took two
+ * megabytes of an agent that starts a program every half minute, and several times the processor time.
+ */
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { FleetError } from "@muster/protocol/errors";
-import { execa } from "execa";
 
 export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
@@ -30,35 +33,62 @@ export type RunStreamed = (
   signal: AbortSignal,
 ) => Promise<{ readonly code: number | null; readonly ended_by: string | null }>;
 
+/** Cause of the error when a program's time was up. */
+export const TIME_IS_UP = "its time was up";
+
 const OUTPUT_BYTES = 4 * 1024 * 1024;
 const KILL_AFTER_MS = 2_000;
 
 export function createRun(): Run {
-  return async (file, args, { timeout_ms, input }, signal) => {
-    if (signal.aborted) throw new FleetError("CANCELLED", `${file} was not started`);
-    const result = await execa(file, args, {
-      ...(input === undefined ? { stdin: "ignore" as const } : { input }),
-      timeout: timeout_ms,
-      cancelSignal: signal,
-      maxBuffer: OUTPUT_BYTES,
-      forceKillAfterDelay: KILL_AFTER_MS,
-      reject: false,
-      stripFinalNewline: false,
-      // Texts that we read must not depend on the host's language.
-      env: { LC_ALL: "C" },
+  return (file, args, { timeout_ms, input }, signal) => {
+    if (signal.aborted) return Promise.reject(new FleetError("CANCELLED", `${file} was not started`));
+    return new Promise((resolve, reject) => {
+      const child = start(file, args, { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+      let ended_for: FleetError | null = null;
+      let force: NodeJS.Timeout | undefined;
+      const end = (why: FleetError) => {
+        if (ended_for !== null) return;
+        ended_for = why;
+        child.kill("SIGTERM");
+        force = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+      };
+      const taken = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+      for (const from of ["stdout", "stderr"] as const) {
+        let bytes = 0;
+        child[from]?.on("data", (part: Buffer) => {
+          bytes += part.length;
+          if (bytes <= OUTPUT_BYTES) taken[from].push(part);
+          else end(failed(file, `printed more than ${OUTPUT_BYTES} bytes`));
+        });
+      }
+      const late = () => end(failed(file, `took longer than ${timeout_ms} ms`, TIME_IS_UP));
+      const timer = setTimeout(late, timeout_ms);
+      const cancel = () => end(new FleetError("CANCELLED", `${file} was ended`));
+      signal.addEventListener("abort", cancel, { once: true });
+      const over = () => {
+        clearTimeout(timer);
+        clearTimeout(force);
+        signal.removeEventListener("abort", cancel);
+      };
+      // A program need not read what it is handed; how it ended says whether that was wrong.
+      child.stdin?.on("error", () => undefined).end(input);
+      child.on("error", (error) => {
+        over();
+        reject(failed(file, error.message, error));
+      });
+      // What it started in turn may hold its output for ever: who ended it waits for it alone.
+      child.on("exit", () => {
+        if (ended_for === null) return;
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      });
+      child.on("close", (code, ended_by) => {
+        over();
+        if (ended_for !== null) reject(ended_for);
+        else if (code === null) reject(failed(file, `was ended by ${ended_by}`));
+        else resolve({ code, stdout: textOf(taken.stdout), stderr: textOf(taken.stderr) });
+      });
     });
-    const { stdout, stderr } = result;
-    if (result.isCanceled) throw new FleetError("CANCELLED", `${file} was ended`, { cause: result });
-    if (result.timedOut) throw failed(file, `took longer than ${timeout_ms} ms`, result);
-    if (result.isMaxBuffer) throw failed(file, `printed more than ${OUTPUT_BYTES} bytes`, result);
-    if (result.exitCode === undefined) {
-      const why =
-        result.signal === undefined
-          ? (result.originalMessage ?? "could not be started")
-          : `was ended by ${result.signal}`;
-      throw failed(file, why, result);
-    }
-    return { code: result.exitCode, stdout, stderr };
   };
 }
 
@@ -66,12 +96,10 @@ export function createRunStreamed(): RunStreamed {
   return async (file, args, { on_output, env }, signal) => {
     if (signal.aborted) throw new FleetError("CANCELLED", `${file} was not started`);
     // A process group of its own, so that what it starts can be ended with it.
-    const child = execa(file, args, {
-      stdin: "ignore",
-      buffer: false,
-      reject: false,
-      detached: true,
-      env: { LC_ALL: "C", ...env },
+    const child = start(file, args, { stdio: ["ignore", "pipe", "pipe"], detached: true }, env);
+    const closed = new Promise<Awaited<ReturnType<RunStreamed>>>((resolve, reject) => {
+      child.on("error", (error) => reject(failed(file, error.message, error)));
+      child.on("close", (code, ended_by) => resolve({ code, ended_by }));
     });
     const kill = (name: NodeJS.Signals) => {
       try {
@@ -88,7 +116,7 @@ export function createRunStreamed(): RunStreamed {
     signal.addEventListener("abort", end, { once: true });
     const take = async (from: "stdout" | "stderr") => {
       const decoder = new TextDecoder();
-      for await (const bytes of child[from] as AsyncIterable<Uint8Array>) {
+      for await (const bytes of (child[from] ?? []) as AsyncIterable<Uint8Array>) {
         const text = decoder.decode(bytes, { stream: true });
         if (text !== "") await on_output(from, text);
       }
@@ -100,11 +128,9 @@ export function createRunStreamed(): RunStreamed {
         end();
         throw error;
       });
-      const [result] = await Promise.all([child, taken]);
-      if (signal.aborted) throw new FleetError("CANCELLED", `${file} was ended`, { cause: result });
-      if (result.exitCode === undefined && result.signal === undefined)
-        throw failed(file, result.originalMessage ?? "could not be started", result);
-      return { code: result.exitCode ?? null, ended_by: result.signal ?? null };
+      const [result] = await Promise.all([closed, taken]);
+      if (signal.aborted) throw new FleetError("CANCELLED", `${file} was ended`);
+      return result;
     } catch (error) {
       if (signal.aborted) throw new FleetError("CANCELLED", `${file} was ended`, { cause: error });
       throw error;
@@ -119,6 +145,23 @@ export function createRunStreamed(): RunStreamed {
   };
 }
 
-function failed(file: string, why: string, cause: unknown): FleetError {
+/** Errors: COMMAND_FAILED for what the system refuses at once; what it refuses later is told as the child's error. */
+function start(
+  file: string,
+  args: readonly string[],
+  options: SpawnOptions,
+  env: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  try {
+    // Texts that we read must not depend on the host's language.
+    return spawn(file, args, { ...options, env: { ...process.env, LC_ALL: "C", ...env } });
+  } catch (error) {
+    throw failed(file, error instanceof Error ? error.message : String(error), error);
+  }
+}
+
+const textOf = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString("utf8");
+
+function failed(file: string, why: string, cause?: unknown): FleetError {
   return new FleetError("COMMAND_FAILED", `${file}: ${why}`, { cause });
 }
