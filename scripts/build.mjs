@@ -13,8 +13,8 @@ import { dirname, join, resolve } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { gzipSync } from "node:zlib";
-import { build } from "esbuild";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { build as bundleOf } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values: given, positionals } = parseArgs({
@@ -68,6 +68,33 @@ const core_nats_only = {
   },
 };
 
+/**
+ * Packages that the agent asks for by `import()`, as most agents never do. The text of a program is in its memory for as long as it runs, used or not:
+ * what is asked for seldom stands in it packed, a megabyte less. None of the project's own is in there: two copies of one class would not know each other.
+ */
+const packed_until_asked = {
+  name: "packed until asked for",
+  setup(build) {
+    build.onResolve({ filter: /^[@a-z]/ }, async ({ path, kind, resolveDir }) => {
+      if (kind !== "dynamic-import" || /^(node:|@muster\/)/.test(path)) return undefined;
+      const { path: entry, errors } = await build.resolve(path, { kind: "import-statement", resolveDir });
+      return errors.length > 0 ? { errors } : { path: entry, namespace: "packed", pluginData: path };
+    });
+    build.onLoad({ filter: /./, namespace: "packed" }, async ({ path, pluginData: name }) => {
+      const options = { ...shared, sourcemap: false, format: "cjs", write: false, entryPoints: [path] };
+      const { outputFiles } = await bundleOf(options);
+      const text = brotliCompressSync(outputFiles[0].contents).toString("base64");
+      const lines = [
+        `const text = require("node:zlib").brotliDecompressSync(Buffer.from("${text}", "base64")).toString();`,
+        `const parameters = ["module", "exports", "require"];`,
+        `const of = require("node:vm").compileFunction(text, parameters, { filename: "${name}" });`,
+        "of(module, exports, require);",
+      ];
+      return { contents: lines.join("\n"), loader: "js" };
+    });
+  },
+};
+
 /** What protocol computes by Node's own modules and the page does not ask for. */
 const no_node = {
   name: "no Node in a browser",
@@ -93,7 +120,14 @@ const shared = {
 };
 
 const programs = {
-  agent: { entry: "packages/agent/src/main.ts", out: { format: "cjs", outfile: "agent.cjs" } },
+  agent: {
+    entry: "packages/agent/src/main.ts",
+    out: {
+      format: "cjs",
+      outfile: "agent.cjs",
+      plugins: [...shared.plugins, packed_until_asked],
+    },
+  },
   controller: {
     entry: "packages/controller/src/main.ts",
     out: { format: "cjs", outfile: "controller.cjs" },
@@ -139,7 +173,7 @@ function launcherOptions({ entry, outfile }, program) {
 async function bundlePage() {
   if (!existsSync(join(root, page.entry))) return undefined;
   const source = dirname(join(root, page.entry));
-  const { outputFiles } = await build({
+  const { outputFiles } = await bundleOf({
     absWorkingDir: root,
     bundle: true,
     format: "esm",
@@ -174,8 +208,8 @@ async function bundle(name) {
   const { entry, out, launcher } = programs[name];
   if (!existsSync(join(root, entry))) return undefined;
   const outfile = placeOf(out.outfile);
-  await build({ ...shared, ...out, outfile, entryPoints: [entry] });
-  if (launcher) await build(launcherOptions(launcher, out.outfile));
+  await bundleOf({ ...shared, ...out, outfile, entryPoints: [entry] });
+  if (launcher) await bundleOf(launcherOptions(launcher, out.outfile));
   return `${join(given.out, out.outfile)}  ${Math.ceil(statSync(outfile).size / 1024)} KiB`;
 }
 
