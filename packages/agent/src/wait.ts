@@ -1,14 +1,23 @@
 /** Waiting that ends with a signal, jitter, a bell that gathers rings, and many things done some at a time. */
-import { setTimeout as sleep } from "node:timers/promises";
 
 /** Resolves after `duration_ms`, or at once when the signal aborts: the caller looks at the signal. */
-export async function pause(duration_ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  try {
-    await sleep(duration_ms, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
+export function pause(duration_ms: number, signal: AbortSignal): Promise<void> {
+  return woken(duration_ms, signal, () => undefined);
+}
+
+/** As `pause`, or when `take`n is called. Not of AbortSignal.any and a sleep: loops wait often, and these cost more than what is done in between. */
+function woken(within_ms: number, signal: AbortSignal, take: (wake: () => void) => void): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", wake);
+      resolve();
+    };
+    const timer = setTimeout(wake, within_ms);
+    signal.addEventListener("abort", wake, { once: true });
+    take(wake);
+  });
 }
 
 /** `period_ms` give or take `share` of it. */
@@ -30,16 +39,8 @@ export class Bell {
   }
 
   async rung(within_ms: number, signal: AbortSignal): Promise<void> {
-    if (!this.#rang && !signal.aborted) {
-      // Not of AbortSignal.any and a sleep: a bell rings often, and these cost more than what it wakes.
-      await new Promise<void>((resolve) => {
-        const wake = () => {
-          clearTimeout(timer);
-          signal.removeEventListener("abort", wake);
-          resolve();
-        };
-        const timer = setTimeout(wake, within_ms);
-        signal.addEventListener("abort", wake, { once: true });
+    if (!this.#rang) {
+      await woken(within_ms, signal, (wake) => {
         this.#wake = wake;
       });
       this.#wake = null;

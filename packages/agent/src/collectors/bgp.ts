@@ -19,6 +19,8 @@ import { type Choice, speakerHere } from "./speaker.ts";
 
 /** A session that goes down is to be told within a second. */
 export const BGP_POLL_MS = 850;
+/** Where nobody speaks BGP and nobody expects it. */
+const ABSENT_POLL_MS = 2_500;
 /** A table of thousands of lines is asked for less often: it takes at most one part in so many of the time. */
 const POLL_SHARE = 30;
 const POLL_MAX_MS = 5_000;
@@ -63,6 +65,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     cost_ms: number;
   } | null = null;
   let table_ms = 0;
+  let absent = false;
   let published_at = Number.NEGATIVE_INFINITY;
 
   /** Of each session that is up, whether it is sent what the host originates and what `expect` asks for: a question each, so not many and not often. */
@@ -167,9 +170,11 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   return {
     sample,
     last: () => last,
-    pace_ms: () => Math.min(POLL_MAX_MS, Math.max(BGP_POLL_MS, table_ms * POLL_SHARE)),
+    pace_ms: () =>
+      absent ? ABSENT_POLL_MS : Math.min(POLL_MAX_MS, Math.max(BGP_POLL_MS, table_ms * POLL_SHARE)),
     async poll(signal) {
       const found = await next(signal);
+      absent = found === null;
       // A clock that was set back must not make it wait.
       const due = Math.abs(ports.now() - published_at) >= PUBLISH_PERIOD_MS;
       if (found === "same") {

@@ -63,7 +63,7 @@ export function connectBird(options: BirdOptions, signal: AbortSignal): BirdConn
   else signal.addEventListener("abort", shut, { once: true });
 
   const current = async (): Promise<Link> => {
-    const identity = await socketIdentity(socketPath, "BIRD_UNREACHABLE");
+    const identity = socketIdentity(socketPath, "BIRD_UNREACHABLE");
     if (closing.signal.aborted) throw cancelled();
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("BIRD_UNREACHABLE", `${socketPath} was made anew`));

@@ -41,7 +41,7 @@ export function connectVty(
   signal.addEventListener("abort", shut, { once: true });
 
   const current = async (): Promise<Link> => {
-    const identity = await socketIdentity(socketPath, "FRR_UNREACHABLE");
+    const identity = socketIdentity(socketPath, "FRR_UNREACHABLE");
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("FRR_UNREACHABLE", `${socketPath} was made anew`));
     link = openLink(socketPath, identity, max_reply_bytes);
