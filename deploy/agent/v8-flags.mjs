@@ -7,6 +7,9 @@ export const AGENT_V8_FLAGS = [
   "--max-semi-space-size=1",
   "--heap-growing-percent=10",
   "--bytecode-old-age=1",
+  // The agent itself says when (packages/agent/src/tidy.ts).
+  "--expose-gc",
+  "--no-memory-reducer",
   "--single-threaded",
   "--v8-pool-size=0",
   "--no-opt",

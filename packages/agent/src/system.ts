@@ -42,6 +42,7 @@ import { toldTo } from "./rpc/done.ts";
 import { operatingSystem } from "./rpc/facts.ts";
 import { handlersOf, type RpcDoor } from "./rpc/index.ts";
 import { Standing } from "./standing.ts";
+import { tidyAtRest } from "./tidy.ts";
 import { Trust } from "./trust.ts";
 import { AGENT_VERSION } from "./version.ts";
 import { Bell, pause } from "./wait.ts";
@@ -195,6 +196,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
   standing.listen(() => checks.look());
   const steady = steadyCollectors(ports, () => standing_content, credentials);
   lookAfterChanges(standing, steady);
+  tidyAtRest(standing, signal);
   const [reenrol, vault_bell] = [new Bell(), new Bell()];
   let forgotten = false;
   const enrolment = {
