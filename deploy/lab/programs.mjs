@@ -3,7 +3,8 @@
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { must, which } from "./command.mjs";
 import { installPackages } from "./packages.mjs";
 
@@ -30,6 +31,8 @@ const PACKAGES = {
   "dbus-daemon": "dbus",
   chromium: "chromium",
 };
+/** Modules of a program, which are no programs: below /usr/lib/<machine> → Debian package. */
+const MODULES = { "frr/modules/bgpd_rpki.so": "frr-rpki-rtrlib" };
 /** Services that come with them. */
 const SERVICES = {
   bird: "bird.service",
@@ -45,7 +48,10 @@ const SERVICES = {
  * @param {import("./progress.mjs").Progress} progress
  */
 export async function ensurePrograms(progress) {
-  const missing = Object.entries(PACKAGES).filter(([program]) => which(program, SYSTEM) === undefined);
+  const missing = [
+    ...Object.entries(PACKAGES).filter(([program]) => which(program, SYSTEM) === undefined),
+    ...Object.entries(MODULES).filter(([file]) => !isBelowLibraries(file)),
+  ];
   if (missing.length === 0) return;
   await installPackages(
     missing.map(([, name]) => name),
@@ -56,3 +62,7 @@ export async function ensurePrograms(progress) {
   for (const [program, service] of Object.entries(SERVICES))
     if (missing.some(([name]) => name === program)) await must("systemctl", ["disable", "--now", service]);
 }
+
+/** @param {string} file */
+const isBelowLibraries = (file) =>
+  readdirSync("/usr/lib").some((machine) => existsSync(join("/usr/lib", machine, file)));

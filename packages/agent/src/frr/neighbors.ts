@@ -55,6 +55,7 @@ const Peer = z.looseObject({
   externalBgpNbrMaxHopsAway: Whole,
   hostLocal: Text,
   messageStats: Stats.optional().catch(undefined),
+  peerBfdInfo: z.looseObject({}).optional().catch(undefined),
   nextConnectTimerDueInMsecs: Whole,
   connectRetryTimer: Whole,
   dynamicPeer: Flag,
@@ -66,6 +67,8 @@ export type FrrSessions = {
   readonly router_id: string | null;
   /** Where each session is, as FRR is to be asked for it. */
   readonly places: ReadonlyMap<string, { readonly vrf: string; readonly peer: string }>;
+  /** Those that have BFD. */
+  readonly with_bfd: readonly SeenSession[];
 };
 
 const FAMILIES: Readonly<Record<string, string>> = { ipv4Unicast: "ipv4", ipv6Unicast: "ipv6" };
@@ -74,6 +77,7 @@ const STATES: ReadonlySet<string> = new Set(BgpState.unwrap().options);
 /** Sessions of every VRF, named by their peer (in a VRF of its own: `VRF:peer`). @throws FRR_REPLY for what is no such answer */
 export function frrSessions(text: string, now_ms: number): FrrSessions {
   const sessions: SeenSession[] = [];
+  const with_bfd: SeenSession[] = [];
   const places = new Map<string, { vrf: string; peer: string }>();
   let router_id: string | null = null;
   for (const [vrf, peers] of Object.entries(objectOf(text))) {
@@ -85,10 +89,12 @@ export function frrSessions(text: string, now_ms: number): FrrSessions {
       router_id ??= read.data.localRouterId ?? null;
       const own = vrf === "default" ? name : `${vrf}:${name}`;
       places.set(own, { vrf, peer: name });
-      sessions.push(sessionOf(own, name, read.data, now_ms));
+      const session = sessionOf(own, name, read.data, now_ms);
+      sessions.push(session);
+      if (read.data.peerBfdInfo !== undefined) with_bfd.push(session);
     }
   }
-  return { sessions, router_id, places };
+  return { sessions, router_id, places, with_bfd };
 }
 
 export function objectOf(text: string): Record<string, unknown> {

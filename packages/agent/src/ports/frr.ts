@@ -1,10 +1,13 @@
-/** FRR's bgpd on this host, read over its vty: the same questions as to BIRD, and no process for any of them. */
+/** FRR's bgpd (and bfdd beside it) on this host, read over its vty: the same questions as to BIRD, and no process for any of them. */
 import { stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { BgpSample } from "@muster/protocol";
+import { FleetError } from "@muster/protocol/errors";
 import { advanceFlaps, emptyFlaps, flapCount } from "../bird/flaps.ts";
 import { unjudged } from "../bird/judge.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
+import { frrBfd, frrRpki, unwatched } from "../frr/beside.ts";
 import { frrSessions, objectOf } from "../frr/neighbors.ts";
 import type { Routing } from "./routing.ts";
 import { connectVty } from "./vty.ts";
@@ -19,6 +22,8 @@ export type Frr = Speaker & {
 const REPLY_LIMIT_MS = 10_000;
 /** A neighbour takes 4 kB. */
 const MAX_REPLY_BYTES = 32 * 1024 * 1024;
+const MOST_CACHES = 100;
+const MOST_PEERS = 5_000;
 
 /** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
 export function createFrr(
@@ -29,18 +34,32 @@ export function createFrr(
   const limits = { timeout_ms: reply_ms, max_reply_bytes: MAX_REPLY_BYTES };
   const vty = connectVty({ socketPath, ...limits }, signal);
   const clocks = () => ({ day_ms: now(), steady_ms: performance.now() });
+  const bfdd_path = join(dirname(socketPath), "bfdd.vty");
+  const bfdd = connectVty({ socketPath: bfdd_path, ...limits, first: "enable" }, signal);
+  const caches_heard = new Map<string, number>();
   let flaps = emptyFlaps(clocks());
   let places: ReturnType<typeof frrSessions>["places"] = new Map();
 
+  const rpki = async (at_ms: number) => {
+    const [servers, connections] = await Promise.all([
+      unlessUnknown(vty.command("show rpki cache-server json")),
+      unlessUnknown(vty.command("show rpki cache-connection json")),
+    ]);
+    return frrRpki(servers ?? "{}", connections ?? "{}", caches_heard, at_ms).slice(0, MOST_CACHES);
+  };
+  /** None where bfdd does not run; what bgpd wants of it then shows as not known. */
+  const bfd = async (at_ms: number) => {
+    if (!(await isSocket(bfdd_path))) return [];
+    try {
+      return frrBfd(await bfdd.command("show bfd peers json"), at_ms).slice(0, MOST_PEERS);
+    } catch (error) {
+      if (error instanceof FleetError && error.code === "FRR_UNREACHABLE") return [];
+      throw error;
+    }
+  };
+
   return {
-    async present() {
-      try {
-        return (await stat(socketPath)).isSocket();
-      } catch {
-        // Whatever hinders, there is no FRR that could be asked.
-        return false;
-      }
-    },
+    present: () => isSocket(socketPath),
     async survey(): Promise<BgpSample> {
       const [version, neighbors] = await Promise.all([
         vty.command("show version"),
@@ -48,8 +67,9 @@ export function createFrr(
       ]);
       const instants = clocks();
       const at_ms = instants.day_ms;
+      const [caches, told] = await Promise.all([rpki(at_ms), bfd(at_ms)]);
       const found = frrSessions(neighbors, at_ms);
-      const { sessions, router_id } = found;
+      const { sessions, router_id, with_bfd } = found;
       places = found.places;
       flaps = advanceFlaps(flaps, sessions, instants);
       return {
@@ -68,6 +88,8 @@ export function createFrr(
         },
         sessions: sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
         ...NOTHING_BESIDE,
+        rpki: caches,
+        bfd: [...told, ...unwatched(with_bfd, told)],
       };
     },
     async table() {
@@ -96,4 +118,23 @@ export function createFrr(
       return Object.fromEntries(found);
     },
   };
+}
+
+async function isSocket(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isSocket();
+  } catch {
+    // Whatever hinders, there is no daemon that could be asked.
+    return false;
+  }
+}
+
+/** Null where bgpd knows no such command, as without its module. */
+async function unlessUnknown(answer: Promise<string>): Promise<string | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof FleetError && error.code === "FRR_REPLY") return null;
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * The one connection to an FRR daemon's vty socket, as vtysh makes it, and without a process a question: a command and a zero byte go out, text and three
- * zero bytes with the result's code come back. It stays in FRR's view mode, which can change nothing. A lost connection is made anew, by path, for the next
+ * zero bytes with the result's code come back. It stays in FRR's view mode, which can change nothing, unless the daemon tells nothing there. A lost connection is made anew, by path, for the next
  * command: FRR re-creates the socket when it starts. Source: FRR, lib/vty.c (vtysh_read) and vtysh/vtysh.c (vtysh_client_run).
  */
 import { createConnection, type Socket } from "node:net";
@@ -29,7 +29,13 @@ const CODE_BYTES = 1;
 
 /** Makes the connection object; the socket is opened by the first command. `signal` is its lifetime. */
 export function connectVty(
-  options: { readonly socketPath: string; readonly timeout_ms: number; readonly max_reply_bytes: number },
+  options: {
+    readonly socketPath: string;
+    readonly timeout_ms: number;
+    readonly max_reply_bytes: number;
+    /** Said first on each connection: bfdd shows its peers in the mode that `enable` leads to alone. */
+    readonly first?: "enable";
+  },
   signal: AbortSignal,
 ): VtyConnection {
   const { socketPath, timeout_ms, max_reply_bytes } = options;
@@ -45,6 +51,7 @@ export function connectVty(
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("FRR_UNREACHABLE", `${socketPath} was made anew`));
     link = openLink(socketPath, identity, max_reply_bytes);
+    if (options.first !== undefined) await ask(link, options.first, timeout_ms);
     return link;
   };
 

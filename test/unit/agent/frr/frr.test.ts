@@ -7,6 +7,7 @@ import { createFrr } from "@muster/agent/ports/index";
 import { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
+import { frrBfd, frrRpki, unwatched } from "../../../../packages/agent/src/frr/beside.ts";
 import { frrDeclared } from "../../../../packages/agent/src/frr/declared.ts";
 import { frrSessions } from "../../../../packages/agent/src/frr/neighbors.ts";
 import { freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
@@ -38,6 +39,8 @@ function configOf(of: {
     ` neighbor ${of.peer} timers 3 9`,
     ` neighbor ${of.peer} timers connect 1`,
     ` neighbor ${of.peer} update-source ${of.own}`,
+    // There is no bfdd beside it.
+    ` neighbor ${of.peer} bfd`,
     " address-family ipv4 unicast",
     ...of.nets.map((net) => `  network ${net}`),
     `  neighbor ${of.peer} route-map hop out`,
@@ -51,12 +54,14 @@ function configOf(of: {
   ].join("\n");
 }
 
+const RPKI = "rpki\n rpki cache 127.0.0.1 9 preference 1\nexit\n!\n";
+
 function startBgpd(directory: string, listen: string, port: number, text: string) {
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, "frr.conf"), text);
   return startChild(BGPD, [
     ...["-f", join(directory, "frr.conf"), "-i", join(directory, "pid"), "--vty_socket", directory],
-    ...["-P", "0", "-p", String(port), "-l", listen, "-Z", "-S", "-n", "--log", "stdout"],
+    ...["-P", "0", "-p", String(port), "-l", listen, "-Z", "-S", "-n", "-M", "rpki", "--log", "stdout"],
   ]);
 }
 
@@ -104,6 +109,42 @@ suite(
       ]);
       assert.is(up?.channels[0]?.export_filter, "hop");
       assert.equal([off?.last_error, off?.since.at, off?.channels[0]?.imported], [null, null, null]);
+    });
+
+    test("8.4.4, recorded: BFD up, down and shut down; a neighbour of which bfdd says nothing", () => {
+      const now_ms = Date.parse("2026-11-26T05:22:45.200Z");
+      const told = frrBfd(recorded("bfd-peers.json"), now_ms);
+      assert.equal(
+        told.map(({ address, state, since, interval_s, timeout_s }) => [
+          ...[address, state, since.at, interval_s, timeout_s],
+        ]),
+        [
+          ["10.99.0.2", "up", "2026-11-26T05:22:32.000Z", 0.3, 0.9],
+          ["10.99.0.8", "admindown", null, 1, 0],
+          ["10.99.0.9", "down", "2026-11-26T05:22:31.000Z", 1, 0],
+        ],
+      );
+      const { sessions } = frrSessions(recorded("neighbors.json"), now_ms);
+      assert.equal(
+        unwatched(sessions.slice(0, 1), told).map(({ address, state }) => [address, state]),
+        [["127.78.0.2", "unknown"]],
+      );
+      const heard = unwatched([{ ...sessions[0], neighbor_address: "10.99.0.2" } as never], told);
+      assert.equal(heard, []);
+    });
+
+    test("8.4.4, recorded: an RPKI cache that is connected, is not any more, or never was", () => {
+      const cache = { mode: "tcp", host: "127.0.0.1", port: "21999", preference: 1 };
+      const servers = JSON.stringify({ servers: [cache] });
+      const state = (word: string) =>
+        JSON.stringify({ connectedGroup: 1, connections: [{ ...cache, state: word }] });
+      const heard = new Map<string, number>();
+      const at = (connections: string, now_ms: number) =>
+        frrRpki(servers, connections, heard, now_ms).map((each) => [each.state, each.last_update_s]);
+      assert.equal(at("{}", 1_000), [["disconnected", null]]);
+      assert.equal(at(state("connected"), 2_000), [["established", 0]]);
+      assert.equal(at(state("disconnected"), 9_000), [["disconnected", 7]]);
+      assert.equal(frrRpki("{}", "{}", heard, 0), []);
     });
 
     test("what is no answer of FRR is an error, not an empty list", () => {
@@ -192,7 +233,7 @@ router bgp 64500 vrf blue
       const directory = join(prefix.path, "run");
       mkdirSync(join(prefix.path, "etc/frr"), { recursive: true });
       writeFileSync(join(prefix.path, "etc/frr/frr.conf"), configOf(own));
-      let frr = startBgpd(directory, HOST, port, configOf(own));
+      let frr = startBgpd(directory, HOST, port, RPKI + configOf(own));
       const peer = startBgpd(join(prefix.path, "peer"), PEER, peer_port, configOf(other));
       const bgp = createBgp(portsBelow(prefix.path, life.signal), () => null);
       const events: string[] = [];
@@ -219,6 +260,19 @@ router bgp 64500 vrf blue
         );
         await seen("the export is looked up", ({ sessions }) => sessions[0]?.exports[0]?.exported === true);
         assert.is(up.sessions.length, 1);
+        assert.ok((up.sessions[0]?.messages?.received.total ?? 0) > 0);
+        assert.equal(
+          [up.rpki[0]?.server, up.rpki[0]?.state, up.rpki[0]?.last_update_s],
+          ["127.0.0.1 port 9", "disconnected", null],
+        );
+        assert.equal(
+          up.bfd.map(({ address, state }) => [address, state]),
+          [[PEER, "unknown"]],
+        );
+        assert.match(
+          up.faults.map(({ what }) => what).join("; "),
+          /RPKI 127\.0\.0\.1 port 9 .* disconnected.*; BFD with 127\.78\.0\.2 is unknown/,
+        );
         await peer.stop("SIGKILL");
         await seen("down", ({ sessions }) => sessions[0]?.verdict === "down");
         assert.match(events.join("; "), /127\.78\.0\.2 .*went down/);
@@ -226,7 +280,7 @@ router bgp 64500 vrf blue
         await seen("FRR is away", ({ daemon }) => !daemon.reachable);
         assert.is(bgp.last()?.sessions[0]?.verdict, "missing");
         assert.match(events.join("; "), /FRR does not answer/);
-        frr = startBgpd(directory, HOST, port, configOf(own));
+        frr = startBgpd(directory, HOST, port, RPKI + configOf(own));
         await seen("FRR is back, on a new socket", ({ daemon }) => daemon.reachable);
       } finally {
         life.abort();
