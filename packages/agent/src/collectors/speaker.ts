@@ -5,10 +5,12 @@
  */
 import type { Bird } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { type DeclaredBird, declaredSessions } from "../bird/declared.ts";
+import type { DeclaredBird } from "../bird/declared.ts";
 import { frrDeclared } from "../frr/declared.ts";
+import type { Files } from "../ports/files.ts";
 import type { Speaker } from "../ports/frr.ts";
 import type { Ports } from "../ports/index.ts";
+import { declaredIn, type Includes, readIncludes, stillSo } from "../resources/bird-files.ts";
 
 const BIRD_FILE = "/etc/bird/bird.conf";
 const FRR_FILE = "/etc/frr/frr.conf";
@@ -26,7 +28,7 @@ export type Choice = Declared & {
 export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice> {
   const read = async (path: string) =>
     (await ports.files.read(path, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
-  const [birdIn, frrIn] = [kept(birdDeclared), kept(frrDeclared)];
+  const [birdIn, frrIn] = [birdWithin(ports.files), kept(frrDeclared)];
   let gobgpIn: ((text: string) => Declared) | null = null;
   /** Null where there is no such file. What reads it is loaded with the first. */
   const gobgpHere = async (): Promise<Declared | null> => {
@@ -36,7 +38,7 @@ export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice
     return gobgpIn(text);
   };
   return async (spec) => {
-    const bird = birdIn(spec?.config ?? (await read(BIRD_FILE)));
+    const bird = await birdIn(spec?.config ?? (await read(BIRD_FILE)));
     const choice = { ...bird, name: "bird", speaker: ports.routing, spec } as const;
     if (spec !== null || bird.sessions.length > 0) return choice;
     const frr = frrIn(await read(FRR_FILE));
@@ -55,12 +57,18 @@ function kept(parse: (text: string) => Declared): (text: string) => Declared {
   };
 }
 
-/** A file that cannot be read declares nothing, BIRD itself has refused it. */
-function birdDeclared(text: string): Declared {
-  try {
-    return declaredSessions(text);
-  } catch (error) {
-    if (!(error instanceof FleetError)) throw error;
-    return { sessions: [], originated: [] };
-  }
+/** With the sessions of what bird.conf includes; parsed again when one of the files has changed. One that cannot be read declares nothing, BIRD itself has refused it. */
+function birdWithin(files: Files): (text: string) => Promise<Declared> {
+  let last: { readonly text: string; readonly includes: Includes; readonly found: Declared } | null = null;
+  return async (text) => {
+    if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
+    try {
+      const includes = await readIncludes(text, files);
+      last = { text, includes, found: declaredIn(text, includes) };
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      last = { text, includes: {}, found: { sessions: [], originated: [] } };
+    }
+    return last.found;
+  };
 }

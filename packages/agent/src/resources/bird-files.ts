@@ -49,6 +49,12 @@ export async function readIncludes(text: string, files: Files): Promise<Includes
   }
 }
 
+/** Whether all that was included is still what it was. */
+export async function stillSo(includes: Includes, files: Files): Promise<boolean> {
+  const now = await Promise.all(Object.keys(includes).map((path) => readIncluded(path, files)));
+  return Object.values(includes).every((text, at) => text === now[at]);
+}
+
 /** What stands in a text with its includes. */
 export function declaredIn(text: string, includes: Includes): DeclaredBird {
   return declaredSessions(text, (path) => includes[path] ?? null);

@@ -2,7 +2,7 @@
  * The poll of BGP sessions against a BIRD that misbehaves, that is enormous, and that is real: the sample shows the true state each time, and what
  * changes is told at once.
  */
-import { rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BgpCollector, createBgp } from "@muster/agent/collectors/bgp";
 import { collect } from "@muster/agent/collectors/index";
@@ -34,11 +34,17 @@ type Ground = {
   readonly fake: FakeBird;
   readonly bgp: BgpCollector;
   readonly signal: AbortSignal;
+  /** Where the host's files lie. */
+  readonly path: string;
   /** Time passes when it is told to. */
   pass(ms: number): void;
 };
 
-async function withFake(body: (ground: Ground) => Promise<void>, reply_ms = 5_000): Promise<void> {
+async function withFake(
+  body: (ground: Ground) => Promise<void>,
+  reply_ms = 5_000,
+  spec: Bird | null = SPEC,
+): Promise<void> {
   const life = new AbortController();
   const fake = fakeBird({ greeting: transcript(ROUTER, "greeting") });
   const prefix = await hostPrefix();
@@ -55,8 +61,9 @@ async function withFake(body: (ground: Ground) => Promise<void>, reply_ms = 5_00
     now,
   };
   try {
-    const bgp = createBgp(ports, () => SPEC);
-    await body({ fake, bgp, signal: life.signal, pass: (ms) => (now_ms += ms) });
+    const bgp = createBgp(ports, () => spec);
+    const { path } = prefix;
+    await body({ fake, bgp, path, signal: life.signal, pass: (ms) => (now_ms += ms) });
   } finally {
     life.abort();
     await fake.dispose();
@@ -115,6 +122,32 @@ suite(
         assert.is(upstream(again.sample)?.verdict, "ok");
         assert.match(again.events.map(({ what }) => what).join("; "), /answers again/);
       }, 300));
+
+    test("what bird.conf includes is declared too, and what is included anew at the next look", () =>
+      withFake(
+        async ({ bgp, path, signal, pass }) => {
+          const peers = join(path, "etc/bird/peers");
+          mkdirSync(peers);
+          const declare = (name: string) =>
+            writeFileSync(
+              join(peers, `${name}.conf`),
+              `protocol bgp ${name} { neighbor 10.9.0.2 as 64496; }`,
+            );
+          writeFileSync(join(path, "etc/bird/bird.conf"), 'include "peers/*.conf";\n');
+          declare("upstream");
+          const first = await bgp.sample(signal);
+          assert.is(upstream(first)?.verdict, "ok");
+          declare("promised");
+          pass(60_000);
+          const { verdict, why } =
+            (await bgp.sample(signal))?.sessions.find(({ name }) => name === "promised") ?? {};
+          assert.equal([verdict, why], ["missing", "declared, but BIRD does not have it"]);
+          rmSync(join(peers, "upstream.conf"));
+          assert.is(upstream(await bgp.sample(signal))?.verdict, "unexpected");
+        },
+        5_000,
+        null,
+      ));
 
     for (const [name, answer, words] of [
       ["garbage", "HTTP/1.1 400 Bad Request\r\n\r\n", /neither a code nor a continuation/],
