@@ -8,6 +8,7 @@ import {
   KIND_NAMES,
   KINDS,
   type Kind,
+  LogBatch,
   PERMISSIONS,
   Plan,
   ROLES,
@@ -85,6 +86,7 @@ export function complaints(): string[] {
       jsonSchemaOf(sample, "output"),
     ]),
     ["event", jsonSchemaOf(FleetEvent, "output")],
+    ["log lines", jsonSchemaOf(LogBatch, "output")],
     ["configuration of the agent", jsonSchemaOf(AgentConfig)],
     ["configuration of the controller", jsonSchemaOf(ControllerConfig)],
   ];
@@ -258,6 +260,9 @@ function telemetry(): string[] {
       `\`telemetry.<id>.<host>.${kind}\`, every ${row.period_ms / 1_000} s. ${row.sample.description ?? ""}`,
       sample(row.sample),
     ]),
+    "## log",
+    `\`log.<id>.<host>\`, about once a second while there is something. ${LogBatch.description ?? ""}`,
+    sample(LogBatch),
     "## event",
     `\`event.<id>.<host>.<kind>\`; a controller's events are about \`<host>\`, \`_\` is the fleet. ${FleetEvent.description ?? ""}`,
     sample(FleetEvent),
@@ -277,7 +282,7 @@ function metrics(): string[] {
         help,
       ]),
     ),
-    "Of the controller itself: `muster_controller_leading`, `muster_hosts`.",
+    "Of the controller itself: `muster_controller_leading`, `muster_hosts`; of the one that pushes log lines: `muster_log_lines_pushed_total`, `muster_log_lines_dropped_total` (by `host` or `controller`).",
   ];
 }
 

@@ -1,7 +1,8 @@
-// limit: 120 s
-/** Logs from the real journals of several servers at once: what was written comes in milliseconds, ^C leaves no process on any host. */
+// limit: 240 s
+/** Logs from the real journals of several servers at once: what was written comes in milliseconds, ^C leaves no process on any host; what the folder names reaches a Loki. */
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { lokiReceiver } from "../kit/loki.ts";
 import { suite } from "../kit/suite.ts";
 import { openTty } from "../kit/tty.ts";
 import { type Fleet, measured, openFleet } from "./kit.ts";
@@ -97,6 +98,48 @@ suite(
         5_000,
       );
       measured("followers after ^C", `gone after ${gone.ms} ms`);
+    });
+
+    test("lines of what the folder names reach the Loki that it names, and others do not; undeclared, nothing is followed", async () => {
+      const [, gateway = ""] = /via (\S+)/.exec(await fleet.on("hub").sh("ip -4 route show default")) ?? [];
+      const followers = async () => Number(await fleet.on("ixp1").sh(FOLLOWERS));
+      const before = await followers();
+      const loki = await lokiReceiver({ host: gateway });
+      try {
+        fleet.edit("resources/ixp1.yml", (text) => `${text}\nlog: { story: { units: [told] } }\n`);
+        fleet.edit("monitoring.yml", () => `loki: { url: "${loki.url}" }\n`);
+        const applied = await fleet.ctl(["apply", "-y"], { expect: 0 });
+        assert.match(applied.stdout, /^monitoring \+ push to loki$/m);
+        const say = (unit: string, text: string) =>
+          fleet.on("ixp1").sh(`systemd-run --quiet --wait --collect --unit=${unit} echo '${text}'`);
+        const { value, ms } = await fleet.until(
+          "a line in Loki",
+          async () => {
+            await say("untold", "not for Loki");
+            await say("told", "for Loki");
+            return loki.stored.find(({ text }) => text === "for Loki");
+          },
+          60_000,
+        );
+        measured("the first line in Loki", `${ms} ms after it was declared`);
+        assert.equal(value.labels, {
+          ...{ job: "muster", fleet: "as64500", host: "ixp1", unit: "told.service", priority: "info" },
+        });
+        assert.not.ok(loki.stored.some(({ text }) => text.includes("not for Loki")));
+        await fleet.until(
+          "Loki stands among the routes",
+          async () => {
+            const { stdout } = await fleet.ctl(["alerts"]);
+            if (/^routes {2}.*loki ok /m.test(stdout)) return true;
+            throw new Error(stdout);
+          },
+          30_000,
+        );
+      } finally {
+        await fleet.reset();
+        await loki.stop();
+      }
+      await fleet.until("its journalctl is gone", async () => (await followers()) === before, 30_000);
     });
   },
   { limit_ms: 110_000 },

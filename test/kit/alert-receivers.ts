@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createTls } from "node:https";
 import type { AddressInfo } from "node:net";
+import { gunzipSync } from "node:zlib";
 import { SMTPServer } from "smtp-server";
 
 export type Received = {
@@ -27,7 +28,9 @@ export async function httpReceiver(tls?: { key: string; cert: string }): Promise
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
       const { method = "", url = "", headers } = request;
-      received.push({ method, path: url, headers, body: Buffer.concat(parts).toString() });
+      const sent = Buffer.concat(parts);
+      const body = headers["content-encoding"] === "gzip" ? gunzipSync(sent) : sent;
+      received.push({ method, path: url, headers, body: body.toString() });
       const { answer } = receiver;
       if (answer !== null) reply.writeHead(answer.status, answer.headers).end(answer.body);
     });

@@ -45,6 +45,7 @@ const SAMPLES = {
   telemetry: ({ id, host }) => kinds.map((kind) => subjects.telemetry(id, host, kind)),
   event: ({ id, host }) => [subjects.event(id, host, "drift")],
   history: ({ id, host }) => [subjects.history(id, host)],
+  log: ({ id, host }) => [subjects.log(id, host)],
   audit: ({ id }) => [subjects.audit(id, "command")],
   ctl: () => ctl.map((method) => subjects.ctl(method)),
   host: ({ id }) => [subjects.host(id, "renew")],
@@ -139,7 +140,7 @@ const reports = (subject: string) => /^(telemetry|event)\./.test(subject);
 const GRANTS: Record<Role | "enrollee", Grant> = {
   agent: {
     publish: (own) => [
-      ...of(["telemetry", "event", "host", "answer"], own),
+      ...of(["telemetry", "event", "log", "host", "answer"], own),
       ...of(["audit", "history"], own).map(intakeOf),
       ...gets(of(["desired", "trust", "blob"], own)),
     ],
@@ -202,7 +203,7 @@ const GRANTS: Record<Role | "enrollee", Grant> = {
       subject === patterns.connected ||
       subject === patterns.disconnected ||
       subject.startsWith("live.audit.") ||
-      /^(ctl|enrol|host|page)\./.test(subject),
+      /^(ctl|enrol|host|log|page)\./.test(subject),
   },
   enrollee: {
     publish: (own) => of(["enrol"], own),

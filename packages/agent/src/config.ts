@@ -84,6 +84,7 @@ export type Places = {
   readonly acts: string;
   readonly commands: string;
   readonly checks: string;
+  readonly logs: string;
   readonly status: string;
 };
 
@@ -115,6 +116,7 @@ export function placesOf(config: AgentConfig, config_file: string): Places {
     acts: at("acts.jsonl"),
     commands: at("commands"),
     checks: at("checks.json"),
+    logs: at("logs.json"),
     status: join(real(config.runtime_directory), "status.json"),
   };
 }

@@ -2,6 +2,7 @@
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
+import type { LogBatch } from "@muster/protocol/log";
 import { subjects } from "@muster/protocol/subjects";
 import { CONVERGENCE_PERIOD_MS } from "@muster/protocol/telemetry/convergence";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
@@ -15,19 +16,31 @@ const WATCHDOG_PERIOD_MS = 30_000;
 export type Connected = { readonly bus: Bus; readonly id: string; readonly host: string };
 
 /** Publishes one sample, if there is a connection; a sample that cannot be sent is dropped: the next one says how things are then. Gives whether it was sent. */
-export function publishSample(
+export const publishSample = (
   where: Connected | null,
   kind: TelemetryKind,
   sample: unknown,
   log: Log,
+): boolean => tryPublish(where, (id, host) => subjects.telemetry(id, host, kind), sample, log);
+
+/** The same of log lines, which their buffer keeps. */
+export const publishLog = (where: Connected | null, batch: LogBatch, log: Log): boolean =>
+  tryPublish(where, subjects.log, batch, log);
+
+function tryPublish(
+  where: Connected | null,
+  subjectOf: (id: string, host: string) => string,
+  what: unknown,
+  log: Log,
 ): boolean {
   if (where === null || !where.bus.connected) return false;
+  const subject = subjectOf(where.id, where.host);
   try {
-    where.bus.publish(subjects.telemetry(where.id, where.host, kind), Buffer.from(JSON.stringify(sample)));
+    where.bus.publish(subject, Buffer.from(JSON.stringify(what)));
     return true;
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
-    log.debug({ code: error.code, kind }, "a sample was dropped");
+    log.debug({ code: error.code, subject }, "it could not be published");
     return false;
   }
 }

@@ -18,6 +18,7 @@ import { createBgp } from "./collectors/bgp.ts";
 import { createChecks } from "./collectors/checks.ts";
 import { createHealth } from "./collectors/health.ts";
 import { collect } from "./collectors/index.ts";
+import { createLogs } from "./collectors/logs.ts";
 import { lookAfterChanges, steadyCollectors } from "./collectors/steady-all.ts";
 import { CredentialStore } from "./credentials.ts";
 import { drainOf } from "./drain.ts";
@@ -194,6 +195,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     fleetCa: () => trust.bundle?.services_ca.join("\n") ?? "",
   });
   standing.listen(() => checks.look());
+  const logs = createLogs({ ports, ledger, standing, events, log, file: places.logs, where });
   const steady = steadyCollectors(ports, () => standing_content, credentials);
   lookAfterChanges(standing, steady);
   tidyAtRest(standing, signal);
@@ -383,7 +385,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
       { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
       signal,
     ),
-    collect({ health, bgp, checks, steady, events, log, publish }, signal),
+    collect({ health, bgp, checks, logs, steady, events, log, publish }, signal),
     history.run(where, signal),
     watchdog(ports, signal),
     onTheBus(),

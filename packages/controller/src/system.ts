@@ -181,9 +181,11 @@ async function run(
     signal,
   );
   const tickets = new Tickets(bus);
+  const families = () =>
+    fleetMetrics({ records, last, leading: engine.leading, logs: alerts.outlets.logCounts() }, now());
   const alerts = alertParts({
     ...{ bus, fleet: config.fleet, backup_report: config.backup_report, log, now, trust, records, last },
-    ...{ engine, silence, storage, secret },
+    ...{ engine, silence, storage, secret, families },
   });
   const monitoring = declaredMonitoring(alerts);
   const handlers = controlHandlers({
@@ -232,7 +234,7 @@ async function run(
   );
   if (config.metrics !== undefined) {
     const pages = {
-      families: () => fleetMetrics({ records, last, leading: engine.leading }, now()),
+      families,
       targets: async (job: string | undefined) => targetGroups(await monitoring(), config.fleet, job),
     };
     // A port that is taken must not keep hosts from being admitted and rolled out to.
@@ -292,6 +294,7 @@ async function run(
     keepIdentity(identity, bus, { log, now }, signal),
   ]);
   for (const end of ends) end();
+  await alerts.outlets.stop();
   engine.yield();
   await audit.end();
 }

@@ -10,6 +10,9 @@ import { type Envelope, open, type Verifier } from "./envelope.ts";
 import { parseJson } from "./errors.ts";
 import { Monitoring } from "./monitoring.ts";
 import { FleetName, HostName } from "./names.ts";
+import { AlertSecret, OutsideUrl, ServerCa, UrlOrSecret } from "./outside.ts";
+
+export { AlertSecret };
 
 /** What the document is signed as: nothing travels on it. */
 export const ALERTING_SUBJECT = "alerting";
@@ -27,33 +30,10 @@ const AboutPattern = z
   .regex(/^[^\p{Cc}]{1,300}$/u, "must be like session/* or silent")
   .describe("What it is about: session/upstream, session/*, silent, disk/*; * stands for anything.");
 
-/** A field of a secret in the part of Vault that controllers may read. */
-export const AlertSecret = z
-  .string()
-  .regex(
-    /^vault:kv\/alerts\/[a-z0-9][a-z0-9-]{0,62}#[A-Za-z0-9_-]{1,64}$/,
-    "must be like vault:kv/alerts/smtp#password: controllers read no other secrets",
-  )
-  .describe("Where in Vault it is: vault:kv/alerts/NAME#FIELD.");
-
 const Name = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,31}$/, "must begin with a-z and hold a-z, 0-9 and -")
   .describe("What it is called.");
-const Url = z
-  .string()
-  .max(2_000)
-  .regex(/^https?:\/\/[^\s]+$/, "must begin with https:// or http://")
-  .describe("Its address.");
-/** An address that is a secret by itself, as those of many services are, may lie in Vault. */
-const UrlOrSecret = z.union([AlertSecret, Url]).describe("Its address, or where in Vault that is.");
-const Ca = z
-  .string()
-  .max(16_384)
-  .startsWith("-----BEGIN CERTIFICATE-----", "must be a certificate in PEM")
-  .optional()
-  .describe("The root of the server's certificate, PEM; default: those that the system trusts.");
-
 const WEEK_MS = 7 * 86_400_000;
 
 export const AlertRule = z.strictObject({
@@ -88,7 +68,7 @@ const Common = {
   hosts: z.array(HostName).max(20_000).nullable().describe("Only of these hosts and the fleet; null = all."),
   wait_ms: z.int().min(0).max(3_600_000).describe("So long more is waited for, to go in one message."),
   repeat_ms: z.int().min(60_000).max(WEEK_MS).describe("What still fires is told again after this."),
-  ca: Ca,
+  ca: ServerCa,
 };
 
 export const AlertRoute = z.discriminatedUnion("to", [
@@ -117,7 +97,7 @@ export const AlertRoute = z.discriminatedUnion("to", [
   z.strictObject({
     to: z.literal("matrix").describe("A message in a Matrix room."),
     ...Common,
-    homeserver: Url.describe("The client-server API: https://matrix.example.org."),
+    homeserver: OutsideUrl.describe("The client-server API: https://matrix.example.org."),
     room: z
       .string()
       .max(255)
@@ -138,7 +118,7 @@ export const Heartbeat = z.strictObject({
   url: UrlOrSecret,
   method: z.enum(["GET", "POST"]).describe("How it is asked."),
   every_ms: z.int().min(10_000).max(3_600_000).describe("How often, while all is well with the watching."),
-  ca: Ca,
+  ca: ServerCa,
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 

@@ -1,9 +1,10 @@
 /**
- * What the monitoring around a fleet is given: where Prometheus scrapes what the fleet runs. The folder's `monitoring.yml` and the `metrics` of its
+ * What the monitoring around a fleet is given: where Prometheus scrapes what the fleet runs, which Loki gets log lines, who gets metrics by OTLP. The folder's `monitoring.yml` and the `metrics` of its
  * services and containers, as they are signed for the controllers within the alert rules' document (`alerting.ts`).
  */
 import { z } from "zod";
 import { GroupName, HostName } from "./names.ts";
+import { PUSHED_TO, UrlOrSecret } from "./outside.ts";
 
 /** How a place that serves metrics is written: port and path, of the host or of the container. */
 export const METRICS_AT = /^(?:(https?):\/\/)?:(\d{1,5})(\/[\x21-\x7e]*)?$/;
@@ -29,6 +30,42 @@ export const ScrapeJob = z.strictObject({
 });
 export type ScrapeJob = z.infer<typeof ScrapeJob>;
 
+const one_log_in = ({ token, user, password }: { token?: unknown; user?: unknown; password?: unknown }) =>
+  (user === undefined) === (password === undefined) && (token === undefined || user === undefined);
+const ONE_LOG_IN = "logs in either with `token`, or with `user` and `password`";
+
+export const LokiFields = {
+  url: UrlOrSecret.describe("Where `/loki/api/v1/push` is below, or where in Vault that is written."),
+  tenant: z
+    .string()
+    .regex(/^[A-Za-z0-9!_.*'()-]{1,150}$/, "must be a tenant's id of Loki")
+    .optional()
+    .describe("Goes along as `X-Scope-OrgID`."),
+  ...PUSHED_TO,
+  labels: z
+    .record(LabelName, z.string().max(255))
+    .default({})
+    .describe("Of all lines, beside `job`, `fleet`, `host`, `unit` or `container`, and `priority`."),
+} as const;
+export const Loki = z.strictObject(LokiFields).refine(one_log_in, ONE_LOG_IN);
+export type Loki = z.infer<typeof Loki>;
+
+export const OtlpFields = {
+  url: UrlOrSecret.describe("Where `/v1/metrics` is below, or where in Vault that is written."),
+  ...PUSHED_TO,
+  attributes: z
+    .record(z.string().min(1).max(128), z.string().max(255))
+    .default({})
+    .describe("Of the resource, beside `service.name` and `service.namespace`."),
+} as const;
+export const Otlp = z
+  .strictObject({
+    ...OtlpFields,
+    every_ms: z.int().min(5_000).max(3_600_000).describe("How often."),
+  })
+  .refine(one_log_in, ONE_LOG_IN);
+export type Otlp = z.infer<typeof Otlp>;
+
 export const Monitoring = z.strictObject({
   scrape: z.array(ScrapeJob).max(2_000).describe("What Prometheus is to scrape."),
   hosts: z
@@ -40,6 +77,8 @@ export const Monitoring = z.strictObject({
       }),
     )
     .describe("Of every host that is scraped."),
+  loki: Loki.optional().describe("Who gets the lines of `log` resources; absent = nobody."),
+  otlp: Otlp.optional().describe("Who gets the metrics by OTLP; absent = nobody."),
 });
 export type Monitoring = z.infer<typeof Monitoring>;
 

@@ -28,6 +28,7 @@ export const subjects = {
   telemetry: (id: string, host: string, kind: string) => join("telemetry", id, host, kind),
   event: (id: string, host: string, kind: string) => join("event", id, host, kind),
   history: (id: string, host: string) => join("history", id, host),
+  log: (id: string, host: string) => join("log", id, host),
   audit: (id: string, kind: string) => join("audit", id, kind),
   ctl: (method: string) => join("ctl", method),
   host: (id: string, method: string) => join("host", id, method),
@@ -55,6 +56,8 @@ export const patterns = {
     `event.*.${host === "*" ? host : token(host)}.${kind === "*" ? kind : token(kind)}`,
   /** What a host told over time, under whatever name it had. */
   history: (id: string) => `history.${token(id)}.*`,
+  /** Lines of logs; controllers alone hear them. */
+  log: "log.*.*",
   /** Answers to broadcasts that were sent with an inbox below `_INBOX_<asker>.<connection>`. */
   answers: (inbox: string) => `answer.*.${inbox.replace(/^_INBOX_/, "")}.*`,
   liveAudit: "live.audit.>",
@@ -105,6 +108,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
     pub: [
       `telemetry.${SELF}.${NAME}.>`,
       `event.${SELF}.${NAME}.>`,
+      `log.${SELF}.${NAME}`,
       `answer.${SELF}.>`,
       intakeOf(`audit.${SELF}.>`),
       intakeOf(`history.${SELF}.${NAME}`),
@@ -151,6 +155,7 @@ export const PERMISSIONS: Record<Role, Permissions> = {
       "page.*.*",
       "telemetry.>",
       "event.>",
+      "log.*.*",
       "live.trust",
       "live.audit.>",
       `_INBOX_${SELF}.>`,

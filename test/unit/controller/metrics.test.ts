@@ -1,3 +1,4 @@
+// limit: 180 s
 /** `/metrics` of a real controller, read by a real Prometheus: the fleet as it is, nothing of a host that is silent, and the same cost for one reader and for many. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

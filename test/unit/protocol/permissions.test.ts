@@ -51,6 +51,7 @@ suite(
     const ownSubjects = (client: Client, host: string) => [
       subjects.telemetry(client.id, host, "health"),
       subjects.event(client.id, host, "drift"),
+      subjects.log(client.id, host),
       intakeOf(subjects.audit(client.id, "command")),
       intakeOf(subjects.history(client.id, host)),
       subjects.host(client.id, "renew"),
@@ -133,6 +134,7 @@ suite(
       const forged = [
         subjects.telemetry(one.id, "core1", "health"),
         subjects.event(one.id, "core1", "drift"),
+        subjects.log(one.id, "core1"),
         intakeOf(subjects.history(one.id, "core1")),
         // As it is stored: nobody publishes there, or a reply could be had to it.
         subjects.history(one.id, "ixp1"),
@@ -151,6 +153,7 @@ suite(
         "desired.>",
         "telemetry.>",
         "event.>",
+        "log.>",
         "_INBOX.>",
         "*.>",
         "$KV.>",
@@ -197,6 +200,8 @@ suite(
         "live.>",
         "desired.>",
         "rpc.>",
+        patterns.log,
+        "log.>",
         "*.>",
         "audit.>",
         "release.>",
@@ -231,6 +236,7 @@ suite(
           "rpc.>",
           "page.>",
           "answer.>",
+          "log.>",
           "audit.>",
           "release.>",
           "_R_.>",
@@ -250,7 +256,7 @@ suite(
         `$JS.API.DIRECT.GET.RELEASE.${subjects.release("0".repeat(32))}`,
       ];
       assert.equal(await refusedPublish(alice.bus, asks), []);
-      const wanted = [...forbiddenToAll(), ...ownSubjects(one, "ixp1").slice(0, 4)];
+      const wanted = [...forbiddenToAll(), ...ownSubjects(one, "ixp1").slice(0, 5)];
       assert.equal(await refusedPublish(alice.bus, wanted), wanted);
     });
 
@@ -271,6 +277,7 @@ suite(
           patterns.page,
           "telemetry.>",
           "event.>",
+          patterns.log,
         ]),
         [],
       );
@@ -280,6 +287,7 @@ suite(
         ...forbiddenToAll().filter((subject) => /STREAM|CONSUMER|\$SYS|INFO|anything/.test(subject)),
         subjects.telemetry(one.id, "ixp1", "health"),
         subjects.event(one.id, "ixp1", "host"),
+        subjects.log(one.id, "ixp1"),
         subjects.host(one.id, "renew"),
         subjects.liveDesired(one.id),
       ];

@@ -8,12 +8,14 @@ import { pause } from "../wait.ts";
 import type { BgpCollector } from "./bgp.ts";
 import type { ChecksCollector } from "./checks.ts";
 import type { HealthCollector } from "./health.ts";
+import type { LogsCollector } from "./logs.ts";
 import type { SteadyLoop } from "./steady.ts";
 
 export type CollectDoor = {
   readonly health: HealthCollector;
   readonly bgp: BgpCollector;
   readonly checks: ChecksCollector;
+  readonly logs: LogsCollector;
   readonly steady: readonly SteadyLoop<FaultyKind>[];
   readonly events: Pick<Events, "tell">;
   readonly log: Log;
@@ -59,6 +61,7 @@ export async function collect(door: CollectDoor, signal: AbortSignal): Promise<v
         door.publish("health", await door.health.sample(signal));
       },
     ),
+    door.logs.run(signal),
     door.checks.run((sample) => door.publish("checks", sample), signal),
     every(
       () => pause(door.bgp.pace_ms(), signal),

@@ -7,6 +7,7 @@ import { container } from "./container.ts";
 import { directory } from "./directory.ts";
 import { file } from "./file.ts";
 import type { ResourceKind } from "./kind.ts";
+import { log } from "./log.ts";
 import { network } from "./network.ts";
 import { packageKind } from "./package.ts";
 import { service } from "./service.ts";
@@ -29,6 +30,7 @@ export const RESOURCE_KINDS = {
   bird,
   check,
   certificate,
+  log,
 } satisfies {
   [K in Kind]: ResourceKind<K, unknown>;
 };

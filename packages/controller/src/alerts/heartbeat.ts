@@ -6,7 +6,7 @@ import type { Log } from "@muster/ports/log";
 import type { RouteStanding } from "@muster/protocol/alert";
 import type { Heartbeat } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
-import { ask } from "./routes/http.ts";
+import { ask } from "../outside.ts";
 
 export type HeartbeatPorts = {
   readonly log: Log;

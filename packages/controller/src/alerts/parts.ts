@@ -4,7 +4,9 @@ import type { Log } from "@muster/ports/log";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
 import { backupReport } from "../backup-report.ts";
+import type { Family } from "../metrics/exposition.ts";
 import { heard } from "../metrics/fleet.ts";
+import { Outlets } from "../monitoring/outlets.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Storage } from "../records/storage.ts";
 import type { RolloutEngine } from "../rollout/engine.ts";
@@ -18,7 +20,7 @@ import { AlertStore } from "./store.ts";
 import type { AlertPorts } from "./watch.ts";
 
 export type AlertParts = {
-  readonly bus: Pick<Bus, "kv">;
+  readonly bus: Pick<Bus, "kv" | "subscribe">;
   readonly fleet: string;
   readonly backup_report: string | undefined;
   readonly log: Log;
@@ -30,9 +32,11 @@ export type AlertParts = {
   readonly silence: Silence;
   readonly storage: Storage;
   secret(reference: string): Promise<string>;
+  /** All that `/metrics` shows. */
+  families(): readonly Family[];
 };
 
-export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers {
+export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { readonly outlets: Outlets } {
   const { fleet, log, now, trust, records, last, engine, silence, storage, secret } = parts;
   const store = new AlertStore(parts.bus.kv("alerts"));
   const look = async (rules: readonly AlertRule[] = []): Promise<Look> => {
@@ -46,8 +50,13 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers {
     const hosts = names.flatMap((name) => heard(name, last, now()) ?? []);
     return { ...seen, findings: [...seen.findings, ...conditionFindings(own, hosts)] };
   };
+  const outlets = new Outlets({
+    ...{ bus: parts.bus, fleet, log, now, families: parts.families },
+    isHost: (name, id) => records.byName(name)?.id === id,
+    secret: async (text) => (text.startsWith("vault:") ? secret(text) : text),
+  });
   return {
-    ...{ store, fleet, log, now, records, secret, look },
+    ...{ store, fleet, log, now, records, secret, look, outlets },
     verifier: () => trust.verifier,
     bundle: () => trust.bundle,
     changing: (host) => engine.changing(host),

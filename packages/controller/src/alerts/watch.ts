@@ -7,6 +7,7 @@ import type { Alert, AlertSummary, Silence } from "@muster/protocol/alert";
 import type { AlertRule } from "@muster/protocol/alerting";
 import type { StoredEnvelope, Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
+import type { Outlets } from "../monitoring/outlets.ts";
 import { pause } from "../retry.ts";
 import { AlertBook } from "./book.ts";
 import { Delivery } from "./delivery.ts";
@@ -35,6 +36,8 @@ export type AlertPorts = {
   hearing(): "well" | "settling" | "deaf";
   /** The value of a reference to Vault. */
   secret(reference: string): Promise<string>;
+  /** What is pushed besides: by whoever leads, as the same document says. */
+  readonly outlets: Pick<Outlets, "use" | "standings">;
 };
 
 /** Looks until the signal aborts. */
@@ -117,6 +120,7 @@ export class AlertWatch {
     this.#book.clear();
     this.#deliveries.clear();
     this.#signed = "";
+    this.#ports.outlets.use(null);
   }
 
   async #readStored(): Promise<void> {
@@ -143,6 +147,7 @@ export class AlertWatch {
     const { fleet, log } = this.#ports;
     this.#rules = rulesOf(document, fleet, this.#ports.verifier());
     this.#signed = signed;
+    this.#ports.outlets.use(this.#rules.monitoring ?? null);
     const error = this.#rules.given?.error ?? "";
     if (error !== "") log.error({ error }, "the alert rules cannot be used: those that Muster brings hold");
     for (const name of this.#deliveries.keys())
@@ -197,6 +202,7 @@ export class AlertWatch {
     const silenced = firing.filter((alert) => quiet(alert) !== null).length;
     const routes = [...this.#deliveries.values()].map((delivery) => delivery.standing());
     if (this.#rules.heartbeat !== null) routes.push(this.#dead_man.standing());
+    routes.push(...this.#ports.outlets.standings());
     const rules = this.#rules.given;
     return { at: this.#ports.now(), firing: firing.length - silenced, silenced, routes, rules };
   }

@@ -1,5 +1,6 @@
 /** All metrics of the fleet from the last values that a controller holds, and of the controller itself. */
 import { isBlind, type Sample, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
+import type { LogCounts } from "../monitoring/outlets.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "../telemetry/last.ts";
 import { COLLECTED_METRICS } from "./collected.ts";
@@ -12,14 +13,17 @@ export type FleetSource = {
   readonly records: Pick<HostRecords, "names" | "byName">;
   readonly last: Pick<LastValues, "view" | "sample">;
   readonly leading: boolean;
+  /** Null while this controller pushes none. */
+  readonly logs?: LogCounts | null;
 };
 
 /** At this instant, in milliseconds since 1970 UTC. */
-export function fleetMetrics({ records, last, leading }: FleetSource, now_ms: number): Family[] {
+export function fleetMetrics({ records, last, leading, logs }: FleetSource, now_ms: number): Family[] {
   const hosts = records.names().flatMap((name) => heard(name, last, now_ms) ?? []);
   return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
     one("muster_hosts", "Hosts that are enrolled.", hosts.length),
+    ...logMetrics(logs ?? null),
     ...[...HOST_METRICS, ...MACHINE_METRICS, ...COLLECTED_METRICS].map(
       ({ of, labels, ...metric }): Family => {
         const values = hosts.flatMap((host) =>
@@ -30,6 +34,34 @@ export function fleetMetrics({ records, last, leading }: FleetSource, now_ms: nu
         return { ...metric, labels: ["host", ...labels], values };
       },
     ),
+  ];
+}
+
+/** Of the controller that pushes them. */
+function logMetrics(logs: LogCounts | null): Family[] {
+  if (logs === null) return [];
+  const total = { type: "counter", labels: ["by"] } as const;
+  return [
+    {
+      ...{
+        name: "muster_log_lines_pushed_total",
+        help: "Log lines that Loki took.",
+        type: "counter",
+        labels: [],
+      },
+      values: [{ words: [], value: logs.pushed }],
+    },
+    {
+      ...{
+        name: "muster_log_lines_dropped_total",
+        help: "Log lines that were dropped, and by whom.",
+        ...total,
+      },
+      values: [
+        { words: ["host"], value: logs.dropped_by_host },
+        { words: ["controller"], value: logs.dropped },
+      ],
+    },
   ];
 }
 

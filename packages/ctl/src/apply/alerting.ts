@@ -67,7 +67,12 @@ function monitoringChanges(before: Monitoring, after: Monitoring): string[] {
     }
     return by_name;
   };
-  return differing("scrape", jobs(before), jobs(after));
+  const push = ({ loki, otlp }: Monitoring) =>
+    Object.entries({ loki, otlp }).filter(([, value]) => value !== undefined);
+  return [
+    ...differing("scrape", jobs(before), jobs(after)),
+    ...differing("push to", push(before), push(after)),
+  ];
 }
 
 /** Signs and hands over. Errors: CONFLICT when somebody was faster, NOT_ALLOWED. */

@@ -2,6 +2,7 @@
 import { CONTROL } from "@muster/protocol/control/index";
 import { ERRORS, FleetError } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import { LogBatch } from "@muster/protocol/log";
 import { KIND_NAMES, KINDS, type Kind } from "@muster/protocol/resources/index";
 import { type Method, RPC } from "@muster/protocol/rpc/index";
 import { PERMISSIONS, ROLES } from "@muster/protocol/subjects";
@@ -64,7 +65,11 @@ const TOPICS: Readonly<Record<string, Listing>> = {
     names: Object.keys(CONTROL),
     read: (name) => methods("control", CONTROL, name),
   },
-  telemetry: { summary: "what hosts send", names: [...Object.keys(TELEMETRY), "event"], read: telemetry },
+  telemetry: {
+    summary: "what hosts send",
+    names: [...Object.keys(TELEMETRY), "event", "log"],
+    read: telemetry,
+  },
   permission: { summary: "who may do what on the bus", names: ROLES, read: permission },
 };
 
@@ -228,6 +233,12 @@ function telemetry(name: string | undefined): Topic {
       title: "event",
       text: ["event.<id>.<host>.<kind>", FleetEvent.description ?? ""],
       tables: fieldTable("", jsonSchemaOf(FleetEvent, "output")),
+    };
+  if (name === "log")
+    return {
+      title: "log",
+      text: ["log.<id>.<host>", LogBatch.description ?? ""],
+      tables: fieldTable("", jsonSchemaOf(LogBatch, "output")),
     };
   const row = Object.entries(TELEMETRY).find(([kind]) => kind === name)?.[1];
   if (name !== undefined && row !== undefined)

@@ -1,8 +1,16 @@
 /** monitoring.yml of the fleet folder: what the monitoring around is given, as people write it and, with the `metrics` of services and containers, as it is signed for the controllers. */
-import { LabelName, type Monitoring, type ScrapeJob } from "@muster/protocol/monitoring";
+import {
+  LabelName,
+  Loki,
+  type Monitoring,
+  Otlp,
+  OtlpFields,
+  type ScrapeJob,
+} from "@muster/protocol/monitoring";
 import { z } from "zod";
+import { readDuration } from "../output/words.ts";
 import { MetricsAt, type Scraped, scrapedHost } from "./metrics-at.ts";
-import type { Problems } from "./problem.ts";
+import type { Place, Problems } from "./problem.ts";
 import type { Selectable } from "./selectors.ts";
 import { chosenHosts, readTopFile } from "./top-file.ts";
 import type { YamlNode } from "./yaml.ts";
@@ -27,6 +35,18 @@ export const MonitoringFile = z.strictObject({
     .describe(
       "What hosts serve that no `service` or `container` of the folder is: label `job` → where on them.",
     ),
+  loki: Loki.optional().describe("Who gets the lines of `log` resources; without it nobody."),
+  otlp: z
+    .strictObject({
+      ...OtlpFields,
+      every: z
+        .string()
+        .refine((text) => readDuration(text) !== undefined, "must be like 30s, 5m or 2h")
+        .default("1m")
+        .describe("How often, from 5s to 1h."),
+    })
+    .optional()
+    .describe("Who gets the metrics of `/metrics` by OTLP over HTTP; without it nobody."),
 });
 
 export type Scrapable = Selectable & {
@@ -84,5 +104,22 @@ export function readMonitoring(
     }
   }
   const scrape = [...jobs.entries()].sort(([one], [other]) => (one < other ? -1 : 1)).map(([, job]) => job);
-  return { scrape, hosts: Object.fromEntries([...scraped_hosts].sort(([a], [b]) => (a < b ? -1 : 1))) };
+  return {
+    ...{ scrape, hosts: Object.fromEntries([...scraped_hosts].sort(([a], [b]) => (a < b ? -1 : 1))) },
+    ...(read?.spec.loki === undefined ? {} : { loki: read.spec.loki }),
+    ...otlpOf(read, problems),
+  };
+}
+
+function otlpOf(
+  read: { spec: z.output<typeof MonitoringFile>; at: Place } | null,
+  problems: Problems,
+): Pick<Monitoring, "otlp"> {
+  if (read?.spec.otlp === undefined) return {};
+  const { every, ...otlp } = read.spec.otlp;
+  const signed = Otlp.safeParse({ ...otlp, every_ms: readDuration(every) });
+  if (signed.success) return { otlp: signed.data };
+  for (const { path, message } of signed.error.issues)
+    problems.add(read.at, `otlp: ${path[0] === "every_ms" ? "`every` must be from 5s to 1h" : message}`);
+  return {};
 }

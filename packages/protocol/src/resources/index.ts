@@ -10,6 +10,7 @@ import { Check } from "./check.ts";
 import { Container } from "./container.ts";
 import { Directory } from "./directory.ts";
 import { File } from "./file.ts";
+import { Log } from "./log.ts";
 import { Network } from "./network.ts";
 import { Package } from "./package.ts";
 import { AbsolutePath } from "./path.ts";
@@ -92,6 +93,7 @@ export const KINDS = {
   bird: kind(Bird, Main, "report", true),
   check: kind(Check, CheckName, "correct", false),
   certificate: kind(Certificate, CheckName, "report", false),
+  log: kind(Log, CheckName, "correct", false),
 } as const;
 
 export type Kind = keyof typeof KINDS;
@@ -159,6 +161,7 @@ export {
   Container,
   Directory,
   File,
+  Log,
   Network,
   Package,
   Service,

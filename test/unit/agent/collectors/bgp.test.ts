@@ -354,6 +354,7 @@ suite(
       const running = collect(
         {
           bgp,
+          logs: { run: async () => undefined },
           checks: { last: () => null, look: () => undefined, run: async () => undefined },
           health: { sample: () => Promise.reject(new FleetError("UNSUPPORTED", "not in this test")) },
           steady: [],

@@ -4,8 +4,11 @@ import { totalmem } from "node:os";
 import { join } from "node:path";
 import { containerEvents } from "@muster/agent/collectors/container-events";
 import { createContainers } from "@muster/agent/collectors/containers";
+import { LogShipper } from "@muster/agent/logs/shipper";
 import { containerUsage } from "@muster/agent/ports/docker-facts";
 import { createDocker } from "@muster/agent/ports/index";
+import { openLog } from "@muster/ports/log";
+import { LogBatch, type SentLine } from "@muster/protocol/log";
 import { ContainersSample } from "@muster/protocol/telemetry/containers";
 import * as assert from "uvu/assert";
 import { noEngine } from "../../../kit/engine.ts";
@@ -29,6 +32,34 @@ suite(
     test.after(async () => {
       lifetime.abort();
       await at?.release();
+    });
+
+    test("what declared containers write is sent, from when they are declared, over their restarts", async () => {
+      const life = new AbortController();
+      const lines: SentLine[] = [];
+      const shipper = new LogShipper(
+        {
+          ports: { docker: createDocker(at.engine.socket), confined: null, now: Date.now } as never,
+          log: openLog({ name: "logs-test", level: "silent" }),
+          file: join(at.prefix, "logs.json"),
+          tell: () => undefined,
+          send: (batch) => lines.push(...LogBatch.parse(batch).lines) >= 0,
+        },
+        life.signal,
+      );
+      const running = shipper.run(life.signal);
+      const texts = () => lines.map(({ text }) => text);
+      shipper.declare({ units: new Map(), containers: new Set(["said"]) });
+      at.engine.docker("run", "-d", "--name", "said", at.images.v1);
+      at.engine.docker("run", "-d", "--name", "unsaid", at.images.v2);
+      await eventually(() => assert.equal(texts(), ["serving 1"]), 20_000);
+      assert.equal([lines[0]?.container, lines[0]?.unit, lines[0]?.priority], ["said", undefined, null]);
+      at.engine.docker("restart", "-t", "0", "said");
+      await eventually(() => assert.equal(texts(), ["serving 1", "serving 1"]), 20_000);
+      shipper.declare({ units: new Map(), containers: new Set() });
+      life.abort();
+      await running;
+      at.engine.docker("rm", "-f", "said", "unsaid");
     });
 
     test("the collector sees what runs, what is missing, what falls and comes back, and that nobody answers", async () => {

@@ -60,12 +60,13 @@ suite(
       bird: resource("bird", "main", { config: "" }),
       check: resource("check", "web", { tcp: "[::1]:443" }),
       certificate: resource("certificate", "web", { file: "/etc/ssl/web.pem" }),
+      log: resource("log", "routing", { units: ["bird"], containers: ["grafana"] }),
     };
     /** Kinds whose programs insist on root, below a prefix too. */
     const root_only: readonly Kind[] = process.getuid?.() === 0 ? [] : ["package", "user"];
 
     /** What is nowhere but in the ledger: applied is as declared. */
-    const remembered: readonly Kind[] = ["check", "certificate"];
+    const remembered: readonly Kind[] = ["check", "certificate", "log"];
     const planFor = async (sample: Resource, context = FRESH) => {
       const kind = kindOf(sample);
       return kind.plan(sample, await kind.observe(sample, ports, signal), context);

@@ -1,8 +1,10 @@
 /** Entries of the journal as lines, and how journalctl is asked. */
+import { journalArguments, journalEntry } from "@muster/agent/journal";
 import { lineSplitter } from "@muster/agent/ports/lines";
-import { entryOf, journalArguments } from "@muster/agent/rpc/logs";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
+
+const entryOf = (text: string) => journalEntry(text).line;
 
 suite("logs", (test) => {
   test("an entry becomes a line", () => {
@@ -48,7 +50,6 @@ suite("logs", (test) => {
   test("journalctl gets every wish as one word", () => {
     const all = journalArguments({
       units: ["bird.service", "ssh.service"],
-      container: null,
       follow: true,
       since: 1_764_086_400_500,
       last: 5,

@@ -49,6 +49,7 @@ suite("alerts", (test) => {
       changing: (host) => (changing.includes(host) ? "generation 7 goes out to it" : null),
       hearing: () => hearing,
       secret: async (reference) => `value of ${reference}`,
+      outlets: { use: () => undefined, standings: () => [] },
     };
     return new AlertWatch(ports, signal);
   };

@@ -72,6 +72,36 @@ container:
     assert.is(power[0]?.labels.team, "dc");
   });
 
+  test("who is pushed to: durations become milliseconds, secrets stay references; what cannot log in is refused", () => {
+    const { monitoring, problems } = read({
+      "monitoring.yml": `
+loki: { url: "https://loki.example.net", tenant: noc, token: "vault:kv/alerts/loki#token", labels: { site: ams } }
+otlp: { url: "vault:kv/alerts/otlp#url", every: 30s, user: muster, password: "vault:kv/alerts/otlp#password" }
+`,
+    });
+    assert.equal(problems, []);
+    Monitoring.parse(monitoring);
+    assert.equal(monitoring.loki, {
+      ...{ url: "https://loki.example.net", tenant: "noc", token: "vault:kv/alerts/loki#token" },
+      labels: { site: "ams" },
+    });
+    assert.equal(monitoring.otlp, {
+      ...{ url: "vault:kv/alerts/otlp#url", user: "muster", password: "vault:kv/alerts/otlp#password" },
+      ...{ attributes: {}, every_ms: 30_000 },
+    });
+    const wrong = (text: string) => read({ "monitoring.yml": text }).problems.join("\n");
+    assert.match(wrong('loki: { url: "https://x", token: hunter2 }'), /loki\.token.*vault:kv\/alerts\//);
+    assert.match(
+      wrong('loki: { url: "https://x", user: me }'),
+      /either with `token`, or with `user` and `password`/,
+    );
+    assert.match(wrong('otlp: { url: "https://x", every: 1s }'), /`every` must be from 5s to 1h/);
+    assert.match(
+      wrong('otlp: { url: "https://x", password: "vault:kv/alerts/a#b" }'),
+      /either with `token`, or with `user` and `password`/,
+    );
+  });
+
   test("every mistake has its place and what would be right", () => {
     const { problems } = read({
       "monitoring.yml": `scrape:

@@ -3,8 +3,8 @@
  * It groups, silences and repeats by its own rules. Source: prometheus/alertmanager, api/v2/openapi.yaml, POST /alerts.
  */
 import { FLEET_WIDE } from "@muster/protocol/alert";
+import { ask, bearer } from "../../outside.ts";
 import { ALERTMANAGER_EVERY_MS } from "../route-state.ts";
-import { ask, bearer } from "./http.ts";
 import type { Send } from "./index.ts";
 
 const ENDS_MS = 5 * ALERTMANAGER_EVERY_MS;

@@ -2,8 +2,9 @@
  * Matrix: a message in a room, by the client-server API. The transaction id is the message's own, so that one which is sent twice stands there once.
  * Source: spec.matrix.org, client-server API v1.1 and later, PUT /rooms/{roomId}/send/{eventType}/{txnId}.
  */
+
+import { ask, bearer } from "../../outside.ts";
 import { subjectOf, textOf } from "../message.ts";
-import { ask, bearer } from "./http.ts";
 import type { Send } from "./index.ts";
 
 export const matrix: Send<"matrix"> = async (message, route, { secret, signal }) => {

@@ -1,6 +1,7 @@
 /** A webhook: the alerts as JSON by POST, in the words of `ctl alerts --json`. `id` and `Idempotency-Key` are the same when a message comes twice. */
+
+import { ask, bearer } from "../../outside.ts";
 import { subjectOf, textOf } from "../message.ts";
-import { ask, bearer } from "./http.ts";
 import type { Send } from "./index.ts";
 
 export const webhook: Send<"webhook"> = async (message, route, { secret, signal }) => {

@@ -10,9 +10,19 @@ export type HttpRequest = {
   /** How errors call it. */
   readonly what: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly ca?: string | undefined;
 };
+
+/** The cause of an error whose answer came with another status than 2xx. */
+export class AnsweredStatus extends Error {
+  readonly status: number;
+
+  constructor(status: number) {
+    super(`status ${status}`);
+    this.status = status;
+  }
+}
 
 const TIMEOUT_MS = 10_000;
 const ANSWER_BYTES = 16 * 1024;
@@ -59,6 +69,7 @@ export async function ask(wanted: HttpRequest, signal: AbortSignal): Promise<str
           new FleetError(
             "FAILED",
             `${what} answered ${status}: ${text.replaceAll(/\s+/g, " ").slice(0, SHOWN)}`,
+            { cause: new AnsweredStatus(status) },
           ),
         );
     };
@@ -79,6 +90,23 @@ async function read(answer: IncomingMessage): Promise<string> {
     }
   }
   return Buffer.concat(parts).toString("utf8").slice(0, ANSWER_BYTES);
+}
+
+export type LogIn = {
+  readonly token?: string | undefined;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+};
+
+/** The header by which one logs in; its secrets are references to Vault. None without any. */
+export async function authorization(
+  { token, user, password }: LogIn,
+  secret: (text: string) => Promise<string>,
+): Promise<Record<string, string>> {
+  if (user === undefined || password === undefined)
+    return bearer(token === undefined ? null : await secret(token));
+  const pair = Buffer.from(`${user}:${await secret(password)}`).toString("base64");
+  return { authorization: `Basic ${pair}` };
 }
 
 /** As a header; none without a token. */
