@@ -43,7 +43,7 @@ export function checkTroubles(known: Known, convergence: Convergence, now_ms: nu
   const { checks } = known;
   if (checks === null || now_ms - checks.at > STALE_MS) {
     // It has just been told to.
-    if (now_ms - convergence.since < CHECK_BLIND_AFTER_MS) return [];
+    if (Math.abs(now_ms - convergence.since) < CHECK_BLIND_AFTER_MS) return [];
     const words =
       checks === null ? "nothing is known" : `nothing has been heard for ${durationText(now_ms - checks.at)}`;
     return [

@@ -17,16 +17,25 @@ export const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", '"': '\\"' };
 const escaped = (text: string, what: RegExp) => text.replace(what, (char) => ESCAPES[char] ?? char);
 
-/** The families as text, one after the other; a family without values is left out. */
+/** The families as text, one after the other; a family without values is left out. A large fleet has hundreds of thousands of lines: nothing is made for each but its text. */
 export function expose(families: readonly Family[]): string {
   let text = "";
   for (const { name, help, type, labels, values } of families) {
     if (values.length === 0) continue;
     text += `# HELP ${name} ${escaped(help, /[\\\n]/g)}\n# TYPE ${name} ${type}\n`;
+    if (labels.length === 0) {
+      for (const { value } of values) text += `${name} ${value}\n`;
+      continue;
+    }
+    const before = labels.map((label, at) => `${at === 0 ? `${name}{` : '",'}${label}="`);
     for (const { words, value } of values) {
-      const pairs = labels.map((label, at) => `${label}="${escaped(words[at] ?? "", /[\\\n"]/g)}"`);
-      text += pairs.length === 0 ? `${name} ${value}\n` : `${name}{${pairs.join(",")}} ${value}\n`;
+      let line = "";
+      for (let at = 0; at < before.length; at++) line += before[at] + worded(words[at] ?? "");
+      text += `${line}"} ${value}\n`;
     }
   }
   return text;
 }
+
+const SPECIAL = /[\\\n"]/;
+const worded = (word: string) => (SPECIAL.test(word) ? escaped(word, /[\\\n"]/g) : word);

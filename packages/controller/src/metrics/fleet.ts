@@ -26,11 +26,10 @@ export function fleetMetrics({ records, last, leading, logs }: FleetSource, now_
     ...logMetrics(logs ?? null),
     ...[...HOST_METRICS, ...MACHINE_METRICS, ...COLLECTED_METRICS].map(
       ({ of, labels, ...metric }): Family => {
-        const values = hosts.flatMap((host) =>
-          [...of(host)].flatMap(([words, value]) =>
-            value === null ? [] : [{ words: [host.record.name, ...words], value }],
-          ),
-        );
+        const values: { words: string[]; value: number }[] = [];
+        for (const host of hosts)
+          for (const [words, value] of of(host))
+            if (value !== null) values.push({ words: [host.record.name, ...words], value });
         return { ...metric, labels: ["host", ...labels], values };
       },
     ),

@@ -66,5 +66,6 @@ export function checkColour(
   now_ms: number,
 ): CheckColour {
   if (state === "up") return "green";
-  return state === "blind" && now_ms - since < CHECK_BLIND_AFTER_MS ? "amber" : "red";
+  // A time that lies ahead is of a clock that was set back.
+  return state === "blind" && Math.abs(now_ms - since) < CHECK_BLIND_AFTER_MS ? "amber" : "red";
 }

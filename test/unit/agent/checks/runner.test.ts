@@ -204,6 +204,7 @@ suite("checks of a host", (test) => {
     const new_one = unasked(0);
     assert.is(checkColour(new_one, 14_000), "amber");
     assert.is(checkColour(new_one, 15_000), "red");
+    assert.is(checkColour(new_one, -3_600_000), "red", "by a clock that was set back");
     const up = judge(new_one, { ok: true, latency_ms: 1 }, check, 1_000);
     assert.is(turnOf("x", new_one, up), null, "one that is new and well is no event");
     const once = judge(up, bad, check, 2_000);
