@@ -1,0 +1,157 @@
+// limit: 120 s
+/** A page that is left open: what a day of telemetry leaves in its memory, how soon it shows what fails, and what it says when the log-in behind it is over. */
+import { randomBytes } from "node:crypto";
+import { fileURLToPath } from "node:url";
+import { callController } from "@muster/ports/call";
+import { subjects, verifierOf } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
+import * as assert from "uvu/assert";
+import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
+import { freePort } from "../../kit/child.ts";
+import { startController, type TestController } from "../../kit/controller.ts";
+import { measured, slowness } from "../../kit/figures.ts";
+import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { suite } from "../../kit/suite.ts";
+import { SESSION } from "../ctl/report/samples.ts";
+
+const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
+const WAIT_MS = 40_000;
+/** A host's of a day are 8,640: as many until all that is bounded is full, and then as many again twice. */
+const SAMPLES = 800;
+/** Of what a page keeps of a host's samples, were it to keep them, it would be megabytes. */
+const GROWTH_BYTES = 1_000_000;
+const SHOWN_MS = 1_500;
+/** To open a page in; on a machine that is slower than that it gets longer. */
+const LOG_IN_MS = 10_000;
+
+suite(
+  "a web page that is left open",
+  (test) => {
+    const life = new AbortController();
+    let fleet: TestFleet;
+    let controller: TestController;
+    let browser: TestBrowser;
+    let ixp1: TestHost;
+    /** Of a log-in that ends while the tests run. */
+    let brief: Page;
+
+    const say = (kind: string, sample: object) =>
+      ixp1.bus.publish(subjects.telemetry(ixp1.id, "ixp1", kind), Buffer.from(JSON.stringify(sample)));
+    /** `first`: the name of the first of them. */
+    const sessions = (up: boolean, first = "peer1") =>
+      say("bgp", {
+        at: new Date().toISOString(),
+        daemon: {
+          ...{ name: "bird", reachable: true, error: null, version: "2.0.12", router_id: null },
+          ...{ state: "running", since: { at: null, exact: true }, reconfigured: { at: null, exact: true } },
+        },
+        sessions: [first, "peer2", "peer3", "peer4"].map((name) => ({
+          ...SESSION,
+          name,
+          ...(up ? {} : { state: "active", verdict: "down", protocol_state: "start" }),
+        })),
+      });
+    const health = (at: number) =>
+      say("health", {
+        ...{ at: Date.now(), uptime_s: at, load: [at % 7, 1, 1], cpu_busy: (at % 10) / 10, cores: 2 },
+        memory: { total_bytes: 4e9, available_bytes: 3e9, swap_used_bytes: 0 },
+        disks: [{ mount: "/", size_bytes: 1e10, used_bytes: 4e9 }],
+        interfaces: [{ name: "eth0", rx_bytes: at * 1_000, tx_bytes: at * 2_000, up: true }],
+        ...{ failed_units: [], agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 } },
+      });
+    const stand = () =>
+      ixp1.say({ state: "converged", resources: { total: 1, ok: 1, managed: { bird: 1 } } });
+    /** A page of somebody whose log-in ends after that time. */
+    const open = async (to_ms: number): Promise<Page> => {
+      const signer = await fleet.operators.person("vera", "viewer", { to_ms });
+      const { bus } = await fleet.connect("viewer", "vera", life.signal);
+      const word = randomBytes(32).toString("base64url");
+      const { pages } = await callController({ bus, signer, now: Date.now }, "ticket", {
+        hash: sha256(Buffer.from(word)),
+      });
+      const page = await browser.open();
+      await page.goto(`${pages[0]}/#${word}`);
+      await page.locator("[data-row=ixp1]").waitFor({ timeout: Math.min(WAIT_MS, to_ms) });
+      return page;
+    };
+    const cell = (page: Page, tint: string, session = "peer1") =>
+      page.waitForSelector(`[data-cell="ixp1 ${session}"][data-tint="${tint}"]`, {
+        timeout: WAIT_MS,
+        state: "attached",
+      });
+
+    test.before(async () => {
+      const ports = { page: await freePort(), websocket: await freePort() };
+      fleet = await startFleet({ name: "as64500", websocket: ports.websocket });
+      controller = await startController(fleet, {
+        dashboard: {
+          listen: `127.0.0.1:${ports.page}`,
+          addresses: [`https://localhost:${ports.page}`],
+          brokers: [`wss://localhost:${ports.websocket}`],
+          files: FILES,
+        },
+      });
+      const { bus } = await fleet.connect("controller", "setup", life.signal);
+      ixp1 = await makeHost(fleet, "ixp1", bus, verifierOf(fleet.bundle), life.signal);
+      browser = await startBrowser();
+      stand();
+      sessions(true);
+      brief = await open(LOG_IN_MS).catch(() => open(6 * LOG_IN_MS));
+    });
+    test.after(async () => {
+      await browser?.stop();
+      life.abort();
+      await controller?.stop();
+      await fleet?.stop();
+    });
+
+    test("what fails is on it within a second and a half; the samples of hours leave no more in it than those of one", async () => {
+      const page = await open(3_600_000);
+      await page.keyboard.press("2");
+      await cell(page, "green");
+      const began_ms = performance.now();
+      sessions(false);
+      await cell(page, "red");
+      const shown_ms = performance.now() - began_ms;
+      measured(
+        "a session that went down",
+        `red on an open page ${Math.round(shown_ms)} ms after it was told`,
+      );
+      assert.ok(shown_ms <= SHOWN_MS * slowness(), `${shown_ms} ms`);
+
+      const devtools = await page.context().newCDPSession(page);
+      const used = async (): Promise<number> => {
+        await devtools.send("HeapProfiler.collectGarbage");
+        return (await devtools.send("Runtime.getHeapUsage")).usedSize;
+      };
+      /** As many samples of each kind as hosts tell in hours; it has taken them all when the last is seen. */
+      const hours = async (name: string) => {
+        for (let at = 0; at < SAMPLES; at += 1) {
+          health(at);
+          sessions(at % 50 !== 0);
+          if (at % 20 === 0) stand();
+        }
+        sessions(true, name);
+        await cell(page, "green", name);
+        return used();
+      };
+      const first = await hours("first");
+      const second = await hours("second");
+      const third = await hours("third");
+      const growth = Math.min(second, third) - first;
+      measured(
+        "an open page",
+        `${(first / 1e6).toFixed(1)} MB, ${(growth / 1e3).toFixed(0)} kB more after ${SAMPLES} further samples of each kind`,
+      );
+      assert.ok(growth < GROWTH_BYTES, `${first}, ${second}, ${third} bytes`);
+    });
+
+    test("when the log-in behind it is over it says so, and nothing on it looks as if it were so now", async () => {
+      await brief.getByText("the log-in behind this page has ended").waitFor({ timeout: 7 * LOG_IN_MS });
+      const fresh = await brief.locator("[data-fresh]").getAttribute("data-fresh");
+      assert.is.not(fresh, "live");
+    });
+  },
+  { limit_ms: 90_000 },
+);
