@@ -130,7 +130,8 @@ async function scrapes(exporter: string, socketPath: string, count: number): Pro
   }
 }
 
-function usage(pid: number): { cpu_ms: number; rss_mib: number } {
+/** Of a process, so far and now. */
+export function usage(pid: number): { cpu_ms: number; rss_mib: number } {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
     .replace(/^.*\) /, "")
     .split(" ");

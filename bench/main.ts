@@ -12,6 +12,7 @@ import { main as scatter } from "./scatter.ts";
 import { main as soak } from "./soak.ts";
 import { main as soakAll } from "./soak-all.ts";
 import { main as status } from "./status.ts";
+import { main as telemetry } from "./telemetry.ts";
 
 const ALL: Readonly<Record<string, () => Promise<void>>> = {
   envelope,
@@ -20,6 +21,7 @@ const ALL: Readonly<Record<string, () => Promise<void>>> = {
   enrolment: () => enrolment(200),
   files: () => files(),
   status: () => status(1_000),
+  telemetry: () => telemetry(1_000),
   "first-light": firstLight,
 };
 const ONLY_NAMED: typeof ALL = { soak: () => soak(), "soak-all": () => soakAll(), lives: () => lives() };

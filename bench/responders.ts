@@ -2,19 +2,12 @@
  * A process full of simulated hosts for scatter.ts: each with its own TLS connection, key and JWT. Half of them are bare (the `nats` library
  * alone, a fixed answer), half answer through the dispatcher and the method row that agents use.
  */
-import { createPrivateKey } from "node:crypto";
-import { type BusCredentials, connectBus } from "@muster/ports/bus";
+import { connectBus } from "@muster/ports/bus";
 import { serve } from "@muster/ports/dispatch";
-import { patterns, RPC, signEd25519, subjects } from "@muster/protocol";
+import { patterns, RPC, subjects } from "@muster/protocol";
 import { PROTOCOL_VERSION } from "@muster/protocol/version";
-import { connect } from "nats";
+import { credentialsOf, dialBare, inTurn, type SimulatedHost } from "./simulated-host.ts";
 
-export type SimulatedHost = {
-  readonly id: string;
-  readonly name: string;
-  readonly jwt: string;
-  readonly key_pem: string;
-};
 export type Order = {
   readonly server: string;
   readonly ca_pem: string;
@@ -22,31 +15,8 @@ export type Order = {
   readonly real: readonly SimulatedHost[];
 };
 
-/** As many connections are opened at once. */
-const AT_ONCE = 20;
-
 /** A reply like that of `ping`, in its size. */
 const reply = (host: string) => ({ host, at: Date.now(), version: "0.1.0", protocol: PROTOCOL_VERSION });
-
-function credentialsOf(host: SimulatedHost): BusCredentials {
-  const key = createPrivateKey(host.key_pem);
-  return { jwt: host.jwt, sign: (nonce) => signEd25519(key, nonce) };
-}
-
-/** A connection of the library alone, with the TLS and the credentials of everybody else. */
-export function dialBare(server: string, ca_pem: string, host: SimulatedHost) {
-  const { jwt, sign } = credentialsOf(host);
-  return connect({
-    servers: server,
-    tls: { ca: ca_pem },
-    inboxPrefix: subjects.inboxPrefix(host.id),
-    authenticator: (nonce) => ({
-      jwt,
-      nkey: "",
-      sig: Buffer.from(sign(Buffer.from(nonce ?? ""))).toString("base64url"),
-    }),
-  });
-}
 
 async function startBare(order: Order, host: SimulatedHost): Promise<void> {
   const connection = await dialBare(order.server, order.ca_pem, host);
@@ -88,14 +58,6 @@ async function startReal(order: Order, host: SimulatedHost, signal: AbortSignal)
     signal,
   );
   await bus.roundTrip();
-}
-
-async function inTurn<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = [...items];
-  const worker = async (): Promise<void> => {
-    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
 // Started by scatter.ts: the order comes over the channel, and its end ends us.

@@ -15,7 +15,8 @@ import type { NatsConnection } from "nats";
 import { binary } from "../test/kit/binaries.ts";
 import { startFleet, type TestFleet } from "../test/kit/fleet.ts";
 import { begin, figure, line, machine, times, told } from "./machine.ts";
-import { dialBare, type Order, type SimulatedHost } from "./responders.ts";
+import type { Order } from "./responders.ts";
+import { dialBare, type SimulatedHost } from "./simulated-host.ts";
 
 const ROUNDS = 41;
 const WARM = 15;

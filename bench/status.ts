@@ -13,21 +13,14 @@ import { argv, execPath } from "node:process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { openLog } from "@muster/ports/log";
-import {
-  type BgpSample,
-  type Convergence,
-  createNkey,
-  type Health,
-  type HostRecord,
-  subjects,
-} from "@muster/protocol";
-import type { BgpSession } from "@muster/protocol/telemetry/bgp";
-import { runController } from "../packages/controller/src/index.ts";
+import { createNkey, type HostRecord, subjects } from "@muster/protocol";
+import { type ControllerConfig, runController } from "../packages/controller/src/index.ts";
 import { binary } from "../test/kit/binaries.ts";
 import { controllerConfig } from "../test/kit/controller.ts";
 import { SSH_PUBLIC_KEY, startFleet, type TestFleet } from "../test/kit/fleet.ts";
 import { memoryIssuer } from "../test/kit/issuer.ts";
 import { begin, figure, line, machine, times, told } from "./machine.ts";
+import { samplesOf } from "./one-host.ts";
 
 const CTL = fileURLToPath(new URL("../dist/ctl/ctl.cjs", import.meta.url));
 const TARGET_MS = 300;
@@ -37,7 +30,7 @@ const WARM = 10;
 const CONNECTIONS = 32;
 const HOUR_MS = 3_600_000;
 
-type Host = { readonly name: string; readonly key: ReturnType<typeof createNkey> };
+export type Host = { readonly name: string; readonly key: ReturnType<typeof createNkey> };
 
 export async function main(count: number): Promise<void> {
   begin(
@@ -92,10 +85,11 @@ export async function main(count: number): Promise<void> {
   }
 }
 
-const hostName = (at: number) => `${["core", "ixp", "probe"][at % 3]}${String(at).padStart(4, "0")}`;
+export const hostName = (at: number) => `${["core", "ixp", "probe"][at % 3]}${String(at).padStart(4, "0")}`;
 const groupOf = (host: Host) => host.name.replace(/\d+$/, "");
 
-async function enrol(
+/** Writes their records, as if they had joined long ago. */
+export async function enrol(
   fleet: TestFleet,
   hosts: readonly Host[],
   now_ms: number,
@@ -125,13 +119,14 @@ async function enrol(
   await bus.close();
 }
 
-/** Resolves with its end, once it answers. */
-async function control(
+/** A controller in this process. Resolves with its end, once it answers. `given`: fields other than those of a test's configuration. */
+export async function control(
   fleet: TestFleet,
   now: () => number,
   signal: AbortSignal,
+  given: Partial<ControllerConfig> = {},
 ): Promise<{ ended: Promise<void> }> {
-  const config = await controllerConfig(fleet);
+  const config = { ...(await controllerConfig(fleet)), ...given };
   const log = openLog({ name: "controller", level: "silent" });
   let ended: Promise<void> = Promise.resolve();
   await new Promise<void>((resolve, reject) => {
@@ -161,139 +156,6 @@ async function speak(
       }
     }),
   );
-}
-
-function samplesOf(now_ms: number): { convergence: Convergence; bgp: BgpSample; health: Health } {
-  const in_days = (days: number) => now_ms + days * 24 * HOUR_MS;
-  return {
-    convergence: {
-      at: now_ms,
-      state: "converged",
-      since: now_ms - 9 * 24 * HOUR_MS,
-      generation: 44,
-      content_hash: "ab".repeat(32),
-      release: "cd".repeat(16),
-      detail: "",
-      error: null,
-      resources: { total: 14, ok: 14, managed: { bird: 1, file: 7, service: 2, sysctl: 1, directory: 3 } },
-      troubles: [],
-      drift: [],
-      held: [],
-      undo_at: null,
-      certificates: [
-        { name: "bus", not_after: in_days(6) },
-        { name: "service", not_after: in_days(25) },
-        { name: "ssh", not_after: in_days(25) },
-      ],
-      agent_version: "0.1.0",
-      last_apply_ms: 412,
-    },
-    bgp: {
-      at: new Date(now_ms).toISOString(),
-      daemon: {
-        name: "bird",
-        reachable: true,
-        error: null,
-        version: "2.0.12",
-        router_id: "198.51.100.1",
-        since: { at: new Date(now_ms - 41 * 24 * HOUR_MS).toISOString(), exact: true },
-        reconfigured: { at: new Date(now_ms - 9 * 24 * HOUR_MS).toISOString(), exact: true },
-        state: "running",
-        undo_in_s: null,
-        memory_bytes: 45e6,
-      },
-      ...{ left_out: null, faults: [], rpki: [], roa_tables: [], bfd: [], neighbors: [], protocols: [] },
-      sessions: ["upstream", "locix_rs1", "locix_rs2", "core1"].map((name) => sessionOf(name, now_ms)),
-    },
-    health: {
-      at: now_ms,
-      uptime_s: 3_542_400,
-      load: [0.12, 0.2, 0.18],
-      cpu_busy: 0.03,
-      cores: 4,
-      memory: { total_bytes: 8e9, available_bytes: 6e9, swap_used_bytes: 0 },
-      disks: ["/", "/var", "/boot"].map((mount) => ({ mount, size_bytes: 4e10, used_bytes: 1e10 })),
-      interfaces: ["eth0", "eth1", "wg-core1"].map((name) => ({
-        name,
-        rx_bytes: 1e12,
-        tx_bytes: 1e12,
-        up: true,
-      })),
-      failed_units: [],
-      agent: { rss_bytes: 6e7, cpu_s: 410, uptime_s: 3_542_000 },
-    },
-  };
-}
-
-function sessionOf(name: string, now_ms: number): BgpSession {
-  const counters = {
-    received: 12_104,
-    rejected: 0,
-    filtered: 12,
-    ignored: 0,
-    rx_limit: null,
-    limit: null,
-    accepted: 12_092,
-  };
-  return {
-    name,
-    state: "established",
-    protocol_state: "up",
-    since: { at: new Date(now_ms - 41 * 24 * HOUR_MS).toISOString(), exact: true },
-    neighbor_address: "2001:db8:1ee::1",
-    neighbor_range: null,
-    neighbor_as: 64499,
-    neighbor_id: "198.51.100.99",
-    neighbor_port: null,
-    local_as: 64500,
-    source_address: "2001:db8:1ee::2",
-    session_type: "external AS4",
-    description: null,
-    message: null,
-    last_error: null,
-    info: "Established",
-    dynamic: false,
-    hold_timer: { remaining_s: 180, total_s: 240 },
-    keepalive_timer: { remaining_s: 30, total_s: 80 },
-    send_hold_timer: null,
-    connect_timer: null,
-    messages: null,
-    tx_pending_bytes: null,
-    local_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],
-    neighbor_capabilities: ["Multiprotocol", "Route refresh", "Graceful restart", "4-octet AS numbers"],
-    channels: ["ipv4", "ipv6"].map((family) => ({
-      family,
-      state: "up",
-      import_state: null,
-      export_state: null,
-      preference: 100,
-      pending: null,
-      table: family === "ipv4" ? "master4" : "master6",
-      import_filter: "from_peer",
-      export_filter: "to_peer",
-      imported: 12_092,
-      filtered: null,
-      exported: 1,
-      preferred: 11_000,
-      limits: [],
-      next_hop: "2001:db8:1ee::2 fe80::1",
-      counters: {
-        import_updates: counters,
-        import_withdraws: counters,
-        export_updates: counters,
-        export_withdraws: counters,
-      },
-    })),
-    was: null,
-    flaps: 0,
-    expected: "up",
-    verdict: "ok",
-    why: "",
-    import_min: 3,
-    pending_until: null,
-    exports: [{ prefix: "2001:db8:5000::/36", exported: true }],
-    exports_missing: [],
-  };
 }
 
 async function logIn(fleet: TestFleet, home: string): Promise<void> {

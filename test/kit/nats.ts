@@ -31,6 +31,8 @@ export interface NatsServer {
   readonly address: string;
   readonly ca_pem: string | undefined;
   readonly directory: string;
+  /** Of the process that runs now. Errors: it is halted. */
+  pid(): number;
   /** The whole configuration file; a change takes effect with `restart`, or with `signal("SIGHUP")`. */
   readonly config_file: string;
   output(): string;
@@ -85,6 +87,10 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     address: host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
     ca_pem: tls?.ca.certificate_pem,
     directory,
+    pid() {
+      if (child === undefined) throw new Error("nats-server is halted");
+      return child.pid;
+    },
     config_file,
     output: () => child?.output() ?? "",
     signal: (name) => child?.signal(name),
