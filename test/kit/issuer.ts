@@ -17,6 +17,24 @@ export function memoryIssuer(fleet: TestFleet): TestIssuer {
     issuer.signed++;
     return make();
   };
+  const service = (name: string, csr_pem: string) =>
+    count(async () => {
+      const csr = new x509.Pkcs10CertificateRequest(csr_pem);
+      const keys = (await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
+        "sign",
+        "verify",
+      ])) as webcrypto.CryptoKeyPair;
+      const not_after = Date.now() + 30 * DAY_MS;
+      const certificate = await x509.X509CertificateGenerator.create({
+        subject: `CN=${name}`,
+        issuer: "CN=services",
+        notAfter: new Date(not_after),
+        publicKey: csr.publicKey,
+        signingKey: keys.privateKey,
+        signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
+      });
+      return { text: `${certificate.toString("pem")}\n`, not_after };
+    });
   const issuer: TestIssuer = {
     signed: 0,
     down: null,
@@ -26,24 +44,8 @@ export function memoryIssuer(fleet: TestFleet): TestIssuer {
         text: await userJwt({ ...user, account: fleet.account }, memorySigner(fleet.roles[role]), Date.now()),
         not_after: user.expires_ms,
       })),
-    serviceCertificate: (name, csr_pem) =>
-      count(async () => {
-        const csr = new x509.Pkcs10CertificateRequest(csr_pem);
-        const keys = (await webcrypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, [
-          "sign",
-          "verify",
-        ])) as webcrypto.CryptoKeyPair;
-        const not_after = Date.now() + 30 * DAY_MS;
-        const certificate = await x509.X509CertificateGenerator.create({
-          subject: `CN=${name}`,
-          issuer: "CN=services",
-          notAfter: new Date(not_after),
-          publicKey: csr.publicKey,
-          signingKey: keys.privateKey,
-          signingAlgorithm: { name: "ECDSA", hash: "SHA-256" },
-        });
-        return { text: `${certificate.toString("pem")}\n`, not_after };
-      }),
+    serviceCertificate: (name, csr_pem) => service(name, csr_pem),
+    pageCertificate: ([name = ""], csr_pem) => service(name, csr_pem),
     sshCertificate: (name) =>
       count(async () => ({
         text: `ssh-ed25519-cert-v01@openssh.com ${Buffer.from(name).toString("base64")}`,

@@ -19,6 +19,7 @@ import { z } from "zod";
 import { type Issued, LIFE_MS } from "../../../packages/controller/src/certificates/issuer.ts";
 import { type Smuggled, smugglingCsr } from "../smuggling.ts";
 import type { Attempt } from "./attempts.ts";
+import { PAGE_NAME } from "./ground.ts";
 import type { HostileController } from "./hostile.ts";
 
 const Signed = z.object({ certificate: z.string() });
@@ -67,6 +68,7 @@ export function certificateAttempts(
       .some((usage) => usage === x509.ExtendedKeyUsage.codeSigning) === true;
 
   const host = "services/sign/host";
+  const page = "services/sign/page";
   const own = "controllers/sign/controller";
   const ec: Smuggled = { key: makeKey("p256"), common_name: "core1" };
   const ed: Smuggled = { key: makeKey("ed25519"), common_name: "controller" };
@@ -179,6 +181,36 @@ export function certificateAttempts(
       { ...ed, units: ["admin"] },
       { common_name: "core1" },
       (leaf) => rankOf(leaf) !== null,
+    ],
+    ...["core1", "core2.as64500.example", "x.core1.as64500.example", "*.as64500.example", "localhost"].map(
+      (name): (typeof rows)[number] => [
+        page,
+        `a web page's certificate for ${name}`,
+        ec,
+        { common_name: name },
+        () => true,
+      ],
+    ),
+    [
+      page,
+      "a web page's certificate that is for a host too",
+      ec,
+      { common_name: PAGE_NAME, alt_names: "core1" },
+      () => true,
+    ],
+    [
+      page,
+      "a web page's certificate for an address",
+      ec,
+      { common_name: PAGE_NAME, ip_sans: "192.0.2.1" },
+      () => true,
+    ],
+    [
+      page,
+      "a web page's certificate that is a CA, with a name from the request",
+      { ...ec, ca: true, dns_names: ["vault.evil"] },
+      { common_name: PAGE_NAME },
+      (leaf) => leaf.ca || names(leaf).includes("evil"),
     ],
     ...["operator", "admin", "kit", "ci", "viewer"].map((rank): (typeof rows)[number] => [
       own,

@@ -45,6 +45,9 @@ export type Ground = {
 
 const LAPSE_MS = 6_000;
 
+/** What the web page is called. */
+export const PAGE_NAME = "core1.as64500.example";
+
 /** What holds before and after the attack. */
 export const held = async ({ agent }: Ground) => ({
   file: await agent.read(HOST_FILE),
@@ -56,7 +59,12 @@ export async function makeGround(signal: AbortSignal): Promise<Ground> {
   const vault = await startVault(signal);
   const changes = { made: [], warnings: [] };
   const audit_file = join(vault.directory, "audit.log");
-  const made = await setUpVault(vault.root, "lab", { networks: [], audit_file }, changes);
+  const made = await setUpVault(
+    vault.root,
+    "lab",
+    { networks: [], page_names: [PAGE_NAME], audit_file },
+    changes,
+  );
   const canaries = Array.from({ length: 3 }, () => `canary-${randomBytes(12).toString("hex")}`);
   const [bgp = "", fleet_secret = "", host_secret = ""] = canaries;
   const [login] = await Promise.all([

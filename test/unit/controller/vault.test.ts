@@ -5,15 +5,18 @@ import { readdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
 import type { Bus } from "@muster/ports/bus";
 import { type Caller, callController } from "@muster/ports/call";
+import { pki } from "@muster/ports/pki";
 import { encodePublic, type JoinReply, readJwt, verifierOf, writeJoinString } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { programLogin } from "../../../packages/ctl/src/fleet/program-login.ts";
 import { setUpVault } from "../../../packages/ctl/src/fleet/vault-setup.ts";
-import { type Child, startChild } from "../../kit/child.ts";
+import { type Child, freePort, startChild } from "../../kit/child.ts";
 import { controllerConfig } from "../../kit/controller.ts";
+import { eventually } from "../../kit/eventually.ts";
 import { slowness } from "../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { enrol, makeMachine } from "../../kit/machine.ts";
@@ -32,6 +35,7 @@ suite(
     let vault: VaultServer;
     let fleet: TestFleet;
     let config_file: string;
+    let page_port: number;
     let alice: Person;
     let stranger: Bus;
     let ops: Caller;
@@ -67,7 +71,12 @@ suite(
       vault = await startVault(life.signal);
       const changes = { made: [], warnings: [] };
       const audit_file = join(vault.directory, "audit.log");
-      const made = await setUpVault(vault.root, "lab", { networks: [], audit_file }, changes);
+      const made = await setUpVault(
+        vault.root,
+        "lab",
+        { networks: [], page_names: ["core1.as64500.example"], audit_file },
+        changes,
+      );
       const { role_id, secret_id } = await programLogin(vault.root, "controller", null, changes);
       const key = (role: "agent" | "controller" | "operator" | "viewer") =>
         encodePublic("account", made.keys[`fleet-${role}`]);
@@ -84,6 +93,7 @@ suite(
       await writeFile(file("role_id"), role_id, { mode: 0o600 });
       await writeFile(file("secret_id"), secret_id, { mode: 0o600 });
       config_file = file("controller.json");
+      page_port = await freePort();
       const config = {
         ...(await controllerConfig(fleet)),
         vault: {
@@ -91,6 +101,12 @@ suite(
           ca: file("vault-ca.pem"),
           role_id: file("role_id"),
           secret_id: file("secret_id"),
+        },
+        dashboard: {
+          listen: `127.0.0.1:${page_port}`,
+          addresses: [`https://core1.as64500.example:${page_port}`, `https://198.51.100.1:${page_port}`],
+          brokers: ["wss://core1.as64500.example:4223"],
+          files: fleet.server.directory,
         },
       };
       await writeFile(config_file, JSON.stringify(config));
@@ -115,6 +131,25 @@ suite(
       await child.until(async () => child.output().includes("waiting for Vault: Vault is sealed"));
       await vault.unseal();
       await ready(child);
+    });
+
+    test("the page's certificate is for the names that people type, by the fleet's CA of services", async () => {
+      const ca = await pki(vault.root).caCertificate("services");
+      const seen = (servername: string) =>
+        new Promise<string>((resolve, reject) => {
+          const socket = connect({ port: page_port, host: "127.0.0.1", servername, ca }, () => {
+            resolve(socket.getPeerCertificate().subjectaltname ?? "");
+            socket.end();
+          });
+          socket.once("error", reject);
+        });
+      let names = "";
+      await eventually(async () => {
+        names = await seen("core1.as64500.example");
+      }, 20_000);
+      assert.is(names, "DNS:core1.as64500.example");
+      const other = await seen("core2.as64500.example").catch((error) => error.code);
+      assert.is(other, "ERR_TLS_CERT_ALTNAME_INVALID");
     });
 
     test("what a host gets is signed by Vault and holds its name only", async ({ signal }) => {

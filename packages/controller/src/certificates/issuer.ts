@@ -2,7 +2,7 @@
  * What the controller may have signed: bus access by FLEET's scoped keys in Transit, service certificates and ssh host certificates.
  * Vault's policy allows it just these; nothing here can make an authority or a log-in.
  */
-import type { Pki } from "@muster/ports/pki";
+import type { Pki, SignedCertificate } from "@muster/ports/pki";
 import type { SshCa } from "@muster/ports/sshca";
 import type { Transit } from "@muster/ports/transit";
 import { encodePublic, type JwtSigner, type Role, userJwt } from "@muster/protocol";
@@ -30,6 +30,8 @@ export interface Issuer {
   ): Promise<Issued>;
   /** Leaf and chain, PEM, for `<name>` and `<name>.<fleet>`. */
   serviceCertificate(name: string, csr_pem: string): Promise<Issued>;
+  /** Leaf and chain, PEM, of the web page, for names that `ctl init` was given. Errors: VAULT_*, where Vault does not know one of them. */
+  pageCertificate(names: readonly string[], csr_pem: string): Promise<Issued>;
   /** The line of an OpenSSH host certificate. */
   sshCertificate(name: string, public_key: string): Promise<Issued>;
   /** The controller's own certificate, PEM: OU=controller is set by the role. */
@@ -56,6 +58,11 @@ export function vaultIssuer(
     made.catch(() => signers.delete(role));
     return made;
   };
+  // The first stands among the names too.
+  const namedAs = ([common_name = "", ...alt_names]: readonly string[]) => ({
+    ...{ common_name, ttl_s: life_ms.service / 1000 },
+    ...(alt_names.length === 0 ? {} : { alt_names }),
+  });
   return {
     life_ms,
     async userJwt(role, user) {
@@ -63,14 +70,11 @@ export function vaultIssuer(
       return { text, not_after: user.expires_ms };
     },
     async serviceCertificate(name, csr_pem) {
-      const signed = await ports.pki.signCsr("services", "host", csr_pem, {
-        // It stands among the names too.
-        common_name: name,
-        alt_names: [`${name}.${fleet.name}`],
-        ttl_s: life_ms.service / 1000,
-      });
-      const chain = [signed.certificate_pem, ...signed.ca_chain].map((pem) => pem.trim());
-      return { text: `${chain.join("\n")}\n`, not_after: signed.not_after };
+      const names = [name, `${name}.${fleet.name}`];
+      return chained(await ports.pki.signCsr("services", "host", csr_pem, namedAs(names)));
+    },
+    async pageCertificate(names, csr_pem) {
+      return chained(await ports.pki.signCsr("services", "page", csr_pem, namedAs(names)));
     },
     async sshCertificate(name, public_key) {
       const ttl_s = life_ms.ssh / 1000;
@@ -89,4 +93,9 @@ export function vaultIssuer(
       return { text: signed.certificate_pem, not_after: signed.not_after };
     },
   };
+}
+
+function chained({ certificate_pem, ca_chain, not_after }: SignedCertificate): Issued {
+  const chain = [certificate_pem, ...ca_chain].map((pem) => pem.trim());
+  return { text: `${chain.join("\n")}\n`, not_after };
 }

@@ -47,7 +47,13 @@ export async function serveDashboard(
 async function serve(config: Dashboard, ports: DashboardPorts, signal: AbortSignal): Promise<void> {
   const { log, now, issuer } = ports;
   const tellFailure = (error: FleetError) => log.warn({ err: error }, "the web page's certificate");
-  const newTls = () => untilDone(() => pageTls(config, ports.name, issuer, now()), tellFailure, signal);
+  const tellUnnamed = (error: FleetError) =>
+    log.warn(
+      { err: error },
+      "the web page's names are not signed: ctl init once more, browsers warn till then",
+    );
+  const newTls = () =>
+    untilDone(() => pageTls(config, ports.name, issuer, now(), tellUnnamed), tellFailure, signal);
   let tls = await newTls();
   const server = serverOf(config, tls, ports);
   const stop = () => {

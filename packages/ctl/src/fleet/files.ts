@@ -1,4 +1,5 @@
 /** The files that `ctl init` writes for the broker, the controller and the people, as texts by their path below `--out`. Pure. */
+import { isIP } from "node:net";
 import { parseServer } from "@muster/ports/bus-subjects";
 import { writeFleetString } from "@muster/protocol/join";
 import { brokerConfig } from "./broker-config.ts";
@@ -23,6 +24,12 @@ function dashboardOf(addresses: readonly string[]): { addresses: string[]; broke
     addresses: [...new Set(servers.map(({ host }) => `https://${host}:${PAGE_PORT}`))],
     brokers: servers.map(({ host, port }) => `wss://${host}:${port + 1}`),
   };
+}
+
+/** The names among them: Vault signs those for the page, and no IP addresses. */
+export function pageNames(addresses: readonly string[]): string[] {
+  const hosts = addresses.map((address) => parseServer(address).host.toLowerCase());
+  return [...new Set(hosts.filter((host) => isIP(host) === 0))];
 }
 
 type Login = { readonly role_id: string; readonly secret_id: string };

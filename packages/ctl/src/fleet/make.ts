@@ -17,7 +17,7 @@ import type { BrokerThere } from "./broker-setup.ts";
 import { type BundleParts, bundleOf, newerBundle, readBundle, saysTheSame, signBundle } from "./bundle.ts";
 import { readText, writeText } from "./disk.ts";
 import { ensureDocument } from "./document.ts";
-import { fleetFiles } from "./files.ts";
+import { fleetFiles, pageNames } from "./files.ts";
 import {
   accountKeysOf,
   adminKeyOf,
@@ -78,7 +78,11 @@ export async function makeFleet(order: Order, changes: Changes): Promise<Made> {
   const vault_made = await setUpVault(
     order.vault,
     order.fleet,
-    { networks: order.controller_networks, audit_file: order.audit_file },
+    {
+      networks: order.controller_networks,
+      page_names: pageNames(order.addresses),
+      audit_file: order.audit_file,
+    },
     changes,
   );
   const keys = await fleetKeys(order, before, vault_made);

@@ -17,6 +17,7 @@ import {
   type Mount,
   NOTHING_KNOWN,
   type PkiMount,
+  type Wished,
 } from "./vault-roles.ts";
 
 /** How one piece is not as it should be. */
@@ -83,7 +84,7 @@ export async function knownOf(
   fleet: string,
   seen: Overview,
   plan: readonly Piece[],
-  networks: readonly string[] | undefined,
+  wished: Wished,
 ): Promise<Known> {
   const mounts = plan.flatMap((piece) => (piece.kind === "ca" ? [piece.mount] : []));
   const held = await Promise.all(
@@ -95,7 +96,7 @@ export async function knownOf(
     fleet,
     accessor: accessorsOf(seen.auth),
     ca: (mount) => cas.get(mount) ?? NOTHING_KNOWN.ca(mount),
-    networks,
+    ...wished,
   };
 }
 

@@ -169,6 +169,7 @@ export const POLICIES: Readonly<Record<string, Written<string>>> = {
       signs("fleet-agent", "fleet-controller", "fleet-operator", "fleet-viewer", "fleet-guest", "fleet-page"),
       signsHosts(fleet),
       signing("controllers/sign/controller", { ...CSR, common_name: [] }),
+      signing("services/sign/page", { ...CSR, common_name: [], alt_names: [] }),
       // What alert routes need to log in elsewhere, and nothing else of the fleet's secrets: nobody is there to read it for them at night.
       rule("kv/data/alerts/+", "read"),
     ),

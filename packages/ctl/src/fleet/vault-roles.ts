@@ -76,7 +76,11 @@ export type Known = {
   ca(mount: PkiMount): string;
   /** From where controllers log in; undefined = as it is there. */
   readonly networks: readonly string[] | undefined;
+  /** The names by which people open the web page; undefined = as it is there. */
+  readonly page_names?: readonly string[] | undefined;
 };
+/** What a person says of it. */
+export type Wished = Pick<Known, "networks" | "page_names">;
 /** Where no Vault is asked. */
 export const NOTHING_KNOWN: Known = {
   fleet: "<fleet>",
@@ -202,6 +206,20 @@ function approle(program: Program, networks: readonly string[] | undefined): Fie
 export const ROLES: Readonly<Record<string, Written<Fields>>> = {
   ...PKI_ROLES,
   ...SSH_ROLES,
+  // The names that `ctl init` was given and no others: a server of the fleet's that people open in a browser.
+  "services/roles/page": ({ page_names }) => ({
+    ...PKI_BASE,
+    key_type: "ec",
+    key_bits: 256,
+    allow_bare_domains: true,
+    allow_any_name: false,
+    enforce_hostnames: true,
+    server_flag: true,
+    client_flag: false,
+    key_usage: ["DigitalSignature"],
+    max_ttl: ENROLMENT_S,
+    ...(page_names === undefined ? {} : { allowed_domains: page_names }),
+  }),
   [`auth/approle/role/${APPROLES.controller}`]: ({ networks }) => approle("controller", networks),
   [`auth/approle/role/${APPROLES.backup}`]: approle("backup", LOOPBACK),
 };

@@ -9,7 +9,7 @@ import type { Vault } from "@muster/ports/vault";
 import { FleetError } from "@muster/protocol/errors";
 import { type Difference, differenceOf, knownOf, overview } from "./vault-pieces.ts";
 import { type Piece, STAGES, vaultPlan } from "./vault-plan.ts";
-import { TRANSIT_KEYS, type TransitKey } from "./vault-roles.ts";
+import { TRANSIT_KEYS, type TransitKey, type Wished } from "./vault-roles.ts";
 
 /** What Vault holds for the fleet: public parts only. */
 export type VaultMade = {
@@ -32,8 +32,7 @@ export type Changes = {
   readonly warnings: string[];
 };
 
-/** @param networks from where a controller's log-in works; undefined = as it is */
-export type SetUp = { readonly networks: readonly string[] | undefined; readonly audit_file: string };
+export type SetUp = Wished & { readonly audit_file: string };
 
 /** Errors: VAULT_DENIED for a token that may not do all this, CONFLICT where something of another owner is in the place. */
 export async function setUpVault(
@@ -42,10 +41,11 @@ export async function setUpVault(
   options: SetUp,
   changes: Changes,
 ): Promise<VaultMade> {
-  const plan = vaultPlan(fleet, options.audit_file);
+  const { audit_file, ...wished } = options;
+  const plan = vaultPlan(fleet, audit_file);
   for (const stage of STAGES) {
     const pieces = plan.filter((piece) => stage.includes(piece.kind));
-    const differences = await differencesOf(vault, fleet, plan, options.networks, pieces);
+    const differences = await differencesOf(vault, fleet, plan, wished, pieces);
     const foreign = differences.find((difference) => difference.state === "conflict");
     if (foreign !== undefined) throw new FleetError("CONFLICT", foreign.why ?? foreign.name);
     const works = differences.map((difference) => () => mend(vault, difference, changes));
@@ -60,11 +60,11 @@ export async function differencesOf(
   vault: Vault,
   fleet: string,
   plan: readonly Piece[],
-  networks: readonly string[] | undefined,
+  wished: Wished,
   pieces: readonly Piece[] = plan,
 ): Promise<Difference[]> {
   const seen = await overview(vault);
-  const known = await knownOf(vault, fleet, seen, plan, networks);
+  const known = await knownOf(vault, fleet, seen, plan, wished);
   const looked = await Promise.all(pieces.map((piece) => differenceOf(vault, piece, seen, known)));
   return looked.filter((difference) => difference !== null);
 }

@@ -69,7 +69,7 @@ async function looked(
   try {
     const seen = await overview(vault);
     const [found, cas, networks] = await Promise.all([
-      differencesOf(vault, fleet, plan, wanted.networks),
+      differencesOf(vault, fleet, plan, { networks: wanted.networks }),
       caFindings(access, seen, now_ms),
       networkFindings(access, wanted),
     ]);
