@@ -22,6 +22,7 @@ import type { AccessRecords } from "./records/access.ts";
 import type { HostRecords } from "./records/hosts.ts";
 import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
+import { rolloutsPage } from "./rollout/brief.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
 import { eventsReply, forGuests } from "./telemetry/events.ts";
 import { historyPage } from "./telemetry/history.ts";
@@ -66,6 +67,12 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     }),
     names: (request, call) => namesPage(request, records, guestOf(call)),
     last: (request, call) => lastPage(request, records, last, now(), guestOf(call)),
+    async rollouts(request, call) {
+      // Of the whole fleet they tell, with names that a guest may not know.
+      if (guestOf(call) !== null)
+        throw new FleetError("NOT_ALLOWED", "changes of the fleet are not for guests");
+      return rolloutsPage(bus, request, now());
+    },
     history: (request, call) => historyPage(bus, request, records, guestOf(call)),
     events(request, call) {
       const guest = guestOf(call);

@@ -3,6 +3,7 @@ import { timeText } from "@muster/protocol/time";
 import { durationText } from "@muster/view/words";
 import { useEffect, useState } from "preact/hooks";
 import type { Frame } from "./live.ts";
+import { AlertsPage } from "./pages/alerts.tsx";
 import { BgpPage } from "./pages/bgp.tsx";
 import { CertificatesPage } from "./pages/certificates.tsx";
 import { ChangesPage } from "./pages/changes.tsx";
@@ -16,6 +17,7 @@ const VIEWS = [
   ["changes", "Changes"],
   ["certificates", "Certificates"],
   ["events", "Events"],
+  ["alerts", "Alerts"],
 ] as const;
 
 /** Before there is anything to show. `words` null: nobody has opened it. */
@@ -66,6 +68,8 @@ export function App({ frame }: { frame: Frame }) {
           <ChangesPage frame={frame} />
         ) : view === "certificates" ? (
           <CertificatesPage frame={frame} />
+        ) : view === "alerts" ? (
+          <AlertsPage frame={frame} />
         ) : view === "events" ? (
           <EventsPage frame={frame} />
         ) : (
@@ -96,7 +100,7 @@ function Freshness({ frame }: { frame: Frame }) {
   );
 }
 
-/** The parts of `#/host/ixp1`; keys 1 to 5 go to the views, / to the search. */
+/** The parts of `#/host/ixp1`; keys 1 to 6 go to the views, / to the search. */
 function usePath(): string[] {
   const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   const [path, setPath] = useState(read);

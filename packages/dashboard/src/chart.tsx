@@ -106,6 +106,7 @@ function Plot(props: ChartProps) {
       plot.current = null;
     };
   }, []);
-  useEffect(() => plot.current?.setData(data));
+  // The same lines as before are not drawn again.
+  useEffect(() => plot.current?.setData(data), [props.lines]);
   return <div ref={place} aria-hidden="true" />;
 }

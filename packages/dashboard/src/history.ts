@@ -11,8 +11,10 @@ import {
 } from "@muster/protocol/history";
 import type { Told } from "@muster/view/model";
 
-/** An hour of what comes every ten seconds. */
+/** An hour of what comes every ten seconds, of hosts that are looked at. */
 const POINTS = 360;
+/** Of the others as much as the controllers may not have yet. */
+const FEW_POINTS = 72;
 const HOSTS = 2_000;
 /** Of so many hosts the past is held: those that were looked at last. */
 const PASTS = 50;
@@ -29,21 +31,28 @@ const GAP_MS = 4 * STEP_MS;
 export type Line = { readonly at: readonly number[]; readonly values: readonly (number | null)[] };
 type Span = { readonly from: number; readonly to: number };
 /** What is kept of a host, oldest first, and of which times it told late; by the page's clock. */
-export type Kept = { readonly points: readonly Point[]; readonly late: readonly Span[] };
-export type AskPast = (host: string, kind: HistoryKind) => Promise<Kept>;
+export type Past = { readonly points: readonly Point[]; readonly late: readonly Span[] };
+export type AskPast = (host: string, kind: HistoryKind) => Promise<Past>;
 
 type Live = { points: Point[]; before: unknown };
-type Past = Kept & { readonly next_ms: number; readonly why: string | null };
+type Asked = Past & { readonly next_ms: number; readonly why: string | null };
 
 export class History {
   readonly #live = new Map<string, Live>();
-  readonly #past = new Map<string, Past>();
+  readonly #past = new Map<string, Asked>();
   readonly #ask: AskPast;
   readonly #changed: () => void;
 
   constructor(ask: AskPast, changed: () => void) {
     this.#ask = ask;
     this.#changed = changed;
+  }
+
+  /** Another number means that there is something else to draw. */
+  version(host: string, kind: HistoryKind): string {
+    const key = `${kind} ${host}`;
+    const [live, past] = [this.#live.get(key), this.#past.get(key)];
+    return `${live?.points.at(-1)?.at ?? 0} ${past?.points.at(-1)?.at ?? 0} ${past?.points.length ?? 0}`;
   }
 
   /** Empty before anything was told. */
@@ -84,7 +93,7 @@ export class History {
     if (held !== undefined && now_ms < held.next_ms) return;
     // Taken out and put in again: those that were looked at last are last.
     this.#past.delete(key);
-    const keep = (past: Past) => {
+    const keep = (past: Asked) => {
       this.#past.set(key, past);
       const [oldest] = this.#past.keys();
       if (this.#past.size > PASTS && oldest !== undefined) this.#past.delete(oldest);
@@ -118,7 +127,7 @@ export class History {
     const numbers = withoutSessions(numbersOf(told.kind, told.sample, held.before));
     held.before = told.sample;
     held.points.push({ at: now_ms, numbers });
-    if (held.points.length > POINTS) held.points.shift();
+    if (held.points.length > (this.#past.has(key) ? POINTS : FEW_POINTS)) held.points.shift();
   }
 }
 

@@ -2,16 +2,18 @@
  * What the page knows of the fleet, as it is told: first listened, then the last values asked for, so that nothing falls between; and all of it anew after
  * every time that there was no connection. However much comes, the page is painted ten times a second at most.
  */
-import { parseJson } from "@muster/protocol/errors";
+import { FleetError, parseJson } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
-import { type Point, pointsOf } from "@muster/protocol/history";
 import { patterns } from "@muster/protocol/subjects";
-import { TELEMETRY } from "@muster/protocol/telemetry/index";
+import { FAULTY_KINDS, type FaultyKind, TELEMETRY } from "@muster/protocol/telemetry/index";
+import { Judge, type Judged } from "@muster/view/judge";
 import { knownOf } from "@muster/view/known";
 import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
-import { type Seen, seen } from "@muster/view/seen";
+import { askPast, askSamples } from "./asks.ts";
 import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
-import { type AskPast, History, PAST_MS, STEP_MS } from "./history.ts";
+import { type AskPast, History, PAST_MS } from "./history.ts";
+import { Questions } from "./questions.ts";
+import { Samples } from "./samples.ts";
 
 const FRAME_MS = 100;
 const CLOCK_MS = 1_000;
@@ -19,12 +21,20 @@ const EVENTS_AT_FIRST = 500;
 const HOSTS_A_PAGE = 200;
 const ASK_AGAIN_MS = 3_000;
 
+/** Events of these kinds say that what was asked before may be another thing now. */
+const ALERTING = new Set(["alert", "drain", "rollout"]);
+
 /** The fleet at one instant. */
-export type Frame = Seen & {
+export type Frame = {
+  readonly hosts: readonly Judged[];
   readonly now_ms: number;
+  /** The controllers' clock, by which what they tell is old or not. */
+  readonly there_ms: number;
   readonly access: Access;
   readonly events: readonly HostEvent[];
   readonly history: History;
+  readonly samples: Samples;
+  readonly questions: Questions;
   /** Since when there is no connection: everything is as of then. */
   readonly cut_at: number | null;
   /** Why the page is not whole; null = it is. */
@@ -36,7 +46,10 @@ export class Live {
   readonly #brokers: readonly string[];
   readonly #access: Access;
   readonly #paint: (frame: Frame) => void;
+  readonly #judge = new Judge();
   readonly #history: History;
+  readonly #samples: Samples;
+  readonly #questions: Questions;
   /** By how much our clock is ahead of the controllers'. */
   #ahead_ms = 0;
   #bus: PageBus | null = null;
@@ -54,10 +67,18 @@ export class Live {
     this.#access = access;
     this.#paint = paint;
     this.#model = this.#empty();
-    this.#history = new History(
-      (host, kind) => this.#past(host, kind),
-      () => this.#soon(),
-    );
+    const soon = () => this.#soon();
+    const past: AskPast = (host, kind) => {
+      const ours_ms = this.#ahead_ms - this.#model.skewOf(host);
+      return askPast(
+        this.#connected(),
+        { host, kind, since: Date.now() - this.#ahead_ms - PAST_MS },
+        ours_ms,
+      );
+    };
+    this.#history = new History(past, soon);
+    this.#samples = new Samples((kind, host) => askSamples(this.#connected(), kind, host), soon);
+    this.#questions = new Questions((method, request) => this.#connected().ask(method, request), soon);
   }
 
   /** Errors: BUS_UNREACHABLE when no broker was reached at first. */
@@ -82,6 +103,8 @@ export class Live {
     if (state === "cut") this.#model.cut_at ??= Date.now();
     else if (state === "open") {
       this.#history.forget();
+      this.#samples.forget();
+      this.#questions.stale();
       void this.#fill();
     } else {
       this.#model.cut_at ??= Date.now();
@@ -148,32 +171,10 @@ export class Live {
     model.begin([], (await events).events);
   }
 
-  /** What controllers keep of a host, as times of our clock. Errors: there is no connection, no controller answers. */
-  readonly #past: AskPast = async (host, kind) => {
-    const bus = this.#bus;
-    if (bus === null) return { points: [], late: [] };
-    const since = Date.now() - this.#ahead_ms - PAST_MS;
-    // Sessions one by one are not drawn, and may be a thousand.
-    const series = kind === "bgp" ? ["imported", "exported", "up"] : null;
-    const points: Point[] = [];
-    const spans: { from: number; to: number }[] = [];
-    let after = 0;
-    for (;;) {
-      const asked = { host, kind, since, step_ms: STEP_MS, series, after };
-      const { track, late, next } = await bus.ask("history", asked);
-      spans.push(...late);
-      if (track !== null) points.push(...pointsOf(track));
-      if (next === null) break;
-      after = next;
-    }
-    const ours_ms = this.#ahead_ms - this.#model.skewOf(host);
-    return {
-      points: points
-        .map(({ at, numbers }) => ({ at: at + ours_ms, numbers }))
-        .sort((one, other) => one.at - other.at),
-      late: spans.map(({ from, to }) => ({ from: from + ours_ms, to: to + ours_ms })),
-    };
-  };
+  #connected(): PageBus {
+    if (this.#bus === null) throw new FleetError("BUS_UNREACHABLE", "there is no connection");
+    return this.#bus;
+  }
 
   #hear(subject: string, body: Uint8Array): void {
     const [what, id = "", host = "_", kind = ""] = subject.split(".");
@@ -182,10 +183,13 @@ export class Live {
       if (what === "event") {
         const event = parseJson(FleetEvent, body, subject);
         for (const model of this.#models()) model.tell({ host, event });
+        if (event.kind === "rollout") this.#questions.stale("rollouts");
+        if (ALERTING.has(event.kind)) this.#questions.stale("alerts");
       } else if (isTold(kind)) {
         const told = { kind, sample: parseJson(TELEMETRY[kind].sample, body, subject) } as Told;
         for (const model of this.#models()) model.hear(host, id, told, now_ms);
         this.#history.take(host, told, now_ms);
+        if (isFaulty(told.kind)) this.#samples.take(told.kind, host, told.sample as never, now_ms);
       }
     } catch (error) {
       // What cannot be read is said once, and must not end the page: it is a host's word.
@@ -210,15 +214,21 @@ export class Live {
 
   frame(): Frame {
     const now_ms = Date.now();
+    const at_ms = this.#model.cut_at ?? now_ms;
     return {
-      ...seen(this.#model, this.#model.cut_at ?? now_ms),
+      hosts: this.#model.hosts(at_ms).map((known) => this.#judge.of(known, at_ms)),
       now_ms,
+      there_ms: now_ms - this.#ahead_ms,
       access: this.#access,
       events: this.#model.events,
       history: this.#history,
+      samples: this.#samples,
+      questions: this.#questions,
       cut_at: this.#model.cut_at,
       lack: this.#lack,
       over: this.#over,
     };
   }
 }
+
+const isFaulty = (kind: string): kind is FaultyKind => (FAULTY_KINDS as readonly string[]).includes(kind);

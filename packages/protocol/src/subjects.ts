@@ -95,9 +95,18 @@ const directGet = (stream: string, subject: string) => `$JS.API.DIRECT.GET.${str
 
 /** Methods of `rpc` and `ctl` that a viewer may call; the tables of `rpc/` and `control/` are held against this by a test. */
 export const VIEWER_RPC = ["ping", "facts", "health", "bgp", "checks", "status", "birdc"] as const;
-export const VIEWER_CTL = ["hosts", "names", "last", "history", "events", "alerts", "ticket"] as const;
+export const VIEWER_CTL = [
+  "hosts",
+  "names",
+  "last",
+  "history",
+  "rollouts",
+  "events",
+  "alerts",
+  "ticket",
+] as const;
 /** What a viewer's web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. */
-export const PAGE_METHODS = ["hosts", "last", "history", "events"] as const;
+export const PAGE_METHODS = ["hosts", "last", "history", "events", "alerts", "rollouts"] as const;
 
 export type Role = "agent" | "controller" | "operator" | "viewer" | "guest" | "page";
 export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest", "page"];

@@ -20,10 +20,20 @@ export function drainsOf(
   return drains;
 }
 
-/** The sessions of `host` as they are judged by who sees the others too. */
-export function judgedWith(drains: Drains, host: string, sessions: readonly BgpSession[]): BgpSession[] {
-  return sessions.map((session) => {
-    const drain = drains.get(session.neighbor_address ?? "");
-    return drain === undefined || drain.host === host ? session : asDrained(session, drain.words);
-  });
+/** The sessions of `host` as they are judged by who sees the others too; the very same where that changes nothing. */
+export function judgedWith(
+  drains: Drains,
+  host: string,
+  sessions: readonly BgpSession[],
+): readonly BgpSession[] {
+  const isDrained = ({ neighbor_address }: BgpSession) => {
+    const drain = drains.get(neighbor_address ?? "");
+    return drain !== undefined && drain.host !== host;
+  };
+  if (!sessions.some(isDrained)) return sessions;
+  return sessions.map((session) =>
+    isDrained(session)
+      ? asDrained(session, drains.get(session.neighbor_address ?? "")?.words ?? "")
+      : session,
+  );
 }

@@ -42,10 +42,13 @@ export type Known = {
 };
 
 /** With its sessions judged by who else is drained. */
-export const seenWith = (known: Known, drains: Drains): Known =>
-  known.bgp === null || drains.size === 0
+export function seenWith(known: Known, drains: Drains): Known {
+  if (known.bgp === null || drains.size === 0) return known;
+  const sessions = judgedWith(drains, known.name, known.bgp.sessions);
+  return sessions === known.bgp.sessions
     ? known
-    : { ...known, bgp: { ...known.bgp, sessions: judgedWith(drains, known.name, known.bgp.sessions) } };
+    : { ...known, bgp: { ...known.bgp, sessions: [...sessions] } };
+}
 
 /** Whether something newer is signed for it than it has taken. */
 export const isBehind = (known: Known, convergence: Convergence) =>

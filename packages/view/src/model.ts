@@ -59,11 +59,13 @@ export class FleetModel {
       now_ms,
     );
     return [...this.#hosts.values()].map((host) => {
-      const known = seenWith(host, drains);
-      if (!known.enrolled || known.heard_at === null) return known;
       const until_ms = this.cut_at ?? now_ms;
-      const silent = until_ms - known.heard_at > SILENT_AFTER_MS;
-      return silent === known.silent ? known : { ...known, silent };
+      const silent = host.enrolled && host.heard_at !== null && until_ms - host.heard_at > SILENT_AFTER_MS;
+      if (!host.enrolled || host.heard_at === null || silent === host.silent) return seenWith(host, drains);
+      // Kept, so that one that stays silent is the same from frame to frame.
+      const turned = { ...host, silent };
+      this.#hosts.set(host.name, turned);
+      return seenWith(turned, drains);
     });
   }
 

@@ -23,7 +23,8 @@ export type HostStatus = {
   readonly troubles: readonly Trouble[];
 };
 
-const RANK: Record<Tint, number> = { red: 0, amber: 1, grey: 2, green: 3 };
+/** The worst is the least. */
+export const RANK: Readonly<Record<Tint, number>> = { red: 0, amber: 1, grey: 2, green: 3 };
 
 /** The worst that there is to say of a host: of its state, and of what is wrong with it. */
 export const worstTint = ({ tint, troubles }: Pick<HostStatus, "tint" | "troubles">): Tint =>

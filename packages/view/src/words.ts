@@ -34,6 +34,19 @@ export function numberText(value: number): string {
   return value.toString().replace(/\B(?=(\d{3})+(?!\d))(?<!\.\d*)/g, ",");
 }
 
+const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** `3.8 GiB`; binary units, one digit behind the point below ten. */
+export function sizeText(size_bytes: number): string {
+  let size = Math.max(0, size_bytes);
+  let at = 0;
+  while (size >= 1_024 && at < SIZES.length - 1) {
+    size /= 1_024;
+    at += 1;
+  }
+  return `${size < 10 && at > 0 ? size.toFixed(1) : Math.round(size)} ${SIZES[at]}`;
+}
+
 /** `1 host`, `3 hosts`. */
 export function countText(count: number, one: string, many = `${one}s`): string {
   return `${numberText(count)} ${count === 1 ? one : many}`;

@@ -83,6 +83,10 @@ suite(
       assert.equal((await ask("hosts", { after: null, limit: 100 })).ok.hosts, []);
       assert.equal((await ask("last", { kind: "bgp", after: null, limit: 100 })).ok.values, []);
       assert.ok(Array.isArray((await ask("events", { since: null, limit: 10 })).ok.events));
+      const { alerts, summary } = (await ask("alerts", {})).ok;
+      assert.equal([alerts, summary === null || summary.firing === 0], [[], true]);
+      assert.equal((await ask("rollouts", { limit: 20 })).ok.rollouts, []);
+      assert.is((await ask("rollouts", { limit: 21 })).error.code, "INVALID");
       assert.is((await ask("hosts", { limit: "all" })).error.code, "INVALID");
     });
 

@@ -5,31 +5,24 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { get } from "node:https";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { callController } from "@muster/ports/call";
+import { type Caller, callController } from "@muster/ports/call";
 import { type FleetEvent, LATE_HEADER, subjects, verifierOf } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
+import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import * as assert from "uvu/assert";
 import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
 import { freePort } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
-import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { makeHost, order, signRollout, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
-import { SESSION } from "../ctl/report/samples.ts";
+import { CHECK, collected, HEALTH, sessions } from "./told.ts";
 
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
 const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
 const PACKED_BYTES = 200_000;
 const WAIT_MS = 30_000;
-const HEALTH = {
-  ...{ uptime_s: 86_400, load: [0.2, 0.3, 0.4], cpu_busy: 0.2, cores: 2, failed_units: [] },
-  memory: { total_bytes: 4e9, available_bytes: 3e9, swap_used_bytes: 0 },
-  disks: [{ mount: "/", size_bytes: 1e10, used_bytes: 4e9 }],
-  interfaces: [{ name: "eth0", rx_bytes: 1_000, tx_bytes: 2_000, up: true }],
-  agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 },
-};
-
 suite(
   "the web page",
   (test) => {
@@ -59,7 +52,7 @@ suite(
       if (found === undefined) throw new Error(`no host ${name}`);
       return found;
     };
-    const say = (name: string, kind: "bgp" | "checks" | "health", sample: object) =>
+    const say = (name: string, kind: TelemetryKind, sample: object) =>
       host(name).bus.publish(
         subjects.telemetry(host(name).id, name, kind),
         Buffer.from(JSON.stringify(sample)),
@@ -71,33 +64,6 @@ suite(
         Buffer.from(JSON.stringify(whole)),
       );
     };
-    const sessions = (up: boolean) => ({
-      at: new Date().toISOString(),
-      daemon: {
-        ...{
-          name: "bird",
-          reachable: true,
-          error: null,
-          version: "2.0.12",
-          router_id: "198.51.100.1",
-          state: "running",
-        },
-        ...{ since: { at: null, exact: true }, reconfigured: { at: null, exact: true } },
-      },
-      sessions: [
-        {
-          ...SESSION,
-          ...(up
-            ? {}
-            : {
-                state: "active",
-                verdict: "down",
-                why: "Socket: Connection refused",
-                protocol_state: "start",
-              }),
-        },
-      ],
-    });
     /** Hosts tell what they are again and again, or they would be silent before a slow machine has looked. */
     const standing: Record<string, boolean> = { core1: true, ixp1: true, probe1: true };
     const stand = (name: string, up = standing[name] ?? true) => {
@@ -106,6 +72,14 @@ suite(
       say(name, "bgp", sessions(up));
     };
     let telling: NodeJS.Timeout;
+    let calling: Promise<Caller> | undefined;
+    const operator = () => {
+      calling ??= Promise.all([
+        fleet.connect("operator", "alice", life.signal),
+        fleet.person("alice", "operator"),
+      ]).then(([{ bus }, signer]) => ({ bus, signer, now: Date.now }));
+      return calling;
+    };
     const ticket = async () => {
       const { bus } = await fleet.connect("viewer", "vera", life.signal);
       const signer = await fleet.person("vera", "viewer");
@@ -215,21 +189,120 @@ suite(
       await has('[data-cell="ixp1 upstream"][data-tint="green"]');
     });
 
+    test("a host's page has all that its collectors tell, before and after it was opened", async () => {
+      const told = collected(Date.now());
+      for (const kind of ["containers", "services", "certificates"] as const) say("ixp1", kind, told[kind]);
+      host("ixp1").say({
+        held: [{ ref: "file//etc/motd", why: "by hand for now", by: "alice", until: null }],
+        drift: [
+          { ref: "bird/main", what: "edited by root 03:12", since: Date.now() - 60_000, action: "left" },
+        ],
+      });
+      await eventually(async () => {
+        const last = await callController(await operator(), "last", {
+          ...{ kind: "certificates", host: "ixp1", after: null, limit: 5 },
+        });
+        assert.is(last.values.length, 1);
+      }, WAIT_MS);
+      await page.evaluate(() => location.assign("#/host/ixp1"));
+      await has('[data-of="container web"] [data-tint="red"]');
+      await has('[data-of="service bird.service"] [data-tint="green"]');
+      await page.getByText("exited, code 137, out of memory").waitFor();
+      await page.locator('[data-about="containers/web"]').getByText("ctl logs ixp1 container/web").waitFor();
+      await page.locator('[data-kind="resources"]').getByText("edited by hand, left").waitFor();
+      await page.locator('[data-kind="resources"]').getByText("held by alice").waitFor();
+      for (const kind of ["packages", "wireguard"] as const) say("ixp1", kind, told[kind]);
+      await has('[data-of^="tunnel wg-core1 zyx"] [data-tint="red"]');
+      await has('[data-of="package bird2"] [data-tint="red"]');
+      await page.getByText(/packages: 1 update, 1 of them security/).waitFor();
+      await page.screenshot({ path: join(PICTURES, "page-host-collected.png"), fullPage: true });
+      await page.keyboard.press("4");
+      await has('[data-row="ixp1 edge /etc/ssl/edge.pem"] [data-tint="amber"]');
+      const [first] = await page.locator("[data-row]").all();
+      assert.is(
+        await first?.getAttribute("data-row"),
+        "ixp1 edge /etc/ssl/edge.pem",
+        "what ends first is first",
+      );
+      await page.screenshot({ path: join(PICTURES, "page-certificates.png") });
+      host("ixp1").say({ held: [], drift: [] });
+    });
+
+    test("a change that goes wrong is seen with who ordered it, its batches, and why it was undone", async () => {
+      const core1 = host("core1");
+      core1.answer = "undone";
+      core1.say({ detail: "upstream imported 182,301, now 12" });
+      await page.keyboard.press("3");
+      const alice = await fleet.person("alice");
+      const ids = Object.fromEntries(Object.entries(hosts).map(([name, { id }]) => [name, id]));
+      const draft = { generation: 1, waves: [["core1"], ["ixp1", "probe1"]] };
+      await order(await operator(), signRollout(fleet, alice, ids, draft));
+      await has('[data-rollout="1"][data-state="failed"]');
+      const change = page.locator('[data-rollout="1"]');
+      await change.getByText(/^alice, .*a test/).waitFor();
+      await change.getByText(/batch 2 of 2/).waitFor();
+      await has('[data-of="generation 1 core1"] [data-tint="red"]');
+      await change
+        .getByText(/upstream imported 182,301, now 12/)
+        .first()
+        .waitFor();
+      await page.screenshot({ path: join(PICTURES, "page-changes.png") });
+    });
+
+    test("what fires is there, and what a person silenced, with why and until when", async () => {
+      const caller = await operator();
+      await page.keyboard.press("6");
+      await has('[data-alert="core1 change"] [data-tint="red"]');
+      await callController(caller, "silence", {
+        ...{ selector: "core1", hosts: ["core1"], about: ["*"], why: "switch swap", for_ms: 3_600_000 },
+      });
+      await page.locator('[data-of^="silence "]').getByText("switch swap").waitFor({ timeout: WAIT_MS });
+      await page.locator('[data-alert="core1 change"]').getByText(/alice/).waitFor({ timeout: WAIT_MS });
+      await page.screenshot({ path: join(PICTURES, "page-alerts.png") });
+      host("core1").say({ state: "converged", detail: "" });
+    });
+
+    test("who goes down with whom, of the week before too", async () => {
+      for (const ago_ms of [7_200_000, 3_600_000])
+        for (const [name, session, late_ms] of [
+          ["ixp1", "upstream", 0],
+          ["core1", "ixp1", 4_000],
+        ] as const)
+          tell(name, { at: Date.now() - ago_ms + late_ms, session, what: `session ${session} went down` });
+      await page.keyboard.press("2");
+      await has('[data-of="pair core1 ixp1 with ixp1 upstream"]');
+      await page.locator('[aria-label="flaps"]').getByText("2 of 2 times").waitFor();
+      await page.screenshot({ path: join(PICTURES, "page-bgp-falls.png"), fullPage: true });
+    });
+
+    test("events of before are asked for, and the audit is said to be for others", async () => {
+      await page.keyboard.press("5");
+      await page.getByLabel("since").selectOption("168");
+      await page.getByLabel("kind").selectOption("rollout");
+      await page.getByPlaceholder(/words/).fill("alice");
+      await has('[data-event="rollout"]');
+      await page.getByText(/The audit itself.*is for operators/).waitFor();
+      await page.screenshot({ path: join(PICTURES, "page-events.png") });
+      await page.getByPlaceholder(/words/).fill("");
+    });
+
     test("it fits a telephone, in the dark, and its charts are drawn", async () => {
       for (const at of [0, 1]) {
         say("ixp1", "health", { ...HEALTH, at: Date.now(), cpu_busy: 0.2 + at / 10 });
         await page.waitForTimeout(20);
       }
-      const web = { name: "web", method: "http", target: "http://[::1]/", state: "down", since: Date.now() };
-      const answers = { up_at: null, ran_at: null, latency_ms: null, why: "ECONNREFUSED", every_ms: 30_000 };
-      say("ixp1", "checks", { at: Date.now(), checks: [{ ...web, ...answers }] });
+      say("ixp1", "checks", { at: Date.now(), checks: [{ ...CHECK, state: "down", why: "ECONNREFUSED" }] });
       await page.setViewportSize({ width: 390, height: 800 });
       await page.emulateMedia({ colorScheme: "dark" });
       for (const [view, seen] of [
         ["", '[data-row="ixp1"]'],
         ["bgp", '[data-cell="ixp1 upstream"]'],
         ["host/ixp1", ".chart canvas"],
-        ["host/ixp1", '[data-check="web"] [data-tint="red"]'],
+        ["host/ixp1", '[data-of="check web"] [data-tint="red"]'],
+        ["host/ixp1", '[data-of="container web"]'],
+        ["changes", '[data-rollout="1"]'],
+        ["certificates", '[data-row="ixp1 edge /etc/ssl/edge.pem"]'],
+        ["alerts", '[data-of^="silence "]'],
         ["events", "[data-event]"],
       ] as const) {
         await page.evaluate((path) => location.assign(`#/${path}`), view);

@@ -8,6 +8,7 @@ import type { Bus } from "@muster/ports/bus";
 import * as assert from "uvu/assert";
 import {
   CONTROL,
+  CONTROL_METHODS,
   FLEET_BLOBS,
   intakeOf,
   PAGE_METHODS,
@@ -219,6 +220,10 @@ suite(
       assert.equal(await refusedSubscribe(page.bus, hears), []);
       const wanted = [
         ...PAGE_METHODS.map((method) => subjects.page(one.id, method)),
+        // What an operator may ask, under its own key.
+        ...CONTROL_METHODS.filter((method) => !(PAGE_METHODS as readonly string[]).includes(method)).map(
+          (method) => `page.${page.id}.${method}`,
+        ),
         ...Object.keys(CONTROL).map(subjects.ctl),
         ...Object.keys(RPC).flatMap((method) => [subjects.rpc(one.id, method), subjects.rpcAll(method)]),
         ...["hello", "join", "access", "page"].map(subjects.enrol),

@@ -43,7 +43,9 @@ export function lastPage(
   now_ms: number,
   guest: Grant | null = null,
 ): ControlReply<"last"> {
-  const { items, next } = page(namesFor(guest, records, request.after), request.limit, (host) => {
+  const seen = namesFor(guest, records, request.after);
+  const names = request.host === undefined ? seen : seen.filter((name) => name === request.host);
+  const { items, next } = page(names, request.limit, (host) => {
     const sample = last.sample(host, request.kind);
     const id = records.byName(host)?.id;
     if (sample === undefined || id === undefined) return null;

@@ -3,9 +3,10 @@ import { callController } from "@muster/ports/call";
 import { FLEET_WIDE } from "@muster/protocol/alert";
 import { AlertSecret } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
+import { alertingTroubles } from "@muster/view/alerts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { alertingTroubles, alertLines, leftOutText, routesLine, silenceLines } from "../report/alerts.ts";
+import { alertLines, leftOutText, routesLine, silenceLines } from "../report/alerts.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 

@@ -5,20 +5,7 @@ import type { Health } from "@muster/protocol/telemetry/health";
 import { machineFaults } from "@muster/protocol/telemetry/machine-faults";
 import type { Colour } from "../output/colour.ts";
 import type { Column } from "../output/table.ts";
-import { durationText, timeText } from "../output/words.ts";
-
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
-
-/** `3.8 GiB`; binary units, one digit behind the point below ten. */
-export function sizeText(size_bytes: number): string {
-  let size = Math.max(0, size_bytes);
-  let at = 0;
-  while (size >= 1_024 && at < UNITS.length - 1) {
-    size /= 1_024;
-    at += 1;
-  }
-  return `${size < 10 && at > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[at]}`;
-}
+import { durationText, sizeText, timeText } from "../output/words.ts";
 
 /** Every interface has one and they say nothing; `--json` has them. */
 const LINK_LOCAL = /^fe[89ab]/i;

@@ -1,21 +1,24 @@
-/** Changes as they go out: who has which generation and how far it is, what was undone and why. */
-import type { HostStatus } from "@muster/view/status";
+/** Changes as they go out: who ordered them, which batch is on its way, who has which generation, what was undone and why. */
+import type { Judged } from "@muster/view/judge";
 import { countText, durationText, listText } from "@muster/view/words";
 import type { Frame } from "../live.ts";
 import { EventLines } from "../parts/events.tsx";
+import { RolloutView } from "../parts/rollout.tsx";
 import { State } from "../parts/state.tsx";
+import { useAnswer } from "../questions.ts";
 
 const KINDS = new Set(["rollout", "convergence", "guard", "refusal", "drain"]);
 const EVENTS = 100;
 const UNDER_WAY = new Set(["applying", "unconfirmed", "undone", "failed", "refused", "returned", "pending"]);
+const ROLLOUTS = { limit: 10 };
+/** Its begin and end are events; on its way it is asked for. */
+const RUNNING_MS = 2_000;
+const ENDED_MS = 60_000;
 
 export function ChangesPage({ frame }: { frame: Frame }) {
-  const generations = new Map<number, HostStatus[]>();
-  for (const row of frame.hosts) {
-    const generation = row.known.convergence?.generation;
-    if (generation != null) generations.set(generation, [...(generations.get(generation) ?? []), row]);
-  }
-  const newest = [...generations].sort(([one], [other]) => other - one).slice(0, 8);
+  const asked = frame.questions.answer("rollouts", ROLLOUTS).value?.rollouts ?? [];
+  const runs = asked.some(({ state }) => state === "running");
+  const { value, why } = useAnswer(frame, "rollouts", ROLLOUTS, runs ? RUNNING_MS : ENDED_MS);
   const moving = frame.hosts.filter(({ state }) => UNDER_WAY.has(state));
   const events = frame.events
     .filter(({ event }) => KINDS.has(event.kind))
@@ -24,7 +27,7 @@ export function ChangesPage({ frame }: { frame: Frame }) {
   return (
     <>
       <section>
-        <h2>Under way or gone wrong</h2>
+        <h2>under way or gone wrong</h2>
         {moving.length === 0 ? <p class="quiet">nothing</p> : null}
         <ul class="troubles">
           {moving.map((row) => (
@@ -38,19 +41,47 @@ export function ChangesPage({ frame }: { frame: Frame }) {
         </ul>
       </section>
       <section>
-        <h2>Generations</h2>
-        <ul>
-          {newest.map(([generation, rows]) => (
-            <li key={generation}>
-              {generation}: {countText(rows.length, "host")}, {listText(rows.map(({ known }) => known.name))}
-            </li>
-          ))}
-        </ul>
+        <h2>changes</h2>
+        {why === null ? null : (
+          <p>
+            {value === null ? "not known" : "as of before"}: {why}
+          </p>
+        )}
+        {value?.rollouts.length === 0 ? <p class="quiet">none yet</p> : null}
+        {value?.rollouts.map((rollout) => (
+          <RolloutView key={rollout.id} rollout={rollout} there_ms={frame.there_ms} />
+        ))}
       </section>
+      <Generations hosts={frame.hosts} />
       <section>
-        <h2>What was told of it</h2>
+        <h2>what was told of it</h2>
         <EventLines events={events} />
       </section>
     </>
+  );
+}
+
+/** Who has what: more than one line is a fleet that is on its way, or was changed in parts. */
+function Generations({ hosts }: { hosts: readonly Judged[] }) {
+  const generations = new Map<number, string[]>();
+  for (const { known } of hosts) {
+    const generation = known.convergence?.generation;
+    if (generation == null) continue;
+    const names = generations.get(generation);
+    if (names === undefined) generations.set(generation, [known.name]);
+    else names.push(known.name);
+  }
+  const newest = [...generations].sort(([one], [other]) => other - one).slice(0, 8);
+  return (
+    <section>
+      <h2>who has which generation</h2>
+      <ul>
+        {newest.map(([generation, names]) => (
+          <li key={generation}>
+            {generation}: {countText(names.length, "host")}, {listText(names)}
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }

@@ -1,27 +1,40 @@
-/** What happened, newest first, with a search. */
-import { EVENT_KINDS } from "@muster/protocol/event";
+/** What happened, newest first, with a search: of the last day as it comes, of before by asking. And the audit, which this page may not read. */
+import { EVENT_KINDS, type EventKind } from "@muster/protocol/event";
 import { countText } from "@muster/view/words";
 import { useState } from "preact/hooks";
 import type { Frame } from "../live.ts";
 import { EventLines } from "../parts/events.tsx";
 import { finds, Search } from "../parts/search.tsx";
+import { useAnswer } from "../questions.ts";
 
 const SHOWN = 200;
+const ASKED = 1_000;
+const EVERY_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const SPANS = { "": "as they come", "24": "the last day", "168": "the last week", "720": "the last 30 days" };
+type Span = keyof typeof SPANS;
 
 export function EventsPage({ frame }: { frame: Frame }) {
   const [typed, setTyped] = useState("");
-  const [kind, setKind] = useState("");
-  const found = frame.events.filter(
+  const [kind, setKind] = useState<EventKind | "">("");
+  const [span, setSpan] = useState<Span>("");
+  const before = useBefore(frame, span, kind);
+  const events = span === "" ? frame.events : (before.value?.events ?? []);
+  const found = events.filter(
     ({ host, event }) =>
       (kind === "" || event.kind === kind) &&
       finds(typed, `${host} ${event.kind} ${event.what} ${event.by ?? ""}`),
   );
-  const shown = found.slice(-SHOWN).reverse();
+  const full = span !== "" && events.length >= ASKED;
   return (
     <>
       <div class="bar">
         <Search value={typed} what="words, hosts, people" set={setTyped} />
-        <select aria-label="kind" value={kind} onChange={(event) => setKind(event.currentTarget.value)}>
+        <select
+          aria-label="kind"
+          value={kind}
+          onChange={(event) => setKind(event.currentTarget.value as EventKind | "")}
+        >
           <option value="">every kind</option>
           {EVENT_KINDS.map((each) => (
             <option key={each} value={each}>
@@ -29,13 +42,43 @@ export function EventsPage({ frame }: { frame: Frame }) {
             </option>
           ))}
         </select>
+        <select
+          aria-label="since"
+          value={span}
+          onChange={(event) => setSpan(event.currentTarget.value as Span)}
+        >
+          {Object.entries(SPANS).map(([value, text]) => (
+            <option key={value} value={value}>
+              {text}
+            </option>
+          ))}
+        </select>
         <span>
-          {countText(found.length, "event")} of the last day, at most 500. Older:{" "}
-          <code>ctl events --since 30d</code>
+          {countText(found.length, "event")}
+          {span === "" ? " of the newest 500" : full ? ` of the newest ${ASKED}: choose a kind` : ""}
         </span>
       </div>
-      <EventLines events={shown} />
+      {span !== "" && before.value === null ? (
+        <p>{before.why === null ? "asking …" : `not known: ${before.why}`}</p>
+      ) : (
+        <EventLines events={found.slice(-SHOWN).reverse()} />
+      )}
       {found.length > SHOWN ? <p class="quiet">and {found.length - SHOWN} more: search for them</p> : null}
+      <section>
+        <h2>audit</h2>
+        <p class="quiet">
+          Who ordered what stands in the events above, with the person's name. The audit itself, every order
+          and every refusal in a chain that shows what is missing, is for operators, and this page never holds
+          more than a viewer may read: <code>ctl audit --since 7d</code>
+        </p>
+      </section>
     </>
   );
+}
+
+/** Asked for by the hour, so that the question stays the same while one looks. */
+function useBefore(frame: Frame, span: Span, kind: EventKind | "") {
+  const since = Math.floor(frame.there_ms / HOUR_MS) * HOUR_MS - Number(span) * HOUR_MS;
+  const question = { since, limit: span === "" ? 1 : ASKED, ...(kind === "" ? {} : { kind }) };
+  return useAnswer(frame, "events", question, span === "" ? Number.POSITIVE_INFINITY : EVERY_MS);
 }

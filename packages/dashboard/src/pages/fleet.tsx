@@ -1,30 +1,26 @@
 /** The fleet by group: one state a host at a glance, and what is wrong with the next command to type. */
-import { byWorst, type HostStatus, worstTint } from "@muster/view/status";
-import { countText, durationText, listText } from "@muster/view/words";
+import type { Judged } from "@muster/view/judge";
+import { RANK } from "@muster/view/status";
+import { durationText } from "@muster/view/words";
 import { useMemo, useState } from "preact/hooks";
 import type { Frame } from "../live.ts";
+import { Counts } from "../parts/counts.tsx";
 import { Rows } from "../parts/rows.tsx";
 import { finds, Search } from "../parts/search.tsx";
 import { State } from "../parts/state.tsx";
 
 const TROUBLES = 12;
 
-type Row = { readonly group: string; readonly hosts: readonly HostStatus[] } | { readonly host: HostStatus };
+type Group = { readonly group: string; readonly hosts: Judged[] };
+type Row = Group | Judged;
 
 export function FleetPage({ frame }: { frame: Frame }) {
   const [typed, setTyped] = useState("");
-  const hosts = useMemo(
-    () =>
-      frame.hosts
-        .filter(({ known, word }) => finds(typed, `${known.name} ${known.groups.join(" ")} ${word}`))
-        .sort((one, other) => byWorst(one, other) || one.known.name.localeCompare(other.known.name)),
-    [frame, typed],
-  );
+  const hosts = useMemo(() => found(frame.hosts, typed), [frame.hosts, typed]);
   const rows = useMemo(() => grouped(hosts), [hosts]);
-  const troubles = hosts.flatMap(({ known, troubles }) =>
-    troubles.map((trouble) => ({ host: known.name, trouble })),
+  const red = hosts.flatMap(({ known, troubles }) =>
+    troubles.flatMap((trouble) => (trouble.tint === "red" ? [{ host: known.name, trouble }] : [])),
   );
-  const red = troubles.filter(({ trouble }) => trouble.tint === "red");
   return (
     <>
       <div class="bar">
@@ -35,7 +31,7 @@ export function FleetPage({ frame }: { frame: Frame }) {
         <section aria-label="what is wrong">
           <ul class="troubles">
             {red.slice(0, TROUBLES).map(({ host, trouble }) => (
-              <li key={`${host} ${trouble.what}`}>
+              <li key={`${host} ${trouble.about}`}>
                 <State tint={trouble.tint} word="" /> <a href={`#/host/${host}`}>{host}</a> {trouble.what}{" "}
                 <code>{trouble.next}</code>
               </li>
@@ -49,55 +45,50 @@ export function FleetPage({ frame }: { frame: Frame }) {
         kind="hosts"
         rows={rows}
         titles={["host", "state", "sessions", "certificates", "what"]}
-        keyOf={(row) => ("group" in row ? `group ${row.group}` : row.host.known.name)}
-        hrefOf={(row) => ("group" in row ? undefined : `#/host/${row.host.known.name}`)}
+        keyOf={(row) => ("group" in row ? `group ${row.group}` : row.known.name)}
+        hrefOf={(row) => ("group" in row ? undefined : `#/host/${row.known.name}`)}
         cells={(row) =>
           "group" in row
             ? [<strong key="group">{row.group}</strong>, <Counts key="counts" hosts={row.hosts} />]
-            : hostCells(row.host, frame.now_ms)
+            : hostCells(row)
         }
       />
     </>
   );
 }
 
-function hostCells(row: HostStatus, now_ms: number) {
-  const { known, sessions, soonest, troubles } = row;
+function hostCells({ known, sessions, soonest, troubles, worst, word }: Judged) {
+  const now_ms = Date.now();
   return [
     <a key="name" href={`#/host/${known.name}`} tabIndex={-1}>
       {known.name}
     </a>,
-    <State key="state" tint={worstTint(row)} word={row.word} />,
+    <State key="state" tint={worst} word={word} />,
     sessions === null ? "-" : `${sessions.up}/${sessions.expected}`,
     soonest === null ? "-" : soonest.not_after <= now_ms ? "ended" : durationText(soonest.not_after - now_ms),
     troubles[0]?.what ?? "",
   ];
 }
 
-/** Each host once, below the first of its groups; groups with trouble first. */
-function grouped(hosts: readonly HostStatus[]): Row[] {
-  const groups = new Map<string, HostStatus[]>();
-  for (const host of hosts) {
-    const group = host.known.groups[0] ?? "no group";
-    groups.set(group, [...(groups.get(group) ?? []), host]);
-  }
-  return [...groups].flatMap(([group, members]): Row[] => [
-    { group, hosts: members },
-    ...members.map((host) => ({ host })),
-  ]);
+/** The worst first, then by name. */
+function found(hosts: readonly Judged[], typed: string): Judged[] {
+  const chosen =
+    typed.trim() === ""
+      ? [...hosts]
+      : hosts.filter(({ known, word }) => finds(typed, `${known.name} ${known.groups.join(" ")} ${word}`));
+  return chosen.sort(
+    (one, other) => RANK[one.worst] - RANK[other.worst] || (one.known.name < other.known.name ? -1 : 1),
+  );
 }
 
-function Counts({ hosts }: { hosts: readonly HostStatus[] }) {
-  const counts = (["red", "amber", "grey", "green"] as const).flatMap((tint) => {
-    const count = hosts.filter((row) => worstTint(row) === tint).length;
-    return count === 0 ? [] : [{ tint, count }];
-  });
-  return (
-    <span class="counts" title={listText(hosts.map(({ known }) => known.name))}>
-      {countText(hosts.length, "host")}
-      {counts.map(({ tint, count }) => (
-        <State key={tint} tint={tint} word={String(count)} />
-      ))}
-    </span>
-  );
+/** Each host once, below the first of its groups; groups with trouble first. */
+function grouped(hosts: readonly Judged[]): Row[] {
+  const groups = new Map<string, Group>();
+  for (const host of hosts) {
+    const name = host.known.groups[0] ?? "no group";
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { group: name, hosts: [host] });
+    else group.hosts.push(host);
+  }
+  return [...groups.values()].flatMap((group): Row[] => [group, ...group.hosts]);
 }

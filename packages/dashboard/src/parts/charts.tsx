@@ -1,6 +1,7 @@
 /** Charts of a host's numbers over time. */
 import type { HistoryKind } from "@muster/protocol/history";
 import { numberText } from "@muster/view/words";
+import { useMemo } from "preact/hooks";
 import { Chart } from "../chart.tsx";
 import type { History } from "../history.ts";
 
@@ -25,7 +26,10 @@ export function HistoryChart({
   readonly text: (value: number) => string;
   readonly max?: number;
 }) {
-  const drawn = Object.entries(lines).map(([label, name]) => ({ label, ...history.of(host, kind, name) }));
+  const drawn = useMemo(
+    () => Object.entries(lines).map(([label, name]) => ({ label, ...history.of(host, kind, name) })),
+    [host, history.version(host, kind)],
+  );
   return <Chart title={title} at={drawn[0]?.at ?? []} lines={drawn} {...rest} />;
 }
 

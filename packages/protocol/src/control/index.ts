@@ -19,6 +19,7 @@ import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 import { alerts, rules, set_rules, silence, unsilence } from "./alerts.ts";
 import { history } from "./history.ts";
 import { names } from "./names.ts";
+import { rollouts } from "./rollouts.ts";
 
 /** What `ctl` does without a controller and tells one afterwards. */
 export const NOTED = ["init", "kit", "login", "revoke", "operator", "vault", "restore"] as const;
@@ -69,6 +70,7 @@ export const CONTROL = {
     timeout_ms: 5_000,
     request: z.strictObject({
       kind: z.enum(TELEMETRY_KINDS).describe("Which telemetry."),
+      host: HostName.optional().describe("Of this host only."),
       after: After,
       limit: Limit,
     }),
@@ -88,6 +90,7 @@ export const CONTROL = {
     }),
   }),
   history,
+  rollouts,
   events: method({
     what: "Events that are kept, newest last.",
     authority: "viewer",
@@ -380,6 +383,8 @@ export const PAGE = {
   last: ofPage(CONTROL.last),
   history: ofPage(CONTROL.history),
   events: ofPage(CONTROL.events),
+  alerts: ofPage(CONTROL.alerts),
+  rollouts: ofPage(CONTROL.rollouts),
 } as const satisfies Record<(typeof PAGE_METHODS)[number], Method>;
 
 export type ControlMethod = keyof typeof CONTROL;

@@ -1,0 +1,54 @@
+/** What the page asks controllers for page by page: last samples, and numbers over time. All instants become those of the page's own clock. */
+import { type HistoryKind, type Point, pointsOf } from "@muster/protocol/history";
+import { type FaultyKind, type Sample, TELEMETRY } from "@muster/protocol/telemetry/index";
+import type { PageAnswer, PageBus } from "./bus.ts";
+import { type Past, STEP_MS } from "./history.ts";
+import type { Kept } from "./samples.ts";
+
+const HOSTS_A_PAGE = 200;
+
+/** Last samples of one host, or with null of every host. What cannot be read is left out. Errors: no controller answers. */
+export async function askSamples<K extends FaultyKind>(
+  bus: Pick<PageBus, "ask">,
+  kind: K,
+  host: string | null,
+): Promise<ReadonlyMap<string, Kept<K>>> {
+  const found = new Map<string, Kept<K>>();
+  const one = host === null ? {} : { host };
+  let after: string | null = null;
+  do {
+    const page: PageAnswer<"last"> = await bus.ask("last", { kind, after, limit: HOSTS_A_PAGE, ...one });
+    const ahead_ms = page.now === undefined ? 0 : Date.now() - page.now;
+    for (const { host: name, heard_at, sample } of page.values) {
+      const read = TELEMETRY[kind].sample.safeParse(sample);
+      if (read.success) found.set(name, { heard_at: heard_at + ahead_ms, sample: read.data as Sample<K> });
+    }
+    after = page.next;
+  } while (after !== null);
+  return found;
+}
+
+/** What controllers keep of a host. `ours_ms`: from the host's clock to ours. Errors: no controller answers. */
+export async function askPast(
+  bus: Pick<PageBus, "ask">,
+  of: { readonly host: string; readonly kind: HistoryKind; readonly since: number },
+  ours_ms: number,
+): Promise<Past> {
+  // Sessions one by one are not drawn, and may be a thousand.
+  const series = of.kind === "bgp" ? ["imported", "exported", "up"] : null;
+  const points: Point[] = [];
+  const spans: { from: number; to: number }[] = [];
+  let after: number | null = 0;
+  while (after !== null) {
+    const page: PageAnswer<"history"> = await bus.ask("history", { ...of, step_ms: STEP_MS, series, after });
+    spans.push(...page.late);
+    if (page.track !== null) points.push(...pointsOf(page.track));
+    after = page.next;
+  }
+  return {
+    points: points
+      .map(({ at, numbers }) => ({ at: at + ours_ms, numbers }))
+      .sort((one, other) => one.at - other.at),
+    late: spans.map(({ from, to }) => ({ from: from + ours_ms, to: to + ours_ms })),
+  };
+}
