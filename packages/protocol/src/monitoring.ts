@@ -16,6 +16,9 @@ export const LabelName = z
   .max(128)
   .regex(/^(?!__)[A-Za-z_][A-Za-z0-9_]*$/, "must be a label's name: letters, digits and _, not __ in front");
 
+const few = (what: string, most: number) =>
+  [(all: object) => Object.keys(all).length <= most, `must be at most ${most} ${what}`] as const;
+
 /** One job, and on whom: Prometheus' own word for things that are scraped alike. */
 export const ScrapeJob = z.strictObject({
   job: z
@@ -25,7 +28,10 @@ export const ScrapeJob = z.strictObject({
   kind: z.enum(["host", "service", "container"]).describe("What it was declared at."),
   scheme: z.enum(["http", "https"]).describe("How it is asked."),
   path: z.string().max(512).startsWith("/").describe("Where its metrics are."),
-  labels: z.record(LabelName, z.string().max(255)).describe("Labels of its series."),
+  labels: z
+    .record(LabelName, z.string().max(255))
+    .refine(...few("labels", 16))
+    .describe("Labels of its series."),
   targets: z.record(HostName, z.string().max(270)).describe("By host, address:port."),
 });
 export type ScrapeJob = z.infer<typeof ScrapeJob>;
@@ -44,6 +50,8 @@ export const LokiFields = {
   ...PUSHED_TO,
   labels: z
     .record(LabelName, z.string().max(255))
+    // Loki takes 15, and has ours besides.
+    .refine(...few("labels", 8))
     .default({})
     .describe("Of all lines, beside `job`, `fleet`, `host`, `unit` or `container`, and `priority`."),
 } as const;
@@ -55,6 +63,7 @@ export const OtlpFields = {
   ...PUSHED_TO,
   attributes: z
     .record(z.string().min(1).max(128), z.string().max(255))
+    .refine(...few("attributes", 32))
     .default({})
     .describe("Of the resource, beside `service.name` and `service.namespace`."),
 } as const;

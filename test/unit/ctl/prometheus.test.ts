@@ -98,6 +98,10 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
       'muster_host_filesystem_size_bytes{host="ixp1", mount="/"}': "100x20",
     },
   },
+  MusterLogLinesDropped: {
+    fires: { 'muster_log_lines_dropped_total{by="host"}': "0+10x20" },
+    silent: { 'muster_log_lines_dropped_total{by="host"}': "10x20" },
+  },
   MusterUnitsFailed: {
     fires: { [`muster_host_failed_units${host}`]: "1x20" },
     silent: { [`muster_host_failed_units${host}`]: "0x20" },

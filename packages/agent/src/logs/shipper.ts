@@ -39,14 +39,29 @@ export type ShipperDoor = {
   send(batch: LogBatch): boolean;
 };
 
+/** Of one host; more are not followed, and it says so. */
+const UNITS_LIMIT = 256;
+const CONTAINERS_LIMIT = 64;
+
 /** What is followed, of all resources together. */
-type Sources = { readonly units: ReadonlyMap<string, Priority>; readonly containers: ReadonlySet<string> };
+type Sources = {
+  readonly units: ReadonlyMap<string, Priority>;
+  readonly containers: ReadonlySet<string>;
+  /** So many are too many. */
+  readonly beyond?: number;
+};
 
 export function sourcesOf(specs: readonly LogSpec[]): Sources {
   const units = new Map<string, Priority>();
   for (const { units: of, priority } of specs)
     for (const unit of of.map(unitName)) units.set(unit, lessUrgent(units.get(unit), priority));
-  return { units, containers: new Set(specs.flatMap(({ containers }) => containers)) };
+  const containers = new Set(specs.flatMap((spec) => spec.containers));
+  const beyond = Math.max(0, units.size - UNITS_LIMIT) + Math.max(0, containers.size - CONTAINERS_LIMIT);
+  return {
+    units: new Map([...units].sort().slice(0, UNITS_LIMIT)),
+    containers: new Set([...containers].sort().slice(0, CONTAINERS_LIMIT)),
+    beyond,
+  };
 }
 
 const urgency = (priority: Priority) => PRIORITIES.indexOf(priority);
@@ -64,6 +79,7 @@ export class LogShipper {
   readonly #running = new Set<Promise<void>>();
   #second = { at: 0, lines: 0 };
   #told_at = Number.NEGATIVE_INFINITY;
+  #beyond = 0;
   /** A mistake in the program, for `run`. */
   #broken: unknown = null;
 
@@ -78,6 +94,12 @@ export class LogShipper {
     if (sources.units.size === 0) this.#left.cursor = null;
     this.#left.keepOnly(sources.containers);
     this.#follow(sources);
+    const { beyond = 0 } = sources;
+    if (beyond !== this.#beyond && beyond > 0) {
+      const what = `${beyond} more sources of logs are declared than are followed: ${UNITS_LIMIT} units and ${CONTAINERS_LIMIT} containers`;
+      this.#door.tell({ kind: "resource", severity: "warning", what });
+    }
+    this.#beyond = beyond;
   }
 
   #follow({ units, containers }: Sources): void {

@@ -131,7 +131,7 @@ export class LokiPush {
           this.#wake = resolve;
         });
       this.#wake = null;
-      if (tries === 0) await pause(GATHER_MS, signal);
+      if (tries === 0 && this.#bytes < PUSH_BYTES) await pause(GATHER_MS, signal);
       if (signal.aborted) return;
       tries = (await this.#push(signal)) ? 0 : tries + 1;
       if (tries > 0) {

@@ -1,12 +1,5 @@
 /** monitoring.yml of the fleet folder: what the monitoring around is given, as people write it and, with the `metrics` of services and containers, as it is signed for the controllers. */
-import {
-  LabelName,
-  Loki,
-  type Monitoring,
-  Otlp,
-  OtlpFields,
-  type ScrapeJob,
-} from "@muster/protocol/monitoring";
+import { Loki, type Monitoring, Otlp, OtlpFields, ScrapeJob } from "@muster/protocol/monitoring";
 import { z } from "zod";
 import { readDuration } from "../output/words.ts";
 import { MetricsAt, type Scraped, scrapedHost } from "./metrics-at.ts";
@@ -25,10 +18,7 @@ export const MonitoringFile = z.strictObject({
       z.strictObject({
         metrics: MetricsAt,
         on: z.string().max(500).optional().describe("Only hosts of this selector; without it all."),
-        labels: z
-          .record(LabelName, z.string().max(255))
-          .default({})
-          .describe("Labels of its series, beside `job` and `host`."),
+        labels: ScrapeJob.shape.labels.default({}).describe("Labels of its series, beside `job` and `host`."),
       }),
     )
     .default({})

@@ -148,6 +148,14 @@ const RULES: readonly Rule[] = [
     command: "ctl health {{ $labels.host }}",
   },
   {
+    alert: "MusterLogLinesDropped",
+    expr: "sum by (by) (increase(muster_log_lines_dropped_total[15m])) > 0",
+    for: "0s",
+    severity: "ticket",
+    summary: "{{ $value }} log lines were dropped on their way to Loki in 15 min, by the {{ $labels.by }}",
+    command: "ctl alerts",
+  },
+  {
     alert: "MusterUnitsFailed",
     expr: "muster_host_failed_units > 0",
     for: "2m",

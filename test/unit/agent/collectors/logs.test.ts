@@ -48,6 +48,10 @@ suite("lines that wait", (test) => {
   });
 
   test("resources are taken together: a unit by its whole name, as urgent as the least that is wanted of it", () => {
+    const many = Array.from({ length: 5 }, (_, at) =>
+      spec({ containers: Array.from({ length: 20 }, (__, each) => `c${at}-${each}`) }),
+    );
+    assert.equal([sourcesOf(many).containers.size, sourcesOf(many).beyond], [64, 36]);
     const { units, containers } = sourcesOf([
       spec({ units: ["bird", "ssh.socket"], priority: "err" }),
       spec({ units: ["bird.service"], containers: ["web", "db"] }),
@@ -60,7 +64,7 @@ suite("lines that wait", (test) => {
           ["bird.service", "info"],
           ["ssh.socket", "err"],
         ],
-        ["web", "db"],
+        ["db", "web"],
       ],
     );
   });
