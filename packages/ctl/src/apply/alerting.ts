@@ -22,7 +22,12 @@ export async function alertingChange(
   { alerts, monitoring }: Pick<Fleet, "alerts" | "monitoring">,
   colour: Colour,
 ): Promise<AlertingChange | null> {
-  const { document } = await callController(connection, "rules", {});
+  const silent = alerts === null && canonicalize(monitoring) === canonicalize(NO_MONITORING);
+  const { document } = await callController(connection, "rules", {}).catch((error: unknown) => {
+    // Who says nothing of either wants nothing of controllers that cannot tell, such as those from before.
+    if (silent && error instanceof FleetError) return { document: null };
+    throw error;
+  });
   let held: Alerting | null = null;
   const lines: string[] = [];
   if (document !== null) {
@@ -35,6 +40,7 @@ export async function alertingChange(
       );
     }
   }
+  if (silent && held === null) return null;
   const before = held ?? { rules: [], routes: {}, heartbeat: null };
   const declared: DeclaredAlerting = alerts ?? {
     ...{ rules: before.rules, routes: before.routes, heartbeat: before.heartbeat },

@@ -1,0 +1,29 @@
+/** What of alert rules and monitoring would change, where the controllers cannot tell what they hold, and where nothing is said of either. */
+import { alertingChange } from "@muster/ctl/apply/alerting";
+import { FleetError } from "@muster/protocol/errors";
+import { NO_MONITORING } from "@muster/protocol/monitoring";
+import * as assert from "uvu/assert";
+import { outcome } from "../../../kit/outcome.ts";
+import { suite } from "../../../kit/suite.ts";
+
+type Arguments = Parameters<typeof alertingChange>;
+
+suite("alert rules and monitoring against controllers from before", (test) => {
+  /** Whose bucket `ctl init` did not make yet. */
+  const connection = {
+    bus: { request: () => Promise.reject(new FleetError("NO_RESPONDER", "no bucket")) },
+    ...{ signer: null, now: Date.now },
+  } as unknown as Arguments[1];
+  const session = { fleet: "lab" } as unknown as Arguments[0];
+  const colour = { red: String, bold: String } as unknown as Arguments[3];
+  const change = (declared: Arguments[2]) => alertingChange(session, connection, declared, colour);
+
+  test("a folder that says nothing is held up by nothing; one that says something hears that it cannot be", async () => {
+    assert.is(await change({ alerts: null, monitoring: NO_MONITORING }), null);
+    const rules = { rules: [], routes: {}, heartbeat: null };
+    assert.is(await outcome(change({ alerts: rules, monitoring: NO_MONITORING })), "NO_RESPONDER");
+    const loki = { url: "https://loki.example.net", labels: {} };
+    const monitoring = { ...NO_MONITORING, loki };
+    assert.is(await outcome(change({ alerts: null, monitoring })), "NO_RESPONDER");
+  });
+});
