@@ -5,8 +5,9 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { slownessNow } from "./slowness.mjs";
 
-/** How long the children of an ended process may take to go by themselves. */
+/** How long the children of an ended process may take to go by themselves, on a machine that is not slow. */
 const LEFTOVER_LIMIT_MS = 2_000;
 /** What is kept of the output: its end. */
 const OUTPUT_LIMIT_CHARS = 1_000_000;
@@ -20,8 +21,8 @@ export function killAll() {
 
 /**
  * Runs a command to its end. Gives `{ code, signal, output, late, leftovers, ms }`: `late` when it was killed at
- * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed). `last_words` is given its pid and a function that gives its output
- * so far, before it is killed at its limit: what it resolves with is added to the output.
+ * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed). A machine that is slow when a limit is over gives as much more time.
+ * `last_words` is given its pid and a function that gives its output so far, before it is killed at its limit: what it resolves with is added to the output.
  */
 export async function runGroup(command, args, { cwd, env, limit_ms, echo = false, last_words }) {
   const begun_ms = performance.now();
@@ -36,6 +37,10 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
   const closed = new Promise((resolve) => child.once("close", resolve));
   let late = false;
   let timer;
+  const over = () => {
+    // Also on a fast machine by way of the loop: it may have ended meanwhile.
+    timer = setTimeout(kill, limit_ms * (slownessNow() - 1));
+  };
   const kill = async () => {
     late = true;
     const words = await last_words?.(child.pid, () => output);
@@ -50,7 +55,7 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
     child.once("exit", (exit_code, exit_signal) => resolve({ code: exit_code, signal: exit_signal }));
     if (child.pid === undefined) return;
     running.add(child.pid);
-    timer = setTimeout(kill, limit_ms);
+    timer = setTimeout(over, limit_ms);
   });
   clearTimeout(timer);
   const leftovers = child.pid === undefined ? [] : await clearGroup(child.pid);
@@ -61,9 +66,13 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
 }
 
 async function clearGroup(pid) {
-  const until_ms = performance.now() + LEFTOVER_LIMIT_MS;
+  const begun_ms = performance.now();
+  let limit_ms = LEFTOVER_LIMIT_MS;
   let alive = members(pid);
-  while (alive.length > 0 && performance.now() < until_ms) {
+  while (alive.length > 0) {
+    const past_ms = performance.now() - begun_ms;
+    if (past_ms > LEFTOVER_LIMIT_MS && limit_ms === LEFTOVER_LIMIT_MS) limit_ms *= slownessNow();
+    if (past_ms > limit_ms) break;
     await sleep(50);
     alive = members(pid);
   }

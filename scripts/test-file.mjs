@@ -60,7 +60,7 @@ const ownFileUrl = {
   },
 };
 
-/** The time limit of a test file in milliseconds: `// limit: 600 s` in its first five lines, or `default_ms`. */
+/** The time limit of a test file in milliseconds: `// limit: 600 s` in its first five lines, or `default_ms`; process-group.mjs stretches it on a slow machine. */
 export function limitOf(text, default_ms) {
   const head = text.split("\n", 5).join("\n");
   const found = /^\/\/ limit: (\d+) s$/m.exec(head);

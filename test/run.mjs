@@ -29,11 +29,11 @@ const stages = [
 ];
 /** Files side by side. They mostly wait: a third lane on two processors takes a quarter off the time of all. A lane's stories have servers of their own. */
 const LANES = 3;
-/** For all files together. */
-const ALL_LIMIT_MS = 2_400_000;
+/** For all files together, on a machine that is slow too. */
+const ALL_LIMIT_MS = 3_600_000;
 const BUILD_LIMIT_MS = 60_000;
-const LAB_UP_LIMIT_MS = 300_000;
-const LAB_DOWN_LIMIT_MS = 60_000;
+const LAB_UP_LIMIT_MS = 600_000;
+const LAB_DOWN_LIMIT_MS = 180_000;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const total = { passed: 0, failed: 0, skips: [] };

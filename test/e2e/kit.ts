@@ -8,7 +8,7 @@
  *   await fleet.ctl(["apply"], { input: "y\n" })                   as a person without a terminal
  *   await fleet.on("ixp1").sh("systemctl stop bird")               as root on a server; .exec .write .read .kill .start .restart .cut .mend
  *   fleet.edit("host_vars/ixp1.yml", (text) => …)                  in the tests' own copy of the example folder
- *   await fleet.until("ixp1 is red", () => …, 5_000)               asks until there is an answer; gives it and how long it took
+ *   await fleet.until("ixp1 is red", () => …, 5_000)               asks until there is an answer; gives it and how long it took (patience.ts)
  *   await fleet.event((event) => event.host === "ixp1", since_ms)  waits for an event that is kept (all machines here share one clock)
  *   await fleet.converged()                                        all hosts converged, all sessions that should be up
  *   await fleet.reset()                                            folder as the example, applied, converged
@@ -17,6 +17,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, write
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FleetEvent } from "@muster/protocol/event";
+import { patienceOf } from "../kit/patience.ts";
 import {
   type ExecOptions,
   type Operator,
@@ -35,6 +36,8 @@ export const HOSTS = ["core1", "ixp1", "probe1"] as const;
 export type ServerName = (typeof HOSTS)[number] | "hub" | "upstream";
 
 const POLL_MS = 150;
+/** Of what `ctl` printed, for the error of a wait. */
+const SAID_CHARS = 3_000;
 /** BIRD dials after 5 s, and after an error it waits up to a minute. */
 export const SESSIONS_MS = 120_000;
 
@@ -92,7 +95,10 @@ export interface Fleet {
   /** Runs `ctl` in the fleet folder. `expect`: the exit code that it must have. */
   ctl(args: readonly string[], options?: ExecOptions & { expect?: number }): Promise<CtlResult>;
   on(server: ServerName): ServerHandle;
-  /** Asks `check` until it gives something other than undefined and false; throws `what` with the last answer or error after `limit_ms`. */
+  /**
+   * Asks `check` until it gives something other than undefined and false; throws `what` after `limit_ms`, with the last answer or error and what `ctl`
+   * said last. On a machine that is slow then it waits as much longer.
+   */
   until<T>(
     what: string,
     check: () => Promise<T | undefined | false>,
@@ -148,6 +154,7 @@ export async function openFleet(): Promise<Fleet> {
     return handle;
   };
 
+  let said = "";
   const fleet: Fleet = {
     lab: TEST_LAB,
     operator,
@@ -157,6 +164,7 @@ export async function openFleet(): Promise<Fleet> {
       const begun_ms = performance.now();
       const result = await lab.ctl(operator, args, options);
       const ms = performance.now() - begun_ms;
+      said = `ctl ${args.join(" ")}: exit ${result.code}\n${result.stdout.slice(-SAID_CHARS)}${result.stderr.slice(-SAID_CHARS)}`;
       if (expect !== undefined && result.code !== expect) {
         throw new Error(
           `ctl ${args.join(" ")}: exit ${result.code}, expected ${expect}\n${result.stdout}${result.stderr}`,
@@ -166,6 +174,8 @@ export async function openFleet(): Promise<Fleet> {
     },
     async until(what, check, limit_ms) {
       const begun_ms = performance.now();
+      const patience = patienceOf(limit_ms);
+      said = "";
       let last: unknown;
       for (;;) {
         try {
@@ -175,9 +185,8 @@ export async function openFleet(): Promise<Fleet> {
         } catch (error) {
           last = error;
         }
-        if (performance.now() - begun_ms > limit_ms) {
-          throw new Error(`not within ${limit_ms / 1000} s: ${what}`, { cause: last });
-        }
+        if (patience.over())
+          throw new Error(`not within ${patience.text()}: ${what}\n${said}`, { cause: last });
         await sleep(POLL_MS);
       }
     },

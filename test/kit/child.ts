@@ -10,14 +10,16 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { patienceOf } from "./patience.ts";
 
 const OUTPUT_LIMIT = 20_000;
+const READY_MS = 15_000;
 
 export interface Child {
   readonly pid: number;
   /** What it wrote so far, the end of it. */
   output(): string;
-  /** Waits until `ready` says so; throws with the output when it ends before or takes longer than 15 s. */
+  /** Waits until `ready` says so; throws with the output when it ends before or takes longer than 15 s (patience.ts). */
   until(ready: () => Promise<boolean>): Promise<void>;
   signal(name: NodeJS.Signals): void;
   /** Stops it (SIGSTOP) and waits until all of its threads stand still; `signal("SIGCONT")` lets it go on. */
@@ -103,10 +105,10 @@ export function startChild(path: string, args: readonly string[], env: Record<st
       while (!ended && !(await standsStill(child.pid ?? 0))) await sleep(5);
     },
     async until(ready) {
-      const deadline = Date.now() + 15_000;
+      const patience = patienceOf(READY_MS);
       while (!(await ready())) {
         if (ended) throw new Error(`${path} ended before it was ready:\n${output}`);
-        if (Date.now() > deadline) throw new Error(`${path} is not ready after 15 s:\n${output}`);
+        if (patience.over()) throw new Error(`${path} is not ready after ${patience.text()}:\n${output}`);
         await sleep(25);
       }
     },

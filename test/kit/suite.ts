@@ -11,6 +11,7 @@
  * `#result passed=3 failed=1 skipped=0`.
  */
 import type { Test as UvuTest } from "uvu";
+import { slownessNow } from "../../scripts/slowness.mjs";
 import { type Account, asError, closingText, openAccount } from "./report.ts";
 
 /** Given to every test and hook. `signal` aborts when the body has ended or its time is up: hang lifetimes on it. */
@@ -22,7 +23,7 @@ export type Body = (context: Context) => unknown;
 
 /** Limits of one suite or one test. */
 export interface Limits {
-  /** Time for each test and each hook, in milliseconds. */
+  /** Time for each test and each hook, in milliseconds; on a machine that is slower when it is over, as much longer. */
   limit_ms?: number;
 }
 
@@ -40,7 +41,7 @@ export interface Test {
   after: Hook;
 }
 
-/** How long a file may hang on open handles after its last test. */
+/** How long a file may hang on open handles after its last test, on a machine that is not slow. */
 const HANG_LIMIT_MS = 5_000;
 
 interface Declared {
@@ -100,12 +101,12 @@ async function runAll(run: FileRun): Promise<void> {
   });
   await uvu.exec();
   // Unreferenced: it fires only when something else still holds the process.
-  setTimeout(() => {
+  whenOver(HANG_LIMIT_MS, () => {
     const held_by = process.getActiveResourcesInfo().join(", ");
     const error = new Error(`still open ${HANG_LIMIT_MS / 1000} s after the last test: ${held_by}`);
     run.account.failures.push({ where: "the file does not end", error });
     process.exit(1);
-  }, HANG_LIMIT_MS).unref();
+  }).unref();
 }
 
 /** Declares one suite to uvu, every body guarded. Gives back what to do at the end: account for what never ran. */
@@ -182,14 +183,35 @@ function register(declared: Declared, target: UvuTest, account: Account): () => 
 /** Runs a body; rejects when it takes longer than `limit_ms`. A body that blocks the loop is the runner's to kill. */
 async function within(limit_ms: number, body: Body): Promise<void> {
   const lifetime = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
+  let clear = () => {};
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`took longer than its limit of ${limit_ms} ms`)), limit_ms);
+    ({ clear } = whenOver(limit_ms, (factor) => {
+      const slow = factor === 1 ? "" : `, times ${factor.toFixed(1)} for a machine that is so slow now`;
+      reject(new Error(`took longer than its limit of ${limit_ms} ms${slow}`));
+    }));
   });
   try {
     await Promise.race([body({ signal: lifetime.signal }), late]);
   } finally {
-    clearTimeout(timer);
+    clear();
     lifetime.abort();
   }
+}
+
+/** Calls when the limit is over: that is asked of the machine when it is reached, and waited for as much longer as it is slow then. */
+function whenOver(limit_ms: number, act: (factor: number) => void): { clear(): void; unref(): void } {
+  let timer = setTimeout(() => {
+    const factor = slownessNow();
+    // Also on a fast machine by way of the loop: it may be done meanwhile.
+    timer = setTimeout(() => act(factor), limit_ms * (factor - 1));
+    if (!referenced) timer.unref();
+  }, limit_ms);
+  let referenced = true;
+  return {
+    clear: () => clearTimeout(timer),
+    unref() {
+      referenced = false;
+      timer.unref();
+    },
+  };
 }

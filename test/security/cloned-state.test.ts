@@ -10,6 +10,7 @@ import { judgeMark } from "../../packages/controller/src/enrolment/marks.ts";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../kit/agent.ts";
 import { startController, type TestController } from "../kit/controller.ts";
 import { startFleet, type TestFleet } from "../kit/fleet.ts";
+import { patienceOf } from "../kit/patience.ts";
 import type { Person } from "../kit/people.ts";
 import { randomHex } from "../kit/rollout.ts";
 import { suite } from "../kit/suite.ts";
@@ -31,9 +32,10 @@ suite(
 
     const record = async () => (await callController(caller, "host", { name: "core1" })).record;
     const until = async (what: string, ready: () => boolean | Promise<boolean>) => {
-      const end = Date.now() + 40_000;
+      const patience = patienceOf(40_000);
       while (!(await ready())) {
-        if (Date.now() > end) throw new Error(`${what}: not after 40 s\n${agent.output().slice(-3_000)}`);
+        if (patience.over())
+          throw new Error(`${what}: not after ${patience.text()}\n${agent.output().slice(-3_000)}`);
         await sleep(50);
       }
     };

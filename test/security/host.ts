@@ -16,6 +16,7 @@ import { ERRORS, FleetError } from "@muster/protocol/errors";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../kit/agent.ts";
 import { startController } from "../kit/controller.ts";
 import type { TestFleet } from "../kit/fleet.ts";
+import { patienceOf } from "../kit/patience.ts";
 import type { Person } from "../kit/people.ts";
 import { randomHex } from "../kit/rollout.ts";
 
@@ -36,9 +37,9 @@ export type Host = {
 };
 
 export async function until(what: string, ready: () => boolean | Promise<boolean>): Promise<void> {
-  const end = Date.now() + WAIT_MS;
+  const patience = patienceOf(WAIT_MS);
   while (!(await ready())) {
-    if (Date.now() > end) throw new Error(`${what}: not after ${WAIT_MS} ms`);
+    if (patience.over()) throw new Error(`${what}: not after ${patience.text()}`);
     await sleep(20);
   }
 }

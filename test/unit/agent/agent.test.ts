@@ -22,6 +22,7 @@ import * as assert from "uvu/assert";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../kit/agent.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import type { Person } from "../../kit/people.ts";
 import { randomHex } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
@@ -59,11 +60,11 @@ suite(
     ) => Promise<unknown>;
 
     const until = async (what: string, ready: () => boolean | Promise<boolean>, limit_ms = 10_000) => {
-      const end = Date.now() + limit_ms;
+      const patience = patienceOf(limit_ms);
       while (!(await ready())) {
-        if (Date.now() > end) {
+        if (patience.over()) {
           throw new Error(
-            `${what}: not after ${limit_ms} ms; ${JSON.stringify(last)}\n${agent.output().slice(-3_000)}`,
+            `${what}: not after ${patience.text()}; ${JSON.stringify(last)}\n${agent.output().slice(-3_000)}`,
           );
         }
         await new Promise((resolve) => setTimeout(resolve, 20));

@@ -12,6 +12,7 @@ import * as assert from "uvu/assert";
 import { HostAudit } from "../../../packages/agent/src/audit/audit.ts";
 import { temporaryDirectory } from "../../kit/child.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { suite } from "../../kit/suite.ts";
 
 const run = promisify(execFile);
@@ -28,9 +29,9 @@ const note = (what: string) =>
   });
 
 async function until(done: () => boolean | Promise<boolean>, limit_ms = 8_000): Promise<void> {
-  const deadline = Date.now() + limit_ms;
+  const patience = patienceOf(limit_ms);
   while (!(await done())) {
-    if (Date.now() > deadline) throw new Error("did not happen in time");
+    if (patience.over()) throw new Error(`did not happen in ${patience.text()}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

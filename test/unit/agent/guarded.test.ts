@@ -21,6 +21,7 @@ import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../.
 import { type Child, freePort } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import type { Person } from "../../kit/people.ts";
 import { randomHex } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
@@ -60,11 +61,11 @@ suite(
     ) => Promise<unknown>;
 
     const until = async (what: string, ready: () => boolean | Promise<boolean>, limit_ms = 15_000) => {
-      const end = Date.now() + limit_ms;
+      const patience = patienceOf(limit_ms);
       while (!(await ready())) {
-        if (Date.now() > end) {
+        if (patience.over()) {
           const seen = JSON.stringify([states, events.map((event) => event.what), last?.detail]);
-          throw new Error(`${what}: not after ${limit_ms} ms; ${seen}\n${agent.output().slice(-3_000)}`);
+          throw new Error(`${what}: not after ${patience.text()}; ${seen}\n${agent.output().slice(-3_000)}`);
         }
         await new Promise((resolve) => setTimeout(resolve, 50));
       }

@@ -12,6 +12,7 @@ import { openLog } from "@muster/ports/log";
 import * as assert from "uvu/assert";
 import { temporaryDirectory } from "../../kit/child.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { startRsyslog } from "../../kit/rsyslog.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -19,10 +20,10 @@ const log = openLog({ name: "test", level: "silent" });
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "muster", "rsyslog");
 
 async function until<T>(ask: () => Promise<T>, good: (value: T) => boolean, limit_ms = 10_000): Promise<T> {
-  for (const end = Date.now() + limit_ms; ; ) {
+  for (const patience = patienceOf(limit_ms); ; ) {
     const value = await ask();
     if (good(value)) return value;
-    if (Date.now() > end) throw new Error(`not in time: ${JSON.stringify(value).slice(0, 800)}`);
+    if (patience.over()) throw new Error(`not in ${patience.text()}: ${JSON.stringify(value).slice(0, 800)}`);
     await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }

@@ -32,6 +32,7 @@ import { type Child, freePort, startChild } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
 import { EMPTY_BGP } from "../ctl/ground.ts";
@@ -178,10 +179,10 @@ suite(
     };
     const until = async (expression: string, wanted: number[]) => {
       // Prometheus hands on what it discovers every 5 s.
-      const end = Date.now() + 40_000;
+      const patience = patienceOf(40_000);
       for (let seen = await query(expression); ; seen = await query(expression)) {
         if (JSON.stringify(seen) === JSON.stringify(wanted)) return;
-        if (Date.now() > end) throw new Error(`${expression} is ${seen}\n${prometheus.output()}`);
+        if (patience.over()) throw new Error(`${expression} is ${seen}\n${prometheus.output()}`);
         await sleep(100);
       }
     };

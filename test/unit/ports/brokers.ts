@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { FleetError } from "@muster/protocol/errors";
+import { patienceOf } from "../../kit/patience.ts";
 
 export const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 export const bytes = (value: string): Uint8Array => Buffer.from(value);
@@ -18,9 +19,9 @@ export async function failure(work: Promise<unknown>): Promise<FleetError> {
 }
 
 export async function until(done: () => boolean, limit_ms = 8_000): Promise<void> {
-  const deadline = Date.now() + limit_ms;
+  const patience = patienceOf(limit_ms);
   while (!done()) {
-    if (Date.now() > deadline) throw new Error("did not happen in time");
+    if (patience.over()) throw new Error(`did not happen in ${patience.text()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -4,6 +4,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { intakeOf } from "@muster/protocol/streams";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { suite } from "../../kit/suite.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
@@ -20,9 +21,9 @@ async function code(work: Promise<unknown> | (() => unknown)): Promise<string> {
 }
 
 async function until(done: () => boolean, limit_ms = 3_000): Promise<void> {
-  const deadline = Date.now() + limit_ms;
+  const patience = patienceOf(limit_ms);
   while (!done()) {
-    if (Date.now() > deadline) throw new Error("did not happen in time");
+    if (patience.over()) throw new Error(`did not happen in ${patience.text()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

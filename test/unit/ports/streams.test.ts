@@ -9,6 +9,7 @@ import { createNkey, type EnvelopeSigner, type LogLine, RPC, subjects } from "@m
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { PeopleCa } from "../../kit/people.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -85,9 +86,9 @@ suite(
       }
     };
     const until = async (done: () => boolean) => {
-      const ends = Date.now() + 5_000;
+      const patience = patienceOf(5_000);
       while (!done()) {
-        if (Date.now() > ends) throw new Error("waited in vain");
+        if (patience.over()) throw new Error(`waited in vain for ${patience.text()}`);
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
     };

@@ -5,6 +5,7 @@ import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import * as z from "zod";
 import { freePort } from "../../kit/child.ts";
+import { patienceOf } from "../../kit/patience.ts";
 import { suite } from "../../kit/suite.ts";
 import { startVault, type VaultServer } from "../../kit/vault.ts";
 
@@ -211,9 +212,9 @@ suite(
 );
 
 async function until(done: () => boolean, limit_ms: number): Promise<void> {
-  const deadline = Date.now() + limit_ms;
+  const patience = patienceOf(limit_ms);
   while (!done()) {
-    if (Date.now() > deadline) throw new Error("did not happen in time");
+    if (patience.over()) throw new Error(`did not happen in ${patience.text()}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

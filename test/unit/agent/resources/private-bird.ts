@@ -22,6 +22,7 @@ import {
   type Ports,
 } from "@muster/agent/ports/index";
 import { type Child, startChild, temporaryDirectory } from "../../../kit/child.ts";
+import { patienceOf } from "../../../kit/patience.ts";
 
 export const BINARY = "/usr/sbin/bird";
 const HOST = "127.77.0.1";
@@ -173,9 +174,9 @@ export function startBird(prefix: string, env: Readonly<Record<string, string>> 
 
 /** Waits until `done` holds, asking ten times a second. */
 export async function until(what: string, limit_ms: number, done: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + limit_ms;
+  const patience = patienceOf(limit_ms);
   while (!(await done())) {
-    if (Date.now() > end) throw new Error(`not within ${limit_ms} ms: ${what}`);
+    if (patience.over()) throw new Error(`not within ${patience.text()}: ${what}`);
     await sleep(100);
   }
 }

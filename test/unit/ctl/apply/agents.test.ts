@@ -5,6 +5,7 @@ import { type Manifest, subjects } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../../kit/agent.ts";
 import { slowness } from "../../../kit/figures.ts";
+import { patienceOf } from "../../../kit/patience.ts";
 import { suite } from "../../../kit/suite.ts";
 import { type Ground, startGround, writeSmallFolder } from "../ground.ts";
 
@@ -29,9 +30,9 @@ suite(
     };
     /** Waits until `ready` answers null; what else it answers is what the error says, with what each agent logged but for the questions. */
     const until = async (what: string, ready: () => Promise<string | null>) => {
-      const end = Date.now() + 25_000;
+      const patience = patienceOf(25_000);
       for (let seen = await ready(); seen !== null; seen = await ready()) {
-        if (Date.now() > end) throw new Error(`${what}: ${seen}\n${[...agents].map(logOf).join("\n")}`);
+        if (patience.over()) throw new Error(`${what}: ${seen}\n${[...agents].map(logOf).join("\n")}`);
         await sleep(100);
       }
     };

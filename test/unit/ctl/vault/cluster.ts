@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort } from "../../../kit/child.ts";
+import { patienceOf } from "../../../kit/patience.ts";
 import type { Step } from "../../../kit/runbook.ts";
 import { loopbackHosts, type VaultNodes, vaultNodes } from "../../../kit/vault-nodes.ts";
 import { PASSPHRASE, PASSWORD } from "../made.ts";
@@ -50,14 +51,14 @@ export async function openCluster(program: string, directory: string, life: Abor
 
   /** A server that was just started or opened knows no leader for a moment: a person types the line again. */
   const shell = async (line: string, input?: string): Promise<string> => {
-    const deadline = Date.now() + READY_MS;
+    const patience = patienceOf(READY_MS);
     for (;;) {
       const running = execute("bash", ["-c", line], { cwd: directory, env });
       // A program that ends before it has read says so by its exit code.
       running.child.stdin?.on("error", () => {}).end(input);
       const ran = await running.catch((error) => error);
       if (!(ran instanceof Error)) return ran.stdout;
-      if (!PASSING.test(ran.message) || Date.now() > deadline) throw ran;
+      if (!PASSING.test(ran.message) || patience.over()) throw ran;
       await sleep(200);
     }
   };
@@ -65,9 +66,9 @@ export async function openCluster(program: string, directory: string, life: Abor
 
   /** `seen`: what the last look saw. */
   async function until(what: string, done: () => Promise<boolean>, seen: () => string): Promise<void> {
-    const deadline = Date.now() + READY_MS;
+    const patience = patienceOf(READY_MS);
     while (!(await done())) {
-      if (Date.now() > deadline) throw new Error(`${what}: not within ${READY_MS / 1_000} s\n${seen()}`);
+      if (patience.over()) throw new Error(`${what}: not within ${patience.text()}\n${seen()}`);
       await sleep(100);
     }
   }

@@ -1,0 +1,20 @@
+/** How fast this machine is at the moment. A limit that holds on a free machine says nothing of a program on one that is slow, or busy with something else. */
+import { spawnSync } from "node:child_process";
+import { execPath } from "node:process";
+
+/** What starting an empty Node takes on the machine that the limits are meant for: two free cores. */
+const NODE_START_MS = 45;
+const STARTS = 5;
+/** Beyond this a figure says nothing of the program, and a limit stretched further would hold nothing. */
+const SLOWEST = 5;
+
+/** How much slower than that this machine is now, from 1 to 5. Takes a quarter of a second times that. */
+export function slownessNow() {
+  const starts = Array.from({ length: STARTS }, () => {
+    const begun_ms = performance.now();
+    spawnSync(execPath, ["-e", "0"]);
+    return performance.now() - begun_ms;
+  });
+  const middle = starts.sort((one, other) => one - other)[Math.floor(STARTS / 2)];
+  return Math.min(SLOWEST, Math.max(1, middle / NODE_START_MS));
+}
