@@ -45,4 +45,5 @@ export async function forgetFalls(fleet: Fleet, host: ServerName): Promise<void>
   await fleet
     .on(host)
     .sh("systemctl stop muster-agent; rm -f /var/lib/muster-agent/flaps.json; systemctl start muster-agent");
+  await fleet.answer(host);
 }

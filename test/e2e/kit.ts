@@ -10,6 +10,7 @@
  *   fleet.edit("host_vars/ixp1.yml", (text) => …)                  in the tests' own copy of the example folder
  *   await fleet.until("ixp1 is red", () => …, 5_000)               asks until there is an answer; gives it and how long it took (patience.ts)
  *   await fleet.event((event) => event.host === "ixp1", since_ms)  waits for an event that is kept (all machines here share one clock)
+ *   await fleet.answer("ixp1")                                     after its agent was started anew: it is on the bus
  *   await fleet.converged()                                        all hosts converged, all sessions that should be up
  *   await fleet.reset()                                            folder as the example, applied, converged
  */
@@ -36,6 +37,7 @@ export const HOSTS = ["core1", "ixp1", "probe1"] as const;
 export type ServerName = (typeof HOSTS)[number] | "hub" | "upstream";
 
 const POLL_MS = 150;
+const ANSWER_MS = 30_000;
 /** Of what `ctl` printed, for the error of a wait. */
 const SAID_CHARS = 3_000;
 /** BIRD dials after 5 s, and after an error it waits up to a minute. */
@@ -114,6 +116,8 @@ export interface Fleet {
     since_ms: number,
     limit_ms?: number,
   ): Promise<{ value: KeptEvent; ms: number }>;
+  /** Waits until these hosts are on the bus, which an agent that was started anew is a moment after systemd calls it started. None named: all. */
+  answer(...hosts: ServerName[]): Promise<void>;
   /** Waits until every host is converged and, unless told otherwise, every session that should be up is. */
   converged(options?: { sessions?: boolean; limit_ms?: number }): Promise<void>;
   /** The folder is the example again, applied, and the fleet converged on it. */
@@ -212,6 +216,14 @@ export async function openFleet(): Promise<Fleet> {
       };
       return fleet.until("an event that fits", check, limit_ms);
     },
+    async answer(...hosts) {
+      const asked = hosts.length === 0 ? "all" : hosts.join(",");
+      await fleet.until(
+        `${asked} answer`,
+        async () => (await fleet.ctl(["rpc", "ping", asked])).code === 0,
+        ANSWER_MS,
+      );
+    },
     async converged({ sessions = true, limit_ms = SESSIONS_MS } = {}) {
       await fleet.until(
         "all hosts are converged",
@@ -239,7 +251,9 @@ export async function openFleet(): Promise<Fleet> {
       for (const name of readdirSync(operator.folder))
         if (!name.endsWith(".lock")) rmSync(join(operator.folder, name), { recursive: true });
       cpSync(example, operator.folder, { recursive: true, filter: (path) => !path.endsWith(".lock") });
-      await fleet.ctl(["apply", "-y", "--overwrite", "--force", "-m", "back to the example"], { expect: 0 });
+      const apply = ["apply", "-y", "--overwrite", "--force", "-m", "back to the example"];
+      // Again while it does not go through: what the story before started anew may not be back yet.
+      await fleet.until("the example is applied", async () => (await fleet.ctl(apply)).code === 0, ANSWER_MS);
       await fleet.converged();
     },
   };
