@@ -28,7 +28,9 @@ suite(
       });
     });
     test.after.each(async () => {
-      await probe1.sh(`umount /srv/small ${STATE} 2>/dev/null; systemctl start muster-agent`);
+      await probe1.sh(
+        `systemctl stop lab-filler 2>/dev/null; umount /srv/small ${STATE} 2>/dev/null; systemctl start muster-agent`,
+      );
     });
     test.after(async () => {
       await fleet.reset();
@@ -41,6 +43,7 @@ suite(
     const row = async (): Promise<HostRow | undefined> => (await fleet.status()).get("probe1");
     const pid = async () => (await probe1.sh("systemctl show muster-agent -p MainPID --value")).trim();
     const converged = async (limit_ms = 15_000) => {
+      await fleet.answer("probe1");
       await fleet.ctl(["rpc", "reconcile", "probe1"], { expect: 0 });
       return fleet.until(
         "probe1 is converged",
@@ -101,8 +104,14 @@ suite(
       await converged();
       const agent = await pid();
       declare('file: { /etc/netinfo/unknown: { content: "new\\n" } }\n');
+      // What the agent clears away is taken too, as by a log that grows.
+      const grow = `while :; do head -c 1M /dev/zero >>${STATE}/fill; sleep 0.1; done`;
       for (const [fault, mend, words] of [
-        [`head -c 8M /dev/zero >${STATE}/fill || true`, `rm ${STATE}/fill`, /ENOSPC/],
+        [
+          `head -c 8M /dev/zero >${STATE}/fill; systemd-run --quiet --collect --unit=lab-filler sh -c '${grow}'`,
+          `systemctl stop lab-filler; rm ${STATE}/fill`,
+          /ENOSPC/,
+        ],
         [`mount -o remount,ro ${STATE}`, `mount -o remount,rw ${STATE}`, /EROFS/],
       ] as const) {
         await probe1.sh(`${fault} 2>/dev/null`);
@@ -110,7 +119,7 @@ suite(
         assert.is.not(refused.code, 0, refused.stdout);
         assert.match(refused.stdout + refused.stderr, words, refused.stdout + refused.stderr);
         assert.is((await probe1.exec(["test", "-e", "/etc/netinfo/unknown"])).code, 1);
-        assert.is((await row())?.colour, "red");
+        await fleet.until("it is red", async () => (await row())?.colour === "red", 10_000);
         await probe1.sh(mend);
       }
       await apply(0);
@@ -120,14 +129,16 @@ suite(
         `systemctl stop muster-agent; rm -rf /srv/state; cp -a ${STATE} /srv/state; umount ${STATE}; rm -rf ${STATE}/*; cp -a /srv/state/. ${STATE}/; rm -rf ${STATE}/*.sock /srv/state; systemctl start muster-agent`,
       );
       declare("");
+      await fleet.answer("probe1");
       await apply(0);
     });
 
     test("a state file that was half written: the one before counts, it is told, nothing changes on the host", async () => {
       const before = await probe1.sh("stat -c '%n %Y %i' /etc/motd /etc/netinfo/*");
       const since_ms = Date.now();
+      // Stopped as well, so that systemd does not start it again before the file is cut.
       await probe1.sh(
-        `systemctl kill --signal=KILL muster-agent && truncate -s -1500 ${STATE}/ledger.json && systemctl restart muster-agent`,
+        `systemctl kill --signal=KILL muster-agent && systemctl stop muster-agent && truncate -s -1500 ${STATE}/ledger.json && systemctl start muster-agent`,
       );
       await fleet.event(({ what }) => /ledger was damaged: .*ledger\.json/.test(what), since_ms, 20_000);
       await converged();
