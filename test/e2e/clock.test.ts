@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as assert from "uvu/assert";
 import { suite } from "../kit/suite.ts";
-import { type Fleet, HOSTS, openFleet } from "./kit.ts";
+import { type Fleet, HOSTS, measured, openFleet } from "./kit.ts";
 
 const LIBRARY = "/usr/lib/lab/libfaketime.so.1";
 const DROP_IN = "/etc/systemd/system/muster-agent.service.d/clock.conf";
@@ -33,6 +33,7 @@ suite(
       if (faketime === null) await server.sh(`rm -f ${DROP_IN}`);
       else await server.write(DROP_IN, `[Service]\nEnvironment=${environment}\n`);
       await server.sh("systemctl daemon-reload && systemctl restart muster-agent");
+      await fleet.answer(host);
     };
 
     test.before(
@@ -62,29 +63,28 @@ suite(
 
     test("ctl status names whose clock is off, and everything else is as it was", async () => {
       await fleet.until(
-        "both clocks are told",
+        "both clocks are told, and nothing else",
         async () => {
           const rows = await fleet.status();
-          return WRONG.every((host) => rows.get(host)?.troubles.some(({ what }) => what === SAID[host]));
+          for (const host of HOSTS) {
+            const row = rows.get(host);
+            const off = WRONG.find((each) => each === host);
+            assert.is(row?.state, "converged", host);
+            assert.equal(
+              row?.troubles.map(({ what }) => what),
+              off === undefined ? [] : [SAID[off]],
+              host,
+            );
+            assert.is(
+              row?.sessions?.up,
+              row?.sessions?.expected,
+              `${host}: its sessions are known in spite of the clock`,
+            );
+          }
+          return true;
         },
         30_000,
       );
-      const rows = await fleet.status();
-      for (const host of HOSTS) {
-        const row = rows.get(host);
-        const off = WRONG.find((each) => each === host);
-        assert.is(row?.state, "converged", host);
-        assert.equal(
-          row?.troubles.map(({ what }) => what),
-          off === undefined ? [] : [SAID[off]],
-          host,
-        );
-        assert.is(
-          row?.sessions?.up,
-          row?.sessions?.expected,
-          `${host}: its sessions are known in spite of the clock`,
-        );
-      }
       assert.match(
         (await fleet.ctl(["status"])).stdout,
         /ixp1.*its clock is 10 min behind.*\n.*timedatectl|ixp1.*its clock is 10 min behind.*timedatectl/,
@@ -145,7 +145,11 @@ suite(
           for (const each of HOSTS) assert.match(told.stdout, new RegExp(`^${each} .* converged `, "m"));
           await sleep(8_000);
         }
-        for (const [at, mib] of (await memory()).entries()) assert.ok(mib < 80, `${HOSTS[at]}: ${mib} MiB`);
+        for (const [at, mib] of (await memory()).entries()) {
+          measured(`${HOSTS[at]} after the hour`, `${mib.toFixed(1)} MiB`);
+          // The first of them speaks with Docker.
+          assert.ok(mib < (at === 0 ? 95 : 80), `${HOSTS[at]}: ${mib} MiB`);
+        }
         await Promise.all(HOSTS.map((host) => setClock(host, null)));
         await fleet.on("hub").sh("systemctl start muster-controller");
         await fleet.until(

@@ -36,6 +36,13 @@ suite(
         assert.ok(Math.abs(since_s - (before[at]?.since_s ?? 0)) < 0.1, `${name} was reset`);
     };
     const seenByUpstream = () => fleet.on("upstream").sh("birdc show route 2001:db8:5000::/36 all");
+    /** An update takes its way to the neighbour after BIRD here has it. */
+    const communityGoes = () =>
+      fleet.until(
+        "upstream no longer sees the community",
+        async () => !(await seenByUpstream()).includes(GSHUT),
+        5_000,
+      );
     const drainedRow = async () => (await fleet.status()).get("ixp1");
 
     test.before(async () => {
@@ -57,7 +64,7 @@ suite(
 
     test("drained: the neighbour sees 65535:0, no session resets, and status says who and why", async () => {
       const before = await begun();
-      assert.not.ok((await seenByUpstream()).includes(GSHUT));
+      await communityGoes();
       const drained = await fleet.ctl(["drain", "ixp1", "--why", "switch swap", "--for", "30s", "--alone"], {
         expect: 0,
       });
@@ -104,7 +111,7 @@ suite(
       const before = await begun();
       const back = await fleet.ctl(["undrain", "ixp1"], { expect: 0 });
       assert.match(back.stdout, /^ixp1 {2}back after .*: switch swap$/m);
-      assert.not.ok((await seenByUpstream()).includes(GSHUT));
+      await communityGoes();
       await sameSessions(before);
       await fleet.converged({ limit_ms: 20_000 });
     });
@@ -130,7 +137,11 @@ suite(
       const asked = await fleet.ctl(wish, { expect: 2 });
       assert.match(asked.stdout, /lacks the line include .*can only be disabled$/m);
       assert.match(asked.stderr, /Disable them\? upstream go down/);
-      assert.is((await drainedRow())?.troubles.length, 0);
+      await fleet.until(
+        "nothing is wrong with it",
+        async () => (await drainedRow())?.troubles.length === 0,
+        10_000,
+      );
       const drained = await fleet.ctl([...wish, "-y"], { expect: 0 });
       assert.match(drained.stdout, /^2\/3 disabled 1 session$/m);
       const states = Object.fromEntries((await begun()).map(({ name, state }) => [name, state]));
@@ -163,7 +174,12 @@ suite(
         since,
       );
       await fleet.on("ixp1").sh("systemctl start bird; systemctl restart muster-agent");
-      assert.match(await fleet.on("ixp1").sh("birdc show protocols upstream"), /down/);
+      await fleet.until(
+        "BIRD is back, and the session still disabled",
+        async () => /down/.test(await fleet.on("ixp1").sh("birdc show protocols upstream")),
+        10_000,
+      );
+      await fleet.answer("ixp1");
       await fleet.ctl(["undrain", "ixp1"], { expect: 0 });
     });
   },

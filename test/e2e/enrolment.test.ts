@@ -246,16 +246,29 @@ suite(
       await machine.sh("systemctl start muster-agent");
       await says(/^enrolled as edge2, watched/);
       await fleet.ctl(["audit", "--verify", "--host", "core1"], { expect: 0 });
-      const rows = (await fleet.ctl(["audit", "--since", "10m", "--json"], { expect: 0 })).json() as {
-        by: { name: string } | null;
-        what: string;
-        target: string;
-        result: string;
-      }[];
-      const done = (what: string, target: RegExp) =>
-        rows.filter((row) => row.what === what && row.result === "done" && target.test(row.target)).at(-1);
-      assert.is(done("revoke", /^edge2|^host edge2/)?.by?.name, "alice", JSON.stringify(rows.slice(-30)));
-      assert.ok(done("join", /^edge2 /), JSON.stringify(rows.slice(-30)));
+      // A controller tells the audit of it beside its answer.
+      await fleet.until(
+        "the audit has both",
+        async () => {
+          const rows = (await fleet.ctl(["audit", "--since", "10m", "--json"], { expect: 0 })).json() as {
+            by: { name: string } | null;
+            what: string;
+            target: string;
+            result: string;
+          }[];
+          const done = (what: string, target: RegExp) =>
+            rows
+              .filter((row) => row.what === what && row.result === "done" && target.test(row.target))
+              .at(-1);
+          const told = [
+            done("revoke", /^edge2|^host edge2/)?.by?.name,
+            done("join", /^edge2 /) !== undefined,
+          ];
+          assert.equal(told, ["alice", true], JSON.stringify(rows.slice(-30)));
+          return true;
+        },
+        10_000,
+      );
     });
 
     test("with a fleet string it waits; machine and ctl show one fingerprint; a person lets it in", async () => {

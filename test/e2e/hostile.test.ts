@@ -281,7 +281,7 @@ suite(
           await hostile.publishStored(subjects.desired(core1), envelope.body, {
             headers: headersOf(envelope),
           });
-          const { value: row, ms } = await fleet.until(
+          const { value: row } = await fleet.until(
             `core1 refuses: ${what}`,
             async () => {
               const row = (await fleet.status()).get("core1") as
@@ -300,7 +300,6 @@ suite(
             since_ms,
           );
           assert.match(event.what, /^refused: /, what);
-          assert.ok(ms < REFUSED_MS);
           assert.is(await fleet.on("core1").read(FILE), "two\n", what);
         }
         // Still a host that keeps its last good state by itself.

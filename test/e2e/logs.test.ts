@@ -94,7 +94,7 @@ suite(
             await Promise.all(
               (["core1", "ixp1", "probe1"] as const).map((name) => fleet.on(name).sh(FOLLOWERS)),
             )
-          ).every((count, at) => Number(count) === Number(before[at])),
+          ).every((count, at) => Number(count) <= Number(before[at])),
         5_000,
       );
       measured("followers after ^C", `gone after ${gone.ms} ms`);

@@ -95,7 +95,7 @@ export function lifeOfPackage(test: Test, { name, machines, on, must }: Stage): 
     );
     await must(
       spare,
-      "for n in $(seq 50); do [ -s /root/own/vault-ca.pem ] && nc -z ::1 8300 && exit 0; sleep 0.2; done; exit 1",
+      "for n in $(seq 400); do [ -s /root/own/vault-ca.pem ] && nc -z ::1 8300 && exit 0; sleep 0.2; done; exit 1",
     );
     const init = `ctl init as64502 --address ${ipv6} --admin alice --vault https://[${ipv6}]:8300 --vault-ca /root/own/vault-ca.pem --vault-token-file /root/own/token --audit-file /tmp/audit.log --password-file /root/password --passphrase-file /root/passphrase`;
     const made = await must(spare, init);

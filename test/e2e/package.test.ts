@@ -180,21 +180,25 @@ suite(
       );
     });
 
-    test("at rest the one executable takes no more than the agent on Node", async () => {
-      const { value, ms } = await fleet.until(
-        `at most ${REST_MIB} MiB`,
-        async () => {
-          const mib = await resident();
-          if (mib <= REST_MIB) return mib;
-          throw new Error(`${mib.toFixed(1)} MiB`);
-        },
-        REST_MS,
-      );
-      measured(
-        "agent of the package at rest",
-        `${value.toFixed(1)} MiB, ${Math.round(ms)} ms after the upgrade`,
-      );
-    });
+    test(
+      "at rest the one executable takes no more than the agent on Node",
+      async () => {
+        const { value, ms } = await fleet.until(
+          `at most ${REST_MIB} MiB`,
+          async () => {
+            const mib = await resident();
+            if (mib <= REST_MIB) return mib;
+            throw new Error(`${mib.toFixed(1)} MiB`);
+          },
+          REST_MS,
+        );
+        measured(
+          "agent of the package at rest",
+          `${value.toFixed(1)} MiB, ${Math.round(ms)} ms after the upgrade`,
+        );
+      },
+      { limit_ms: 2 * REST_MS },
+    );
 
     test("purged it leaves nothing, and sshd starts without the host certificate", async () => {
       assert.match(await machine.sh("sshd -T | grep -i ^hostcertificate"), /cert\.pub/);

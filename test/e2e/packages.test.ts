@@ -134,7 +134,7 @@ service:
     });
 
     test("somebody holds dpkg's lock: who, in words, and it is done once they are through", async () => {
-      const person = core1.exec(["apt-get", "-q", "-y", "install", "lab-slow"], { timeout_ms: 60_000 });
+      const person = core1.exec(["apt-get", "-q", "-y", "install", "lab-slow"], { timeout_ms: 240_000 });
       await fleet.until("the person's apt runs", async () => (await version("lab-slow")) === "iF 1", 10_000);
       await core1.sh("apt-mark unhold lab-tiny || true");
       fleet.edit(OWN, (text) => text.replace("  lab-other: {}\n", "  lab-other: { state: absent }\n"));

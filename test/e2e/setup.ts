@@ -16,7 +16,8 @@ export async function up(lane = "1"): Promise<void> {
   const operator = testOperator(state);
   // What a killed run left is not to be trusted.
   if (!KEEP) await remove(name);
-  await removeOrphans();
+  orphans ??= removeOrphans();
+  await orphans;
   if (!existsSync(operator.folder)) {
     cpSync(join(ROOT, "inventory"), operator.folder, {
       recursive: true,
@@ -40,6 +41,9 @@ async function remove(name: string): Promise<void> {
   await lab.takeDown({ lab: name, operator });
   rmSync(dirname(operator.folder), { recursive: true, force: true });
 }
+
+/** Once for all lanes, which come up side by side. */
+let orphans: Promise<void> | undefined;
 
 /** Labs of clones that were deleted while theirs was up: nobody else would ever remove them. */
 async function removeOrphans(): Promise<void> {

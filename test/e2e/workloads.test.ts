@@ -23,6 +23,18 @@ suite(
 
     const core1 = (script: string) => fleet.on("core1").sh(script);
     const page = (port: number) => core1(`printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 127.0.0.1 ${port}`);
+    /** What is printed or served comes a moment after the engine calls a container started. */
+    const says = (what: RegExp, look: () => Promise<string>) =>
+      fleet.until(
+        String(what),
+        async () => {
+          const text = await look();
+          if (what.test(text)) return true;
+          throw new Error(text);
+        },
+        10_000,
+      );
+    const beacon = () => core1("docker logs beacon");
     /** Of each container: its id, when it was started, and its image. */
     const running = async () => {
       const told = await core1(
@@ -40,9 +52,9 @@ suite(
     };
 
     test("all three answer, each on its networks, and the fleet is green", async () => {
-      assert.match(await page(8080), /<h1>AS64500, core1<\/h1>/);
-      assert.match(await page(8081), /"host": "core1"/);
-      assert.match(await core1("docker logs beacon"), /AS64500 core1 is here/);
+      await says(/<h1>AS64500, core1<\/h1>/, () => page(8080));
+      await says(/"host": "core1"/, () => page(8081));
+      await says(/AS64500 core1 is here/, beacon);
       const row = (await fleet.status()).get("core1");
       assert.is(row?.state, "converged");
       assert.equal(row?.troubles, []);
@@ -57,8 +69,8 @@ suite(
       assert.match(planned.stdout, /container\/status/);
       assert.not.match(planned.stdout, /container\/legacy/);
       await fleet.ctl(["apply", "core1", "-y"], { expect: 0 });
-      assert.match(await page(8080), /core1, changed<\/h1>/);
-      assert.match(await core1("docker logs beacon"), /is here, changed/);
+      await says(/core1, changed<\/h1>/, () => page(8080));
+      await says(/is here, changed/, beacon);
       const after = await running();
       assert.equal(after.get("status"), before.get("status"), "the same container, never stopped");
       assert.equal(after.get("legacy"), before.get("legacy"));
@@ -89,7 +101,7 @@ suite(
       await fleet.ctl(["rollback", "core1", "--only", "container/status", "-y"], { expect: 0 });
       const back = await running();
       assert.is(back.get("status")?.image, before.get("status")?.image);
-      assert.match(await page(8080), /core1, changed<\/h1>/);
+      await says(/core1, changed<\/h1>/, () => page(8080));
       const held = await fleet.ctl(["plan", "core1"], { expect: 0 });
       assert.match(held.stdout, /container\/status.*held until the folder differs from what failed/);
     });
