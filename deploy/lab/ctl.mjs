@@ -54,15 +54,19 @@ export async function ctlJson(operator, args, { good = [0], patience_ms = 0, ...
 }
 
 /**
- * Runs `ctl`; a non-zero exit throws with what was said.
+ * Runs `ctl`; a non-zero exit throws with what was said. While nobody is there to answer, it is asked again for `patience_ms`.
  * @param {Operator} operator
  * @param {string[]} args
- * @param {Parameters<typeof ctl>[2]} [options]
+ * @param {Parameters<typeof ctl>[2] & { patience_ms?: number }} [options]
  */
-export async function mustCtl(operator, args, options) {
-  const result = await ctl(operator, args, options);
-  if (result.code !== 0) throw new SetupError(said(args, result));
-  return result;
+export async function mustCtl(operator, args, { patience_ms = 0, ...options } = {}) {
+  const deadline = Date.now() + patience_ms;
+  for (;;) {
+    const result = await ctl(operator, args, options);
+    if (result.code === 0) return result;
+    if (result.code !== UNREACHABLE || Date.now() > deadline) throw new SetupError(said(args, result));
+    await sleep(300);
+  }
 }
 
 /**

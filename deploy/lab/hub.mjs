@@ -165,8 +165,8 @@ function vault(hub, args) {
  * @param {number} port
  */
 async function waitForPort(hub, unit, port) {
-  const script = `for i in $(seq 150); do nc -z ::1 ${port} && exit 0; sleep 0.1; done; exit 1`;
-  const { code } = await exec(hub, ["sh", "-c", script]);
+  const script = `for i in $(seq 600); do nc -z ::1 ${port} && exit 0; sleep 0.1; done; exit 1`;
+  const { code } = await exec(hub, ["sh", "-c", script], { timeout_ms: 120_000 });
   if (code === 0) return;
   const log = await exec(hub, ["journalctl", "--unit", unit, "--no-pager", "--output=cat", "--lines=15"]);
   throw new SetupError(`${unit} on the hub does not answer on port ${port}:\n${log.stdout.trim()}`);

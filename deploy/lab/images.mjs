@@ -9,6 +9,7 @@ import { findServer, mustExec } from "./servers.mjs";
 
 export const IMAGE = "lab/busybox:1";
 const SERVER = "core1";
+const ANSWER_MS = 60_000;
 
 const SCRIPT = `set -eu
 systemctl start docker
@@ -38,7 +39,8 @@ export async function ensureImages({ lab, operator, progress }) {
   return progress.step("container image", { usually_s: 6 }, async () => {
     const said = await mustExec(server, ["sh", "-c", SCRIPT]);
     if (said.trim() === "there" && existsSync(lock) && isPinned(readFileSync(lock, "utf8"))) return false;
-    await mustCtl(operator, ["image", "update", "--on", SERVER]);
+    // Its agent may be between two connections, as after it has been let in.
+    await mustCtl(operator, ["image", "update", "--on", SERVER], { patience_ms: ANSWER_MS });
     return true;
   });
 }

@@ -10,7 +10,7 @@ import { SERVERS } from "./layout.mjs";
 import { exec, findServer } from "./servers.mjs";
 import { sshFiles } from "./ssh-access.mjs";
 
-const ANSWER_MS = 60_000;
+const ANSWER_MS = 180_000;
 const MANAGED = SERVERS.filter((server) => server.managed).map((server) => server.name);
 
 /**

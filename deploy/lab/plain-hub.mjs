@@ -2,13 +2,14 @@
  * Broker, Vault and controller of the demo without Docker: the same programs with what `ctl init` writes, as processes of the person on this
  * machine's loopback alone.
  */
+import { randomInt } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { must, run } from "./command.mjs";
 import { ctlJson } from "./ctl.mjs";
-import { SetupError } from "./errors.mjs";
+import { codeOf, SetupError } from "./errors.mjs";
 import { ADMIN, KIT, PASSPHRASE, PASSWORD } from "./hub-fleet.mjs";
 import { ROOT_TOKEN, VAULT_CA } from "./hub-vault.mjs";
 import { ensureRunning, logOf } from "./processes.mjs";
@@ -16,10 +17,12 @@ import { ensureRunning, logOf } from "./processes.mjs";
 const TLS = fileURLToPath(new URL("vault-tls.ts", import.meta.url));
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const HOST = "127.0.0.1";
-const READY_MS = 30_000;
+const READY_MS = 90_000;
 const OUT = "fleet";
 const UNSEAL_KEY = "vault-unseal-key";
 const PORTS = "ports.json";
+const FIRST_PORT = 15_000;
+const LAST_PORT = 20_000;
 
 /**
  * @typedef {object} PlainHub
@@ -172,22 +175,30 @@ function deliver(state, service, places) {
 async function ports(state) {
   const known = state.read(PORTS);
   if (known !== undefined) return JSON.parse(known);
-  const [broker, vault, cluster, page] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
-  const made = { broker, vault, cluster, page };
+  // One after the other: each that was found is a step further.
+  const first = randomInt(FIRST_PORT, LAST_PORT);
+  const broker = await freePort(first);
+  const vault = await freePort(broker + 1);
+  const cluster = await freePort(vault + 1);
+  const made = { broker, vault, cluster, page: await freePort(cluster + 1) };
   state.write(PORTS, JSON.stringify(made));
   return made;
 }
 
-/** @returns {Promise<number>} */
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, HOST, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+/**
+ * A port that is free now, below those that the system gives to connections (from 32768 on): one of these could have it at the demo's next start.
+ * @param {number} from where to look first
+ * @returns {Promise<number>}
+ */
+async function freePort(from) {
+  for (let port = from; ; port++) {
+    const free = await new Promise((resolve, reject) => {
+      const server = createServer();
+      server.once("error", (error) => (codeOf(error) === "EADDRINUSE" ? resolve(false) : reject(error)));
+      server.listen(port, HOST, () => server.close(() => resolve(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 /**

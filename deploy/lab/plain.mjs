@@ -20,8 +20,8 @@ const LAB = "demo-plain";
 const FLEET = "demo";
 const HOSTS = ["core1", "ixp1", "probe1"];
 const RESOURCES = fileURLToPath(new URL("plain/routers.yml", import.meta.url));
-const ENROL_MS = 60_000;
-const READY_MS = 20_000;
+const ENROL_MS = 180_000;
+const READY_MS = 60_000;
 
 /**
  * Where a person stands for `./ctl`.

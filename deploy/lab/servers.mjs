@@ -10,7 +10,7 @@ import { docker } from "./docker.mjs";
 import { SetupError } from "./errors.mjs";
 import { addressesOf, findLab } from "./network.mjs";
 
-const BOOT_MS = 90_000;
+const BOOT_MS = 180_000;
 
 /**
  * @typedef {object} ServerSpec
@@ -102,10 +102,10 @@ export async function findServer(lab, name) {
  * @param {Server} server
  * @param {string[]} argv
  * @param {{ input?: string | Buffer, timeout_ms?: number, env?: Record<string, string>, signal?: AbortSignal }} [options]
- *   after `timeout_ms` (default 60 s) code 124 comes back; the program in the server may still run
+ *   after `timeout_ms` (default 120 s) code 124 comes back; the program in the server may still run
  * @returns {Promise<import("./command.mjs").Result>} also for a non-zero exit
  */
-export function exec(server, argv, { input, timeout_ms = 60_000, env = {}, signal } = {}) {
+export function exec(server, argv, { input, timeout_ms = 120_000, env = {}, signal } = {}) {
   const environment = Object.entries(env).flatMap(([key, value]) => ["--env", `${key}=${value}`]);
   const options = {
     timeout_ms,
@@ -167,7 +167,7 @@ export async function removeLab(name) {
 }
 
 /**
- * Returns when systemd has started everything; throws after 90 s.
+ * Returns when systemd has started everything; throws after three minutes.
  * @param {Server} server
  * @param {{ degraded?: boolean }} [options] whether failed units are a result (default: they throw, named)
  * @returns {Promise<"running" | "degraded">}
