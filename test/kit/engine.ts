@@ -2,7 +2,7 @@
  * A Docker engine of a test's own beside the machine's: own data, own socket, bridges without packet filter. Images are made of busybox. Needs root,
  * `dockerd` and `busybox` (deploy/lab/programs.mjs puts them in place).
  */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile, execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,8 @@ import { type Child, startChild, temporaryDirectory } from "./child.ts";
 
 export interface Engine {
   readonly socket: string;
+  /** A number from 1 to 250 that no other engine of tests has: for subnets. */
+  readonly number: number;
   /** The docker command against it. */
   docker(...args: string[]): string;
   /** The same without standing still, for what talks to a server in this process. */
@@ -29,14 +31,27 @@ export interface Engine {
 export const noEngine = (): string | null =>
   process.getuid?.() === 0 ? null : "a Docker engine of its own needs root";
 
+const NUMBERS = 250;
+const bridgeOf = (number: number) => `mtest-${number}`;
+
+/** Makes the bridge of a number that nobody has: two engines of tests at the same time have different ones, since the kernel takes a name once. */
+function takeNumber(): number {
+  for (let tries = 0; tries < NUMBERS; tries++) {
+    const number = 1 + ((process.pid + tries) % NUMBERS);
+    const made = spawnSync("ip", ["link", "add", bridgeOf(number), "type", "bridge"], { encoding: "utf8" });
+    if (made.status === 0) return number;
+    if (!/File exists/.test(made.stderr)) throw new Error(`no bridge for an engine: ${made.stderr}`);
+  }
+  throw new Error(`${NUMBERS} bridges mtest-… are there: remove those that nobody uses (ip link delete)`);
+}
+
 /** @param socket where it is to listen */
 export async function startEngine(socket: string): Promise<Engine> {
   const home = await temporaryDirectory("docker");
   const at = (name: string) => join(home.path, name);
-  const bridge = `mtest${process.pid % 100_000}`;
-  const network = 1 + (process.pid % 250);
-  execFileSync("ip", ["link", "add", bridge, "type", "bridge"]);
-  execFileSync("ip", ["address", "add", `10.214.${network}.1/24`, "dev", bridge]);
+  const number = takeNumber();
+  const bridge = bridgeOf(number);
+  execFileSync("ip", ["address", "add", `10.214.${number}.1/24`, "dev", bridge]);
   const args = [
     ...[
       "--data-root",
@@ -81,6 +96,7 @@ export async function startEngine(socket: string): Promise<Engine> {
   await start();
   return {
     socket,
+    number,
     docker,
     async dockerBeside(...words) {
       const { stdout } = await promisify(execFile)("docker", ["-H", `unix://${socket}`, ...words], { env });

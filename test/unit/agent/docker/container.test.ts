@@ -8,10 +8,11 @@ import { kindOf } from "@muster/agent/resources/index";
 import { look } from "@muster/agent/round";
 import { contentHash } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
+import { freePort } from "../../../kit/child.ts";
 import { noEngine } from "../../../kit/engine.ts";
 import { suite } from "../../../kit/suite.ts";
 import { until } from "../resources/private-bird.ts";
-import { errorOf, type Ground, ground, NET } from "./ground.ts";
+import { errorOf, type Ground, ground } from "./ground.ts";
 
 const READY = { ready: { http: ":8080/ready", within: "10s" }, stop_grace_period: "2s" };
 
@@ -25,14 +26,19 @@ suite(
     }
     const lifetime = new AbortController();
     let at: Ground;
-    const port = 20_000 + (process.pid % 20_000);
+    let [port, taken] = [0, 0];
     const networks = (host: number) => ({
-      backend: { ipv4_address: `10.77.${NET}.${host}`, ipv6_address: `fd77:${NET}::${host}` },
+      backend: {
+        ipv4_address: `10.77.${at.engine.number}.${host}`,
+        ipv6_address: `fd77:${at.engine.number}::${host}`,
+      },
       dmz: {},
     });
     const base = () => [
-      at.resource("network", "backend", { subnets: [`10.77.${NET}.0/24`, `fd77:${NET}::/64`] }),
-      at.resource("network", "dmz", { subnets: [`10.78.${NET}.0/24`], public: true }),
+      at.resource("network", "backend", {
+        subnets: [`10.77.${at.engine.number}.0/24`, `fd77:${at.engine.number}::/64`],
+      }),
+      at.resource("network", "dmz", { subnets: [`10.78.${at.engine.number}.0/24`], public: true }),
       at.resource("volume", "data", {}),
     ];
     const web = (image: string, more: object = {}) =>
@@ -46,7 +52,7 @@ suite(
         ...more,
       });
     const page = async (path: string) => {
-      const answer = await fetch(`http://10.77.${NET}.5:8080/${path}`, {
+      const answer = await fetch(`http://10.77.${at.engine.number}.5:8080/${path}`, {
         signal: AbortSignal.timeout(2_000),
       });
       return (await answer.text()).trim();
@@ -54,6 +60,7 @@ suite(
     const idOf = (name: string) => at.engine.docker("inspect", "-f", "{{.Id}}", name);
 
     test.before(async () => {
+      [port, taken] = [await freePort(), await freePort()];
       at = await ground(lifetime.signal);
     });
     test.after(async () => {
@@ -141,7 +148,7 @@ suite(
         Type: "json-file",
         Config: { "max-size": "10m", "max-file": "3" },
       });
-      assert.is(log.NetworkSettings.Networks.backend.GlobalIPv6Address, `fd77:${NET}::5`);
+      assert.is(log.NetworkSettings.Networks.backend.GlobalIPv6Address, `fd77:${at.engine.number}::5`);
       assert.is(log.HostConfig.RestartPolicy.Name, "unless-stopped");
     });
 
@@ -222,7 +229,9 @@ suite(
 
     test("a changed network is made anew, and the plan says who is off it", async () => {
       const [backend, dmz, volume] = base();
-      const wider = at.resource("network", "backend", { subnets: [`10.77.${NET}.0/25`, `fd77:${NET}::/64`] });
+      const wider = at.resource("network", "backend", {
+        subnets: [`10.77.${at.engine.number}.0/25`, `fd77:${at.engine.number}::/64`],
+      });
       assert.ok(backend && dmz && volume);
       const all = [wider, dmz, volume, web(at.images.v2)];
       const { steps } = await at.plan(all);
@@ -240,7 +249,7 @@ suite(
     test("ports need a public network; an image that is not here waits; somebody else's container is left", async () => {
       const closed = at.container("web2", at.images.v1, {
         networks: { backend: {} },
-        ports: [`${port + 1}:8080`],
+        ports: [`${taken}:8080`],
       });
       const planned = await at.plan([...base(), closed]);
       assert.match(
@@ -261,12 +270,12 @@ suite(
     });
 
     test("a port that is taken is told before the old one is touched, and works once it is free", async () => {
-      const server = createServer().listen(port + 2, "0.0.0.0");
+      const server = createServer().listen(taken, "0.0.0.0");
       const id = idOf("web");
-      const all = [...base(), web(at.images.v2, { ports: [`${port + 2}:8080`] })];
+      const all = [...base(), web(at.images.v2, { ports: [`${taken}:8080`] })];
       const error = await errorOf(at.apply(all));
       assert.is(error.code, "FAILED");
-      assert.match(error.detail, new RegExp(`port ${port + 2} cannot be published: .*EADDRINUSE`));
+      assert.match(error.detail, new RegExp(`port ${taken} cannot be published: .*EADDRINUSE`));
       assert.is(idOf("web"), id);
       assert.is(at.engine.docker("inspect", "-f", "{{.State.Status}}", "web"), "running");
       server.close();

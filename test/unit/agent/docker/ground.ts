@@ -13,9 +13,6 @@ import { temporaryDirectory } from "../../../kit/child.ts";
 import { type Engine, startEngine } from "../../../kit/engine.ts";
 import { portsBelow } from "../resources/private-bird.ts";
 
-/** Third number of its subnets: tests of several clones run beside each other. */
-export const NET = 1 + (process.pid % 250);
-
 export interface Ground {
   readonly engine: Engine;
   readonly ports: Ports;
