@@ -79,6 +79,7 @@ export type Ground = {
       answers?: readonly string[];
       signal?: AbortSignal;
       cwd?: string;
+      on_out?: (out: string) => void;
       /** Words with blanks in them. */
       more?: readonly string[];
     },

@@ -1,6 +1,7 @@
 /** Runs `ctl` as a person types it, with a terminal that keeps what was written. `answers`: what the person types, a line a question. */
 import { Readable, Writable } from "node:stream";
 import { run } from "../../../packages/ctl/src/program/run.ts";
+import { patienceOf } from "../../kit/patience.ts";
 
 export type Ran = { readonly code: number; readonly out: string; readonly err: string };
 
@@ -14,6 +15,8 @@ export async function ctl(
     signal?: AbortSignal;
     /** Standard output is a terminal. */
     tty?: boolean;
+    /** Hears all of standard output so far, each time that more comes. */
+    on_out?: (out: string) => void;
   },
 ): Promise<Ran> {
   let out = "";
@@ -51,6 +54,7 @@ export async function ctl(
         stdin,
         stdout: keep((text) => {
           out += text;
+          options.on_out?.(out);
         }, options.tty === true),
         stderr: keep((text) => {
           err += text;
@@ -107,11 +111,11 @@ export function started(
     ended,
     type: (line) => void stdin.push(`${line}\n`),
     async until(what) {
-      const deadline = Date.now() + 30_000;
+      const patience = patienceOf(30_000);
       for (;;) {
         const found = what.exec(err);
         if (found !== null) return found[0];
-        if (over || Date.now() > deadline) throw new Error(`${what} did not come: ${out}${err}`);
+        if (over || patience.over()) throw new Error(`${what} did not come: ${out}${err}`);
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     },

@@ -239,8 +239,10 @@ suite(
       await bus.roundTrip();
       const stop = new AbortController();
       const later = setInterval(() => tell("second"), 50);
-      setTimeout(() => stop.abort(), 600);
-      const ran = await ground.run("events --follow --host core1", { signal: stop.signal });
+      const ran = await ground.run("events --follow --host core1", {
+        signal: stop.signal,
+        on_out: (out) => /second/.test(out) && stop.abort(),
+      });
       clearInterval(later);
       assert.is(ran.code, 0, ran.out + ran.err);
       assert.match(ran.out, /core1 {2}session {2}first\n.*core1 {2}session {2}second/);

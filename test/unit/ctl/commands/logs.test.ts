@@ -94,8 +94,10 @@ suite(
           return { lines: 1 };
         };
       const stop = new AbortController();
-      setTimeout(() => stop.abort(), 1_500);
-      const ran = await ground.run("logs core1,ixp1 -f", { signal: stop.signal });
+      const ran = await ground.run("logs core1,ixp1 -f", {
+        signal: stop.signal,
+        on_out: (out) => /hello of core1/.test(out) && /hello of ixp1/.test(out) && stop.abort(),
+      });
       assert.equal([ran.code, ended], [0, 2]);
       assert.match(ran.out, /hello of core1/);
       assert.match(ran.out, /hello of ixp1/);
