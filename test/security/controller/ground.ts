@@ -157,9 +157,11 @@ async function layDisk(
 /** Three generations, the last with a release that lapses at once. */
 async function rollOut(fleet: TestFleet, host: Host, alice: Person) {
   const signed: Signed[] = [];
-  const lapses_at = Date.now() + LAPSE_MS;
+  let lapses_at = 0;
   for (const generation of [1, 2, 3]) {
     const text = `${generation}\n`;
+    // From when the last one goes out: a slow host takes its time over those before.
+    lapses_at = Date.now() + LAPSE_MS;
     const release = {
       id: randomHex(),
       return_to: signed.at(-1)?.manifest.content_hash ?? null,

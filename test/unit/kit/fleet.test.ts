@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FleetError, openFirstBundle } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -29,7 +30,7 @@ suite(
       await bus.roundTrip();
       const machine = await fleet.anonymous(signal);
       const answer = await machine.request("enrol.hello", text("{}"), {
-        timeout_ms: 2_000,
+        timeout_ms: 20_000,
         headers: { "Nats-Request-Info": '{"host":"9.9.9.9"}' },
       });
       assert.is(Buffer.from(answer.body).toString(), "127.0.0.1");
@@ -47,11 +48,10 @@ suite(
       const { bus } = await fleet.connect("controller", "one", signal);
       const kv = bus.kv("fleet");
       const first = await kv.create("lease", text("a"), { ttl_s: 1 });
-      const second = await kv.update("lease", text("b"), first, { ttl_s: 2 });
+      const second = await kv.update("lease", text("b"), first, { ttl_s: 4 });
       await sleep(1_500);
       assert.is((await kv.get("lease"))?.revision, second);
-      await sleep(2_000);
-      assert.is(await kv.get("lease"), null);
+      await eventually(async () => assert.is(await kv.get("lease"), null), 10_000);
       await kv.create("lease", text("c"), { ttl_s: 1 });
     });
 

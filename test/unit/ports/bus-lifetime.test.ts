@@ -9,6 +9,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { accountJwt, memorySigner, operatorJwt, sentinelJwt, userJwt } from "@muster/protocol/jwt";
 import { createNkey, type Nkey, signEd25519 } from "@muster/protocol/nkey";
 import * as assert from "uvu/assert";
+import { assertWithin } from "../../kit/figures.ts";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
 import { suite } from "../../kit/suite.ts";
 import { bytes, failure, lyingBroker, proxy, sockets, text, until } from "./brokers.ts";
@@ -82,7 +83,7 @@ suite(
           name: "test",
           inbox_prefix: "_INBOX",
           reconnect_max_ms: 200,
-          connect_timeout_ms: 1_000,
+          connect_timeout_ms: 5_000,
           ...more,
         },
         signal,
@@ -102,7 +103,7 @@ suite(
       const bus = await open({ on_status: (event) => events.push(event) });
       const began = Date.now();
       assert.is((await failure(bus.request("rpc.x", bytes(""), { timeout_ms: 5_000 }))).code, "BUS_DENIED");
-      assert.ok(Date.now() - began < 1_000, "said at once");
+      assertWithin(Date.now() - began, 1_000, "what is said at once");
       assert.is(
         (await failure(bus.request("enrol.nonce", bytes(""), { timeout_ms: 5_000 }))).code,
         "NO_RESPONDER",
@@ -141,7 +142,7 @@ suite(
       bus.subscribe("rpc.me", {}, (message) => void bus.respond(message, bytes("still here")));
       await until(() => events.filter((event) => event.type === "reconnected").length >= 3, 15_000);
       assert.ok(asked >= 4);
-      const answer = await bus.request("rpc.me", bytes(""), { timeout_ms: 1_000 });
+      const answer = await bus.request("rpc.me", bytes(""), { timeout_ms: 10_000 });
       assert.is(text(answer.body), "still here");
       await bus.close();
     });
@@ -202,7 +203,7 @@ suite(
       await until(() => events.filter((event) => event.type === "unreachable").length >= 3);
       await server.start();
       await until(() => bus.connected);
-      assert.is(text((await bus.request("rpc.me", bytes(""), { timeout_ms: 1_000 })).body), "back");
+      assert.is(text((await bus.request("rpc.me", bytes(""), { timeout_ms: 10_000 })).body), "back");
       await bus.close();
     });
 
@@ -212,7 +213,7 @@ suite(
         inbox_prefix: `_INBOX_${user.public}`,
         credentials: () => credentialsOf(user, 60_000),
         ping_interval_ms: 200,
-        connect_timeout_ms: 100,
+        connect_timeout_ms: 400,
         reconnect_max_ms: 20,
       });
       await server.freeze();
@@ -244,7 +245,7 @@ suite(
       bus.subscribe("rpc.me", {}, (message) => void bus.respond(message, bytes("yes")));
       await bus.reconnect();
       assert.is(asked, 2);
-      assert.is(text((await bus.request("rpc.me", bytes(""), { timeout_ms: 1_000 })).body), "yes");
+      assert.is(text((await bus.request("rpc.me", bytes(""), { timeout_ms: 10_000 })).body), "yes");
       await bus.close();
     });
 
@@ -261,7 +262,7 @@ suite(
         bus.respond(message, bytes("done"));
       });
       await bus.roundTrip();
-      const answer = asker.request("rpc.slow", bytes(""), { timeout_ms: 2_000 });
+      const answer = asker.request("rpc.slow", bytes(""), { timeout_ms: 10_000 });
       await asker.roundTrip();
       await new Promise((resolve) => setTimeout(resolve, 50));
       await bus.close();
@@ -277,7 +278,7 @@ suite(
       const error = await failure(open({ servers: ["127.0.0.1:1"] }, never.signal));
       assert.is(error.code, "CANCELLED");
       assert.match(error.detail, /127\.0\.0\.1:1/);
-      assert.ok(Date.now() - began < 2_000);
+      assertWithin(Date.now() - began, 2_000);
     });
 
     test("another CA and another name are refused; a name and an address in the certificate are taken", async () => {
@@ -299,7 +300,7 @@ suite(
         const options = { servers: [six.address], handshake_first: true, first_connect: "once" as const };
         const bus = await open({ ...options, ...(six.ca_pem === undefined ? {} : { ca_pem: six.ca_pem }) });
         assert.match(bus.server ?? "", /^\[::1\]:/);
-        assert.ok((await bus.roundTrip()) < 1_000);
+        assertWithin(await bus.roundTrip(), 1_000);
         await bus.close();
       } finally {
         await six.stop();
@@ -362,7 +363,7 @@ suite(
       await bus.close();
       await lonely.stop();
       assert.ok(Math.max(...waits) - Math.min(...waits) > 100, `waits of ${waits.join(", ")} ms`);
-      assert.ok(Math.max(...waits) < 1_200, `waits of ${waits.join(", ")} ms`);
+      assertWithin(Math.max(...waits), 1_200, `waits of ${waits.join(", ")} ms:`);
     });
 
     test("the certificate is checked for a literal address, too", async () => {

@@ -14,6 +14,7 @@ import {
 } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
+import { assertWithin } from "../../kit/figures.ts";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
 import { PeopleCa } from "../../kit/people.ts";
 import { suite } from "../../kit/suite.ts";
@@ -181,13 +182,13 @@ suite(
       const { headers } = seal(subjects.rpc(one, "reconcile"), body, alice, Date.now());
       const send = async (id: string) =>
         (
-          await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 2_000 })
+          await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 10_000 })
         ).body.toString();
       const said = async (id: string) => Buffer.from(await send(id)).toString();
       assert.match(await said(two), /BAD_SIGNATURE/);
-      const first = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      const first = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 10_000 });
       assert.match(Buffer.from(first.body).toString(), /"ok"/);
-      const again = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      const again = await wire.request(subjects.rpc(one, "reconcile"), body, { headers, timeout_ms: 10_000 });
       assert.match(Buffer.from(again.body).toString(), /REPLAYED/);
     });
 
@@ -203,7 +204,7 @@ suite(
       const wire = await bus("OLD");
       const body = Buffer.from(JSON.stringify({ v: 1, args: {} }));
       const { headers } = seal(subjects.rpc(id, "reconcile"), body, alice, started - 1);
-      const reply = await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 2_000 });
+      const reply = await wire.request(subjects.rpc(id, "reconcile"), body, { headers, timeout_ms: 10_000 });
       assert.match(Buffer.from(reply.body).toString(), /CLOCK_SKEW.*"challenge":"[0-9a-f]{32}"/);
     });
 
@@ -214,7 +215,7 @@ suite(
       assert.is(results.answered.size, 3);
       assert.equal(results.silent, [nobody]);
       assert.equal(results.absent, [nobody]);
-      assert.ok(performance.now() - began < 1_000, "it waited although everybody had answered");
+      assertWithin(performance.now() - began, 1_000, "what ends when everybody has answered");
       const failed = await callMany(await caller(alice), ids.slice(0, 2), "facts", {});
       assert.equal([...failed.failed.values()].map(String), [
         "FleetError: this cannot be done here: not here",
@@ -224,7 +225,7 @@ suite(
 
     test("a broadcast reaches who is meant, and nobody else answers", async () => {
       const many = [...ids, ...Array.from({ length: 300 }, () => createNkey("user").public)];
-      const all = await callMany(await caller(alice), many, "reconcile", {}, { timeout_ms: 600 });
+      const all = await callMany(await caller(alice), many, "reconcile", {}, { timeout_ms: 10_000 });
       assert.is(all.answered.size, 3);
       assert.is(
         all.absent.length,
@@ -236,7 +237,7 @@ suite(
         many,
         "reconcile",
         {},
-        { timeout_ms: 600, filter: {} },
+        { timeout_ms: 1_500, filter: {} },
       );
       assert.is(everybody.answered.size, 3);
       assert.equal([everybody.silent.length, everybody.absent.length], [300, 0]);
@@ -247,7 +248,7 @@ suite(
         "reconcile",
         {},
         {
-          timeout_ms: 600,
+          timeout_ms: 1_500,
           filter: { groups: ["ixp"] },
         },
       );
@@ -263,7 +264,7 @@ suite(
         "FAILED",
       );
       const wire = await bus("BAD");
-      const reply = await wire.request(`rpc.${id}.constructor`, Buffer.from("{}"), { timeout_ms: 2_000 });
+      const reply = await wire.request(`rpc.${id}.constructor`, Buffer.from("{}"), { timeout_ms: 10_000 });
       assert.match(Buffer.from(reply.body).toString(), /NOT_FOUND/);
     });
   },

@@ -17,6 +17,7 @@ import { createFiles, type Files } from "@muster/agent/ports/files";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { startChild } from "../../../kit/child.ts";
+import { patienceOf } from "../../../kit/patience.ts";
 import { suite } from "../../../kit/suite.ts";
 import { hostPrefix, type Prefix } from "../resources/private-bird.ts";
 
@@ -198,7 +199,8 @@ suite("files port", (test) => {
     const after = async (change: () => void) => {
       seen.length = 0;
       change();
-      for (let waited = 0; waited < 20 && seen.length === 0; waited += 1) await sleep(50);
+      // Where nothing is to come a second has to do; what is to come has longer on a slow machine.
+      for (const patience = patienceOf(1_000); seen.length === 0 && !patience.over(); ) await sleep(50);
       await sleep(150);
       return [...seen];
     };

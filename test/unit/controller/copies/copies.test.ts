@@ -22,7 +22,7 @@ import { SSH_PUBLIC_KEY, startFleet, type TestFleet } from "../../../kit/fleet.t
 import { suite } from "../../../kit/suite.ts";
 
 const AWAIT_MS = 30_000;
-const SHORT: Patience = { questions: [100, 100, 200], answer: 400, return: 3_000, dead: 400 };
+const SHORT: Patience = { questions: [100, 100, 200], answer: 1_200, return: 3_000, dead: 800 };
 /** Another address of the same loopback. */
 const ELSEWHERE = "127.0.0.2";
 
