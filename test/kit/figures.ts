@@ -21,6 +21,16 @@ export function slowness(): number {
   return factor;
 }
 
+/** Holds a time to its limit, and on a machine that is slower now to as much more. `what` took it. */
+export function assertWithin(took_ms: number, limit_ms: number, what = "it"): void {
+  if (took_ms <= limit_ms) return;
+  const factor = slowness();
+  assert.ok(
+    took_ms <= limit_ms * factor,
+    `${what} took ${Math.round(took_ms)} ms, ${limit_ms} times ${factor.toFixed(1)} are allowed now`,
+  );
+}
+
 /** Prints one measurement; the runner shows it also when all is green. */
 export function measured(what: string, value: string): void {
   // uvu leaves its line of dots open.

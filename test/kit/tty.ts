@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { patienceOf } from "./patience.ts";
 
 export type Tty = {
   /** As typed: `"\u0003"` is ^C, as the terminal makes a signal of it. */
@@ -44,10 +45,9 @@ export function openTty(
     child.once("close", (code, signal) => resolve(code ?? (signal === null ? -1 : 128)));
   });
   const place = async () => {
-    for (let tries = 0; tries < 200; tries++) {
+    for (const patience = patienceOf(5_000); !patience.over(); await sleep(25)) {
       const found = /tty (\S+) pid (\d+)/.exec(raw);
       if (found !== null) return { name: found[1] ?? "", pid: Number(found[2]) };
-      await sleep(25);
     }
     throw new Error(`no terminal came up: ${raw}`);
   };
@@ -56,11 +56,11 @@ export function openTty(
     screen: () => screenOf(raw),
     raw: () => raw,
     async until(what, fits, limit_ms = 10_000) {
-      const ends = Date.now() + limit_ms;
+      const patience = patienceOf(limit_ms);
       for (;;) {
         const text = screenOf(raw).join("\n");
         if (fits(text)) return text;
-        if (Date.now() > ends) throw new Error(`${what}: not after ${limit_ms} ms; the screen is\n${text}`);
+        if (patience.over()) throw new Error(`${what}: not after ${patience.text()}; the screen is\n${text}`);
         await sleep(20);
       }
     },

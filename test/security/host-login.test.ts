@@ -9,6 +9,7 @@ import { giveLogin } from "../../packages/ctl/src/host/login.ts";
 import { hostLogins } from "../../packages/ctl/src/join/host-logins.ts";
 import { joinString, makeAgent } from "../kit/agent.ts";
 import { startController } from "../kit/controller.ts";
+import { eventually } from "../kit/eventually.ts";
 import { outcome } from "../kit/outcome.ts";
 import type { Person } from "../kit/people.ts";
 import { suite } from "../kit/suite.ts";
@@ -52,8 +53,7 @@ suite(
         await agent.write("/etc/muster/join", joinString(ground.fleet, alice, { name: "edge9" }));
         agent.start();
         const statusOf = async () => JSON.parse((await agent.read("/run/muster-agent/status.json")) ?? "{}");
-        const deadline = Date.now() + 15_000;
-        while ((await statusOf()).host !== "edge9" && Date.now() < deadline) await sleep(50);
+        await eventually(async () => assert.is((await statusOf()).host, "edge9"), 15_000);
         const { id } = await statusOf();
         const before = await untilAnswered(() => callOne(caller, id, "login", {}));
         assert.is(before.until, null);

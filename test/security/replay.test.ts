@@ -11,6 +11,7 @@ import { AuditCheck, askHeads } from "../../packages/ctl/src/audit/verify.ts";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../kit/agent.ts";
 import { startController, type TestController } from "../kit/controller.ts";
 import { startFleet, type TestFleet } from "../kit/fleet.ts";
+import { patienceOf } from "../kit/patience.ts";
 import type { Person } from "../kit/people.ts";
 import { suite } from "../kit/suite.ts";
 
@@ -44,11 +45,11 @@ suite(
     };
     const codeOf = (reply: Reply) => ("error" in reply ? reply.error.code : "ok");
     const answers = async () => {
-      const end = Date.now() + 20_000;
+      const patience = patienceOf(20_000);
       for (;;) {
         const { answered } = await callMany(connection, [id], "ping", {}, { timeout_ms: 500 });
         if (answered.size > 0) return;
-        if (Date.now() > end) throw new Error(`the agent does not answer\n${agent.output().slice(-2_000)}`);
+        if (patience.over()) throw new Error(`the agent does not answer\n${agent.output().slice(-2_000)}`);
       }
     };
 
@@ -66,10 +67,10 @@ suite(
         agent = await makeAgent("core1");
         await agent.write("/etc/muster/join", joinString(fleet, alice, { name: "core1" }));
         agent.start();
-        for (const end = Date.now() + 20_000; id === ""; ) {
+        for (const patience = patienceOf(20_000); id === ""; ) {
           const { record } = await callController(connection, "host", { name: "core1" });
           id = record?.id ?? "";
-          if (Date.now() > end) throw new Error(`not enrolled\n${agent.output().slice(-2_000)}`);
+          if (patience.over()) throw new Error(`not enrolled\n${agent.output().slice(-2_000)}`);
         }
         await answers();
       },
@@ -225,7 +226,7 @@ suite(
       });
       await thief.bus.roundTrip();
       const many = [id, ...Array.from({ length: 300 }, () => createNkey("user").public)];
-      const results = await callMany(connection, many, "ping", {}, { filter: {}, timeout_ms: 1_500 });
+      const results = await callMany(connection, many, "ping", {}, { filter: {}, timeout_ms: 3_000 });
       assert.equal([...results.answered.keys()], [id]);
       assert.is.not(results.answered.get(id)?.version, "forged");
       assert.is(results.silent.length, 300);

@@ -21,6 +21,7 @@ import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { joinString, makeAgent, realSshCertificates, type TestAgent } from "../../kit/agent.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
+import { assertWithin } from "../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { patienceOf } from "../../kit/patience.ts";
 import type { Person } from "../../kit/people.ts";
@@ -216,7 +217,7 @@ suite(
       const began = Date.now();
       await agent.write("/etc/motd", "by hand\n");
       await until("put back", async () => (await agent.read("/etc/motd")) === "one\n", 4_000);
-      assert.ok(Date.now() - began < 2_000, `${Date.now() - began} ms`);
+      assertWithin(Date.now() - began, 2_000);
       await until("event", () =>
         events.some((event) => event.kind === "drift" && event.ref === "file//etc/motd"),
       );

@@ -108,7 +108,7 @@ suite(
       const renewed = await agent.bus.request(
         `host.${machine.nkey.public}.renew`,
         Buffer.from(JSON.stringify({ v: 1, what: ["user_jwt", "service_certificate"], csr })),
-        { timeout_ms: 2_000 },
+        { timeout_ms: 20_000 },
       );
       const { ok } = JSON.parse(Buffer.from(renewed.body).toString());
       assert.equal(Object.keys(ok), ["user_jwt", "service_certificate"]);
@@ -118,7 +118,7 @@ suite(
         Buffer.from(
           JSON.stringify({ v: 1, what: ["ssh_certificate"], ssh_public_key: foreign.ssh_public_key }),
         ),
-        { timeout_ms: 2_000 },
+        { timeout_ms: 20_000 },
       );
       assert.is(JSON.parse(Buffer.from(refused.body).toString()).error.code, "NOT_ALLOWED");
     });
@@ -322,7 +322,7 @@ suite(
         const signed = seal(subject, Buffer.from(JSON.stringify({ id })), person, at_ms);
         const body = { v: 1, curve: machine.curve.public, access: storeEnvelope(signed) };
         const answer = await bus.request("enrol.access", Buffer.from(JSON.stringify(body)), {
-          timeout_ms: 2_000,
+          timeout_ms: 20_000,
         });
         const { from, box } = parseJson(SealedReply, answer.body, "sealed");
         return parseJson(AccessReply, openSealed(from, Buffer.from(box, "base64"), machine.curve), "access");

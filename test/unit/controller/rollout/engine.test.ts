@@ -5,6 +5,7 @@ import { type Caller, callController } from "@muster/ports/call";
 import { FleetError, type Rollout, verifierOf } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { startController, type TestController } from "../../../kit/controller.ts";
+import { assertWithin } from "../../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../../kit/fleet.ts";
 import type { Person } from "../../../kit/people.ts";
 import { makeHost, order, randomHex, signRollout, type TestHost } from "../../../kit/rollout.ts";
@@ -87,7 +88,7 @@ suite(
       await callController(ops, "apply", { rollout: signed.id, release: signed.release });
       const took_ms = (await last) - began;
       console.log(`  ordered to converged in ${took_ms.toFixed(1)} ms`);
-      assert.ok(took_ms < 900, `${took_ms} ms`);
+      assertWithin(took_ms, 900);
       const done = await ended(signed.id);
       assert.equal([done.state, done.detail, host("core1").got], ["done", "", [1]]);
       const { generation: head, rollout } = await callController(ops, "head", {});
