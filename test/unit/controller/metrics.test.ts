@@ -256,7 +256,7 @@ suite(
       const panels = DASHBOARDS.flatMap((dashboard) =>
         dashboard.panels.map((panel) => ({ of: dashboard.title, ...panel })),
       );
-      const end = Date.now() + 20_000;
+      const patience = patienceOf(20_000);
       for (let left = panels; ; ) {
         // What one says once grows old: a host says it again and again.
         said("health", { ...HEALTH, at: new Date().toISOString() });
@@ -265,7 +265,7 @@ suite(
         const drawn = await Promise.all(left.map(({ expr }) => query(expr.replace("$host", ".*"))));
         left = left.filter((_, at) => drawn[at]?.length === 0);
         if (left.length === 0) break;
-        if (Date.now() > end)
+        if (patience.over())
           throw new Error(left.map(({ of, title, expr }) => `${of}, ${title}: ${expr}`).join("\n"));
         await sleep(500);
       }
