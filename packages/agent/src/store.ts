@@ -13,7 +13,7 @@ const { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
 
 export type Kept<T> = {
   readonly value: T;
-  /** Set when the newest version could not be read: what was wrong with it. */
+  /** Set when the newest version could not be read, or is gone while the one before is there: what was wrong with it. */
   readonly damaged: string | null;
 };
 
@@ -29,7 +29,10 @@ export async function readKept<S extends z.ZodType>(
     const text = await textOf(file);
     if (text === null) continue;
     try {
-      return { value: parseJson(schema, text, file), damaged };
+      const value = parseJson(schema, text, file);
+      // Once written it is always there: somebody took it away, or the disk lost it.
+      const lost = file === path ? null : `${path} is not there`;
+      return { value, damaged: damaged ?? lost };
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       damaged ??= error.detail;

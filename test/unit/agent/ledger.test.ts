@@ -1,5 +1,5 @@
 /** The ledger against crashes and damage: half files, cut files, damaged ones; and its bounds. */
-import { existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Accepted, Ledger } from "@muster/agent/ledger";
 import { hashOfContent, type Manifest } from "@muster/protocol";
@@ -77,6 +77,17 @@ suite("ledger", (test) => {
     assert.is(again.state.accepted?.generation, 4);
     assert.is(again.state.in_force?.generation, 3);
     assert.match(again.damaged ?? "", /ledger\.json/);
+  });
+
+  test("a file that somebody took away: the version before, and it says so", async () => {
+    const ledger = await reopen();
+    await accept(ledger, 3);
+    await accept(ledger, 4);
+    unlinkSync(file());
+    const again = await reopen();
+    assert.is(again.state.accepted?.generation, 4);
+    assert.match(again.damaged ?? "", /ledger\.json is not there$/);
+    assert.is((await reopen()).damaged, again.damaged, "as long as nothing is written");
   });
 
   test("both damaged: it begins anew, says so, and keeps the damaged one for people", async () => {
