@@ -129,7 +129,8 @@ async function run(
   const access = new AccessRecords(bus, now);
   const last = new LastValues(records);
   const events = new Events(bus, identity.id, log, now);
-  const audit = new Audit({ bus, id: identity.id, name: config.name, log, now });
+  const storage = new Storage(now);
+  const audit = new Audit({ bus, id: identity.id, name: config.name, log, now, storage });
   const waiting = new WaitingRoom(bus, now);
   const verifier = () => trust.verifier;
   const enrolled = (id: string) => records.byName(records.nameOf(id) ?? "")?.state === "enrolled";
@@ -173,7 +174,6 @@ async function run(
     }),
   );
 
-  const storage = new Storage();
   const memory = sharedMemory(bus.kv("commands"), now);
   await untilDone(
     () => audit.begin(),
@@ -270,10 +270,10 @@ async function run(
         } else engine.yield();
       },
       failed: (error) => {
-        storage.failed(error, now());
+        storage.failed("lease", error);
         log.warn({ err: error }, "the lease of leadership");
       },
-      answered: () => storage.answered(),
+      answered: () => storage.answered("lease"),
     },
     signal,
   );

@@ -6,6 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { exportAudit } from "@muster/controller/audit/export";
 import { Audit } from "@muster/controller/audit/writer";
+import { Storage } from "@muster/controller/records/storage";
 import { entryOf } from "@muster/ports/audit";
 import type { Bus } from "@muster/ports/bus";
 import { openLog } from "@muster/ports/log";
@@ -73,7 +74,7 @@ suite(
       fleet = await startFleet();
       const { id, bus: own } = await fleet.connect("controller", "c1", life.signal);
       bus = own;
-      audit = new Audit({ bus, id, name: "c1", log, now: Date.now });
+      audit = new Audit({ bus, id, name: "c1", log, now: Date.now, storage: new Storage(Date.now) });
       place = await temporaryDirectory("export");
     });
     test.after(async () => {

@@ -2,6 +2,7 @@
 import { createNkey, FleetError, type HostRecord } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { HostRecords } from "../../../packages/controller/src/records/hosts.ts";
+import { Storage } from "../../../packages/controller/src/records/storage.ts";
 import { SSH_PUBLIC_KEY, startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -80,5 +81,22 @@ suite("host records", (test) => {
     assert.is(await records.clear("c1"), true);
     assert.is(await records.rename({ name: "d1", id: other }, "c1", by), true);
     assert.equal([records.nameOf(other), records.nameOf(one)], ["c1", "e1"]);
+  });
+});
+
+suite("whether the broker stores", (test) => {
+  test("a stream that takes nothing is told while another goes on, and until it takes something again", async () => {
+    let now = 1_000;
+    const storage = new Storage(() => now);
+    const late = () => Promise.reject(new FleetError("TIMEOUT", "its disk may be full"));
+    await storage.noted("audit", late).catch(() => undefined);
+    now = 2_000;
+    await storage.noted("audit", late).catch(() => undefined);
+    storage.failed("lease", new FleetError("FAILED", "no space left on device"));
+    storage.answered("lease");
+    assert.is(storage.stalled_since, 1_000);
+    assert.is(await storage.noted("audit", async () => "stored"), "stored");
+    storage.failed("lease", new FleetError("BUS_UNREACHABLE", "that is another matter"));
+    assert.is(storage.stalled_since, null);
   });
 });

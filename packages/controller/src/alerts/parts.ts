@@ -56,7 +56,7 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     secret: async (text) => (text.startsWith("vault:") ? secret(text) : text),
   });
   return {
-    ...{ store, fleet, log, now, records, secret, look, outlets },
+    ...{ store, storage, fleet, log, now, records, secret, look, outlets },
     verifier: () => trust.verifier,
     bundle: () => trust.bundle,
     changing: (host) => engine.changing(host),

@@ -8,6 +8,7 @@ import type { AlertRule } from "@muster/protocol/alerting";
 import type { StoredEnvelope, Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import type { Outlets } from "../monitoring/outlets.ts";
+import type { Storage } from "../records/storage.ts";
 import { pause } from "../retry.ts";
 import { AlertBook } from "./book.ts";
 import { Delivery } from "./delivery.ts";
@@ -23,6 +24,7 @@ const SUMMARY_MS = 30_000;
 
 export type AlertPorts = {
   readonly store: AlertStore;
+  readonly storage: Pick<Storage, "noted">;
   readonly fleet: string;
   readonly log: Log;
   readonly now: () => number;
@@ -80,7 +82,7 @@ export class AlertWatch {
 
   /** One look, and all that follows from it. Errors: those of the bus. */
   async round(): Promise<void> {
-    const { now, leading, hearing, look, store } = this.#ports;
+    const { now, leading, hearing, look, store, storage } = this.#ports;
     if (!leading()) {
       this.#yield();
       return;
@@ -103,7 +105,7 @@ export class AlertWatch {
       routes: summary.routes.map((route) => ({ ...route, ok_at: 0 })),
     });
     if (text === this.#told_summary.text && Math.abs(now() - this.#told_summary.at) < SUMMARY_MS) return;
-    await store.putSummary(summary);
+    await storage.noted("alerts", () => store.putSummary(summary));
     this.#told_summary = { text, at: now() };
   }
 

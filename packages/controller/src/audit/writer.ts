@@ -20,6 +20,7 @@ import {
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { z } from "zod";
+import type { Storage } from "../records/storage.ts";
 import { pause } from "../retry.ts";
 
 const WAITING = 5_000;
@@ -36,6 +37,7 @@ export type AuditPorts = {
   readonly name: string;
   readonly log: Log;
   readonly now: () => number;
+  readonly storage: Pick<Storage, "noted">;
 };
 
 type Waiting = {
@@ -130,14 +132,16 @@ export class Audit implements AuditDoor {
   }
 
   async #run(): Promise<void> {
-    const { bus, id, name, log } = this.#ports;
+    const { bus, id, name, log, storage } = this.#ports;
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
       this.#made ??= chained(this.#head, { id, host: name }, next.entry);
       const { record, head } = this.#made;
       const body = Buffer.from(JSON.stringify(record));
       try {
         // The hash makes it one record in the stream, also when the answer to the first sending was lost.
-        await bus.publishStored(subjects.audit(id, record.kind), body, { msg_id: head.hash });
+        await storage.noted("audit", () =>
+          bus.publishStored(subjects.audit(id, record.kind), body, { msg_id: head.hash }),
+        );
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
         if (this.#stalled === null)

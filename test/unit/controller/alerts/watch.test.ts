@@ -3,6 +3,7 @@
 import type { Finding, Look } from "@muster/controller/alerts/findings";
 import { AlertStore } from "@muster/controller/alerts/store";
 import { type AlertPorts, AlertWatch } from "@muster/controller/alerts/watch";
+import { Storage } from "@muster/controller/records/storage";
 import { openLog } from "@muster/ports/log";
 import { seal, storeEnvelope, verifierOf } from "@muster/protocol";
 import { ALERTING_SUBJECT, type Alerting, type AlertRoute } from "@muster/protocol/alerting";
@@ -35,6 +36,7 @@ suite("alerts", (test) => {
   let version = 0;
   // What the watch sees, as the tests set it.
   let now_ms = Date.now();
+  const storage = new Storage(() => now_ms);
   let findings: Finding[] = [];
   let silents: string[] = [];
   const quiet: [string, string][] = [];
@@ -43,7 +45,7 @@ suite("alerts", (test) => {
 
   const watch = (leading: () => boolean = () => true, signal = life.signal) => {
     const ports: AlertPorts = {
-      ...{ store, fleet: fleet.name, log, now: () => now_ms, leading },
+      ...{ store, storage, fleet: fleet.name, log, now: () => now_ms, leading },
       verifier: () => verifierOf(fleet.bundle),
       look: async (): Promise<Look> => ({ findings, silent: new Set(silents), quiet: new Map(quiet) }),
       changing: (host) => (changing.includes(host) ? "generation 7 goes out to it" : null),
