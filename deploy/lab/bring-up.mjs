@@ -161,13 +161,13 @@ async function firstApply({ operator, progress }) {
 }
 
 /**
- * Waits for BGP after servers were booted or given their configuration. Not for ever: the table that follows says what is missing.
+ * Waits for BGP, and for what checks ask, after servers were booted or given their configuration. Not for ever: the table that follows says what is missing.
  * @param {Order} order
  */
 async function untilSessions({ operator, progress }) {
-  await progress.step("BGP sessions", { usually_s: 15 }, async () => {
+  await progress.step("BGP sessions and checks", { usually_s: 20 }, async () => {
     const deadline = Date.now() + SESSIONS_MS;
-    while (!(await sessionsUp(operator))) {
+    while (!(await sessionsUp(operator)) || (await ctl(operator, ["checks"])).code !== 0) {
       if (Date.now() > deadline) break;
       await sleep(500);
     }

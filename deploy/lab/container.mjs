@@ -25,7 +25,11 @@ export function createArguments(lab, spec, engine, { container, recipe, addresse
       return other.ipv6Only || spec.ipv6Only
         ? [`${other.name}:${ipv6}`]
         : [`${other.name}:${ipv4}`, `${other.name}:${ipv6}`];
-    });
+    })
+    // The controller's page has a name of its own, below the fleet's.
+    .flatMap((line) =>
+      line.startsWith("hub:") ? [line, line.replace("hub", "controller.as64500")] : [line],
+    );
   return [
     ...["--name", container, "--hostname", spec.name, "--network", lab.network, "--network-alias", spec.name],
     ...["--ip", addresses.ipv4, "--ip6", addresses.ipv6],

@@ -5,7 +5,6 @@
 import type { Log } from "@muster/ports/log";
 import type { FleetEvent } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { Instant } from "@muster/protocol/names";
 import { durationMs } from "@muster/protocol/resources/amount";
 import {
   CHECKS_LIMIT,
@@ -14,8 +13,7 @@ import {
   methodOf,
   targetOf,
 } from "@muster/protocol/resources/check";
-import { type CheckRow, CheckState, type ChecksSample } from "@muster/protocol/telemetry/checks";
-import { z } from "zod";
+import type { CheckRow, ChecksSample } from "@muster/protocol/telemetry/checks";
 import { readKept, writeWhole } from "../store.ts";
 import { atMost } from "../turns.ts";
 import { jittered, pause } from "../wait.ts";
@@ -23,6 +21,7 @@ import { tcp, tls } from "./connection.ts";
 import { dns } from "./dns.ts";
 import { http } from "./http.ts";
 import { type Judged, judge, turnOf, unasked } from "./judge.ts";
+import { KeptChecks } from "./kept.ts";
 import { probe } from "./probe.ts";
 import { command, icmp } from "./program.ts";
 import { type Answer, blind, type CheckDoor, type MakeWay, type Way } from "./way.ts";
@@ -36,13 +35,6 @@ const FIRST_MS = 2_000;
 /** How often it is asked while a turn is in question. */
 const QUICK_MS = 5_000;
 const PROGRAM_GRACE_MS = 3_000;
-
-const Kept = z.object({
-  checks: z.record(
-    z.string(),
-    z.object({ hash: z.string(), state: CheckState, since: Instant, up_at: Instant.nullable() }),
-  ),
-});
 
 export type DeclaredCheck = { readonly name: string; readonly spec: Check; readonly hash: string };
 export type RunnerDoor = CheckDoor & {
@@ -59,14 +51,14 @@ type One = DeclaredCheck & { readonly begun: number; readonly stop: AbortControl
 
 export class CheckRunner {
   readonly #door: RunnerDoor;
-  readonly #kept: z.infer<typeof Kept>["checks"];
+  readonly #kept: KeptChecks["checks"];
   #all = new Map<string, One>();
   #beyond = 0;
   #keeping = Promise.resolve();
   readonly #network = atMost(NETWORK_AT_ONCE);
   readonly #programs = atMost(PROGRAMS_AT_ONCE);
 
-  private constructor(door: RunnerDoor, kept: z.infer<typeof Kept>["checks"]) {
+  private constructor(door: RunnerDoor, kept: KeptChecks["checks"]) {
     this.#door = door;
     this.#kept = kept;
   }
@@ -74,7 +66,7 @@ export class CheckRunner {
   /** With what was known before the last end of the agent. */
   static async open(door: RunnerDoor): Promise<CheckRunner> {
     try {
-      return new CheckRunner(door, (await readKept(door.file, Kept))?.value.checks ?? {});
+      return new CheckRunner(door, (await readKept(door.file, KeptChecks))?.value.checks ?? {});
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       door.log.warn({ err: error }, "since when checks are as they are is lost");
@@ -148,12 +140,12 @@ export class CheckRunner {
   /** Written at a turn alone; after a crash the one before is good enough. */
   #keep(): void {
     const checks = Object.fromEntries(
-      [...this.#all.values()].map(({ name, hash, judged: { state, since, up_at } }) => [
+      [...this.#all.values()].map(({ name, hash, spec, judged: { state, since, up_at, why } }) => [
         name,
-        { hash, state, since, up_at },
+        { hash, state, since, up_at, asks: `${methodOf(spec)} ${targetOf(spec)}`, why },
       ]),
     );
-    const text = JSON.stringify({ checks });
+    const text = JSON.stringify({ checks } satisfies KeptChecks);
     this.#keeping = this.#keeping
       .then(() => writeWhole(this.#door.file, text))
       .catch((error: unknown) => {

@@ -5,6 +5,7 @@ import { Convergence } from "@muster/protocol/telemetry/convergence";
 import { timeText } from "@muster/protocol/time";
 import { z } from "zod";
 import { answers } from "../alone.ts";
+import { checkLines, KeptChecks } from "../checks/kept.ts";
 import { placesOf, readConfig } from "../config.ts";
 import { heldWhy, holdsInForce, readLocalHolds } from "../holds.ts";
 import { Ledger } from "../ledger.ts";
@@ -31,9 +32,12 @@ export async function status(given: Given): Promise<number> {
   const alive = kept !== null && isAlive(kept.pid) && (await answers(places.alone));
   const { state } = await Ledger.open(places.ledger, places.manifests);
   const holds = holdsInForce(await readLocalHolds(places.holds), state.switches, Date.now());
+  const checks = (await readKept(places.checks, KeptChecks))?.value ?? { checks: {} };
   const open = (await new Records(places.records).list()).filter(({ phase }) => phase === "record");
   if (given.json) {
-    process.stdout.write(`${JSON.stringify({ alive, status: kept, holds, unconfirmed: open.length })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ alive, status: kept, ...checks, holds, unconfirmed: open.length })}\n`,
+    );
     return isWell(alive, kept) ? 0 : 1;
   }
   const lines = [
@@ -50,6 +54,7 @@ export async function status(given: Given): Promise<number> {
     if (alive && convergence.undo_at !== null)
       lines.push(`unconfirmed  taken back at ${timeText(convergence.undo_at)} unless it stays good`);
   }
+  lines.push(...checkLines(checks).map((line) => (alive ? line : `${line} (when it ran)`)));
   for (const hold of holds)
     lines.push(`hold         ${hold.ref ?? "the whole host"} ${heldWhy([hold], hold.ref ?? "")}`);
   if (open.length > 0)
