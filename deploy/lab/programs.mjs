@@ -1,5 +1,5 @@
 /**
- * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, FRR and GoBGP, Docker, an image registry, Prometheus, a browser, ssh, sshd, openssl, the shells that
+ * What the tests run on this machine itself, beside the lab's own tools: a real BIRD, FRR and GoBGP, Docker, an image registry, Prometheus and its Alertmanager, a browser, ssh, sshd, openssl, the shells that
  * ctl completes in, and the library that gives one process another time. What is missing is installed in one go. A daemon that
  * came with it is stopped at once: this machine did not ask for one.
  */
@@ -28,6 +28,7 @@ const PACKAGES = {
   "dpkg-deb": "dpkg",
   "docker-registry": "docker-registry",
   prometheus: "prometheus",
+  "prometheus-alertmanager": "prometheus-alertmanager",
   "dbus-daemon": "dbus",
   chromium: "chromium",
 };
@@ -40,6 +41,7 @@ const SERVICES = {
   gobgpd: "gobgpd.service",
   "docker-registry": "docker-registry.service",
   prometheus: "prometheus.service",
+  "prometheus-alertmanager": "prometheus-alertmanager.service",
   sshd: "ssh.service",
 };
 

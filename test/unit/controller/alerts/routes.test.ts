@@ -13,7 +13,9 @@ import {
   type MailReceiver,
   mailReceiver,
 } from "../../../kit/alert-receivers.ts";
+import { startAlertmanager } from "../../../kit/alertmanager.ts";
 import { temporaryDirectory } from "../../../kit/child.ts";
+import { eventually } from "../../../kit/eventually.ts";
 import { suite } from "../../../kit/suite.ts";
 import { loopbackTls } from "../../../kit/tls.ts";
 
@@ -169,6 +171,14 @@ suite("alert routes", (test) => {
     assert.is(body.msgtype, "m.text");
     assert.match(body.body, /^\[lab\] 2 firing: .*\nFIRING\nixp1/);
     http.answer = { status: 403, body: '{"errcode":"M_FORBIDDEN","error":"not in the room"}' };
+    const wide = message.alerts.map((each) => ({ ...each, what: "ü".repeat(1_000) }));
+    const alerts = Array.from({ length: 30 }, () => wide).flat();
+    http.answer = { status: 200, body: '{"event_id":"$1"}' };
+    await send({ ...message, alerts }, Route.parse(route), door);
+    const [large] = http.received.splice(0);
+    const bytes = Buffer.byteLength(large?.body ?? "");
+    assert.ok(bytes > 20_000 && bytes < 60_000, `${bytes} bytes: an event takes 65,536`);
+    http.answer = { status: 403, body: '{"errcode":"M_FORBIDDEN","error":"not in the room"}' };
     assert.match(await refusal(route), /the Matrix server answered 403: .*M_FORBIDDEN/);
     http.answer = { status: 200, body: "{}" };
     http.received.splice(0);
@@ -193,6 +203,70 @@ suite("alert routes", (test) => {
       alerts.map(({ endsAt }) => Date.parse(endsAt) - AT),
       [300_000, 300_000, 0],
     );
+  });
+
+  test("a real Alertmanager takes what fires, keeps it as one when it is told again, groups it, and tells that it is over", async () => {
+    const peer = await startAlertmanager(`${http.url}/group`);
+    try {
+      const route = Route.parse({ to: "alertmanager", ...common, url: `${peer.url}/` });
+      const now = Date.now();
+      const of = (about: string, over: boolean) => {
+        const since = { since: now - 60_000, fired_at: now - 30_000, resolved_at: over ? now : null };
+        return { ...alert("ixp1", about, over), ...since };
+      };
+      const tell_it = (over: boolean) =>
+        send(
+          {
+            ...{ ...message, at: now, left_out: 0 },
+            alerts: [of("session/upstream", over), of("session/rs1", over), of("check/web", over)],
+          },
+          route,
+          door,
+        );
+      http.received.splice(0);
+      await tell_it(false);
+      await tell_it(false);
+      await eventually(async () => assert.is((await peer.alerts()).length, 3, peer.output()), 20_000);
+      const held = await peer.alerts();
+      const upstream = held.find(({ labels }) => labels.about === "session/upstream");
+      assert.equal(upstream?.labels, {
+        ...{
+          alertname: "MusterSession",
+          fleet: "lab",
+          severity: "page",
+          about: "session/upstream",
+          host: "ixp1",
+        },
+      });
+      assert.equal(upstream?.annotations, {
+        summary: "session/upstream is DOWN\nsince a minute",
+        command: "ctl status ixp1",
+      });
+      assert.is(upstream?.status.state, "active");
+      assert.is(Date.parse(upstream?.startsAt ?? ""), now - 60_000);
+      assert.is(Date.parse(upstream?.endsAt ?? ""), now + 300_000);
+      /** What it told our receiver last, by group: state and how many. */
+      const groups = () => {
+        const last = new Map<string, string>();
+        for (const { body } of http.received) {
+          const { groupLabels, status, alerts } = JSON.parse(body);
+          last.set(groupLabels.alertname, `${status} ${alerts.length}`);
+        }
+        return Object.fromEntries([...last].sort());
+      };
+      await eventually(
+        () => assert.equal(groups(), { MusterCheck: "firing 1", MusterSession: "firing 2" }, peer.output()),
+        20_000,
+      );
+      await tell_it(true);
+      await eventually(async () => {
+        assert.equal(groups(), { MusterCheck: "resolved 1", MusterSession: "resolved 2" }, peer.output());
+        assert.equal(await peer.alerts(), []);
+      }, 20_000);
+    } finally {
+      await peer.stop();
+      http.received.splice(0);
+    }
   });
 
   test("a secret: of kv/alerts alone, by its field, kept for a minute; what is missing is named", async () => {
