@@ -1,10 +1,11 @@
 /** What a simulated host tells: a sample of every kind that there is, as large as those of a server with four sessions, three containers, eight units and a tunnel. */
-import { type Numbers, numbersOf, POINT_MS, trackOf } from "@muster/protocol/history";
+import { type Numbers, numbersOf, trackOf } from "@muster/protocol/history";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import type { Sample, TelemetryKind } from "@muster/protocol/telemetry/index";
 
 const HOUR_MS = 3_600_000;
 const HISTORY_POINTS = 30;
+const POINT_MS = 10_000;
 
 export function samplesOf(now_ms: number): { [K in TelemetryKind]: Sample<K> } {
   const in_days = (days: number) => now_ms + days * 24 * HOUR_MS;

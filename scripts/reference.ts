@@ -27,7 +27,6 @@ import { COLLECTED_METRICS } from "../packages/controller/src/metrics/collected.
 import { HOST_METRICS } from "../packages/controller/src/metrics/host.ts";
 import { MACHINE_METRICS } from "../packages/controller/src/metrics/machine.ts";
 import { type Field, fieldsOf } from "../packages/ctl/src/docs/fields.ts";
-import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/ctl/src/docs/json-schema.ts";
 import { HAND_EDIT } from "../packages/ctl/src/docs/topics.ts";
 import { AlertsFile } from "../packages/ctl/src/inventory/alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "../packages/ctl/src/inventory/forms.ts";
@@ -40,6 +39,7 @@ import {
   resourcesSchema,
   SCHEMA_FILES,
 } from "../packages/ctl/src/inventory/schema.ts";
+import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/protocol/src/json-schema.ts";
 
 const MADE = "<!-- Made by `npm run docs` from the sources: change it there. -->";
 

@@ -9,14 +9,14 @@ import {
   HISTORY_KINDS,
   type HistoryKind,
   HistoryMessage,
-  isHistoryKind,
   numbersOf,
-  POINT_MS,
   type Point,
   pointsOf,
   type Track,
   trackOf,
+  tracksOf,
 } from "@muster/protocol/history";
+import { KEPT } from "@muster/protocol/kept";
 import { HISTORY_AGE_MS, HISTORY_MESSAGE_BYTES, LATE_HEADER } from "@muster/protocol/streams";
 import { subjects } from "@muster/protocol/subjects";
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
@@ -25,9 +25,9 @@ import { type Segment, Spool } from "./spool.ts";
 import { pause } from "./wait.ts";
 
 const MIB = 1024 * 1024;
-export const HISTORY_TIMES = { line_ms: 60_000, send_ms: 300_000, point_ms: POINT_MS };
+export const HISTORY_TIMES = { line_ms: 60_000, send_ms: 300_000, pace: 1 };
 export const HISTORY_LIMITS = { bytes: 16 * MIB, age_ms: HISTORY_AGE_MS, segment_bytes: 256 * 1024 };
-/** Points come every ten seconds, give or take what a sample takes. */
+/** Samples come at their period, give or take what one takes. */
 const POINT_SLACK = 0.8;
 /** How many turns are left out after the broker has refused the subject: the account has to learn of it first. */
 const DENIED_TURNS = 10;
@@ -67,13 +67,15 @@ export class History {
 
   /** Takes a sample as it is published; of kinds without a history nothing. */
   take(kind: TelemetryKind, sample: unknown): void {
-    if (!isHistoryKind(kind)) return;
     const at = this.#now();
-    const held = this.#held.get(kind) ?? { before: null, taken_at: Number.NEGATIVE_INFINITY, points: [] };
-    // A clock that was set back must not stop it.
-    if (at >= held.taken_at && at - held.taken_at < this.#times.point_ms * POINT_SLACK) return;
-    held.points.push({ at, numbers: numbersOf(kind, sample, held.before) });
-    this.#held.set(kind, { ...held, before: sample, taken_at: at });
+    for (const track of tracksOf(kind)) {
+      const held = this.#held.get(track) ?? { before: null, taken_at: Number.NEGATIVE_INFINITY, points: [] };
+      const every_ms = KEPT[track].every_ms * this.#times.pace;
+      // A clock that was set back must not stop it.
+      if (at >= held.taken_at && at - held.taken_at < every_ms * POINT_SLACK) continue;
+      held.points.push({ at, numbers: numbersOf(track, sample, held.before) });
+      this.#held.set(track, { ...held, before: sample, taken_at: at });
+    }
   }
 
   /** Keeps and sends until the signal aborts; what is left then goes to disk. */

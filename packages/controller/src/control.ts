@@ -73,7 +73,8 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
         throw new FleetError("NOT_ALLOWED", "changes of the fleet are not for guests");
       return rolloutsPage(bus, request, now());
     },
-    history: (request, call) => historyPage(bus, request, records, guestOf(call)),
+    history: (request, call) =>
+      historyPage(bus, request, records, (host, track) => last.recent(host, track), guestOf(call)),
     events(request, call) {
       const guest = guestOf(call);
       if (guest === null) return eventsReply(bus, request, now());

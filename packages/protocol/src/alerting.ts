@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { Principal } from "./certificate.ts";
-import { parseCondition } from "./condition.ts";
+import { conditionFault } from "./condition.ts";
 import { type Envelope, open, type Verifier } from "./envelope.ts";
 import { parseJson } from "./errors.ts";
 import { Monitoring } from "./monitoring.ts";
@@ -45,15 +45,13 @@ export const AlertRule = z.strictObject({
     .describe("What it is for: session/*, silent, disk/*; * stands for anything."),
   when: z
     .string()
-    .max(400)
-    .refine(
-      (text) => parseCondition(text) !== null,
-      'must be like muster_host_load1 > 8 or muster_check_latency_seconds{check="web"} > 0.5',
-    )
+    .max(1_000)
+    .superRefine((text, context) => {
+      const fault = conditionFault(text);
+      if (fault !== null) context.addIssue({ code: "custom", message: fault });
+    })
     .optional()
-    .describe(
-      "A condition over a metric of `/metrics`, or over one divided by another; it is about metric/NAME.",
-    ),
+    .describe("An expression of `ctl query` over what a host told last and before; it is about metric/NAME."),
   tint: z.enum(["red", "amber"]).optional().describe("Only of this colour in `ctl status`."),
   hosts: z.array(HostName).max(20_000).nullable().describe("Only these hosts; null = all."),
   severity: z.union([Severity, z.literal("none")]).describe("none: no alert."),

@@ -1,47 +1,92 @@
-/** A condition over a host's metrics, as a rule of alerts.yml has it: `muster_host_load1 > 8`, `A / B < 0.05`, `M{check="web"} > 0.5`. Pure. */
+/**
+ * A condition of a rule of alerts.yml: an expression of `ctl query` over one host's last values and what was kept of them, without the words that choose hosts.
+ * `health.cpu_busy>80%` is judged for each thing by itself when it is one comparison, and for the host when it is several. Pure.
+ */
+import {
+  isOfValues,
+  judged,
+  leafText,
+  leaves,
+  type Node,
+  type Pair,
+  parseSelector,
+  SelectorFault,
+  type Some,
+} from "./expression/parser.ts";
+import {
+  checkValues,
+  elementsOf,
+  fitsValues,
+  type Known,
+  nameOfElement,
+  type Shapes,
+  valuesOf,
+  windowsOf,
+} from "./expression/values.ts";
 
-/** One metric, and the labels that a series of it must have. */
-export type Series = { readonly metric: string; readonly labels: Readonly<Record<string, string>> };
-export type Condition = {
-  readonly left: Series;
-  /** What `left` is divided by; null = nothing. */
-  readonly by: Series | null;
-  readonly op: keyof typeof HOLDS;
-  readonly limit: number;
-};
+/** Longer ones would have every controller hold too much. */
+export const CONDITION_WINDOW_MAX_MS = 6 * 3_600_000;
 
-const HOLDS = {
-  "<": (value: number, limit: number) => value < limit,
-  "<=": (value: number, limit: number) => value <= limit,
-  ">": (value: number, limit: number) => value > limit,
-  ">=": (value: number, limit: number) => value >= limit,
-  "==": (value: number, limit: number) => value === limit,
-  "!=": (value: number, limit: number) => value !== limit,
-};
-const SERIES = String.raw`(muster_[a-z0-9_]{1,100})(?:\{([^{}]{0,200})\})?`;
-const CONDITION = new RegExp(
-  String.raw`^\s*${SERIES}(?:\s*/\s*${SERIES})?\s*(<=|>=|==|!=|<|>)\s*(-?\d{1,18}(?:\.\d{1,9})?)\s*$`,
-);
-const LABEL = /^\s*([a-z_]{1,40})\s*=\s*"([^"\\]{0,100})"\s*$/;
+/** What fits: of which thing, "" = the host, and in words. */
+export type Fitting = { readonly of: string; readonly what: string };
 
-/** Null for what is none. */
-export function parseCondition(text: string): Condition | null {
-  const [, metric, labels, by_metric, by_labels, op, limit] = CONDITION.exec(text) ?? [];
-  if (metric === undefined || op === undefined) return null;
-  const left = seriesOf(metric, labels);
-  const by = by_metric === undefined ? null : seriesOf(by_metric, by_labels);
-  if (left === null || (by === null && by_metric !== undefined)) return null;
-  return { left, by, op: op as Condition["op"], limit: Number(limit) };
+/** Errors: SelectorFault with the column. */
+export function parseCondition(text: string): Node {
+  const node = parseSelector(text);
+  for (const leaf of leaves(node))
+    if (!isOfValues(leaf))
+      throw new SelectorFault(
+        `expected a comparison of what hosts tell, such as health.cpu_busy>80%; hosts are chosen by \`on\``,
+        leaf.at,
+      );
+  const longest = Math.max(0, ...windowsOf(node).map(({ window_ms }) => window_ms));
+  if (longest > CONDITION_WINDOW_MAX_MS) throw new SelectorFault("an alert looks back 6h at most", null);
+  return node;
 }
 
-export const holds = ({ op, limit }: Condition, value: number): boolean => HOLDS[op](value, limit);
-
-function seriesOf(metric: string, text = ""): Series | null {
-  const labels: Record<string, string> = {};
-  for (const part of text.trim() === "" ? [] : text.split(",")) {
-    const [, name, value] = LABEL.exec(part) ?? [];
-    if (name === undefined || value === undefined) return null;
-    labels[name] = value;
+/** What is wrong with a condition, in words; null = nothing. `shapes`: what hosts tell. */
+export function conditionFault(text: string, shapes: Shapes | null = null): string | null {
+  try {
+    const node = parseCondition(text);
+    if (shapes !== null) for (const leaf of leaves(node)) if (isOfValues(leaf)) checkValues(leaf, shapes);
+    return null;
+  } catch (error) {
+    if (error instanceof SelectorFault) return error.message;
+    throw error;
   }
-  return { metric, labels };
 }
+
+/** Whether a host fits, and what of it; undefined = it is not known now. */
+export function fitting(node: Node, known: Known): Fitting[] | undefined {
+  const whole = judged(node, (leaf) => (leaf.t === "word" ? false : fitsValues(leaf, known)));
+  if (whole === undefined) return undefined;
+  if (!whole) return [];
+  if (node.t === "pair" || node.t === "some") return fittingLeaf(node, known);
+  const words = leaves(node).flatMap((leaf) =>
+    leaf.t === "word"
+      ? []
+      : fittingLeaf(leaf, known).map(({ of, what }) => (of === "" ? what : `${of} ${what}`)),
+  );
+  return [{ of: "", what: words.slice(0, 8).join(", ") }];
+}
+
+function fittingLeaf(leaf: Pair | Some, known: Known): Fitting[] {
+  const name = leafText(leaf);
+  if (leaf.t === "some")
+    return (elementsOf(leaf, known) ?? []).map((element) => ({
+      of: nameOfElement(element),
+      what: `${name} fits`,
+    }));
+  const found = valuesOf(leaf, known);
+  if (leaf.operator === "!=")
+    return [{ of: "", what: `${name} is ${listed(found.map(({ value }) => value))}, not ${leaf.value}` }];
+  return found.map(({ of, value }) => ({
+    of,
+    what: `${name} is ${numberText(value)}${leaf.operator === "=" ? "" : `, told when ${leaf.operator} ${leaf.value}`}`,
+  }));
+}
+
+const listed = (values: readonly unknown[]) =>
+  values.length === 0 ? "nothing" : values.slice(0, 8).map(numberText).join(", ");
+const numberText = (value: unknown) =>
+  typeof value === "number" ? String(Number(value.toPrecision(4))) : String(value);

@@ -1,24 +1,15 @@
 /**
  * History: the numbers of samples over time, as hosts tell them on `history.<id>.<host>` every few minutes and stream HISTORY keeps them (ADR 21).
- * A point is what `numbersOf` takes from one sample; a track is the points of one kind, column by column; a message is the tracks of some minutes. It never
+ * A point is what `numbersOf` takes from one sample; a track is points of one kind, column by column (`kept.ts` says which); a message is the tracks of some minutes. It never
  * says how a host stands now: that is what the last values say, and nothing in here becomes one.
  */
 import { z } from "zod";
-import { loadOf } from "./load.ts";
+import { KEPT, NAME_LENGTH, type Numbers, type Row } from "./kept.ts";
 import { Instant } from "./names.ts";
-import type { BgpSample } from "./telemetry/bgp.ts";
-import type { Health } from "./telemetry/health.ts";
 
-/** One point a kind at most in this time: what comes sooner is a change, and events tell of those. */
-export const POINT_MS = 10_000;
-/** Of the routes of so many sessions, each by itself; of more only the sums. */
-export const SESSIONS_LIMIT = 1_000;
-const DISKS_LIMIT = 32;
-const NAME_LENGTH = 120;
+export { bgpSeries, type Numbers } from "./kept.ts";
+
 const POINTS_LIMIT = 20_000;
-
-/** Null: not known then, as the rate at the first sample. */
-export type Numbers = Readonly<Record<string, number | null>>;
 
 export const Track = z.object({
   at: z
@@ -41,75 +32,25 @@ export type Track = z.infer<typeof Track>;
 
 /** What travels on `history.<id>.<host>`. A kind that the reader does not know is another's. */
 export const HistoryMessage = z.object({
-  tracks: z.record(z.string().max(40), Track).describe("By the kind of telemetry."),
+  tracks: z
+    .record(z.string().max(40), Track)
+    .describe("By their name: that of a kind of telemetry, or of a part of one."),
 });
 export type HistoryMessage = z.infer<typeof HistoryMessage>;
 
-type Row<S> = {
-  /** `before` is the sample before this one of the same agent, for rates. */
-  numbers(sample: S, before: S | null): Numbers;
-  /** How several points become one: their mean, or the last of them. */
-  readonly thinned: "mean" | "last";
-};
+export type HistoryKind = keyof typeof KEPT;
+export const HISTORY_KINDS = Object.keys(KEPT) as [HistoryKind, ...HistoryKind[]];
 
-/** What is kept of each kind. Of a kind that is not here nothing is. */
-export const HISTORY = {
-  health: { numbers: healthNumbers, thinned: "mean" },
-  bgp: { numbers: bgpNumbers, thinned: "last" },
-} as const satisfies { health: Row<Health>; bgp: Row<BgpSample> };
-
-export type HistoryKind = keyof typeof HISTORY;
-export const HISTORY_KINDS = Object.keys(HISTORY) as [HistoryKind, ...HistoryKind[]];
-export const isHistoryKind = (kind: string): kind is HistoryKind => Object.hasOwn(HISTORY, kind);
+/** The tracks that a kind of telemetry is kept in; none of most. */
+export const tracksOf = (kind: string): HistoryKind[] =>
+  HISTORY_KINDS.filter((track) => KEPT[track].of === kind);
 
 /** The numbers of a sample. `before` must be of the same kind. */
-export function numbersOf(kind: HistoryKind, sample: unknown, before: unknown): Numbers {
-  return (HISTORY[kind] as Row<unknown>).numbers(sample, before);
+export function numbersOf(track: HistoryKind, sample: unknown, before: unknown): Numbers {
+  return (KEPT[track] as Row<unknown>).numbers(sample, before);
 }
 
 const share = (value: number): number => Math.round(value * 1_000) / 1_000;
-const whole = (value: number | null): number | null => (value === null ? null : Math.round(value));
-
-function healthNumbers(sample: Health, before: Health | null): Numbers {
-  const { cpu, memory, load1, received_bits_per_s, sent_bits_per_s } = loadOf(sample, before);
-  return {
-    cpu,
-    memory: share(memory),
-    load1,
-    received_bits_per_s: whole(received_bits_per_s),
-    sent_bits_per_s: whole(sent_bits_per_s),
-    ...Object.fromEntries(
-      sample.disks
-        .filter(({ size_bytes }) => size_bytes > 0)
-        .slice(0, DISKS_LIMIT)
-        .map(({ mount, used_bytes, size_bytes }) => [
-          `disk_used ${mount}`.slice(0, NAME_LENGTH),
-          share(used_bytes / size_bytes),
-        ]),
-    ),
-  };
-}
-
-/** Under which name the imported routes of one session are kept. */
-export const bgpSeries = (session: string): string => `imported ${session}`.slice(0, NAME_LENGTH);
-
-function bgpNumbers({ daemon, sessions }: BgpSample): Numbers {
-  if (!daemon.reachable) return { imported: null, exported: null, up: null };
-  const routes = (of: "imported" | "exported", chosen: typeof sessions): number | null => {
-    const counts = chosen.flatMap(({ channels }) => channels.flatMap((channel) => channel[of] ?? []));
-    return counts.length === 0 ? null : counts.reduce((sum, count) => sum + count, 0);
-  };
-  return {
-    imported: routes("imported", sessions),
-    exported: routes("exported", sessions),
-    up: sessions.filter(({ state }) => state === "established").length,
-    ...Object.fromEntries(
-      sessions
-        .slice(0, SESSIONS_LIMIT)
-        .map((session) => [bgpSeries(session.name), routes("imported", [session])]),
-    ),
-  };
-}
 
 /** A point among others. */
 export type Point = { readonly at: number; readonly numbers: Numbers };
@@ -150,7 +91,7 @@ export function thinnedPoints(kind: HistoryKind, points: readonly Point[], step_
   }
   return [...buckets].map(([at, bucket]) => {
     const last = bucket.at(-1)?.numbers ?? {};
-    return { at, numbers: HISTORY[kind].thinned === "last" ? last : meanOf(bucket) };
+    return { at, numbers: KEPT[kind].thinned === "last" ? last : meanOf(bucket) };
   });
 }
 

@@ -111,7 +111,7 @@ suite(
     let place: Awaited<ReturnType<typeof temporaryDirectory>>;
     const log = openLog({ name: "agent", level: "silent" });
     /** A minute is 30 ms here, so that ten are a third of a second. */
-    const times = { line_ms: 30, send_ms: 150, point_ms: 0 };
+    const times = { line_ms: 30, send_ms: 150, pace: 0 };
     /** No two points of one instant: of those one would be kept. */
     let clock = 0;
     const now = () => {

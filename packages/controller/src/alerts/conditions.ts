@@ -1,84 +1,53 @@
-/** Rules with a condition of their own: over the metrics that `/metrics` shows, by the same names. A host that says nothing of a metric neither fits nor fails. Pure. */
+/** Rules with a condition of their own: expressions of `ctl query` over what each host told last, and before. Of a host of which that is not known nothing rises and nothing falls. Pure. */
 import type { AlertRule } from "@muster/protocol/alerting";
-import { holds, parseCondition, type Series } from "@muster/protocol/condition";
+import { conditionFault, fitting, parseCondition } from "@muster/protocol/condition";
 import { FleetError } from "@muster/protocol/errors";
-import { COLLECTED_METRICS } from "../metrics/collected.ts";
-import { HOST_METRICS } from "../metrics/host.ts";
-import type { Heard, HostMetric } from "../metrics/metric.ts";
+import { telemetryShapes } from "@muster/protocol/expression/shapes";
+import type { Known } from "@muster/protocol/expression/values";
 import type { Finding } from "./findings.ts";
 
 /** Of one rule on one host. */
-const SERIES = 50;
+const THINGS = 50;
 
-const METRICS: ReadonlyMap<string, HostMetric> = new Map(
-  [...HOST_METRICS, ...COLLECTED_METRICS].map((metric) => [metric.name, metric]),
-);
+export type KnownHost = Known & { readonly name: string };
+export type Conditions = {
+  readonly findings: readonly Finding[];
+  /** Of whom and by which rule nothing can be said now. */
+  readonly unsure: ReadonlySet<string>;
+};
 
-export function conditionFindings(rules: readonly AlertRule[], hosts: readonly Heard[]): Finding[] {
-  return rules.flatMap((rule) => {
-    const condition = rule.when === undefined ? null : parseCondition(rule.when);
-    if (condition === null) return [];
-    const { left, by, op, limit } = condition;
-    const chosen = rule.hosts === null ? null : new Set(rule.hosts);
-    return hosts
-      .filter(({ record }) => chosen?.has(record.name) ?? true)
-      .flatMap((heard) => {
-        const under = by === null ? null : valuesOf(by, heard);
-        const found: Finding[] = [];
-        for (const [words, value] of valuesOf(left, heard)) {
-          // Of the same labels, or one number for all.
-          const divisor = under === null ? 1 : (under.get(words) ?? under.get(""));
-          if (divisor === undefined || divisor === 0 || !holds(condition, value / divisor)) continue;
-          const whose = words === "" ? "" : ` (${words})`;
-          found.push({
-            host: heard.record.name,
-            tint: "amber",
-            about: `metric/${rule.name}${words === "" ? "" : `/${words}`}`,
-            what: `${rule.name}${whose}: ${left.metric}${by === null ? "" : ` / ${by.metric}`} is ${Number((value / divisor).toPrecision(4))}, told when ${op} ${limit}`,
-            next: `ctl status ${heard.record.name}`,
-          });
-          if (found.length >= SERIES) break;
-        }
-        return found;
-      });
-  });
-}
+export const unsureOf = (host: string, rule: string) => `${host} ${rule}`;
 
-/** By the values of the labels, in their order. */
-function valuesOf({ metric, labels }: Series, heard: Heard): Map<string, number> {
-  const known = METRICS.get(metric);
-  const values = new Map<string, number>();
-  for (const [words, value] of known?.of(heard) ?? []) {
-    const fits = Object.entries(labels).every(([name, wanted]) => {
-      const at = known?.labels.indexOf(name) ?? -1;
-      return at >= 0 && words[at] === wanted;
-    });
-    if (fits && value !== null) values.set(words.join(" "), value);
-  }
-  return values;
-}
-
-/** Errors: INVALID for a metric or label that there is not, and for one that only grows. */
-export function checkConditions(rules: readonly AlertRule[]): void {
-  for (const { name, when } of rules) {
-    const condition = when === undefined ? null : parseCondition(when);
-    for (const series of condition === null
-      ? []
-      : [condition.left, ...(condition.by === null ? [] : [condition.by])]) {
-      const metric = METRICS.get(series.metric);
-      if (metric === undefined)
-        throw new FleetError(
-          "INVALID",
-          `rule ${name}: no metric ${series.metric}: docs/reference/metrics.md`,
-        );
-      if (metric.type === "counter")
-        throw new FleetError("INVALID", `rule ${name}: ${series.metric} only grows, and rules know no rates`);
-      const strange = Object.keys(series.labels).find((label) => !metric.labels.includes(label));
-      if (strange !== undefined)
-        throw new FleetError(
-          "INVALID",
-          `rule ${name}: ${series.metric} has no label ${strange}; it has ${metric.labels.join(", ") || "none"}`,
-        );
+export function conditionFindings(rules: readonly AlertRule[], hosts: readonly KnownHost[]): Conditions {
+  const findings: Finding[] = [];
+  const unsure = new Set<string>();
+  for (const { name: rule, when, hosts: chosen } of rules) {
+    if (when === undefined) continue;
+    const node = parseCondition(when);
+    const only = chosen === null ? null : new Set(chosen);
+    for (const known of hosts) {
+      if (only?.has(known.name) === false) continue;
+      const found = fitting(node, known);
+      if (found === undefined) unsure.add(unsureOf(known.name, rule));
+      for (const { of, what } of (found ?? []).slice(0, THINGS))
+        findings.push({
+          ...{ host: known.name, tint: "amber" },
+          about: `metric/${rule}${of === "" ? "" : `/${of}`}`,
+          what: `${rule}${of === "" ? "" : ` (${of})`}: ${what}`,
+          next: `ctl query '${when}'`,
+        });
     }
+  }
+  return { findings, unsure };
+}
+
+/** Errors: INVALID for what no host tells, or is not kept over time. */
+export function checkConditions(rules: readonly AlertRule[]): void {
+  const own = rules.filter(({ when }) => when !== undefined);
+  if (own.length === 0) return;
+  const shapes = telemetryShapes();
+  for (const { name, when } of own) {
+    const fault = conditionFault(when ?? "", shapes);
+    if (fault !== null) throw new FleetError("INVALID", `rule ${name}: ${fault}`);
   }
 }

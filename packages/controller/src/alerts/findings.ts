@@ -19,6 +19,8 @@ export type Look = {
   readonly findings: readonly Finding[];
   /** Hosts of which nothing is known of now: what was said of them before is neither so nor over. */
   readonly silent: ReadonlySet<string>;
+  /** Of which host and rule nothing can be said now (`unsureOf`). */
+  readonly unsure: ReadonlySet<string>;
   /** By host, why it is quiet by its own account: it is drained, or changes. */
   readonly quiet: ReadonlyMap<string, string>;
 };
@@ -53,7 +55,7 @@ export function lookAt(views: readonly HostView[], fleet: FleetStanding, now_ms:
       findings.push({ host: each.name, ...trouble });
     }
   }
-  return { findings, silent, quiet };
+  return { findings, silent, quiet, unsure: new Set() };
 }
 
 const redFirst = (one: Trouble, other: Trouble) => Number(one.tint !== "red") - Number(other.tint !== "red");

@@ -3,9 +3,9 @@ import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
+import { isBlind, TELEMETRY_KINDS } from "@muster/protocol/telemetry/index";
 import { backupReport } from "../backup-report.ts";
 import type { Family } from "../metrics/exposition.ts";
-import { heard } from "../metrics/fleet.ts";
 import { Outlets } from "../monitoring/outlets.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Storage } from "../records/storage.ts";
@@ -14,13 +14,14 @@ import type { LastValues } from "../telemetry/last.ts";
 import type { Silence } from "../telemetry/silence.ts";
 import type { Trust } from "../trust.ts";
 import type { AlertAnswers } from "./answers.ts";
-import { conditionFindings } from "./conditions.ts";
+import { conditionFindings, type KnownHost } from "./conditions.ts";
 import { type Look, lookAt } from "./findings.ts";
+import { PastOfFleet } from "./past.ts";
 import { AlertStore } from "./store.ts";
 import type { AlertPorts } from "./watch.ts";
 
 export type AlertParts = {
-  readonly bus: Pick<Bus, "kv" | "subscribe">;
+  readonly bus: Pick<Bus, "kv" | "readAll" | "subscribe">;
   readonly fleet: string;
   readonly backup_report: string | undefined;
   readonly log: Log;
@@ -39,6 +40,23 @@ export type AlertParts = {
 export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { readonly outlets: Outlets } {
   const { fleet, log, now, trust, records, last, engine, silence, storage, secret } = parts;
   const store = new AlertStore(parts.bus.kv("alerts"));
+  const past = new PastOfFleet({
+    bus: parts.bus,
+    log,
+    now,
+    recent: (host, track) => last.recent(host, track),
+  });
+  const known = (name: string): KnownHost => ({
+    name,
+    past: past.of(name),
+    values: Object.fromEntries(
+      TELEMETRY_KINDS.flatMap((kind) => {
+        const sample = last.isSilent(name, now()) ? undefined : last.sample(name, kind);
+        const fresh = sample !== undefined && !isBlind({ kind, heard_at: sample.heard_at }, now());
+        return fresh ? [[kind, sample.value]] : [];
+      }),
+    ),
+  });
   const look = async (rules: readonly AlertRule[] = []): Promise<Look> => {
     const path = parts.backup_report;
     const backup = path === undefined ? undefined : await backupReport(path);
@@ -47,8 +65,12 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     const seen = lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
     const own = rules.filter(({ when }) => when !== undefined);
     if (own.length === 0) return seen;
-    const hosts = names.flatMap((name) => heard(name, last, now()) ?? []);
-    return { ...seen, findings: [...seen.findings, ...conditionFindings(own, hosts)] };
+    past.need(
+      own.flatMap(({ when }) => when ?? []),
+      names.flatMap((name) => ({ name, id: records.byName(name)?.id ?? "" })),
+    );
+    const { findings, unsure } = conditionFindings(own, names.map(known));
+    return { ...seen, findings: [...seen.findings, ...findings], unsure };
   };
   const outlets = new Outlets({
     ...{ bus: parts.bus, fleet, log, now, families: parts.families },

@@ -4,6 +4,7 @@ import type { Grant } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import {
+  type HistoryKind,
   HistoryMessage,
   type Point,
   pointsOf,
@@ -25,11 +26,15 @@ const AHEAD_MS = 600_000;
 
 type Request = ControlRequest<"history">;
 
-/** Errors: NOT_FOUND for a host that there is not, or that the guest does not see. */
+/**
+ * `recent`: the last minutes, which the stream does not have yet.
+ * Errors: NOT_FOUND for a host that there is not, or that the guest does not see.
+ */
 export async function historyPage(
   bus: Pick<Bus, "readAll">,
   request: Request,
   records: Pick<HostRecords, "byName" | "seenBy">,
+  recent: (host: string, track: HistoryKind) => readonly Point[],
   guest: Grant | null = null,
 ): Promise<ControlReply<"history">> {
   const record = records.byName(request.host);
@@ -64,16 +69,28 @@ export async function historyPage(
     )
       late.push({ from: first, to: end });
   }
+  if (next === null) {
+    const told_at = Math.max(request.since, ...points.map(({ at }) => at));
+    const later = trackOf(recent(request.host, request.kind).filter(({ at }) => at > told_at));
+    if (later !== null) points = points.concat(chosen(later, request));
+  }
   points.sort((one, other) => one.at - other.at);
   // Once more: a step may begin in one message and end in the next.
   if (request.step_ms !== null) points = thinnedPoints(request.kind, points, request.step_ms);
   return { track: trackOf(points), late, next };
 }
 
+/** `NAME *` means that number of every thing. */
+function wantedOf({ series: there }: Track, series: readonly string[] | null): ReadonlySet<string> | null {
+  if (series === null) return null;
+  const starts = series.filter((name) => name.endsWith(" *")).map((name) => name.slice(0, -1));
+  const found = Object.keys(there).filter((name) => starts.some((start) => name.startsWith(start)));
+  return new Set([...series, ...found]);
+}
+
 /** Not older than asked for, thinned before it is gathered. */
 function chosen(track: Track, { kind, since, series, step_ms }: Request): Point[] {
-  const wanted = series === null ? null : new Set(series);
-  const points = pointsOf(track, wanted).filter(({ at }) => at >= since);
+  const points = pointsOf(track, wantedOf(track, series)).filter(({ at }) => at >= since);
   return step_ms === null ? points : thinnedPoints(kind, points, step_ms);
 }
 

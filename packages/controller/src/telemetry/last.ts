@@ -18,10 +18,12 @@ import {
   type TelemetryKind,
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
+import type { HistoryKind, Point } from "@muster/protocol/history";
 import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { KindFaults } from "@muster/protocol/telemetry/fault";
 import type { HostRecords } from "../records/hosts.ts";
 import { pause } from "../retry.ts";
+import { RecentPoints } from "./recent.ts";
 
 /** Of one sample as it travels. */
 const SAMPLE_BYTES = 512 * 1024;
@@ -44,6 +46,7 @@ type Last = {
   changed_at: number | null;
   readonly samples: Partial<Record<TelemetryKind, Sample>>;
   readonly unreadable: Partial<Record<TelemetryKind, Unreadable>>;
+  readonly recent: RecentPoints;
 };
 
 /** What came of a message. `stranger`: its name and key are not those of a record. */
@@ -108,6 +111,7 @@ export class LastValues {
     if (listened === null && before !== undefined)
       if (before.listened === this.#listens || before.heard_at > heard_at) return done("old");
     last.samples[kind] = { heard_at, value, listened };
+    if (listened !== null) last.recent.take(kind, value, heard_at);
     last.heard_at = listened === null ? Math.max(last.heard_at, heard_at) : heard_at;
     if (kind !== "convergence" || sameWords(before?.value, value)) return done("taken");
     last.changed_at = heard_at;
@@ -163,6 +167,11 @@ export class LastValues {
     return this.#current(host)?.samples[kind];
   }
 
+  /** Its numbers of the last minutes, which it has not yet told for keeping. */
+  recent(host: string, track: HistoryKind): readonly Point[] {
+    return this.#current(host)?.recent.of(track) ?? [];
+  }
+
   isSilent(host: string, now_ms: number): boolean {
     const heard_at = this.heardAt(host);
     return heard_at === null || now_ms - heard_at > SILENT_AFTER_MS;
@@ -213,7 +222,10 @@ export class LastValues {
   #of(host: string, id: string): Last {
     const held = this.#last.get(host);
     if (held?.id === id) return held;
-    const fresh: Last = { id, heard_at: 0, changed_at: null, samples: {}, unreadable: {} };
+    const fresh: Last = {
+      ...{ id, heard_at: 0, changed_at: null, samples: {}, unreadable: {} },
+      recent: new RecentPoints(),
+    };
     this.#last.set(host, fresh);
     return fresh;
   }

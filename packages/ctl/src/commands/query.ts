@@ -1,48 +1,54 @@
-/** `ctl query`: which hosts fit an expression over what they told last, in the language of selectors. */
+/** `ctl query`: which hosts fit an expression over what they told last, and what was kept of before, in the language of selectors. */
 import { FleetError } from "@muster/protocol/errors";
-import { TELEMETRY, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol/telemetry/index";
-import { jsonSchemaOf } from "../docs/json-schema.ts";
-import { shapeOf } from "../docs/shape.ts";
 import {
   isOfValues,
+  leafText,
   leaves,
+  type Node,
   type Pair,
   parseSelector,
   SelectorFault,
   type Some,
-} from "../inventory/selector-parser.ts";
-import { needsOf } from "../inventory/selectors.ts";
+} from "@muster/protocol/expression/parser";
+import { telemetryShapes } from "@muster/protocol/expression/shapes";
 import {
   elementsOf,
-  kindOf,
+  type Found,
+  type Known,
   nameOfElement,
-  type Shapes,
-  type Values,
   valuesOf,
-} from "../inventory/values.ts";
+  windowsOf,
+} from "@muster/protocol/expression/values";
+import { TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol/telemetry/index";
+import { needsOf, select } from "../inventory/selectors.ts";
+import { sparkText } from "../output/spark.ts";
 import type { Column } from "../output/table.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import { type Choice, pick } from "../roster/facts.ts";
 import { lastValues } from "../roster/last.ts";
+import { pastOf } from "../roster/past.ts";
 import { folderHere, glances, unlabelled } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 
 /** What of a host fits, by the condition as it was typed. */
-type Row = { readonly host: string; readonly found: Readonly<Record<string, readonly Shown[]>> };
-type Shown = { readonly of: string; readonly value: unknown };
+type Row = { readonly host: string; readonly found: Readonly<Record<string, readonly Found[]>> };
 
 export const query = defineCommand({
   name: "query",
   args: "<expression>",
   example: `ctl query 'health.memory.available_bytes<500M'
 ctl query 'ixp and bgp.sessions(expected=up and state!=established)'
+ctl query 'health.memory.available_bytes/health.memory.total_bytes<5%'
+ctl query 'rate(health.interfaces.rx_errors, 5m)>1'          a second, over five minutes
+ctl query 'increase(containers.containers.restarts, 1h)>3'   also min, mean and max: ctl query 'max(checks.checks.latency_ms, 6h)>500'
 ctl query 'convergence.agent_version<0.2' --json
 ctl docs telemetry health        what there is to ask for`,
   async run(context, { args }) {
     const { output } = context;
     const expression = args[0] ?? "";
-    const conditions = conditionsOf(expression);
+    const tree = treeOf(expression);
+    const conditions = leaves(tree).filter(isOfValues);
     const not = context.global.not === undefined ? [] : [context.global.not];
     const needs = needsOf([expression, ...not]);
     const session = await openSession(context, { rank: "viewer" });
@@ -57,27 +63,40 @@ ctl docs telemetry health        what there is to ask for`,
     const strangers = [...there.hosts.values()]
       .filter(({ name }) => !declared.hosts.some((host) => host.name === name))
       .map(unlabelled);
+    const groups = [
+      ...new Set([...declared.groups, ...[...there.hosts.values()].flatMap(({ groups }) => groups)]),
+    ];
+    const shapes = telemetryShapes();
+    const hosts = [...declared.hosts, ...strangers].map((host) => ({
+      ...host,
+      values: values.get(host.name) ?? {},
+    }));
+    const windows = windowsOf(tree);
+    let past: Awaited<ReturnType<typeof pastOf>> = new Map();
+    if (windows.length > 0) {
+      // Of whom nothing else says that it does not fit.
+      const might = select(hosts, groups, expression, not, shapes);
+      const told = [...might.hosts, ...might.unknown].filter((name) => values.has(name));
+      past = await pastOf(connection, told, windows, context.now());
+    }
+    const known = (host: string): Known => ({ values: values.get(host) ?? {}, past: past.get(host) });
     const choice: Choice = {
-      hosts: [...declared.hosts, ...strangers].map((host) => ({
-        ...host,
-        values: values.get(host.name) ?? {},
-      })),
-      groups: [
-        ...new Set([...declared.groups, ...[...there.hosts.values()].flatMap(({ groups }) => groups)]),
-      ],
+      ...{ groups, shapes },
+      hosts: hosts.map((host) => ({ ...host, ...known(host.name) })),
       connection: async () => connection,
       ids: async () => new Map([...there.hosts].map(([name, { id }]) => [name, id])),
-      shapes: shapesOf(),
     };
     const picked = await pick(context, choice, expression);
     const enrolled = (name: string) => there.hosts.has(name);
-    const rows = picked.names.filter(enrolled).map((host) => rowOf(host, conditions, values.get(host) ?? {}));
+    const rows = picked.names.filter(enrolled).map((host) => rowOf(host, conditions, known(host)));
     const unknown = picked.unknown.filter(enrolled);
     const not_enrolled = [...picked.names, ...picked.unknown].filter((name) => !enrolled(name));
     if (rows.length > 0) output.table(rows, columnsOf(conditions));
     else if (needs.facts.length === 0) output.note(`no host fits ${expression}`);
-    if (unknown.length > 0)
-      output.line(`${output.colour.red("NOT KNOWN NOW")}  ${listText(unknown)}      ctl status`);
+    if (unknown.length > 0) {
+      const why = windows.length > 0 ? "   silent, or not told for so long" : "";
+      output.line(`${output.colour.red("NOT KNOWN NOW")}  ${listText(unknown)}${why}      ctl status`);
+    }
     if (not_enrolled.length > 0)
       output.line(
         `${output.colour.amber("not enrolled")}  ${listText(not_enrolled)}      ctl join ${not_enrolled[0]}`,
@@ -94,39 +113,31 @@ ctl docs telemetry health        what there is to ask for`,
 
 const isKind = (kind: string): kind is TelemetryKind => (TELEMETRY_KINDS as readonly string[]).includes(kind);
 
-const shapesOf = (): Shapes =>
-  Object.fromEntries(
-    TELEMETRY_KINDS.map((kind) => [kind, shapeOf(jsonSchemaOf(TELEMETRY[kind].sample, "output"))]),
-  );
-
-/** What of last values it asks for. Errors: USAGE with the column. */
-function conditionsOf(expression: string): (Pair | Some)[] {
+/** Errors: USAGE with the column. */
+function treeOf(expression: string): Node {
   try {
-    return leaves(parseSelector(expression)).filter(isOfValues);
+    return parseSelector(expression);
   } catch (error) {
     if (error instanceof SelectorFault) throw new FleetError("USAGE", error.message);
     throw error;
   }
 }
 
-const titleOf = (condition: Pair | Some): string => condition.key;
-
-function rowOf(host: string, conditions: readonly (Pair | Some)[], values: Values): Row {
-  const found: Record<string, Shown[]> = {};
+function rowOf(host: string, conditions: readonly (Pair | Some)[], known: Known): Row {
+  const found: Record<string, Found[]> = {};
   for (const condition of conditions) {
-    const sample = values[kindOf(condition)];
-    const shown: Shown[] =
+    const shown: Found[] =
       condition.t === "pair"
-        ? valuesOf(condition, sample)
-        : elementsOf(condition, sample).map((value) => ({ of: nameOfElement(value), value }));
-    const held = found[titleOf(condition)] ?? [];
-    found[titleOf(condition)] = [...held, ...shown];
+        ? valuesOf(condition, known)
+        : (elementsOf(condition, known) ?? []).map((value) => ({ of: nameOfElement(value), value }));
+    const title = leafText(condition);
+    found[title] = [...(found[title] ?? []), ...shown];
   }
   return { host, found };
 }
 
 function columnsOf(conditions: readonly (Pair | Some)[]): Column<Row>[] {
-  const titles = [...new Set(conditions.map(titleOf))];
+  const titles = [...new Set(conditions.map(leafText))];
   return [
     { title: "HOST", value: ({ host }) => host },
     ...titles.map(
@@ -139,7 +150,10 @@ function columnsOf(conditions: readonly (Pair | Some)[]): Column<Row>[] {
 }
 
 /** What a thing in a list is called says more than all that stands in it. */
-function shownText({ of, value }: Shown): string {
+function shownText({ of, value, points }: Found): string {
   if (typeof value === "object") return of === "" ? JSON.stringify(value) : of;
-  return of === "" || of === value ? String(value) : `${of} ${value}`;
+  const exact = Number.isInteger(value) || typeof value !== "number";
+  const number = exact ? String(value) : String(Number((value as number).toPrecision(4)));
+  const line = points === undefined ? "" : ` ${sparkText(points)}`;
+  return (of === "" || of === value ? number : `${of} ${number}`) + line;
 }

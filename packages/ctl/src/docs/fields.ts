@@ -1,5 +1,5 @@
 /** A JSON Schema as the rows of a table: every field with its path, form, default and meaning. Pure. */
-import { choicesOf, descriptionOf, type JsonSchema } from "./json-schema.ts";
+import { choicesOf, descriptionOf, type JsonSchema } from "@muster/protocol/json-schema";
 
 export type Field = {
   /** `expect.NAME.import_min`, `troubles[].ref` */

@@ -2,6 +2,7 @@
 import { CONTROL } from "@muster/protocol/control/index";
 import { ERRORS, FleetError } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import { type JsonSchema, jsonSchemaOf } from "@muster/protocol/json-schema";
 import { LogBatch } from "@muster/protocol/log";
 import { KIND_NAMES, KINDS, type Kind } from "@muster/protocol/resources/index";
 import { type Method, RPC } from "@muster/protocol/rpc/index";
@@ -15,7 +16,6 @@ import { suggest } from "../inventory/problem.ts";
 import { folderSchema } from "../inventory/schema.ts";
 import { FACT_NAMES } from "../inventory/selectors.ts";
 import { fieldsOf } from "./fields.ts";
-import { type JsonSchema, jsonSchemaOf } from "./json-schema.ts";
 
 export type Topic = {
   readonly title: string;

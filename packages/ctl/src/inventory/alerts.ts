@@ -1,5 +1,7 @@
 /** alerts.yml of the fleet folder: who is told of what, as people write it and as it is signed for the controllers. Selectors become names here: controllers choose no hosts. */
 import { type Alerting, AlertRoute, AlertRule, Heartbeat, ROUTES_LIMIT } from "@muster/protocol/alerting";
+import { conditionFault } from "@muster/protocol/condition";
+import { telemetryShapes } from "@muster/protocol/expression/shapes";
 import { z } from "zod";
 import { readDuration } from "../output/words.ts";
 import type { Problems } from "./problem.ts";
@@ -78,6 +80,11 @@ export function readAlerts(
   const chosen = (selector: string | undefined) =>
     chosenHosts(selector, "an alert", at, { hosts, groups }, problems);
   const declared = signedForm(spec, chosen);
+  const shapes = spec.rules.some(({ when }) => when !== undefined) ? telemetryShapes() : {};
+  for (const { name, when } of spec.rules) {
+    const fault = when === undefined ? null : conditionFault(when, shapes);
+    if (fault !== null) problems.add(at, `rule \`${name}\`: ${fault}`, "ctl docs telemetry");
+  }
   for (const { name, about, when } of spec.rules)
     if ((about === undefined) === (when === undefined))
       problems.add(at, `rule \`${name}\` must have either \`about\` or \`when\``);

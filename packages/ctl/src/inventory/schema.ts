@@ -2,8 +2,9 @@
  * JSON Schemas of the folder's files, for editors (`# yaml-language-server: $schema=…`) and `ctl docs`. They say what one file may hold; what only the
  * whole folder shows (a field that no file gives, a template that is not there) is `ctl plan`'s to say. Pure.
  */
+
+import { type JsonSchema, jsonSchemaOf } from "@muster/protocol/json-schema";
 import { KINDS, type Kind } from "@muster/protocol/resources/index";
-import { type JsonSchema, jsonSchemaOf } from "../docs/json-schema.ts";
 import { AlertsFile } from "./alerts.ts";
 import { CommonFields, FORMS, MusterFile } from "./forms.ts";
 import { MonitoringFile } from "./monitoring.ts";

@@ -5,24 +5,27 @@
  *   site=ams  site!=ams  exchange='*'       a label; the value may be a pattern
  *   fact.os='Debian 12*'  fact.bird<2.16    a fact; < <= > >= compare versions and numbers piece by piece
  *   health.cpu_busy>80%  bgp.sessions(name=up* and state!=established)    last values, for `ctl query` alone
+ *   health.memory.available_bytes/health.memory.total_bytes<5%    rate(health.interfaces.rx_errors, 5m)>1, also increase, min, mean, max: of what is kept over time
  *   a, b   a or b   a and b   not a   ( )   `not` binds closest, then `and`; comma and `or` are the same
  *
  * What is not known of a host (a fact that it did not tell) makes it neither fit nor not fit: it is named in `unknown`. Pure.
  */
 import { FleetError } from "@muster/protocol/errors";
-import { compare, isPattern, like } from "./compare.ts";
-import { suggest } from "./problem.ts";
+import { compare, isPattern, like } from "@muster/protocol/expression/compare";
 import {
   FACT,
   isOfValues,
+  judged,
   leaves,
   type Node,
   type Pair,
   parseSelector,
   SelectorFault,
   type Word,
-} from "./selector-parser.ts";
-import { checkValues, fitsValues, type Shapes, type Values } from "./values.ts";
+} from "@muster/protocol/expression/parser";
+import { checkValues, fitsValues, type Shapes, type Values } from "@muster/protocol/expression/values";
+import type { Past } from "@muster/protocol/expression/window";
+import { suggest } from "./problem.ts";
 
 /** What selectors choose from. */
 export interface Selectable {
@@ -34,6 +37,8 @@ export interface Selectable {
   readonly facts?: Facts;
   /** Its last samples; left out where nobody asks for them. */
   readonly values?: Values;
+  /** What of it was kept; left out where nobody asks for it. */
+  readonly past?: Past | undefined;
 }
 export type Facts = Readonly<Record<string, readonly string[]>>;
 
@@ -140,28 +145,17 @@ export function needsOf(selectors: readonly string[]): {
 
 /** Whether a host fits; undefined = its facts would have to be known. */
 function fits(node: Node, host: Selectable): boolean | undefined {
-  switch (node.t) {
-    case "not": {
-      const inner = fits(node.of, host);
-      return inner === undefined ? undefined : !inner;
-    }
-    case "and":
-    case "or": {
-      const decides = node.t === "or";
-      const each = node.of.map((of) => fits(of, host));
-      if (each.includes(decides)) return decides;
-      return each.includes(undefined) ? undefined : !decides;
-    }
-    case "word":
-      if (node.word === "all" && !node.quoted) return true;
-      return isPattern(node.word)
-        ? like(host.name, node.word)
-        : host.name === node.word || host.groups.includes(node.word);
-    case "some":
-      return fitsValues(node, host.values);
-    case "pair":
-      return isOfValues(node) ? fitsValues(node, host.values) : fitsPair(node, host);
-  }
+  return judged(node, (leaf) => {
+    const of_values: boolean = isOfValues(leaf);
+    if (leaf.t !== "word" && of_values)
+      return fitsValues(leaf, { values: host.values ?? {}, past: host.past });
+    if (leaf.t === "some") return false;
+    if (leaf.t === "pair") return fitsPair(leaf, host);
+    if (leaf.word === "all" && !leaf.quoted) return true;
+    return isPattern(leaf.word)
+      ? like(host.name, leaf.word)
+      : host.name === leaf.word || host.groups.includes(leaf.word);
+  });
 }
 
 function fitsPair({ key, operator, value }: Pair, host: Selectable): boolean | undefined {

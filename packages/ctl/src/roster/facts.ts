@@ -4,9 +4,9 @@
  */
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
+import type { Shapes } from "@muster/protocol/expression/values";
 import type { Facts as Told } from "@muster/protocol/rpc/index";
 import { type Facts, needsOf, type Selectable, select } from "../inventory/selectors.ts";
-import type { Shapes } from "../inventory/values.ts";
 import { listText } from "../output/words.ts";
 import type { Context } from "../program/context.ts";
 import type { Connection } from "../session/session.ts";

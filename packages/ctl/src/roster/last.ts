@@ -1,8 +1,8 @@
 /** Last values of every host as the controllers have them, kind by kind; of a host that is silent, or whose collector is, nothing: that is not known now. */
 import { callController } from "@muster/ports/call";
 import type { ControlReply } from "@muster/protocol/control/index";
+import type { Values } from "@muster/protocol/expression/values";
 import { FRESH_PERIODS, TELEMETRY, type TelemetryKind } from "@muster/protocol/telemetry/index";
-import type { Values } from "../inventory/values.ts";
 import type { Connection } from "../session/session.ts";
 
 const PAGE = 500;

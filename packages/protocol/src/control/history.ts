@@ -10,7 +10,7 @@ export const history = method({
   timeout_ms: 10_000,
   request: z.strictObject({
     host: HostName,
-    kind: z.enum(HISTORY_KINDS).describe("Which telemetry."),
+    kind: z.enum(HISTORY_KINDS).describe("Which track: a kind of telemetry, or a part of one."),
     since: Instant.describe("Not older than this, by the host's clock."),
     step_ms: z
       .int()
@@ -23,7 +23,9 @@ export const history = method({
       .min(1)
       .max(64)
       .nullable()
-      .describe("Only the values of these names; null = all of the kind."),
+      .describe(
+        "Only the values of these names, `NAME *` for those of every thing; null = all of the track.",
+      ),
     after: z.int().min(0).describe("`next` of the page before; 0 for the first."),
   }),
   reply: z.object({

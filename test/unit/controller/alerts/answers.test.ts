@@ -144,7 +144,7 @@ suite(
       assert.equal((await callController(alice, "alerts", {})).alerts, []);
     });
 
-    test("a rule's own condition, over a metric by its name; one that there is not is refused", async () => {
+    test("a rule's own condition, over what hosts tell; over what none does it is refused", async () => {
       const alice = await caller("alice");
       const rule = (when: string) => ({
         ...{ name: "few", about: ["metric/few"], when, hosts: null, severity: "ticket" as const },
@@ -155,22 +155,21 @@ suite(
           document: await document("alice", 3, { rules: [rule(when), STILL] }),
         });
       for (const [when, why] of [
-        ["muster_host_resource < 1", /no metric muster_host_resource/],
-        ["muster_agent_cpu_seconds_total > 1", /only grows/],
-        ['muster_host_load1{disk="x"} > 1', /no label disk/],
-        ["load > 1", /must be like muster_host_load1 > 8/],
+        ["convergence.resource.total<1", /rule few: .*has no `resource`; did you mean `resources`/],
+        ["rate(convergence.generation, 5m)>1", /rule few: .*nothing of convergence is/],
+        ["load > 1", /expected a comparison of what hosts tell/],
       ] as const)
         await give(when).then(
           () => assert.unreachable(when),
           (error: Error) => assert.match(error.message, why),
         );
-      await give("muster_host_resources < 1");
+      await give("convergence.resources.total<1");
       await say("converged");
       await eventually(async () => {
         const { alerts } = await callController(alice, "alerts", {});
         assert.equal(
           alerts.map(({ host, about, severity, what }) => [host, about, severity, what]),
-          [["ixp1", "metric/few", "ticket", "few: muster_host_resources is 0, told when < 1"]],
+          [["ixp1", "metric/few", "ticket", "few: convergence.resources.total is 0, told when < 1"]],
         );
       }, SOON_MS);
     });

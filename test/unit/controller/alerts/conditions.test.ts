@@ -1,16 +1,16 @@
-/** Conditions of rules over the metrics of hosts: labels, ratios, and hosts that say nothing. */
-import { conditionFindings } from "@muster/controller/alerts/conditions";
+/** Conditions of rules: the expressions of `ctl query` over last values and what was kept, thing by thing; of what is not known nothing rises and nothing falls. */
+import { AlertBook } from "@muster/controller/alerts/book";
+import { conditionFindings, type KnownHost } from "@muster/controller/alerts/conditions";
+import { PastOfFleet } from "@muster/controller/alerts/past";
 import type { AlertRule } from "@muster/protocol/alerting";
-import { parseCondition } from "@muster/protocol/condition";
+import { conditionFault } from "@muster/protocol/condition";
+import { telemetryShapes } from "@muster/protocol/expression/shapes";
+import { type Point, trackOf } from "@muster/protocol/history";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
 
-type Hosts = Parameters<typeof conditionFindings>[1];
-const host = (name: string, health: unknown): Hosts[number] =>
-  ({
-    ...{ record: { name }, silent: false, heard_at: 0, kinds: [], clock_skew_ms: 0 },
-    ...{ convergence: null, bgp: null, checks: null, health },
-  }) as unknown as Hosts[number];
+const MIN = 60_000;
+const host = (name: string, values: object): KnownHost => ({ name, values: values as KnownHost["values"] });
 const disks = (used: number) => [
   { mount: "/", size_bytes: 100, used_bytes: used },
   { mount: "/var", size_bytes: 200, used_bytes: 20 },
@@ -19,48 +19,181 @@ const rule = (when: string, hosts: string[] | null = null): AlertRule => ({
   ...{ name: "mine", about: ["metric/mine", "metric/mine/*"], when, hosts, severity: "page" },
   ...{ for_ms: 0, rise: 1, fall: 1 },
 });
-const found = (when: string, hosts: Hosts, only: string[] | null = null) =>
-  conditionFindings([rule(when, only)], hosts).map(({ host: whose, about, what }) => [whose, about, what]);
+const found = (when: string, hosts: KnownHost[], only: string[] | null = null) =>
+  conditionFindings([rule(when, only)], hosts).findings.map(({ host: whose, about, what }) => [
+    whose,
+    about,
+    what,
+  ]);
+/** Points a minute apart. */
+const points = (name: string, values: (number | null)[]): Point[] =>
+  values.map((value, minute) => ({ at: minute * MIN, numbers: { [name]: value } }));
 
 suite("conditions", (test) => {
-  const busy = host("ixp1", { load: [9, 1, 1], disks: disks(95), memory: {}, agent: {} });
-  const calm = host("core1", { load: [1, 1, 1], disks: disks(10), memory: {}, agent: {} });
-  const blind = host("probe1", null);
+  const busy = host("ixp1", { health: { cpu_busy: 0.9, disks: disks(95) } });
+  const calm = host("core1", { health: { cpu_busy: 0.1, disks: disks(10) } });
+  const blind = host("probe1", {});
 
-  test("one number, on the hosts that are meant, and none of a host that says nothing", () => {
-    const words = ["ixp1", "metric/mine", "mine: muster_host_load1 is 9, told when > 8"];
-    assert.equal(found("muster_host_load1 > 8", [busy, calm, blind]), [words]);
-    assert.equal(found("muster_host_load1 > 8", [busy], ["core1"]), []);
-    assert.is(found("muster_host_load1 < 100", [busy, calm, blind]).length, 2);
-    assert.is(found("muster_host_load1 != 9", [busy]).length, 0);
+  test("one number, on the hosts that are meant, with what to type; of a host that says nothing it is not known", () => {
+    const words = ["ixp1", "metric/mine", "mine: health.cpu_busy is 0.9, told when > 80%"];
+    assert.equal(found("health.cpu_busy > 80%", [busy, calm, blind]), [words]);
+    assert.equal(found("health.cpu_busy > 80%", [busy], ["core1"]), []);
+    const { findings, unsure } = conditionFindings([rule("health.cpu_busy>80%")], [busy, calm, blind]);
+    assert.is(findings[0]?.next, "ctl query 'health.cpu_busy>80%'");
+    assert.equal([...unsure], ["probe1 mine"]);
   });
 
-  test("each series by itself, divided by the one with the same labels, and one that is named", () => {
-    const full = "muster_host_filesystem_used_bytes / muster_host_filesystem_size_bytes";
-    const words =
-      "mine (/): muster_host_filesystem_used_bytes / muster_host_filesystem_size_bytes is 0.95, told when > 0.9";
-    assert.equal(found(`${full} > 0.9`, [busy, calm]), [["ixp1", "metric/mine//", words]]);
-    assert.equal(
-      found('muster_host_filesystem_used_bytes{mount="/var"} >= 20', [busy]).map(([, about]) => about),
-      ["metric/mine//var"],
-    );
-    assert.equal(found('muster_host_filesystem_used_bytes{mount="/srv"} >= 0', [busy]), []);
-  });
-
-  test("what is none", () => {
+  test("each thing by itself, also divided; what is said of a list; several together are about the host", () => {
+    const full = "mine (/): health.disks.used_bytes/health.disks.size_bytes is 0.95, told when > 0.9";
     for (const text of [
-      "",
-      "load > 8",
-      "muster_host_load1",
-      "muster_host_load1 > eight",
-      "muster_x{a=b} > 1",
-      "muster_x > 1 or muster_y > 1",
-      'muster_x{a="b"} / > 1',
+      "health.disks.used_bytes/health.disks.size_bytes>0.9",
+      "health.disks.used_bytes / health.disks.size_bytes > 90%",
     ])
-      assert.is(parseCondition(text), null, text);
-    assert.equal(parseCondition(' muster_x{a="b", c="d"}/muster_y<=-0.5 '), {
-      left: { metric: "muster_x", labels: { a: "b", c: "d" } },
-      ...{ by: { metric: "muster_y", labels: {} }, op: "<=", limit: -0.5 },
+      assert.equal(
+        found(text, [busy, calm]).map(([whose, about]) => [whose, about]),
+        [["ixp1", "metric/mine//"]],
+        text,
+      );
+    assert.equal(found("health.disks.used_bytes/health.disks.size_bytes>0.9", [busy])[0]?.[2], full);
+    assert.equal(found("health.disks(mount='/v*' and used_bytes/size_bytes>5%)", [busy]), [
+      ["ixp1", "metric/mine//var", "mine (/var): health.disks fits"],
+    ]);
+    assert.equal(found("health.cpu_busy>80% and health.disks.used_bytes>90", [busy, calm, blind]), [
+      [
+        "ixp1",
+        "metric/mine",
+        "mine: health.cpu_busy is 0.9, told when > 80%, / health.disks.used_bytes is 95, told when > 90",
+      ],
+    ]);
+  });
+
+  test("what it did over a time: a second, in all, the least and the most; a counter that begins anew goes on", () => {
+    const of = (track: string, all: Point[]): KnownHost => ({
+      ...host("ixp1", { health: {}, containers: {}, checks: {} }),
+      past: (name) => (name === track ? all : undefined),
     });
+    const errors = of("machine", points("interfaces.rx_errors eth0", [0, 0, 60, 120, 120, 180]));
+    assert.equal(found("rate(health.interfaces.rx_errors, 5m)>0.5", [errors]), [
+      [
+        "ixp1",
+        "metric/mine/eth0",
+        "mine (eth0): rate(health.interfaces.rx_errors, 5m) is 0.6, told when > 0.5",
+      ],
+    ]);
+    const restarts = of("containers", points("containers.restarts web", [7, 8, 0, 1, 2, 3]));
+    assert.match(
+      found("increase(containers.containers.restarts,5m)>=4", [restarts])[0]?.[2] ?? "",
+      / is 4, told/,
+    );
+    assert.equal(found("increase(containers.containers.restarts,5m)>4", [restarts]), []);
+    const filling = of("machine", points("disks.used_bytes /", [9e9, 5e9, 6e9, 7e9, 7e9, 8e9]));
+    assert.match(
+      found("increase(health.disks.used_bytes, 4m)>2G", [filling])[0]?.[2] ?? "",
+      / is 3000000000, told/,
+    );
+    assert.match(
+      found("increase(health.disks.used_bytes, 5m)<0", [filling])[0]?.[2] ?? "",
+      / is -1000000000, told/,
+    );
+    const check = of("checks", points("checks.up web", [1, 1, 0, null, 1, 1]));
+    assert.equal(found("min(checks.checks.up, 5m)<1", [check]).length, 1);
+    assert.match(found("mean(checks.checks.up, 5m)<90%", [check])[0]?.[2] ?? "", / is 0\.8, told/);
+    assert.equal(found("max(checks.checks.up, 5m)<1", [check]), []);
+  });
+
+  test("a time that is not known whole is not known; one thing that came within it is, from there on; one that is gone is not told", () => {
+    const of = (all: Point[]): KnownHost => ({ ...host("ixp1", { containers: {} }), past: () => all });
+    const judge = (all: Point[]) =>
+      conditionFindings([rule("increase(containers.containers.restarts, 10m)>2")], [of(all)]);
+    assert.equal([...judge(points("containers.restarts web", [0, 1, 2, 3, 4, 5])).unsure], ["ixp1 mine"]);
+    assert.equal([...judge([]).unsure], ["ixp1 mine"]);
+    const late = [null, null, null, null, null, null, null, 1, 2, 3, 4];
+    assert.is(judge(points("containers.restarts web", late)).findings.length, 1);
+    const gone = [0, 1, 2, 3, 4, 5, null, null, null, null, null];
+    assert.is(judge(points("containers.restarts web", gone)).findings.length, 0);
+    assert.is(judge(points("containers.restarts web", gone)).unsure.size, 0);
+  });
+
+  test("an alert of which nothing can be said stays; it is over when that is known", () => {
+    const book = new AlertBook();
+    const rules = [rule("health.cpu_busy>80%")];
+    const look = (hosts: KnownHost[], at: number) => {
+      const seen = conditionFindings(rules, hosts);
+      book.look({ ...seen, silent: new Set(), quiet: new Map() }, rules, at, false);
+      return [...book.alerts()].map(({ resolved_at }) => resolved_at === null);
+    };
+    assert.equal(look([busy], 1), [true]);
+    assert.equal(look([host("ixp1", {})], 2), [true]);
+    assert.equal(look([host("ixp1", { health: { cpu_busy: 0.1, disks: [] } })], 3), []);
+  });
+
+  test("what is looked back at: from the stream once, then from what is heard, as long as it is asked for", async () => {
+    let now_ms = 60 * MIN;
+    let reads = 0;
+    const told = points(
+      "interfaces.rx_errors eth0",
+      Array.from({ length: 56 }, (_, minute) => minute),
+    );
+    const other = { "interfaces.tx_errors eth0": 1 };
+    const track = trackOf(told.map(({ at, numbers }) => ({ at, numbers: { ...numbers, ...other } })));
+    const body = Buffer.from(JSON.stringify({ tracks: { machine: track } }));
+    const heard: Point[] = [{ at: 50 * MIN, numbers: { "interfaces.rx_errors eth0": 50 } }];
+    const past = new PastOfFleet({
+      bus: {
+        async *readAll() {
+          reads += 1;
+          yield { subject: "history.x.ixp1", body, seq: 1, stored_at: 1, headers: {} };
+          yield { subject: "history.x.ixp1", body: Buffer.from("{"), seq: 2, stored_at: 1, headers: {} };
+        },
+      } as never,
+      log: { warn() {} } as never,
+      now: () => now_ms,
+      recent: () => heard,
+    });
+    const when = "rate(health.interfaces.rx_errors, 30m)>0.01";
+    const look = () => {
+      past.need([when], [{ name: "ixp1", id: "x" }]);
+      return conditionFindings([rule(when)], [{ ...host("ixp1", { health: {} }), past: past.of("ixp1") }]);
+    };
+    assert.equal([...look().unsure], ["ixp1 mine"]);
+    await past.settled();
+    for (const minute of [56, 57, 58, 59])
+      heard.push({ at: minute * MIN, numbers: { "interfaces.rx_errors eth0": minute } });
+    assert.match(look().findings[0]?.what ?? "", /is 0\.01667, told/);
+    const kept = past.of("ixp1")("machine") ?? [];
+    assert.equal([kept[0]?.at, kept.at(-1)?.at], [27 * MIN, 59 * MIN]);
+    assert.equal(Object.keys(kept[0]?.numbers ?? {}), ["interfaces.rx_errors eth0"]);
+    await past.settled();
+    assert.is(reads, 1);
+    // Nobody looked for longer than what is heard reaches back: it begins anew.
+    now_ms += 30 * MIN;
+    look();
+    await past.settled();
+    assert.is(reads, 2);
+  });
+
+  test("what is none says where, and what would be right", () => {
+    const shapes = telemetryShapes();
+    for (const [text, why] of [
+      ["", /empty/],
+      ["ixp1", /expected a comparison of what hosts tell/],
+      ["site=ams and health.cpu_busy>1", /expected a comparison of what hosts tell/],
+      ["health.cpu_bsy>1", /did you mean `cpu_busy`/],
+      ["rate(health.cpu_busy, 5m)>1", /`health.cpu_busy` is not kept over time.*health\.cpu/],
+      ["rate(packages.pending, 5m)>1", /nothing of packages is/],
+      ["rate(health.interfaces.rx_errors)>1", /column \d+.*expected over which time, as in rate\(/],
+      ["rate(health.interfaces.rx_errors, soon)>1", /expected a time from 1m to 2d/],
+      ["rate(health.interfaces.rx_errors, 12h)>1", /looks back 6h at most/],
+      ["rate(health.interfaces.rx_errors, 5m)", /expected a comparison, such as > 5, found the end/],
+      ["health.memory.available_bytes/bgp.at<1", /both must be of health/],
+      ["health.load/1/2>1", /one number can be divided by one other/],
+    ] as const)
+      assert.match(conditionFault(text, shapes) ?? "no fault", why, text);
+    for (const text of [
+      "increase(bgp.imported, 1h)<-100",
+      "max(checks.checks.latency_ms,6h)>500",
+      "health.memory.available_bytes / health.memory.total_bytes < 5%",
+    ])
+      assert.is(conditionFault(text, shapes), null, text);
   });
 });

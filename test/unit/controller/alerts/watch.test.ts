@@ -47,7 +47,9 @@ suite("alerts", (test) => {
     const ports: AlertPorts = {
       ...{ store, storage, fleet: fleet.name, log, now: () => now_ms, leading },
       verifier: () => verifierOf(fleet.bundle),
-      look: async (): Promise<Look> => ({ findings, silent: new Set(silents), quiet: new Map(quiet) }),
+      look: async (): Promise<Look> => ({
+        ...{ findings, silent: new Set(silents), quiet: new Map(quiet), unsure: new Set() },
+      }),
       changing: (host) => (changing.includes(host) ? "generation 7 goes out to it" : null),
       hearing: () => hearing,
       secret: async (reference) => `value of ${reference}`,

@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { z } from "zod";
 import { fieldsOf } from "../../../../packages/ctl/src/docs/fields.ts";
-import { jsonSchemaOf, undescribed } from "../../../../packages/ctl/src/docs/json-schema.ts";
+import { jsonSchemaOf, undescribed } from "../../../../packages/protocol/src/json-schema.ts";
 import { suite } from "../../../kit/suite.ts";
 
 const Named = z.string().describe("A name.");

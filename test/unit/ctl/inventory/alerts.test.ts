@@ -25,7 +25,7 @@ routes:
 rules:
   - { name: lab, about: ["session/lab-*"], severity: none }
   - { name: edge, about: ["session/*"], on: "ixp*", for: 5s, rise: 2, fall: 9 }
-  - { name: memory, when: "muster_host_memory_available_bytes / muster_host_memory_total_bytes < 0.05" }
+  - { name: memory, when: "health.memory.available_bytes / health.memory.total_bytes < 5%" }
 heartbeat: { url: "vault:kv/alerts/watcher#url" }
 `);
     assert.equal(problems, []);
@@ -70,7 +70,7 @@ heartbeat: { url: "https://watch.example.net/x", every: soon }
       assert.match(text, wanted);
     const later = read(`routes:
   Bad: { to: webhook, url: "https://hook.example.net/x", repeat: 1s, on: nowhere }
-rules: [{ name: both, about: [silent], when: "muster_host_load1 > 8" }]
+rules: [{ name: both, about: [silent], when: "health.cpu_busy>80%" }]
 `).problems.join("\n");
     for (const wanted of [
       /repeat_ms/,
@@ -81,7 +81,11 @@ rules: [{ name: both, about: [silent], when: "muster_host_load1 > 8" }]
       assert.match(later, wanted);
     assert.match(
       read('rules: [{ name: x, when: "load > 8" }]').problems.join("\n"),
-      /rules\.0\.when.*must be like muster_host_load1 > 8/,
+      /alerts\.yml:1:\d+: .*rules\.0\.when.*expected a comparison of what hosts tell/,
+    );
+    assert.match(
+      read('rules: [{ name: x, when: "health.cpu_bsy > 8" }]').problems.join("\n"),
+      /rule `x`: .*did you mean `cpu_busy`/,
     );
     assert.match(read("routes: [noc]\n").problems.join("\n"), /alerts\.yml:1:\d+: `routes`/);
     assert.match(read("- noc\n").problems.join("\n"), /alerts\.yml must be a map/);

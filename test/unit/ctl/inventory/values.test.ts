@@ -1,10 +1,10 @@
 /** Last values in selectors: paths, lists, amounts; and what is said of a mistake, with its column. */
 import { TELEMETRY, TELEMETRY_KINDS } from "@muster/protocol";
 import * as assert from "uvu/assert";
-import { jsonSchemaOf } from "../../../../packages/ctl/src/docs/json-schema.ts";
-import { shapeOf } from "../../../../packages/ctl/src/docs/shape.ts";
 import { needsOf, select } from "../../../../packages/ctl/src/inventory/selectors.ts";
-import { readAmount } from "../../../../packages/ctl/src/inventory/values.ts";
+import { shapeOf } from "../../../../packages/protocol/src/expression/shape.ts";
+import { readAmount } from "../../../../packages/protocol/src/expression/values.ts";
+import { jsonSchemaOf } from "../../../../packages/protocol/src/json-schema.ts";
 import { suite } from "../../../kit/suite.ts";
 import { CONVERGENCE, DOWN, SESSION, sample } from "../report/samples.ts";
 

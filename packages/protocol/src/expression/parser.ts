@@ -1,4 +1,5 @@
-/** The text of a selector → its tree. The grammar stands in `selectors.ts`. Pure. */
+/** The text of a selector or condition → its tree. The grammar stands in ctl's `inventory/selectors.ts`. Pure. */
+import { FUNCTIONS, type Over, windowMs } from "./window.ts";
 
 export const FACT = "fact.";
 
@@ -19,6 +20,10 @@ export type Pair = {
   readonly operator: Operator;
   readonly value: string;
   readonly at: number;
+  /** What it is divided by: `memory.available_bytes/memory.total_bytes`. */
+  readonly by?: string;
+  /** What it did over a time, instead of what it is. */
+  readonly over?: Over;
 };
 /** `bgp.sessions(state!=established)`: something in a list of last values for which that holds. */
 export type Some = { readonly t: "some"; readonly key: string; readonly of: Node; readonly at: number };
@@ -141,18 +146,66 @@ export function parseSelector(text: string): Node {
     next += 1;
     const operator = peek();
     const joined = operator.at === token.at + token.text.length;
-    if (token.t === "word" && operator.t === "(" && joined)
+    if (token.t === "word" && operator.t === "(" && joined) {
+      const fn = FUNCTIONS.find((each) => each === token.text);
+      if (fn !== undefined) return compared(token.at, overTime(fn));
       return { t: "some", key: token.text, of: inner(operator, depth), at: token.at };
+    }
+    const ratio = token.t === "word" ? divided(token) : null;
+    if (ratio !== null) return compared(token.at, ratio);
     if (operator.t !== "operator")
       return { t: "word", word: token.text, quoted: token.t === "quoted", at: token.at };
+    return compared(token.at, { key: token.text });
+  };
+  const compared = (at: number, left: Pick<Pair, "key" | "by" | "over">): Pair => {
+    const operator = peek();
+    if (operator.t !== "operator")
+      throw new SelectorFault(`expected a comparison, such as > 5, found ${told(operator)}`, operator.at);
     next += 1;
-    return {
-      t: "pair",
-      key: token.text,
-      operator: operator.text as Operator,
-      value: value(operator),
-      at: token.at,
-    };
+    return { t: "pair", ...left, operator: operator.text as Operator, value: value(operator), at };
+  };
+  /** `a/b` or `a / b` before a comparison; null for any other word. */
+  const divided = (token: Token): Pick<Pair, "key" | "by"> | null => {
+    let whole = token.text;
+    const sign = peek();
+    if (sign.t === "word" && sign.text === "/") {
+      next += 1;
+      const by = peek();
+      if (by.t !== "word")
+        throw new SelectorFault(`expected what it is divided by, found ${told(by)}`, by.at);
+      next += 1;
+      whole = `${token.text}/${by.text}`;
+    } else if (sign.t !== "operator") return null;
+    const [key = "", by, ...more] = whole.split("/");
+    if (by === undefined) return null;
+    if (key === "" || by === "" || more.length > 0)
+      throw new SelectorFault("one number can be divided by one other: a/b", token.at);
+    return { key, by };
+  };
+  /** What stands in the parentheses of `rate(health.interfaces.rx_errors, 5m)`. */
+  const overTime = (fn: Over["fn"]): Pick<Pair, "key" | "over"> => {
+    const form = `${fn}(health.interfaces.rx_errors, 5m)`;
+    next += 1;
+    const key = peek();
+    if (key.t !== "word")
+      throw new SelectorFault(`expected a number, as in ${form}, found ${told(key)}`, key.at);
+    next += 1;
+    const comma = peek();
+    if (comma.t !== ",")
+      throw new SelectorFault(`expected over which time, as in ${form}, found ${told(comma)}`, comma.at);
+    next += 1;
+    const window = peek();
+    const window_ms = window.t === "word" ? windowMs(window.text) : null;
+    if (window_ms === null)
+      throw new SelectorFault(
+        `expected a time from 1m to 2d, as in ${form}, found ${told(window)}`,
+        window.at,
+      );
+    next += 1;
+    const close = peek();
+    if (close.t !== ")") throw new SelectorFault(`expected ), as in ${form}, found ${told(close)}`, close.at);
+    next += 1;
+    return { key: key.text, over: { fn, window_ms } };
   };
   /** One in quotes, or words up to the next operator: `fact.os=Debian 12*` needs no quotes inside the shell's. */
   const value = (operator: Token): string => {
@@ -184,7 +237,42 @@ const told = (token: Token): string => (token.t === "end" ? "the end" : `\`${tok
 
 /** Names of labels have no dots. */
 export const isOfValues = (leaf: Word | Pair | Some): leaf is Pair | Some =>
-  leaf.t !== "word" && leaf.key.includes(".") && !leaf.key.startsWith(FACT);
+  leaf.t !== "word" && (leaf.key.includes(".") || isCounted(leaf)) && !leaf.key.startsWith(FACT);
+const isCounted = (leaf: Pair | Some) =>
+  leaf.t === "pair" && (leaf.by !== undefined || leaf.over !== undefined);
+
+/** A tree judged by its leaves; undefined = what is not known of them would have to be. */
+export function judged(
+  node: Node,
+  leaf: (leaf: Word | Pair | Some) => boolean | undefined,
+): boolean | undefined {
+  if (node.t === "not") {
+    const inner = judged(node.of, leaf);
+    return inner === undefined ? undefined : !inner;
+  }
+  if (node.t === "word" || node.t === "pair" || node.t === "some") return leaf(node);
+  const decides = node.t === "or";
+  const each = node.of.map((of) => judged(of, leaf));
+  if (each.includes(decides)) return decides;
+  return each.includes(undefined) ? undefined : !decides;
+}
+
+/** As it was typed, in its plainest form. */
+export function leafText(leaf: Pair | Some): string {
+  if (leaf.t === "some") return leaf.key;
+  if (leaf.over !== undefined) return `${leaf.over.fn}(${leaf.key}, ${spanText(leaf.over.window_ms)})`;
+  return leaf.by === undefined ? leaf.key : `${leaf.key}/${leaf.by}`;
+}
+
+function spanText(ms: number): string {
+  for (const [unit, of] of [
+    ["d", 86_400_000],
+    ["h", 3_600_000],
+    ["m", 60_000],
+  ] as const)
+    if (ms % of === 0) return `${ms / of}${unit}`;
+  return `${ms / 1_000}s`;
+}
 
 export function leaves(node: Node): (Word | Pair | Some)[] {
   if (node.t === "word" || node.t === "pair" || node.t === "some") return [node];

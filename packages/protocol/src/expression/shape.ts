@@ -1,6 +1,7 @@
 /** A schema as the tree of its fields, for paths that a person types. Pure. */
-import type { Shape } from "../inventory/values.ts";
-import { choicesOf, type JsonSchema } from "./json-schema.ts";
+
+import { choicesOf, type JsonSchema } from "../json-schema.ts";
+import type { Shape } from "./values.ts";
 
 /** Of a union all that any of its choices has. */
 export function shapeOf(schema: JsonSchema): Shape {

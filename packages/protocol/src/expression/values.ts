@@ -2,14 +2,16 @@
  * Last values in a selector (`ctl query`): `health.cpu_busy>80%`, `bgp.sessions(name=up* and state!=established)`. A path that goes through a list means
  * any of it, as a fact with several values does; what is null is no value. Pure.
  */
+
+import { suggest } from "../suggest.ts";
 import { compare, like } from "./compare.ts";
-import { suggest } from "./problem.ts";
-import { leaves, type Node, type Operator, type Pair, SelectorFault, type Some } from "./selector-parser.ts";
+import { judged, leaves, type Node, type Operator, type Pair, SelectorFault, type Some } from "./parser.ts";
+import { type KeptColumn, keptColumn, keptNames, over, type Past, type Result } from "./window.ts";
 
 /** A host's last samples by kind; a kind that is not here is not known now. */
 export type Values = Readonly<Record<string, unknown>>;
 /** A value, and the name of the thing in a list that it belongs to; "" = of no list. */
-export type Found = { readonly value: unknown; readonly of: string };
+export type Found = { readonly value: unknown; readonly of: string; readonly points?: Result["points"] };
 /** What there is to ask for: the fields of an object by name; null = any name. */
 export type Shape = {
   readonly fields: ReadonlyMap<string, Shape> | null;
@@ -21,7 +23,18 @@ export type Shape = {
 export type Shapes = Readonly<Record<string, Shape>>;
 
 /** By which the elements of lists are called, the first that there is. */
-const NAMES = ["name", "mount", "ref", "prefix", "table", "address", "what"] as const;
+const NAMES = [
+  "name",
+  "mount",
+  "unit",
+  "device",
+  "sensor",
+  "ref",
+  "prefix",
+  "table",
+  "address",
+  "what",
+] as const;
 
 export const nameOfElement = (element: unknown): string => {
   if (typeof element !== "object" || element === null) return "";
@@ -115,47 +128,100 @@ function pairFaultAt(shape: Shape, { key, operator, value }: Pair, path: readonl
 export const kindOf = ({ key }: Pair | Some): string => key.slice(0, key.indexOf("."));
 const pathOf = ({ key }: Pair | Some): string[] => key.split(".").slice(1);
 
-/** Whether a host's last values fit; undefined = they are not known. */
-export function fitsValues(leaf: Pair | Some, values: Values = {}): boolean | undefined {
-  const sample = values[kindOf(leaf)];
+/** What is known of a host: its last samples, and the time before. */
+export type Known = { readonly values: Values; readonly past?: Past | undefined };
+
+/** Whether what is known of a host fits; undefined = it is not known. */
+export function fitsValues(leaf: Pair | Some, known: Known): boolean | undefined {
+  const sample = known.values[kindOf(leaf)];
   if (sample === undefined) return undefined;
-  if (leaf.t === "some") return elementsOf(leaf, sample).length > 0;
-  return holdsAt(leaf, sample, pathOf(leaf));
+  if (leaf.t === "some") return elementsOf(leaf, known)?.some(() => true);
+  const found = numbersOf(leaf, pathOf(leaf), sample, placeOf(leaf, known));
+  return found === undefined ? undefined : fitsAny(leaf, found);
 }
 
-function holdsAt({ operator, value: wanted }: Pair, root: unknown, path: readonly string[]): boolean {
-  const fit = valuesAt(root, path).some(({ value }) => fitsValue(value, operator, wanted));
+/** Where in a sample something stands, for what was kept of it. */
+type Place = {
+  readonly kind: string;
+  readonly prefix: readonly string[];
+  readonly only?: string;
+  readonly past: Past | undefined;
+};
+const placeOf = (leaf: Pair | Some, { past }: Known): Place => ({ kind: kindOf(leaf), prefix: [], past });
+
+/** What a pair compares; undefined = not known. */
+function numbersOf(pair: Pair, path: readonly string[], root: unknown, place: Place): Found[] | undefined {
+  const { kind, prefix, only, past } = place;
+  if (pair.over !== undefined) {
+    const column = keptColumn(kind, [...prefix, ...path].join("."));
+    return column === null || past === undefined ? undefined : over(pair.over, column, past, only);
+  }
+  const found = valuesAt(root, path);
+  if (pair.by === undefined) return found;
+  const under = valuesAt(root, prefix.length === 0 ? pair.by.split(".").slice(1) : pair.by.split("."));
+  return found.flatMap(({ value, of }) => {
+    // Of the same thing, or one number for all.
+    const by = under.find((each) => each.of === of) ?? (under.length === 1 ? under[0] : undefined);
+    const divides = typeof value === "number" && typeof by?.value === "number" && by.value !== 0;
+    return divides ? [{ value: value / (by.value as number), of }] : [];
+  });
+}
+
+function fitsAny({ operator, value: wanted }: Pair, found: readonly Found[]): boolean {
+  const fit = found.some(({ value }) => fitsValue(value, operator, wanted));
   return fit !== (operator === "!=");
 }
 
-/** Those in the lists of a sample for which it holds. */
-export function elementsOf(node: Some, sample: unknown): unknown[] {
-  return elementsAt(sample, pathOf(node)).filter((element) => holds(node.of, element));
+/** Those in the lists of a sample for which it holds; undefined = it would have to be known what was before. */
+export function elementsOf(node: Some, known: Known): unknown[] | undefined {
+  const place = { ...placeOf(node, known), prefix: pathOf(node) };
+  const judged = elementsAt(known.values[place.kind], place.prefix).map((element) => ({
+    element,
+    holds: holds(node.of, element, { ...place, only: nameOfElement(element) }),
+  }));
+  const fit = judged.filter((each) => each.holds === true).map(({ element }) => element);
+  return fit.length === 0 && judged.some((each) => each.holds === undefined) ? undefined : fit;
 }
 
-function holds(node: Node, element: unknown): boolean {
-  switch (node.t) {
-    case "not":
-      return !holds(node.of, element);
-    case "and":
-      return node.of.every((of) => holds(of, element));
-    case "or":
-      return node.of.some((of) => holds(of, element));
-    case "some":
-      return elementsAt(element, node.key.split(".")).some((each) => holds(node.of, each));
-    case "pair":
-      return holdsAt(node, element, node.key.split("."));
-    case "word":
-      return false;
-  }
+function holds(node: Node, element: unknown, place: Place): boolean | undefined {
+  return judged(node, (leaf) => {
+    if (leaf.t === "word") return false;
+    const path = leaf.key.split(".");
+    if (leaf.t === "some") {
+      const inner = { ...place, prefix: [...place.prefix, ...path] };
+      return elementsAt(element, path).some((each) =>
+        holds(leaf.of, each, { ...inner, only: nameOfElement(each) }),
+      );
+    }
+    const found = numbersOf(leaf, path, element, place);
+    return found === undefined ? undefined : fitsAny(leaf, found);
+  });
 }
 
-/** The values of a sample that a pair is about, for showing: those that fit it, or with `!=` all. */
-export function valuesOf(pair: Pair, sample: unknown) {
-  const found = valuesAt(sample, pathOf(pair));
+/** What a pair is about, for showing: the values that fit it, or with `!=` all. Empty also where nothing is known. */
+export function valuesOf(pair: Pair, known: Known): Found[] {
+  const found = numbersOf(pair, pathOf(pair), known.values[kindOf(pair)], placeOf(pair, known)) ?? [];
   return pair.operator === "!="
     ? found
     : found.filter(({ value }) => fitsValue(value, pair.operator, pair.value));
+}
+
+/** What of the past an expression asks for. Errors: none; what is not kept is left out. */
+export function windowsOf(
+  node: Node,
+): (KeptColumn & { readonly window_ms: number; readonly kind: string })[] {
+  const within = (of: Node, kind: string, prefix: readonly string[]): ReturnType<typeof windowsOf> =>
+    leaves(of).flatMap((leaf) => {
+      if (leaf.t === "word") return [];
+      const [own, path] = kind === "" ? [kindOf(leaf), pathOf(leaf)] : [kind, leaf.key.split(".")];
+      const whole = [...prefix, ...path];
+      if (leaf.t === "some") return within(leaf.of, own, whole);
+      const column = leaf.over === undefined ? null : keptColumn(own, whole.join("."));
+      return column === null || leaf.over === undefined
+        ? []
+        : [{ ...column, kind: own, window_ms: leaf.over.window_ms }];
+    });
+  return within(node, "", []);
 }
 
 /** Errors: SelectorFault for what there is not, with its column. */
@@ -168,11 +234,22 @@ export function checkValues(leaf: Pair | Some, shapes: Shapes): void {
       `no telemetry \`${kindOf(leaf)}\`${suggest(kindOf(leaf), kinds) || `; there is ${kinds.join(", ")}`}`,
       leaf.at,
     );
-  checkPath(leaf, shape, pathOf(leaf));
+  checkPath(leaf, shape, pathOf(leaf), kindOf(leaf), []);
 }
 
-function checkPath(leaf: Pair | Some, shape: Shape, path: readonly string[]): void {
-  const fault = leaf.t === "pair" ? pairFaultAt(shape, leaf, path) : pathFault(shape, path, leaf.key);
+function checkPath(
+  leaf: Pair | Some,
+  shape: Shape,
+  path: readonly string[],
+  kind: string,
+  prefix: readonly string[],
+): void {
+  const fault =
+    leaf.t === "some"
+      ? pathFault(shape, path, leaf.key)
+      : leaf.over !== undefined
+        ? keptFault(kind, [...prefix, ...path].join("."), leaf)
+        : (pairFaultAt(shape, leaf, path) ?? byFault(shape, leaf, kind, prefix));
   if (fault !== null) throw new SelectorFault(fault, leaf.at);
   if (leaf.t === "pair") return;
   const inside = shapeAt(shape, path);
@@ -180,6 +257,23 @@ function checkPath(leaf: Pair | Some, shape: Shape, path: readonly string[]): vo
   for (const each of leaves(leaf.of)) {
     if (each.t === "word")
       throw new SelectorFault(`expected a comparison, as state=active, found \`${each.word}\``, each.at);
-    checkPath(each, inside, each.key.split("."));
+    checkPath(each, inside, each.key.split("."), kind, [...prefix, ...path]);
   }
+}
+
+/** Of what is not kept nothing can be said over a time. */
+function keptFault(kind: string, name: string, { key }: Pair): string | null {
+  if (keptColumn(kind, name) !== null) return null;
+  const names = keptNames(kind);
+  if (names.length === 0) return `\`${key}\` is not kept over time: nothing of ${kind} is`;
+  const whole = names.map((each) => `${kind}.${each}`);
+  return `\`${key}\` is not kept over time${suggest(`${kind}.${name}`, whole) || `; kept are ${whole.join(", ")}`}`;
+}
+
+function byFault(shape: Shape, { by, key }: Pair, kind: string, prefix: readonly string[]): string | null {
+  if (by === undefined) return null;
+  if (prefix.length > 0) return pathFault(shape, by.split("."), by);
+  const [other, ...path] = by.split(".");
+  if (other !== kind) return `\`${key}/${by}\`: both must be of ${kind}`;
+  return pathFault(shape, path, by);
 }

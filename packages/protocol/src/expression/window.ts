@@ -1,0 +1,119 @@
+/**
+ * What a number did over a time: `rate(health.interfaces.rx_errors, 5m)>1`, `increase(containers.containers.restarts, 1h)>3`, `max(checks.checks.latency_ms, 6h)>500`.
+ * Numbers are those that are kept (`kept.ts`), by `KIND.NAME`. Of a counter the falls are new beginnings, of anything else they are falls. What is not known for
+ * the whole of the time is not known: half an hour says nothing of an hour. Pure.
+ */
+import type { Point } from "../history.ts";
+import { type Column, KEPT } from "../kept.ts";
+
+export const FUNCTIONS = ["rate", "increase", "min", "mean", "max"] as const;
+export type Over = { readonly fn: (typeof FUNCTIONS)[number]; readonly window_ms: number };
+
+/** What is known of a host before now, by track: points, oldest first. Undefined: nothing, or not yet. */
+export type Past = (track: Track) => readonly Point[] | undefined;
+export type Track = keyof typeof KEPT;
+
+/** Of one thing: what came out, and of which points; of what grows how fast it did. `of`: its name; "" = of the host. */
+export type Result = {
+  readonly of: string;
+  readonly value: number;
+  readonly points: readonly (readonly [at: number, value: number])[];
+};
+
+export const WINDOW_MIN_MS = 60_000;
+/** As long as they are kept. */
+export const WINDOW_MAX_MS = 172_800_000;
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `5m`, `1h`; null for what is none, or too short or too long. */
+export function windowMs(text: string): number | null {
+  const [, count, unit = ""] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+  const ms = count === undefined ? 0 : Number(count) * (UNITS_MS[unit] ?? 0);
+  return ms >= WINDOW_MIN_MS && ms <= WINDOW_MAX_MS ? ms : null;
+}
+
+export type KeptColumn = { readonly track: Track; readonly name: string } & Column;
+
+/** Where a number of a kind of telemetry is kept; null = it is not. */
+export function keptColumn(kind: string, name: string): KeptColumn | null {
+  for (const [track, { of, columns }] of Object.entries(KEPT)) {
+    const column =
+      of === kind && Object.hasOwn(columns, name) ? (columns as Record<string, Column>)[name] : undefined;
+    if (column !== undefined) return { track: track as Track, name, ...column };
+  }
+  return null;
+}
+
+/** What there is to ask for of a kind, by name. */
+export const keptNames = (kind: string): string[] =>
+  Object.values(KEPT).flatMap(({ of, columns }) => (of === kind ? Object.keys(columns) : []));
+
+/**
+ * What a number did, of each thing that has it or only of the one of that name. Undefined: the time is not known whole.
+ */
+export function over(
+  { fn, window_ms }: Over,
+  column: KeptColumn,
+  past: Past,
+  only?: string,
+): Result[] | undefined {
+  const points = past(column.track);
+  const last = points?.at(-1);
+  if (points === undefined || last === undefined) return undefined;
+  const { every_ms } = KEPT[column.track];
+  const from = last.at - window_ms;
+  // The point with which the time begins, where there is one near enough.
+  const begin = points.findLastIndex(({ at }) => at <= from + every_ms / 2);
+  const first = points[Math.max(0, begin)];
+  if (first === undefined || first.at > from + Math.max(1.5 * every_ms, window_ms / 10)) return undefined;
+  const seen = points.slice(Math.max(0, begin));
+  return namesIn(column, seen, only).flatMap(({ series, of }) => {
+    const known = seen.flatMap(({ at, numbers }): [number, number][] => {
+      const value = numbers[series];
+      return value == null ? [] : [[at, value]];
+    });
+    const value = resultOf(fn, known, column.counter === true, last.at - 3 * every_ms);
+    const grows = column.counter === true && (fn === "rate" || fn === "increase");
+    return value === null ? [] : [{ of, value, points: grows ? perSecond(known) : known }];
+  });
+}
+
+const perSecond = (known: readonly (readonly [number, number])[]): [number, number][] =>
+  known.slice(1).map(([at, value], index) => {
+    const [before_at, before] = known[index] ?? [at, value];
+    return [at, ((value >= before ? value - before : value) * 1_000) / Math.max(1, at - before_at)];
+  });
+
+function namesIn({ name, each }: KeptColumn, points: readonly Point[], only?: string) {
+  if (each !== true) return [{ series: name, of: "" }];
+  if (only !== undefined) return [{ series: `${name} ${only}`, of: only }];
+  const before = `${name} `;
+  const all = new Set(
+    points.flatMap(({ numbers }) => Object.keys(numbers).filter((each) => each.startsWith(before))),
+  );
+  return [...all].map((series) => ({ series, of: series.slice(before.length) }));
+}
+
+/** Null: nothing can be said, as of one that is gone. */
+function resultOf(
+  fn: Over["fn"],
+  known: readonly (readonly [number, number])[],
+  counter: boolean,
+  alive: number,
+): number | null {
+  const [first, last] = [known[0], known.at(-1)];
+  if (first === undefined || last === undefined) return null;
+  const values = known.map(([, value]) => value);
+  if (fn === "min") return values.reduce((one, other) => Math.min(one, other));
+  if (fn === "max") return values.reduce((one, other) => Math.max(one, other));
+  if (fn === "mean") return values.reduce((sum, value) => sum + value, 0) / values.length;
+  if (last[0] < alive) return null;
+  let rise = last[1] - first[1];
+  if (counter)
+    rise = values.reduce((sum, value, at) => {
+      const before = values[at - 1] ?? value;
+      return sum + (value >= before ? value - before : value);
+    }, 0);
+  if (fn === "increase") return rise;
+  return last[0] > first[0] ? (rise * 1_000) / (last[0] - first[0]) : null;
+}
