@@ -1,5 +1,5 @@
 /** Checks as the agent runs them: taken from the ledger, red when never up, turned by so many answers in a row, told once, true over a restart. */
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { judge, turnOf, unasked } from "@muster/agent/checks/judge";
@@ -110,7 +110,7 @@ suite("checks of a host", (test) => {
       await eventually(() => assert.is(first.row("web")?.state, "down"), 15_000);
       const since = first.row("web")?.since;
       assert.is(first.told.length, 1);
-      await eventually(() => assert.ok(existsSync(first.file)));
+      await eventually(() => assert.match(readFileSync(first.file, "utf8"), /"state":"down"/));
       await first.stop();
 
       const second = host("turns");
