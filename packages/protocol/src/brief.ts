@@ -6,6 +6,7 @@
 import { z } from "zod";
 import { HostId, HostName, Instant } from "./names.ts";
 import type { HostView } from "./record.ts";
+import { CHECKS_LIMIT } from "./resources/check.ts";
 import { bgpColour, sessionCounts } from "./telemetry/bgp.ts";
 import { checkColour } from "./telemetry/checks.ts";
 import { ExpiringCertificate } from "./telemetry/convergence.ts";
@@ -70,6 +71,7 @@ export function briefOf(view: HostView, now_ms: number): HostBrief | null {
     const checks = view.checks ?? null;
     const at = now_ms + skew_ms;
     if (checks === null || at - checks.at > FRESH_MS) return null;
+    if (checks.checks.length < Math.min(declared, CHECKS_LIMIT)) return null;
     if (checks.checks.some((each) => checkColour(each, at) !== "green")) return null;
   }
   return {

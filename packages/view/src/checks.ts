@@ -1,5 +1,5 @@
 /** Checks in the operator's words: how each stands, red first, and how a red one is told in one line. Pure. */
-
+import { CHECKS_LIMIT } from "@muster/protocol/resources/check";
 import {
   CHECK_BLIND_AFTER_MS,
   type CheckColour,
@@ -41,16 +41,26 @@ export function checkTroubles(known: Known, convergence: Convergence, now_ms: nu
   const next = `ctl checks ${known.name}`;
   const tint = convergence.drained == null ? "red" : "amber";
   const { checks } = known;
-  if (checks === null || now_ms - checks.at > STALE_MS) {
-    // It has just been told to.
-    if (Math.abs(now_ms - convergence.since) < CHECK_BLIND_AFTER_MS) return [];
-    const words =
-      checks === null ? "nothing is known" : `nothing has been heard for ${durationText(now_ms - checks.at)}`;
-    return [
-      { tint: "red", about: "blind/checks", what: `${words} of its ${countText(declared, "check")}`, next },
-    ];
-  }
-  return checks.checks
-    .filter((check) => checkColour(check, now_ms) === "red")
-    .map((check): Trouble => ({ tint, about: `check/${check.name}`, what: checkText(check, now_ms), next }));
+  const lacks =
+    checks === null
+      ? "nothing is known"
+      : now_ms - checks.at > STALE_MS
+        ? `nothing has been heard for ${durationText(now_ms - checks.at)}`
+        : checks.checks.length < Math.min(declared, CHECKS_LIMIT)
+          ? `${checks.checks.length === 0 ? "nothing" : `of ${checks.checks.length} alone`} is told`
+          : null;
+  // It has just been told to.
+  const begun = Math.abs(now_ms - convergence.since) >= CHECK_BLIND_AFTER_MS;
+  const what = `${lacks} of its ${countText(declared, "check")}`;
+  const blind: Trouble[] =
+    lacks === null || !begun ? [] : [{ tint: "red", about: "blind/checks", what, next }];
+  if (checks === null || now_ms - checks.at > STALE_MS) return blind;
+  return [
+    ...blind,
+    ...checks.checks
+      .filter((check) => checkColour(check, now_ms) === "red")
+      .map(
+        (check): Trouble => ({ tint, about: `check/${check.name}`, what: checkText(check, now_ms), next }),
+      ),
+  ];
 }

@@ -129,17 +129,22 @@ suite(
         "red check web NEVER UP 3 min: connect ECONNREFUSED ::1:443 > ctl checks core1",
       ]);
       const drained = { since: NOW, by: "alice", why: "x", until: null, in_effect: true };
-      assert.match(of({ checks: { at: NOW, checks: [WEB] } }, { drained }).join(), /^amber check web/);
       assert.match(
-        of({ checks: { at: NOW, checks: [row("a", { state: "blind", why: "no ping here" })] } }).join(),
+        of({ checks: { at: NOW, checks: [row("ssh"), WEB] } }, { drained }).join(),
+        /^amber check web/,
+      );
+      assert.match(
+        of({
+          checks: { at: NOW, checks: [row("ssh"), row("a", { state: "blind", why: "no ping here" })] },
+        }).join(),
         /^red check a BLIND 3 min: no ping here/,
       );
       assert.equal(
-        of({ checks: { at: NOW, checks: [row("a", { state: "blind", since: NOW - 5_000 })] } }),
+        of({ checks: { at: NOW, checks: [row("ssh"), row("a", { state: "blind", since: NOW - 5_000 })] } }),
         [],
       );
       assert.match(
-        of({ checks: { at: NOW - 40_000, checks: [WEB] } }, { since: NOW - MIN }).join(),
+        of({ checks: { at: NOW - 40_000, checks: [row("ssh"), WEB] } }, { since: NOW - MIN }).join(),
         /^red nothing has been heard for 40 s of its 2 checks/,
       );
       assert.match(
@@ -147,13 +152,17 @@ suite(
         /^red nothing is known of its 2 checks/,
       );
       assert.equal(of({ checks: null }, { since: NOW - 5_000 }), [], "it has just been told to");
+      const one_of_two = { checks: { at: NOW, checks: [row("ssh")] } };
+      assert.match(of({ checks: { at: NOW, checks: [] } }).join(), /^red nothing is told of its 2 checks/);
+      assert.match(of(one_of_two).join(), /^red of 1 alone is told of its 2 checks/);
+      assert.equal(of(one_of_two, { since: NOW - 5_000 }), []);
       assert.equal(
-        of({ checks: { at: NOW - 90_000, checks: [WEB] } }, { resources: CONVERGENCE.resources }),
+        of({ checks: { at: NOW - 90_000, checks: [row("ssh"), WEB] } }, { resources: CONVERGENCE.resources }),
         [],
         "no longer declared",
       );
       const status = statusOf(
-        known("core1", { said: { resources }, checks: { at: NOW, checks: [WEB] } }),
+        known("core1", { said: { resources }, checks: { at: NOW, checks: [row("ssh"), WEB] } }),
         NOW,
       );
       assert.is(status.troubles.filter(({ what }) => what.startsWith("check web")).length, 1);

@@ -113,6 +113,11 @@ suite("briefs of hosts", (test) => {
     "BIRD dead": { ...view, bgp: { ...bgp, daemon: { ...bgp.daemon, reachable: false } } },
     "a session down": { ...view, bgp: sample(DOWN) },
     "a full disk": { ...view, health },
+    "fewer checks told of than declared": {
+      ...now({ resources: { total: 2, ok: 2, managed: { check: 2 } } }),
+      checks: { at: NOW, checks: [] },
+    },
+    "an old word on its state": now({ at: NOW - 70_000 }),
     "a failed unit": { ...view, health: { ...health, disks: [], failed_units: ["x.service"] } },
   };
   for (const [what, each] of Object.entries(worth))
