@@ -1,4 +1,4 @@
-/** What the page asks controllers for page by page: last samples, and numbers over time. All instants become those of the page's own clock. */
+/** What the page asks controllers for page by page: last samples, and numbers over time. All instants are those of the controllers' clock. */
 import { type HistoryKind, type Point, pointsOf } from "@muster/protocol/history";
 import { type FaultyKind, type Sample, TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { PageAnswer, PageBus } from "./bus.ts";
@@ -18,17 +18,16 @@ export async function askSamples<K extends FaultyKind>(
   let after: string | null = null;
   do {
     const page: PageAnswer<"last"> = await bus.ask("last", { kind, after, limit: HOSTS_A_PAGE, ...one });
-    const ahead_ms = page.now === undefined ? 0 : Date.now() - page.now;
     for (const { host: name, heard_at, sample } of page.values) {
       const read = TELEMETRY[kind].sample.safeParse(sample);
-      if (read.success) found.set(name, { heard_at: heard_at + ahead_ms, sample: read.data as Sample<K> });
+      if (read.success) found.set(name, { heard_at, sample: read.data as Sample<K> });
     }
     after = page.next;
   } while (after !== null);
   return found;
 }
 
-/** What controllers keep of a host. `ours_ms`: from the host's clock to ours. Errors: no controller answers. */
+/** What controllers keep of a host. `ours_ms`: from the host's clock to the controllers'. Errors: no controller answers. */
 export async function askPast(
   bus: Pick<PageBus, "ask">,
   of: { readonly host: string; readonly kind: HistoryKind; readonly since: number },

@@ -21,10 +21,10 @@ const RETRY_MS = 30_000;
 /** A line does not go over a time of which nothing is known. */
 const GAP_MS = 4 * STEP_MS;
 
-/** Instants in seconds since 1970, by the page's clock. */
+/** Instants in seconds since 1970, by the controllers' clock. */
 export type Line = { readonly at: readonly number[]; readonly values: readonly (number | null)[] };
 type Span = { readonly from: number; readonly to: number };
-/** What is kept of a host, oldest first, and of which times it told late; by the page's clock. */
+/** What is kept of a host, oldest first, and of which times it told late; by the controllers' clock. */
 export type Past = { readonly points: readonly Point[]; readonly late: readonly Span[] };
 export type AskPast = (host: string, kind: HistoryKind) => Promise<Past>;
 

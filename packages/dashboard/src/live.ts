@@ -69,12 +69,8 @@ export class Live {
     this.#model = this.#empty();
     const soon = () => this.#soon();
     const past: AskPast = (host, kind) => {
-      const ours_ms = this.#ahead_ms - this.#model.skewOf(host);
-      return askPast(
-        this.#connected(),
-        { host, kind, since: Date.now() - this.#ahead_ms - PAST_MS },
-        ours_ms,
-      );
+      const ours_ms = -this.#model.skewOf(host);
+      return askPast(this.#connected(), { host, kind, since: this.#now() - PAST_MS }, ours_ms);
     };
     this.#history = new History(past, soon);
     this.#samples = new Samples((kind, host) => askSamples(this.#connected(), kind, host), soon);
@@ -95,21 +91,26 @@ export class Live {
     await this.#fill();
   }
 
+  /** By the controllers' clock, by which hosts are judged: that of this machine may be wrong by hours. */
+  #now(): number {
+    return Date.now() - this.#ahead_ms;
+  }
+
   #empty(): FleetModel {
     return new FleetModel(this.#access.fleet, this.#access.person, null);
   }
 
   #turn(state: BusState): void {
-    if (state === "cut") this.#model.cut_at ??= Date.now();
+    if (state === "cut") this.#model.cut_at ??= this.#now();
     else if (state === "open") {
       this.#history.forget();
       this.#samples.forget();
       this.#questions.stale();
       void this.#fill();
     } else {
-      this.#model.cut_at ??= Date.now();
+      this.#model.cut_at ??= this.#now();
       this.#over =
-        this.#access.expires <= Date.now()
+        this.#access.expires <= this.#now()
           ? "the log-in behind this page has ended"
           : "the fleet does not take this page any more";
     }
@@ -148,22 +149,14 @@ export class Live {
     let after: string | null = null;
     do {
       const page: PageAnswer<"hosts"> = await bus.ask("hosts", { after, limit: HOSTS_A_PAGE });
-      // Times of the controller as times of our clock, by which silence is judged here.
-      const ahead_ms = Date.now() - page.now;
-      this.#ahead_ms = ahead_ms;
+      this.#ahead_ms = Date.now() - page.now;
       const enrolled = page.hosts.filter(({ record }) => record.state === "enrolled");
       const hosts = enrolled.map((view) => knownOf(view, null, null));
-      model.begin(
-        hosts.map((host) =>
-          host.heard_at === null ? host : { ...host, heard_at: host.heard_at + ahead_ms },
-        ),
-        [],
-      );
+      model.begin(hosts, []);
       for (const { name, health, bgp, heard_at } of hosts) {
         if (heard_at === null) continue;
-        const at_ms = heard_at + ahead_ms;
-        if (health !== null) this.#history.begin(name, { kind: "health", sample: health }, at_ms);
-        if (bgp !== null) this.#history.begin(name, { kind: "bgp", sample: bgp }, at_ms);
+        if (health !== null) this.#history.begin(name, { kind: "health", sample: health }, heard_at);
+        if (bgp !== null) this.#history.begin(name, { kind: "bgp", sample: bgp }, heard_at);
       }
       after = page.next;
       this.#soon();
@@ -178,7 +171,7 @@ export class Live {
 
   #hear(subject: string, body: Uint8Array): void {
     const [what, id = "", host = "_", kind = ""] = subject.split(".");
-    const now_ms = Date.now();
+    const now_ms = this.#now();
     try {
       if (what === "event") {
         const event = parseJson(FleetEvent, body, subject);
@@ -213,12 +206,12 @@ export class Live {
   }
 
   frame(): Frame {
-    const now_ms = Date.now();
+    const now_ms = this.#now();
     const at_ms = this.#model.cut_at ?? now_ms;
     return {
       hosts: this.#model.hosts(at_ms).map((known) => this.#judge.of(known, at_ms)),
       now_ms,
-      there_ms: now_ms - this.#ahead_ms,
+      there_ms: now_ms,
       access: this.#access,
       events: this.#model.events,
       history: this.#history,

@@ -10,7 +10,7 @@ import { HOSTS_LIMIT } from "@muster/view/model";
 const SCOPES = 60;
 const RETRY_MS = 10_000;
 
-/** `heard_at`: by the page's clock. */
+/** `heard_at`: by the controllers' clock. */
 export type Kept<K extends FaultyKind> = { readonly heard_at: number; readonly sample: Sample<K> };
 /** One host's, or with null every host's. */
 export type AskSamples = <K extends FaultyKind>(
