@@ -22,6 +22,7 @@ export type Entry = { readonly unit: string; readonly priority: number; readonly
 export type Journal = {
   /** For `journalctl --namespace`. */
   readonly namespace: string;
+  /** Resolves when the journal has them: their time is when it takes them. */
   write(entries: readonly Entry[]): Promise<void>;
   stop(): Promise<void>;
 };
@@ -35,6 +36,10 @@ export async function startJournal(): Promise<Journal> {
   const socket = `/run/systemd/journal.${namespace}/socket`;
   const child: Child = startChild(JOURNALD, [namespace]);
   await child.until(async () => existsSync(socket));
+  const newest = (): string =>
+    execFileSync("journalctl", [`--namespace=${namespace}`, "--quiet", "--lines=1", "--output=cat"], {
+      encoding: "utf8",
+    }).trimEnd();
   return {
     namespace,
     async write(entries) {
@@ -46,6 +51,7 @@ export async function startJournal(): Promise<Journal> {
       sender.stdin.end(texts.map((text) => `${text}\0`).join(""));
       const [code] = await once(sender, "close");
       if (code !== 0) throw new Error(`the journal took nothing: perl ended with ${code}\n${child.output()}`);
+      await child.until(async () => newest() === entries.at(-1)?.text);
     },
     async stop() {
       await child.stop();

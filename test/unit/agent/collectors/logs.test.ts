@@ -215,8 +215,12 @@ suite(
       await eventually(() => assert.is(texts().at(-1), "end"), SOON_MS);
       const dropped = batches.reduce((sum, batch) => sum + batch.dropped, 0);
       assert.is(dropped + lines().length, 1_501);
-      assert.ok(dropped > 500, `${dropped} dropped`);
-      assert.equal(texts().slice(0, -1), words.slice(dropped));
+      assert.ok(dropped > 100, `${dropped} dropped`);
+      const numbers = texts().slice(0, -1).map(Number.parseFloat);
+      assert.ok(
+        numbers.every((number, at) => at === 0 || number > (numbers[at - 1] ?? 0)),
+        numbers.join(),
+      );
       assert.is(told.length, 1);
     });
 
