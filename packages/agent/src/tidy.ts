@@ -4,7 +4,7 @@
  */
 import type { Standing } from "./standing.ts";
 
-const AFTER_START_MS = 2_000;
+const AFTER_START_MS = 1_000;
 /** Longer: the next change may be on its way. */
 const AFTER_CHANGE_MS = 10_000;
 
