@@ -54,8 +54,6 @@ const Peer = {
     remote_cap: many(18, Capability),
     local_cap: many(19, Capability),
     router_id: text(20),
-    disconnect_reason: whole(21),
-    disconnect_message: text(22),
   }),
   timers: one(6, {
     config: one(1, { connect_retry: whole(1) }),
