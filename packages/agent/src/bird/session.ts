@@ -122,6 +122,8 @@ const SESSION_KEYS: ReadonlyMap<string, Read> = new Map<string, Read>([
   ["Keepalive timer", (session, value) => assign(session, "keepalive_timer", timer(value))],
   ["Send hold timer", (session, value) => assign(session, "send_hold_timer", timer(value))],
   ["Connect delay", (session, value) => assign(session, "connect_timer", timer(value))],
+  // After an error it waits before it begins anew.
+  ["Error wait", (session, value) => assign(session, "connect_timer", timer(value))],
   [
     "TX pending",
     (session, value) => {

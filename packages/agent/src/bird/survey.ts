@@ -33,7 +33,7 @@ export const NOTHING_BESIDE: Beside = {
   protocols: [],
 };
 /** Readers take no more rows than this. */
-const MOST = { rpki: 100, tables: 100, rows: 10_000, others: 1_000 } as const;
+const MOST = { rpki: 100, tables: 100, rows: 10_000, others: 1_000, named: 20 } as const;
 
 /** Sessions alone, for whoever guards a change: two questions. Errors: BIRD_UNREACHABLE, BIRD_REPLY, BIRD_REFUSED. */
 export async function surveySessions(ask: Ask, now: () => number): Promise<Survey> {
@@ -44,11 +44,17 @@ export async function surveySessions(ask: Ask, now: () => number): Promise<Surve
 /** All of it. Errors: BIRD_UNREACHABLE, BIRD_REPLY, BIRD_REFUSED. */
 export async function surveyBird(ask: Ask, now: () => number): Promise<Survey> {
   const { daemon, clock, protocols } = await rowsNow(ask, now);
-  const kinds = new Set(protocols.map(({ kind }) => kind));
-  const of = async <T>(kind: string, command: string, read: (reply: BirdReply) => T[]) => {
-    if (!kinds.has(kind)) return [];
-    const reply = await ask(command);
-    return lastCode(reply) >= 8000 ? [] : read(reply).slice(0, MOST.rows);
+  const of = async <T>(kind: string, command: string, read: (reply: BirdReply) => T[]): Promise<T[]> => {
+    const names = protocols.filter((each) => each.kind === kind).map(({ name }) => name);
+    if (names.length === 0) return [];
+    const whole = await ask(command);
+    const taken = (reply: BirdReply) => lastCode(reply) < 8000;
+    // 1.6 and the first of 2.0 refuse where several run, and tell of one at a time.
+    const replies =
+      taken(whole) || names.length === 1
+        ? [whole]
+        : await Promise.all(names.slice(0, MOST.named).map((name) => ask(`${command} ${name}`)));
+    return replies.filter(taken).flatMap(read).slice(0, MOST.rows);
   };
   const [memory, pending, bfd, ospf, babel] = await Promise.all([
     ask("show memory"),

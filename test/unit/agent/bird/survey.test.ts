@@ -2,6 +2,9 @@
 import { createRun } from "@muster/agent/ports/index";
 import { BgpSample } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { birdFraming } from "../../../../packages/agent/src/bird/framing.ts";
+import { parseSessions } from "../../../../packages/agent/src/bird/protocols.ts";
+import { surveyBird } from "../../../../packages/agent/src/bird/survey.ts";
 import { createRouting } from "../../../../packages/agent/src/ports/routing.ts";
 import { type FakeBird, fakeBird, transcript } from "../../../kit/fake-bird.ts";
 import { suite } from "../../../kit/suite.ts";
@@ -207,4 +210,44 @@ suite("bird survey", (test) => {
       assert.equal([warp?.kind, warp?.state, warp?.info], ["Warp", "up", "Folding  9"]);
       assert.is(upstreamOf(sample).neighbor_as, 64496);
     }));
+
+  test("a BIRD that tells of one OSPF protocol at a time is asked for each by its name", async () => {
+    const read = (name: string) => transcript("routers/1.6.8", name);
+    const [row] = read("show-protocols-all").match(/^(?:1002-| ).* OSPF .*$/m) ?? [];
+    assert.ok(row !== undefined);
+    const name = row.replace(/^(1002-| )/, "").split(" ")[0] ?? "";
+    const asked: string[] = [];
+    const two = read("show-protocols-all").replace(row, `${row}\n${row.replace(name, "inner")}`);
+    const replies: Record<string, string> = {
+      "show status": read("show-status"),
+      "show protocols all": two,
+      "show memory": read("show-memory"),
+      "configure status": "9001 syntax error\n",
+      "show ospf neighbors": "9001 There are multiple OSPF protocols running\n",
+      [`show ospf neighbors ${name}`]: read("show-ospf-neighbors"),
+      "show ospf neighbors inner": read("show-ospf-neighbors").replaceAll(name, "inner"),
+    };
+    const { beside } = await surveyBird(async (command) => {
+      asked.push(command);
+      const [event] = birdFraming(1 << 20).push(Buffer.from(replies[command] ?? "9001 syntax error\n"));
+      if (event?.kind !== "reply") throw new Error(command);
+      return event.reply;
+    }, Date.now);
+    const one = beside.neighbors.length / 2;
+    assert.ok(one > 0 && asked.includes("show ospf neighbors inner"), asked.join());
+  });
+
+  test("what it waits for after an error is told as the next attempt", () => {
+    const text = `1002-peer       BGP        ---        start  12:00:00.000  Idle          BGP Error: Bad peer AS
+1006-  BGP state:          Idle
+     Neighbor address: 192.0.2.1
+     Neighbor AS:      2
+     Error wait:       41.239/60
+     Last error:       BGP Error: Bad peer AS
+0000 
+`;
+    const [event] = birdFraming(1 << 20).push(Buffer.from(text));
+    if (event?.kind !== "reply") throw new Error("no reply");
+    assert.equal(parseSessions(event.reply, null)[0]?.connect_timer, { remaining_s: 41.239, total_s: 60 });
+  });
 });
