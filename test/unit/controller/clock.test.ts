@@ -52,7 +52,7 @@ suite("a controller's clock", (test) => {
       told.push(`${event.host} ${event.what.split(" ")[0]}`);
     };
     const log = openLog({ name: "test", level: "silent" });
-    silence.listening(world.now_ms - HOUR_MS);
+    silence.listening(world.now_ms);
     const run = () => {
       const ports = { records, last, silence, engine: { leading: true }, events: { emit }, log, now };
       void watchSilence(ports as never, signal, LOOK_MS);
@@ -68,7 +68,7 @@ suite("a controller's clock", (test) => {
     test(`set ${name} by an hour: nobody falls silent for it, and who falls silent then is told in his time`, async ({
       signal,
     }) => {
-      const { world, last, told, hear, run, looked, pass, silents } = controller(signal);
+      const { world, last, silence, told, hear, run, looked, pass, silents } = controller(signal);
       for (const host of Object.keys(ids)) hear(host);
       run();
       await pass(10_000, "core1", "ixp1");
@@ -81,6 +81,7 @@ suite("a controller's clock", (test) => {
       await pass(SILENT_AFTER_MS + 10_000, "core1");
       assert.equal(silents(), ["ixp1"], "it said nothing since");
       await pass(10_000, "core1");
+      assert.is(silence.hearing(world.now_ms), "well", "it has listened long enough by the new clock");
       assert.equal(told, ["ixp1 silent"]);
       assert.is(hear("ixp1", 2), "changed", "what is heard is taken, whatever the clock says");
       assert.is(last.convergence("ixp1").sample?.generation, 2);

@@ -11,7 +11,7 @@ import { Table } from "../parts/table.tsx";
 import { useAnswer } from "../questions.ts";
 
 /** An alert is an event, and then asked for at once; so often for who was told meanwhile. */
-const EVERY_MS = 30_000;
+const EVERY_MS = 10_000;
 const SHOWN = 200;
 
 export function AlertsPage({ frame }: { frame: Frame }) {
