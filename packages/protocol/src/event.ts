@@ -25,8 +25,9 @@ export type EventKind = (typeof EVENT_KINDS)[number];
 export const FleetEvent = z
   .object({
     at: Instant,
-    kind: z.enum(EVENT_KINDS).describe("What it is about."),
-    severity: z.enum(["info", "warning", "error"]).describe("How much it matters."),
+    // A newer agent's words must not make what happened unseen, nor harmless.
+    kind: z.enum(EVENT_KINDS).catch("host").describe("What it is about."),
+    severity: z.enum(["info", "warning", "error"]).catch("error").describe("How much it matters."),
     what: z.string().max(4_000).describe("The whole sentence, as ctl prints it behind the host's name."),
     ref: ResourceRef.optional(),
     session: z.string().optional().describe("The BGP session that it is about."),

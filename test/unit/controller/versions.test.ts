@@ -9,6 +9,7 @@ import { knownOf } from "@muster/view/known";
 import { statusOf, worstTint } from "@muster/view/status";
 import * as assert from "uvu/assert";
 import { z } from "zod";
+import { eventsReply } from "../../../packages/controller/src/telemetry/events.ts";
 import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -211,6 +212,25 @@ suite("telemetry of other versions", (test) => {
     const at = NOW_MS + 100_000;
     heardBy(last, "convergence", { ...said, at }, at);
     assert.not.match(JSON.stringify(statusIn(last, at).troubles), /cannot be read/);
+  });
+
+  test("an event of a kind that nobody knows is told all the same, and is no less grave for it", async () => {
+    const newer = { at: NOW_MS, kind: "weather", severity: "dire", what: "the roof is off", of_later: [1] };
+    const older = { at: NOW_MS, kind: "session", severity: "info", what: "up" };
+    const stored = [newer, { ...newer, at: "now" }, older].map((event, at) => ({
+      ...{ subject: subjects.event(id, "core1", "weather"), headers: {}, seq: at + 1, stored_at: NOW_MS },
+      body: Buffer.from(JSON.stringify(event)),
+    }));
+    const bus = {
+      async *readAll() {
+        yield* stored;
+      },
+    };
+    const { events } = await eventsReply(bus as never, { since: null, limit: 10 }, NOW_MS);
+    assert.equal(
+      events.map(({ event: { severity, what } }) => `${severity} ${what}`),
+      ["error the roof is off", "info up"],
+    );
   });
 
   test("a kind that is not known, a message that is no JSON or too large, and one of a stranger end nothing", () => {
