@@ -53,7 +53,7 @@ suite(
       });
     const page = async (path: string) => {
       const answer = await fetch(`http://10.77.${at.engine.number}.5:8080/${path}`, {
-        signal: AbortSignal.timeout(2_000),
+        signal: AbortSignal.timeout(10_000),
       });
       return (await answer.text()).trim();
     };

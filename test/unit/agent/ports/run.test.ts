@@ -5,7 +5,7 @@ import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
 
-const LIMIT = { timeout_ms: 5_000 };
+const LIMIT = { timeout_ms: 30_000 };
 
 async function code(work: Promise<unknown>): Promise<string> {
   try {
@@ -37,7 +37,7 @@ suite(
     }) => {
       assert.match(await code(run("/no/such/program", [], LIMIT, signal)), /^COMMAND_FAILED .*ENOENT/);
       assert.match(
-        await code(run("sleep", ["5"], { timeout_ms: 100 }, signal)),
+        await code(run("sleep", ["60"], { timeout_ms: 100 }, signal)),
         /^COMMAND_FAILED .*longer than 100 ms/,
       );
       assert.match(
@@ -46,8 +46,8 @@ suite(
       );
       assert.match(await code(run("sh", ["-c", "kill -9 $$"], LIMIT, signal)), /^COMMAND_FAILED .*SIGKILL/);
       const ending = AbortSignal.timeout(100);
-      assert.match(await code(run("sleep", ["5"], LIMIT, ending)), /^CANCELLED/);
-      assert.match(await code(run("sleep", ["5"], LIMIT, AbortSignal.abort())), /^CANCELLED/);
+      assert.match(await code(run("sleep", ["60"], LIMIT, ending)), /^CANCELLED/);
+      assert.match(await code(run("sleep", ["60"], LIMIT, AbortSignal.abort())), /^CANCELLED/);
     });
 
     test("a streamed program is read no faster than its output is taken, and its code comes last", async ({
