@@ -32,6 +32,8 @@ export async function untilReady(
   const began_ms = Date.now();
   const { ready } = spec;
   let last = "no answer";
+  /** How it ended last, of one that the engine starts again and again. */
+  let fell: string | null = null;
   for (;;) {
     const facts = await docker.container(name, signal);
     if (facts === null) return `${name} was removed while it started`;
@@ -39,6 +41,7 @@ export async function untilReady(
       return endedWell(facts, spec) ? null : await lastWords(name, ended(facts), docker, signal);
     if (facts.restarts >= FALLS_LIMIT)
       return await lastWords(name, `does not stay up: ${ended(facts)}`, docker, signal);
+    if (facts.status === "restarting") fell = ended(facts);
     const limit_ms =
       ready !== undefined
         ? durationMs(ready.within)
@@ -55,7 +58,7 @@ export async function untilReady(
     if (Date.now() - began_ms > limit_ms)
       return await lastWords(
         name,
-        `not ready within ${Math.round(limit_ms / 1_000)} s: ${last}`,
+        `not ready within ${Math.round(limit_ms / 1_000)} s: ${fell ?? last}`,
         docker,
         signal,
       );

@@ -179,7 +179,11 @@ suite(
     test("one that does not come up gives way to the old one, with its own last words", async () => {
       const error = await errorOf(at.apply([...base(), web(at.images.broken)]));
       assert.is(error.code, "UNDONE");
-      assert.match(error.detail, /ended with code 3.*no such option: --turbo.*back to lab\/web:1@/);
+      assert.match(
+        error.detail,
+        /ended with code 3.*no such option: --turbo.*back to lab\/web:1@/,
+        error.detail,
+      );
       await until("the old one serves", 10_000, async () => (await page("version").catch(() => "")) === "2");
       assert.is(at.engine.docker("ps", "-a", "--format", "{{.Names}}"), "web");
       assert.equal((await at.plan([...base(), web(at.images.v2)])).steps, []);
