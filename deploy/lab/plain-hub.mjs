@@ -23,6 +23,7 @@ const UNSEAL_KEY = "vault-unseal-key";
 const PORTS = "ports.json";
 const FIRST_PORT = 15_000;
 const LAST_PORT = 20_000;
+const APART = 10;
 
 /**
  * @typedef {object} PlainHub
@@ -175,12 +176,12 @@ function deliver(state, service, places) {
 async function ports(state) {
   const known = state.read(PORTS);
   if (known !== undefined) return JSON.parse(known);
-  // One after the other: each that was found is a step further.
+  // Apart, since Vault takes the port behind one of its own too.
   const first = randomInt(FIRST_PORT, LAST_PORT);
   const broker = await freePort(first);
-  const vault = await freePort(broker + 1);
-  const cluster = await freePort(vault + 1);
-  const made = { broker, vault, cluster, page: await freePort(cluster + 1) };
+  const vault = await freePort(broker + APART);
+  const cluster = await freePort(vault + APART);
+  const made = { broker, vault, cluster, page: await freePort(cluster + APART) };
   state.write(PORTS, JSON.stringify(made));
   return made;
 }
