@@ -24,7 +24,7 @@ const NOTE_MS = 10_000;
 export const watch = defineCommand({
   name: "watch",
   args: "[selector]",
-  example: `ctl watch                  hosts, sessions, events and rollouts as they change; ? for the keys
+  example: `ctl watch                  hosts, sessions, events, rollouts, load and checks as they change; ? for the keys
 ctl watch ixp              a group
 ctl watch | cat            where nobody looks: as ctl status, with its exit code`,
   async run(context, input) {

@@ -1,6 +1,6 @@
 /** What the keys do. Pure: bytes of a terminal in, the next state of the view out. */
 
-export const PANES = ["hosts", "sessions", "events", "rollout", "load"] as const;
+export const PANES = ["hosts", "sessions", "events", "rollout", "load", "checks"] as const;
 export type Pane = (typeof PANES)[number];
 
 export const SORTS: Readonly<Record<Pane, readonly string[]>> = {
@@ -9,6 +9,7 @@ export const SORTS: Readonly<Record<Pane, readonly string[]>> = {
   events: ["newest"],
   rollout: ["wave"],
   load: ["cpu", "memory", "load", "received", "sent", "name"],
+  checks: ["trouble", "host", "name", "since", "latency"],
 };
 
 export type Ui = {
@@ -31,8 +32,8 @@ export type Ui = {
 
 export const START: Ui = {
   pane: "hosts",
-  marked: { hosts: null, sessions: null, events: null, rollout: null, load: null },
-  sort: { hosts: 0, sessions: 0, events: 0, rollout: 0, load: 0 },
+  marked: { hosts: null, sessions: null, events: null, rollout: null, load: null, checks: null },
+  sort: { hosts: 0, sessions: 0, events: 0, rollout: 0, load: 0, checks: 0 },
   reversed: false,
   filter: "",
   typing: false,
@@ -121,6 +122,7 @@ export function act(ui: Ui, key: string, rows: readonly string[], page: number):
     case "3":
     case "4":
     case "5":
+    case "6":
       return to(Number(key) - 1);
     case "enter": {
       const row = rows[at];

@@ -2,6 +2,8 @@
 
 import { loadOf } from "@muster/protocol/load";
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
+import { checkColour } from "@muster/protocol/telemetry/checks";
+import { checkText, type HostCheck } from "@muster/view/checks";
 import type { FleetModel } from "@muster/view/model";
 import type { Seen } from "@muster/view/seen";
 import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";
@@ -11,6 +13,7 @@ import { type Column, tableLines } from "../output/table.ts";
 import { durationText, listText, numberText, timeText } from "../output/words.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { eventLines } from "../report/event.ts";
+import { checkColumns, reasonLines } from "../report/checks.ts";
 import { LOAD_ORDERS, type LoadRow, loadColumns } from "../report/load.ts";
 import { sessionColumns } from "../report/sessions.ts";
 import { statusColumns } from "../report/status.ts";
@@ -51,6 +54,8 @@ export function listed(
       return rolloutRows(model, ui, now_ms, colour);
     case "load":
       return loadRows(model, now, sort, ui, now_ms, colour);
+    case "checks":
+      return checkRows(now, sort, ui, now_ms, colour);
   }
 }
 
@@ -275,5 +280,44 @@ function loadRows(
     LOAD_ORDERS[sort] ?? null,
     loadColumns(colour),
     ({ status }) => hostDetail(model, now, status, now_ms, colour),
+  );
+}
+
+/** Of hosts that are heard, judged by their own clocks. */
+function checkRows(now: Seen, sort: string, ui: Ui, now_ms: number, colour: Colour): Listed {
+  const skews = new Map(now.hosts.map(({ known }) => [known.name, known.clock_skew_ms]));
+  const there = (host: string) => now_ms + (skews.get(host) ?? 0);
+  const rows = now.hosts.flatMap(({ known, state }) =>
+    state === "silent" ? [] : (known.checks?.checks ?? []).map((check): HostCheck => ({ host: known.name, check })),
+  );
+  const key = ({ host, check }: HostCheck) => `${host} ${check.name}`;
+  const plain = (one: HostCheck, other: HostCheck) => key(one).localeCompare(key(other));
+  const tint = ({ host, check }: HostCheck) => TINT[checkColour(check, there(host))];
+  const orders: Record<string, (one: HostCheck, other: HostCheck) => number> = {
+    trouble: (one, other) => tint(one) - tint(other) || plain(one, other),
+    host: plain,
+    name: (one, other) => one.check.name.localeCompare(other.check.name) || plain(one, other),
+    since: (one, other) => other.check.since - one.check.since || plain(one, other),
+    latency: (one, other) => (other.check.latency_ms ?? -1) - (one.check.latency_ms ?? -1) || plain(one, other),
+  };
+  return list(
+    rows,
+    ui,
+    (row) => ({ key: key(row), text: `${key(row)} ${row.check.method} ${row.check.target} ${row.check.state} ${row.check.why}` }),
+    orders[sort] ?? plain,
+    checkColumns(there, colour).filter(({ wide }) => wide !== true),
+    (row) => {
+      const { host, check } = row;
+      const before = `ctl query '${host} and min(checks.checks.up, 24h)<1' ; ctl events --kind check --host ${host}`;
+      return [
+        colour[checkColour(check, there(host))](checkText(check, there(host))),
+        `asks     ${check.method} ${check.target}, every ${durationText(check.every_ms)}`,
+        `asked    ${check.ran_at === null ? "never" : `${durationText(there(host) - check.ran_at)} ago`}`,
+        `good     ${check.up_at === null ? "never" : `last ${timeText(check.up_at)}`}`,
+        ...reasonLines(row, colour),
+        "",
+        `what it was before:      ${before}`,
+      ];
+    },
   );
 }

@@ -4,6 +4,7 @@
  */
 
 import type { FleetModel } from "@muster/view/model";
+import { checkColour } from "@muster/protocol/telemetry/checks";
 import { type Seen, seen } from "@muster/view/seen";
 import { isRed } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
@@ -27,7 +28,7 @@ const TROUBLES_SHOWN = 3;
 
 const HELP = [
   "j k ↑ ↓           next, previous row            g G       first, last row",
-  "space, page keys  a page on or back             tab 1–5   the next pane, or that one",
+  "space, page keys  a page on or back             tab 1–6   the next pane, or that one",
   "enter             all of a row; escape: back    s r       order by the next column; reverse",
   "/                 only rows with these words; escape: all of them",
   "q ^C              end. The fleet goes on as it is",
@@ -50,7 +51,7 @@ export function frameOf(
   const pane = listed(ui.pane, model, now, ui, now_ms, colour);
   const head = [
     header(model, now, now_ms, columns, colour),
-    tabs(model, now, ui, pane, colour),
+    tabs(model, now, ui, pane, now_ms, colour),
     ...above(model, ui, now_ms, colour),
   ];
   const foot = [footer(ui, note, colour)];
@@ -95,6 +96,7 @@ const EMPTY = {
   events: "no events yet",
   rollout: "no rollout is known",
   load: "no host tells its health",
+  checks: "no checks are declared      ctl docs check",
 } as const;
 
 function header(model: FleetModel, now: Seen, now_ms: number, columns: number, colour: Colour): string {
@@ -111,18 +113,24 @@ function header(model: FleetModel, now: Seen, now_ms: number, columns: number, c
   return left + " ".repeat(Math.max(3, columns - widthOf(left) - clock.length)) + clock;
 }
 
-function tabs(model: FleetModel, now: Seen, ui: Ui, pane: Listed, colour: Colour): string {
+function tabs(model: FleetModel, now: Seen, ui: Ui, pane: Listed, now_ms: number, colour: Colour): string {
+  const checks = now.hosts.flatMap(({ known, state }) =>
+    state === "silent" ? [] : (known.checks?.checks ?? []).map((check) => ({ check, now_ms: now_ms + known.clock_skew_ms })),
+  );
   const counts = {
     hosts: now.hosts.length,
     sessions: now.sessions.length,
     events: model.events.length,
     rollout: null,
     load: null,
+    checks: checks.length,
   } as const;
+  const bad = checks.filter((row) => checkColour(row.check, row.now_ms) === "red").length;
   const red = now.sessions.filter(({ session }) => isRed(session)).length;
   const names = PANES.map((name) => {
     const count = counts[name] === null ? "" : ` ${numberText(counts[name])}`;
-    const more = name === "sessions" && red > 0 ? colour.red(` (${red} red)`) : "";
+    const wrong = name === "sessions" ? red : name === "checks" ? bad : 0;
+    const more = wrong > 0 ? colour.red(` (${wrong} red)`) : "";
     return name === ui.pane ? colour.bold(`[${name}${count}${more}]`) : ` ${name}${count}${more} `;
   });
   const order = `by ${SORTS[ui.pane][ui.sort[ui.pane]]}${ui.reversed ? ", reversed" : ""}`;

@@ -132,7 +132,7 @@ suite("ctl watch", (test) => {
     for (const keys of ["q", "\u0003", "?q", "\r\u0003", "/x\u0003"]) assert.ok(typed(keys).over, keys);
     assert.not.ok(typed("?x").help);
     assert.is(typed("\r\u001b").detail, null);
-    assert.equal([typed("\t").pane, typed("\u001b[Z").pane], ["sessions", "load"]);
+    assert.equal([typed("\t").pane, typed("\u001b[Z").pane], ["sessions", "checks"]);
   });
 
   test("who is not heard of becomes silent by itself, and a cut line makes nobody silent", () => {
