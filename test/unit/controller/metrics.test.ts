@@ -37,6 +37,7 @@ import { makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
 import { EMPTY_BGP } from "../ctl/ground.ts";
 import { CONVERGENCE, DOWN, NOW, SESSION, sample } from "../ctl/report/samples.ts";
+import { collected, machine } from "./collected.ts";
 
 const HEALTH: Health = {
   at: NOW,
@@ -169,7 +170,7 @@ suite(
     let own = "";
     let port = 0;
 
-    const said = (kind: "bgp" | "checks" | "health", sample: object) =>
+    const said = (kind: TelemetryKind, sample: object) =>
       host.bus.publish(subjects.telemetry(host.id, "ixp1", kind), Buffer.from(JSON.stringify(sample)));
     /** The value of what Prometheus now has, by the labels besides those of the scrape. */
     const query = async (expression: string): Promise<number[]> => {
@@ -259,7 +260,8 @@ suite(
       const patience = patienceOf(20_000);
       for (let left = panels; ; ) {
         // What one says once grows old: a host says it again and again.
-        said("health", { ...HEALTH, at: new Date().toISOString() });
+        said("health", { ...HEALTH, ...machine(Date.now()), at: Date.now() });
+        for (const [kind, sample] of collected(Date.now())) said(kind, sample);
         said("checks", CHECKS);
         said("bgp", { ...EMPTY_BGP, at: new Date().toISOString(), sessions: [whole, DOWN] });
         const drawn = await Promise.all(left.map(({ expr }) => query(expr.replace("$host", ".*"))));

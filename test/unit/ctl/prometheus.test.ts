@@ -166,9 +166,14 @@ suite("ctl prometheus", (test) => {
     const at = { home: directory, cwd: example };
     const first = await ctl(["prometheus", "dashboards", "--out", out, "--json"], at);
     assert.is(first.code, 0, first.err);
-    assert.equal(JSON.parse(first.out).written, ["muster-fleet.json", "muster-host.json", "muster-bgp.json"]);
+    assert.equal(JSON.parse(first.out).written, [
+      "muster-fleet.json",
+      "muster-host.json",
+      "muster-bgp.json",
+      "muster-services.json",
+    ]);
     const again = await ctl(["prometheus", "dashboards", "--out", out], at);
-    assert.match(again.out, /0 files written, 3 as they were/);
+    assert.match(again.out, /0 files written, 4 as they were/);
     for (const name of await readdir(out)) {
       const file = JSON.parse(await readFile(join(out, name), "utf8"));
       const host = file.templating.list.find((one: { name: string }) => one.name === "host");

@@ -4,19 +4,9 @@
  * put to a real Prometheus in test/unit/controller/metrics.test.ts; Grafana itself is not run there.
  */
 
-export type Panel = {
-  readonly title: string;
-  /** PromQL; `$host` stands for the chosen hosts, as a regular expression. */
-  readonly expr: string;
-  /** What a line is called, with labels in `{{ }}`. */
-  readonly legend: string;
-  /** Grafana's name of the unit. */
-  readonly unit: "none" | "short" | "percentunit" | "bytes" | "Bps" | "s" | "dateTimeFromNow";
-  /** A number of now, a line over time, or rows of now. */
-  readonly as: "stat" | "timeseries" | "table";
-  /** A value from here on is red; below it, green. */
-  readonly red_from?: number;
-};
+import { COLLECTED, MACHINE } from "./collected-panels.ts";
+import type { Panel } from "./panel.ts";
+
 export type Dashboard = { readonly uid: string; readonly title: string; readonly panels: readonly Panel[] };
 
 const FLEET: readonly Panel[] = [
@@ -175,8 +165,9 @@ const BGP: readonly Panel[] = [
 
 export const DASHBOARDS: readonly Dashboard[] = [
   { uid: "muster-fleet", title: "fleet", panels: FLEET },
-  { uid: "muster-host", title: "host", panels: HOST },
+  { uid: "muster-host", title: "host", panels: [...HOST, ...MACHINE] },
   { uid: "muster-bgp", title: "BGP", panels: BGP },
+  { uid: "muster-services", title: "services", panels: COLLECTED },
 ];
 
 /** Grafana's grid has 24 columns. */

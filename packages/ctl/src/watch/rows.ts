@@ -11,9 +11,9 @@ import { byWorst, type HostStatus } from "@muster/view/status";
 import type { Colour } from "../output/colour.ts";
 import { type Column, tableLines } from "../output/table.ts";
 import { durationText, listText, numberText, timeText } from "../output/words.ts";
+import { checkColumns, reasonLines } from "../report/checks.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { eventLines } from "../report/event.ts";
-import { checkColumns, reasonLines } from "../report/checks.ts";
 import { LOAD_ORDERS, type LoadRow, loadColumns } from "../report/load.ts";
 import { sessionColumns } from "../report/sessions.ts";
 import { statusColumns } from "../report/status.ts";
@@ -288,7 +288,9 @@ function checkRows(now: Seen, sort: string, ui: Ui, now_ms: number, colour: Colo
   const skews = new Map(now.hosts.map(({ known }) => [known.name, known.clock_skew_ms]));
   const there = (host: string) => now_ms + (skews.get(host) ?? 0);
   const rows = now.hosts.flatMap(({ known, state }) =>
-    state === "silent" ? [] : (known.checks?.checks ?? []).map((check): HostCheck => ({ host: known.name, check })),
+    state === "silent"
+      ? []
+      : (known.checks?.checks ?? []).map((check): HostCheck => ({ host: known.name, check })),
   );
   const key = ({ host, check }: HostCheck) => `${host} ${check.name}`;
   const plain = (one: HostCheck, other: HostCheck) => key(one).localeCompare(key(other));
@@ -298,12 +300,16 @@ function checkRows(now: Seen, sort: string, ui: Ui, now_ms: number, colour: Colo
     host: plain,
     name: (one, other) => one.check.name.localeCompare(other.check.name) || plain(one, other),
     since: (one, other) => other.check.since - one.check.since || plain(one, other),
-    latency: (one, other) => (other.check.latency_ms ?? -1) - (one.check.latency_ms ?? -1) || plain(one, other),
+    latency: (one, other) =>
+      (other.check.latency_ms ?? -1) - (one.check.latency_ms ?? -1) || plain(one, other),
   };
   return list(
     rows,
     ui,
-    (row) => ({ key: key(row), text: `${key(row)} ${row.check.method} ${row.check.target} ${row.check.state} ${row.check.why}` }),
+    (row) => ({
+      key: key(row),
+      text: `${key(row)} ${row.check.method} ${row.check.target} ${row.check.state} ${row.check.why}`,
+    }),
     orders[sort] ?? plain,
     checkColumns(there, colour).filter(({ wide }) => wide !== true),
     (row) => {

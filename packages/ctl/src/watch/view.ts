@@ -3,8 +3,8 @@
  * of at most `columns` out.
  */
 
-import type { FleetModel } from "@muster/view/model";
 import { checkColour } from "@muster/protocol/telemetry/checks";
+import type { FleetModel } from "@muster/view/model";
 import { type Seen, seen } from "@muster/view/seen";
 import { isRed } from "@muster/view/sessions";
 import type { Colour } from "../output/colour.ts";
@@ -115,7 +115,9 @@ function header(model: FleetModel, now: Seen, now_ms: number, columns: number, c
 
 function tabs(model: FleetModel, now: Seen, ui: Ui, pane: Listed, now_ms: number, colour: Colour): string {
   const checks = now.hosts.flatMap(({ known, state }) =>
-    state === "silent" ? [] : (known.checks?.checks ?? []).map((check) => ({ check, now_ms: now_ms + known.clock_skew_ms })),
+    state === "silent"
+      ? []
+      : (known.checks?.checks ?? []).map((check) => ({ check, now_ms: now_ms + known.clock_skew_ms })),
   );
   const counts = {
     hosts: now.hosts.length,
