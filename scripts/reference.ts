@@ -39,6 +39,7 @@ import {
   resourcesSchema,
   SCHEMA_FILES,
 } from "../packages/ctl/src/inventory/schema.ts";
+import { keptText } from "../packages/protocol/src/expression/window.ts";
 import { type JsonSchema, jsonSchemaOf, undescribed } from "../packages/protocol/src/json-schema.ts";
 
 const MADE = "<!-- Made by `npm run docs` from the sources: change it there. -->";
@@ -259,6 +260,7 @@ function telemetry(): string[] {
       `## ${kind}`,
       `\`telemetry.<id>.<host>.${kind}\`, every ${row.period_ms / 1_000} s. ${row.sample.description ?? ""}`,
       sample(row.sample),
+      ...[keptText(kind)].filter((text) => text !== ""),
     ]),
     "## log",
     `\`log.<id>.<host>\`, about once a second while there is something. ${LogBatch.description ?? ""}`,

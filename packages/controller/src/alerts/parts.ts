@@ -3,6 +3,7 @@ import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { FleetError } from "@muster/protocol/errors";
+import { withoutChecks } from "@muster/protocol/expression/values";
 import { isBlind, TELEMETRY_KINDS } from "@muster/protocol/telemetry/index";
 import { backupReport } from "../backup-report.ts";
 import type { Family } from "../metrics/exposition.ts";
@@ -49,12 +50,14 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
   const known = (name: string): KnownHost => ({
     name,
     past: past.of(name),
-    values: Object.fromEntries(
-      TELEMETRY_KINDS.flatMap((kind) => {
-        const sample = last.isSilent(name, now()) ? undefined : last.sample(name, kind);
-        const fresh = sample !== undefined && !isBlind({ kind, heard_at: sample.heard_at }, now());
-        return fresh ? [[kind, sample.value]] : [];
-      }),
+    values: withoutChecks(
+      Object.fromEntries(
+        TELEMETRY_KINDS.flatMap((kind) => {
+          const sample = last.isSilent(name, now()) ? undefined : last.sample(name, kind);
+          const fresh = sample !== undefined && !isBlind({ kind, heard_at: sample.heard_at }, now());
+          return fresh ? [[kind, sample.value]] : [];
+        }),
+      ),
     ),
   });
   const look = async (rules: readonly AlertRule[] = []): Promise<Look> => {

@@ -18,6 +18,7 @@ import {
   nameOfElement,
   valuesOf,
   windowsOf,
+  withoutChecks,
 } from "@muster/protocol/expression/values";
 import { TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol/telemetry/index";
 import { needsOf, select } from "../inventory/selectors.ts";
@@ -25,11 +26,15 @@ import { sparkText } from "../output/spark.ts";
 import type { Column } from "../output/table.ts";
 import { listText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
+import type { Context } from "../program/context.ts";
 import { type Choice, pick } from "../roster/facts.ts";
 import { lastValues } from "../roster/last.ts";
 import { pastOf } from "../roster/past.ts";
 import { folderHere, glances, unlabelled } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
+
+/** Things of a host that are shown of one comparison. */
+const THINGS = 30;
 
 /** What of a host fits, by the condition as it was typed. */
 type Row = { readonly host: string; readonly found: Readonly<Record<string, readonly Found[]>> };
@@ -56,7 +61,7 @@ ctl docs telemetry health        what there is to ask for`,
     const [folder, there, values] = await Promise.all([
       folderHere(context),
       glances(connection),
-      lastValues(connection, needs.values.filter(isKind), context.now()),
+      lastValues(connection, kindsFor(needs.values), context.now()),
     ]);
     if ("silence" in there) throw there.silence;
     const declared = (await folder?.declared(needs.labels)) ?? { hosts: [], groups: [] };
@@ -67,9 +72,10 @@ ctl docs telemetry health        what there is to ask for`,
       ...new Set([...declared.groups, ...[...there.hosts.values()].flatMap(({ groups }) => groups)]),
     ];
     const shapes = telemetryShapes();
+    const valuesFor = (host: string) => withoutChecks(values.get(host) ?? {});
     const hosts = [...declared.hosts, ...strangers].map((host) => ({
       ...host,
-      values: values.get(host.name) ?? {},
+      values: valuesFor(host.name),
     }));
     const windows = windowsOf(tree);
     let past: Awaited<ReturnType<typeof pastOf>> = new Map();
@@ -79,7 +85,7 @@ ctl docs telemetry health        what there is to ask for`,
       const told = [...might.hosts, ...might.unknown].filter((name) => values.has(name));
       past = await pastOf(connection, told, windows, context.now());
     }
-    const known = (host: string): Known => ({ values: values.get(host) ?? {}, past: past.get(host) });
+    const known = (host: string): Known => ({ values: valuesFor(host), past: past.get(host) });
     const choice: Choice = {
       ...{ groups, shapes },
       hosts: hosts.map((host) => ({ ...host, ...known(host.name) })),
@@ -91,7 +97,9 @@ ctl docs telemetry health        what there is to ask for`,
     const rows = picked.names.filter(enrolled).map((host) => rowOf(host, conditions, known(host)));
     const unknown = picked.unknown.filter(enrolled);
     const not_enrolled = [...picked.names, ...picked.unknown].filter((name) => !enrolled(name));
-    if (rows.length > 0) output.table(rows, columnsOf(conditions));
+    const [only, ...more] = conditions;
+    if (rows.length > 0 && only?.t === "pair" && more.length === 0) thingsTable(output, rows, only);
+    else if (rows.length > 0) output.table(rows, columnsOf(conditions));
     else if (needs.facts.length === 0) output.note(`no host fits ${expression}`);
     if (unknown.length > 0) {
       const why = windows.length > 0 ? "   silent, or not told for so long" : "";
@@ -111,6 +119,11 @@ ctl docs telemetry health        what there is to ask for`,
   },
 });
 
+/** Whether a host has checks at all says its convergence. */
+const kindsFor = (named: readonly string[]): TelemetryKind[] => {
+  const kinds = named.filter(isKind);
+  return kinds.includes("checks") && !kinds.includes("convergence") ? [...kinds, "convergence"] : kinds;
+};
 const isKind = (kind: string): kind is TelemetryKind => (TELEMETRY_KINDS as readonly string[]).includes(kind);
 
 /** Errors: USAGE with the column. */
@@ -134,6 +147,41 @@ function rowOf(host: string, conditions: readonly (Pair | Some)[], known: Known)
     found[title] = [...(found[title] ?? []), ...shown];
   }
   return { host, found };
+}
+
+/** Of one comparison a line for each thing that fits, the largest first. */
+function thingsTable(output: Context["output"], rows: readonly Row[], condition: Pair): void {
+  const title = leafText(condition);
+  const things = rows.flatMap(({ host, found }) => {
+    const all = [...(found[title] ?? [])].sort((one, other) => sizeOf(other) - sizeOf(one));
+    const left_out = all.length - THINGS;
+    const shown = all.slice(0, THINGS).map((thing) => ({ host, ...thing }));
+    return left_out > 0 ? [...shown, { host, of: `and ${left_out} more: --json`, value: "" }] : shown;
+  });
+  const named = things.some(({ of }) => of !== "");
+  const drawn = things.some(({ points }) => points !== undefined && sparkText(points) !== "");
+  output.table(things, [
+    { title: "HOST", value: ({ host }) => host },
+    ...(named ? [{ title: "OF", value: ({ of }: Found) => of }] : []),
+    { title, value: (thing) => plainText(thing.value, condition), align: "right" },
+    ...(drawn ? [{ title: "", value: ({ points }: Found) => sparkText(points ?? []) }] : []),
+  ]);
+}
+
+const sizeOf = ({ value }: Found): number => (typeof value === "number" ? value : 0);
+
+/** Bytes as people type them; other numbers with what of them matters. */
+function plainText(value: unknown, { key, by }: Pair): string {
+  if (typeof value === "object") return JSON.stringify(value);
+  if (typeof value !== "number") return String(value);
+  if (by === undefined && key.endsWith("_bytes")) return bytesText(value);
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+}
+
+function bytesText(value: number): string {
+  const step = ["T", "G", "M", "k"].findIndex((_, at) => Math.abs(value) >= 1_000 ** (4 - at));
+  if (step < 0) return String(Number(value.toPrecision(3)));
+  return `${Number((value / 1_000 ** (4 - step)).toPrecision(3))}${["T", "G", "M", "k"][step]}`;
 }
 
 function columnsOf(conditions: readonly (Pair | Some)[]): Column<Row>[] {

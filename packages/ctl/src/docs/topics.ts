@@ -2,6 +2,7 @@
 import { CONTROL } from "@muster/protocol/control/index";
 import { ERRORS, FleetError } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import { keptText } from "@muster/protocol/expression/window";
 import { type JsonSchema, jsonSchemaOf } from "@muster/protocol/json-schema";
 import { LogBatch } from "@muster/protocol/log";
 import { KIND_NAMES, KINDS, type Kind } from "@muster/protocol/resources/index";
@@ -244,7 +245,11 @@ function telemetry(name: string | undefined): Topic {
   if (name !== undefined && row !== undefined)
     return {
       title: name,
-      text: [`telemetry.<id>.<host>.${name}, every ${row.period_ms / 1_000} s`, row.sample.description ?? ""],
+      text: [
+        `telemetry.<id>.<host>.${name}, every ${row.period_ms / 1_000} s`,
+        row.sample.description ?? "",
+        ...[keptText(name)].filter((text) => text !== ""),
+      ],
       tables: fieldTable("", jsonSchemaOf(row.sample, "output")),
     };
   return {

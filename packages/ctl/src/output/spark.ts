@@ -1,10 +1,12 @@
 /** Numbers over time as a line of small columns. Pure. */
 
-const HEIGHTS = "▁▂▃▄▅▆▇█";
+/** From the least to the most. */
+export const LEVELS = "▁▂▃▄▅▆▇█";
 const WIDTH = 16;
 
-/** Oldest first; of several in one column the highest, and a gap where there is none. */
-export function sparkText(points: readonly (readonly [at: number, value: number])[], width = WIDTH): string {
+/** Oldest first; of several in one column the highest, and a gap where there is none. Of what stands still nothing. */
+export function sparkText(points: readonly (readonly [at: number, value: number])[], most = WIDTH): string {
+  const width = Math.min(most, points.length);
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined || first[0] === last[0]) return "";
   const highest: (number | undefined)[] = new Array(width).fill(undefined);
@@ -13,12 +15,14 @@ export function sparkText(points: readonly (readonly [at: number, value: number]
     highest[column] = Math.max(highest[column] ?? value, value);
   }
   const values = points.map(([, value]) => value);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const low = values.reduce((one, other) => Math.min(one, other));
+  const high = values.reduce((one, other) => Math.max(one, other));
+  if (low === high) return "";
   return highest
     .map((value) => {
       if (value === undefined) return " ";
-      const height = high === low ? 0 : Math.round(((value - low) / (high - low)) * (HEIGHTS.length - 1));
-      return HEIGHTS[height] ?? "";
+      const height = Math.round(((value - low) / (high - low)) * (LEVELS.length - 1));
+      return LEVELS[height] ?? "";
     })
     .join("");
 }

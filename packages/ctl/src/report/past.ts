@@ -1,13 +1,13 @@
 /** The past of one BGP session: its routes as a row of marks, how it came and went with the reasons, how often it was down. Pure. */
 import type { FleetEvent } from "@muster/protocol/event";
 import type { Colour } from "../output/colour.ts";
+import { LEVELS } from "../output/spark.ts";
 import { countText, durationText, numberText } from "../output/words.ts";
 import type { SessionPast } from "../roster/session-past.ts";
 
 const SHOWN = 10;
 const FALLS_BACK_MS = 7 * 86_400_000;
 const MARKS = 48;
-const LEVELS = "▁▂▃▄▅▆▇█";
 const UNKNOWN = "·";
 
 /** Lines below a diagnosis; none where nothing is known. */

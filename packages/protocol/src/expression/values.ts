@@ -116,6 +116,8 @@ function shapeAt(shape: Shape, path: readonly string[]): Shape | null {
 /** What is compared, of a pair whose path ends in an object: that is no value. */
 function pairFaultAt(shape: Shape, { key, operator, value }: Pair, path: readonly string[]): string | null {
   const fault = pathFault(shape, path, key);
+  if (fault !== null && keptColumn(key.slice(0, key.indexOf(".")), path.join(".")) !== null)
+    return `\`${key}\` is kept over time only: max(${key}, 1h)`;
   if (fault !== null) return fault;
   const end = shapeAt(shape, path);
   if (end?.fields != null && end.fields.size > 0)
@@ -130,6 +132,15 @@ const pathOf = ({ key }: Pair | Some): string[] => key.split(".").slice(1);
 
 /** What is known of a host: its last samples, and the time before. */
 export type Known = { readonly values: Values; readonly past?: Past | undefined };
+
+/** Who declares no checks says nothing of any: that is known, and not a gap. */
+export function withoutChecks(values: Values): Values {
+  const managed = (values.convergence as { resources?: { managed?: Record<string, number> } } | undefined)
+    ?.resources?.managed;
+  return values.checks !== undefined || managed === undefined || (managed.check ?? 0) > 0
+    ? values
+    : { ...values, checks: { checks: [] } };
+}
 
 /** Whether what is known of a host fits; undefined = it is not known. */
 export function fitsValues(leaf: Pair | Some, known: Known): boolean | undefined {
@@ -154,6 +165,8 @@ function numbersOf(pair: Pair, path: readonly string[], root: unknown, place: Pl
   const { kind, prefix, only, past } = place;
   if (pair.over !== undefined) {
     const column = keptColumn(kind, [...prefix, ...path].join("."));
+    // Of a host that has none of it there is nothing to be known.
+    if (column?.each === true && only === undefined && hasNone(root, path)) return [];
     return column === null || past === undefined ? undefined : over(pair.over, column, past, only);
   }
   const found = valuesAt(root, path);
@@ -166,6 +179,12 @@ function numbersOf(pair: Pair, path: readonly string[], root: unknown, place: Pl
     return divides ? [{ value: value / (by.value as number), of }] : [];
   });
 }
+
+const hasNone = (root: unknown, [list = ""]: readonly string[]): boolean => {
+  const there =
+    typeof root === "object" && root !== null ? (root as Record<string, unknown>)[list] : undefined;
+  return Array.isArray(there) && there.length === 0;
+};
 
 function fitsAny({ operator, value: wanted }: Pair, found: readonly Found[]): boolean {
   const fit = found.some(({ value }) => fitsValue(value, operator, wanted));

@@ -48,6 +48,20 @@ export function keptColumn(kind: string, name: string): KeptColumn | null {
 export const keptNames = (kind: string): string[] =>
   Object.values(KEPT).flatMap(({ of, columns }) => (of === kind ? Object.keys(columns) : []));
 
+/** What there is to look back at of a kind, as it is asked for, with what it is; "" = nothing. */
+export function keptText(kind: string): string {
+  const all = Object.values(KEPT).filter(({ of }) => of === kind);
+  const names = all.flatMap(({ columns, every_ms }) =>
+    Object.keys(columns).map((name) => ({ name: `${kind}.${name}`, every_ms })),
+  );
+  if (names.length === 0) return "";
+  const paces = [...new Set(names.map(({ every_ms }) => every_ms))].map((every_ms) => {
+    const of = names.filter((each) => each.every_ms === every_ms).map(({ name }) => name);
+    return `${of.join(", ")} (a point every ${every_ms / 1_000} s)`;
+  });
+  return `Kept for two days, for rate, increase, min, mean and max: ${paces.join("; ")}.`;
+}
+
 /**
  * What a number did, of each thing that has it or only of the one of that name. Undefined: the time is not known whole.
  */

@@ -11,7 +11,7 @@ suite(
   (test) => {
     const life = new AbortController();
     let ground: Ground;
-    const say = (name: string, kind: "bgp", value: object) => {
+    const say = (name: string, kind: "bgp" | "health" | "convergence", value: object) => {
       const host = ground.hosts[name];
       assert.ok(host);
       host.bus.publish(subjects.telemetry(host.id, name, kind), Buffer.from(JSON.stringify(value)));
@@ -59,10 +59,57 @@ suite(
       assert.is((await ask("health.cpu_busy>1%")).code, 5);
     });
 
+    test("what was kept: a second, in all, divided, with a chart; of a time that nobody knows whole it says so", async () => {
+      const now_ms = Date.now();
+      const health = (minute: number) => ({
+        ...{ at: now_ms - (6 - minute) * 60_000, uptime_s: 60, load: [0, 0, 0], cpu_busy: 0.1, cores: 2 },
+        ...{ failed_units: [], agent: { rss_bytes: 1, cpu_s: 1, uptime_s: 1 } },
+        memory: { total_bytes: 4e9, available_bytes: 1e9, swap_used_bytes: 0 },
+        disks: [{ mount: "/", size_bytes: 1e11, used_bytes: 1e10 + minute * 1e9 }],
+        interfaces: ["eth0", "eth1"].map((name, at) => ({
+          ...{ name, rx_bytes: 1, tx_bytes: 1, up: true, rx_errors: at * minute * minute * 12 },
+        })),
+      });
+      for (let minute = 0; minute <= 6; minute++) say("core1", "health", health(minute));
+      await eventually(async () => {
+        const { out } = await ask("core1 and rate(health.interfaces.rx_errors, 5m)>1");
+        assert.match(out, /^core1 +eth1 +1\.4 +[▁▂▃▄▅▆▇█ ]{5}$/mu, out);
+        assert.not.match(out, /eth0/);
+      }, 15_000);
+      assert.match(
+        (await ask("core1 and increase(health.disks.used_bytes, 5m)>1G")).out,
+        /^core1 +\/ +5G +▁.*█$/m,
+      );
+      assert.match(
+        (await ask("core1 and health.memory.available_bytes / health.memory.total_bytes<30%")).out,
+        /^HOST +health\.memory\.available_bytes\/health\.memory\.total_bytes\ncore1 +0\.25$/m,
+      );
+      const told = JSON.parse((await ask("core1 and max(health.disks.used_bytes, 4m)>1", "--json")).out);
+      const [disk] = told.hosts.core1["max(health.disks.used_bytes, 4m)"];
+      assert.equal(
+        [disk.of, disk.value, disk.points.length],
+        ["/", Math.round(1.6e10 / 2 ** 20) * 2 ** 20, 5],
+      );
+      const hour = await ask("core1 and rate(health.interfaces.rx_errors, 1h)>1");
+      assert.is(hour.code, 4);
+      assert.match(hour.out, /NOT KNOWN NOW {2}core1 {3}silent, or not told for so long/);
+    });
+
+    test("a host without checks is known to have none", async () => {
+      const { code, err } = await ask("core1 and checks.checks(state=down)");
+      assert.is(code, 0, err);
+      assert.match(err, /no host fits/);
+      assert.is((await ask("core1 and min(checks.checks.up, 5m)<1")).code, 0);
+    });
+
     test("a mistake is told with its column before anybody is asked", async () => {
       const { code, err } = await ask("core and bgp.sesions(state=idle)");
       assert.is(code, 2);
       assert.match(err, /column 10 of the selector: .*did you mean `sessions`/);
+      assert.match(
+        (await ask("health.cpu>1")).err,
+        /`health\.cpu` is kept over time only: max\(health\.cpu, 1h\)/,
+      );
       assert.is((await ground.run("query")).code, 2);
     });
   },
