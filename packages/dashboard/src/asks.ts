@@ -1,8 +1,8 @@
 /** What the page asks controllers for page by page: last samples, and numbers over time. All instants are those of the controllers' clock. */
-import { type HistoryKind, type Point, pointsOf } from "@muster/protocol/history";
+import { type Point, pointsOf } from "@muster/protocol/history";
 import { type FaultyKind, type Sample, TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { PageAnswer, PageBus } from "./bus.ts";
-import { type Past, STEP_MS } from "./history.ts";
+import { type Past, routesOf, STEP_MS, type TrackName } from "./history.ts";
 import type { Kept } from "./samples.ts";
 
 const HOSTS_A_PAGE = 200;
@@ -30,16 +30,25 @@ export async function askSamples<K extends FaultyKind>(
 /** What controllers keep of a host. `ours_ms`: from the host's clock to the controllers'. Errors: no controller answers. */
 export async function askPast(
   bus: Pick<PageBus, "ask">,
-  of: { readonly host: string; readonly kind: HistoryKind; readonly since: number },
+  of: {
+    readonly host: string;
+    readonly track: TrackName;
+    readonly sessions: readonly string[] | null;
+    readonly since: number;
+  },
   ours_ms: number,
 ): Promise<Past> {
-  // Sessions one by one are not drawn, and may be a thousand.
-  const series = of.kind === "bgp" ? ["imported", "exported", "up"] : null;
+  const { host, track, since } = of;
+  const series = track === "health" ? null : (of.sessions?.map(routesOf) ?? ["imported", "exported", "up"]);
+  const kind = track === "sessions" ? "bgp" : track;
   const points: Point[] = [];
   const spans: { from: number; to: number }[] = [];
   let after: number | null = 0;
   while (after !== null) {
-    const page: PageAnswer<"history"> = await bus.ask("history", { ...of, step_ms: STEP_MS, series, after });
+    const page: PageAnswer<"history"> = await bus.ask("history", {
+      ...{ host, kind, since, series, after },
+      step_ms: STEP_MS,
+    });
     spans.push(...page.late);
     if (page.track !== null) points.push(...pointsOf(page.track));
     after = page.next;

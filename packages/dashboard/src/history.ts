@@ -26,7 +26,12 @@ export type Line = { readonly at: readonly number[]; readonly values: readonly (
 type Span = { readonly from: number; readonly to: number };
 /** What is kept of a host, oldest first, and of which times it told late; by the controllers' clock. */
 export type Past = { readonly points: readonly Point[]; readonly late: readonly Span[] };
-export type AskPast = (host: string, kind: HistoryKind) => Promise<Past>;
+/** A host's sessions one by one are a track of their own: they may be a thousand, so only those are kept that somebody looks at. */
+export type TrackName = HistoryKind | "sessions";
+/** `sessions`: the names of those that are looked at; of another track null. */
+export type AskPast = (host: string, track: TrackName, sessions: readonly string[] | null) => Promise<Past>;
+/** What the routes of a session are called. */
+export const routesOf = (session: string): string => `imported ${session}`;
 
 type Live = { points: Point[]; before: unknown };
 type Asked = Past & { readonly next_ms: number; readonly why: string | null };
@@ -43,14 +48,14 @@ export class History {
   }
 
   /** Another number means that there is something else to draw. */
-  version(host: string, kind: HistoryKind): string {
+  version(host: string, kind: TrackName): string {
     const key = `${kind} ${host}`;
     const [live, past] = [this.#live.get(key), this.#past.get(key)];
     return `${live?.points.at(-1)?.at ?? 0} ${past?.points.at(-1)?.at ?? 0} ${past?.points.length ?? 0}`;
   }
 
   /** Empty before anything was told. */
-  of(host: string, kind: HistoryKind, name: string): Line {
+  of(host: string, kind: TrackName, name: string): Line {
     const key = `${kind} ${host}`;
     const live = this.#live.get(key)?.points ?? [];
     const begun = live[0]?.at ?? Number.POSITIVE_INFINITY;
@@ -71,17 +76,17 @@ export class History {
   }
 
   /** Why nothing is known of the time before the page was opened; null = it is, or it is being asked for. */
-  lack(host: string, kind: HistoryKind): string | null {
+  lack(host: string, kind: TrackName): string | null {
     return this.#past.get(`${kind} ${host}`)?.why ?? null;
   }
 
   /** The times of which it told later, since it had no broker. */
-  late(host: string, kind: HistoryKind): readonly Span[] {
+  late(host: string, kind: TrackName): readonly Span[] {
     return this.#past.get(`${kind} ${host}`)?.late ?? [];
   }
 
   /** The past of this is looked at: it is asked for where that is due. */
-  want(host: string, kind: HistoryKind, now_ms: number): void {
+  want(host: string, kind: TrackName, now_ms: number, sessions: readonly string[] | null = null): void {
     const key = `${kind} ${host}`;
     const held = this.#past.get(key);
     if (held !== undefined && now_ms < held.next_ms) return;
@@ -90,11 +95,13 @@ export class History {
     const keep = (past: Asked) => {
       this.#past.set(key, past);
       const [oldest] = this.#past.keys();
-      if (this.#past.size > PASTS && oldest !== undefined) this.#past.delete(oldest);
+      if (this.#past.size <= PASTS || oldest === undefined) return;
+      this.#past.delete(oldest);
+      if (oldest.startsWith("sessions ")) this.#live.delete(oldest);
     };
     const before = { points: held?.points ?? [], late: held?.late ?? [] };
     keep({ ...before, next_ms: now_ms + ASK_AGAIN_MS, why: held?.why ?? null });
-    this.#ask(host, kind)
+    this.#ask(host, kind, sessions)
       .then((kept) => keep({ ...kept, next_ms: now_ms + ASK_AGAIN_MS, why: null }))
       .catch((error: Error) => keep({ ...before, next_ms: now_ms + RETRY_MS, why: error.message }))
       .finally(this.#changed);
@@ -112,15 +119,21 @@ export class History {
 
   take(host: string, told: Told, now_ms: number): void {
     if (told.kind !== "health" && told.kind !== "bgp") return;
-    const key = `${told.kind} ${host}`;
+    const held = this.#live.get(`${told.kind} ${host}`);
+    const numbers = numbersOf(told.kind, told.sample, held?.before ?? null);
+    this.#put(`${told.kind} ${host}`, { at: now_ms, numbers: withoutSessions(numbers) }, told.sample);
+    if (told.kind === "bgp" && this.#past.has(`sessions ${host}`))
+      this.#put(`sessions ${host}`, { at: now_ms, numbers }, null);
+  }
+
+  #put(key: string, point: Point, before: unknown): void {
     const held = this.#live.get(key) ?? { points: [], before: null };
     if (!this.#live.has(key)) {
       if (this.#live.size >= HOSTS * 2) return;
       this.#live.set(key, held);
     }
-    const numbers = withoutSessions(numbersOf(told.kind, told.sample, held.before));
-    held.before = told.sample;
-    held.points.push({ at: now_ms, numbers });
+    held.before = before;
+    held.points.push(point);
     if (held.points.length > (this.#past.has(key) ? POINTS : FEW_POINTS)) held.points.shift();
   }
 }

@@ -68,9 +68,9 @@ export class Live {
     this.#paint = paint;
     this.#model = this.#empty();
     const soon = () => this.#soon();
-    const past: AskPast = (host, kind) => {
+    const past: AskPast = (host, track, sessions) => {
       const ours_ms = -this.#model.skewOf(host);
-      return askPast(this.#connected(), { host, kind, since: this.#now() - PAST_MS }, ours_ms);
+      return askPast(this.#connected(), { host, track, sessions, since: this.#now() - PAST_MS }, ours_ms);
     };
     this.#history = new History(past, soon);
     this.#samples = new Samples((kind, host) => askSamples(this.#connected(), kind, host), soon);
@@ -180,7 +180,8 @@ export class Live {
         if (ALERTING.has(event.kind)) this.#questions.stale("alerts");
       } else if (isTold(kind)) {
         const told = { kind, sample: parseJson(TELEMETRY[kind].sample, body, subject) } as Told;
-        for (const model of this.#models()) model.hear(host, id, told, now_ms);
+        const taken = this.#models().map((model) => model.hear(host, id, told, now_ms));
+        if (!taken.includes(true)) return;
         this.#history.take(host, told, now_ms);
         if (isFaulty(told.kind)) this.#samples.take(told.kind, host, told.sample as never, now_ms);
       }

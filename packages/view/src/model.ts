@@ -123,19 +123,19 @@ export class FleetModel {
     }
   }
 
-  /** A sample of a host. One of another machine under a name that is taken is not taken. */
-  hear(name: string, id: string, told: Told, now_ms: number): void {
+  /** A sample of a host; false: it is one of another machine under a name that is taken, or of none that is looked at. */
+  hear(name: string, id: string, told: Told, now_ms: number): boolean {
     if (told.kind === "convergence") {
       if (told.sample.drained == null) this.#drained.delete(name);
       else if (this.#drained.size < HOSTS_LIMIT) this.#drained.set(name, told.sample);
     }
-    if (!this.#wants(name)) return;
+    if (!this.#wants(name)) return false;
     let known = this.#hosts.get(name);
     if (known === undefined) {
-      if (this.#hosts.size >= HOSTS_LIMIT) return;
+      if (this.#hosts.size >= HOSTS_LIMIT) return false;
       known = notEnrolled(name, []);
     }
-    if (known.id !== null && known.id !== id) return;
+    if (known.id !== null && known.id !== id) return false;
     const next = { ...known, id, enrolled: true, heard_at: now_ms, silent: false };
     if (told.kind === "convergence") {
       const { sample } = told;
@@ -152,6 +152,7 @@ export class FleetModel {
     else if (told.kind === "bgp" || told.kind === "checks")
       this.#hosts.set(name, { ...next, [told.kind]: told.sample });
     else this.#hosts.set(name, { ...next, faults: faultsWith(next.faults, told, now_ms) });
+    return true;
   }
 
   tell(event: HostEvent): void {

@@ -325,7 +325,13 @@ suite(
         const load1 = at.map((_, index) => index / 10);
         const tracks = {
           health: { at, series: { cpu: [0.5], memory: load1.map((each) => each / 4), load1 } },
-          bgp: { at, series: { imported: load1.map((each) => each * 1_000), exported: [1], up: [1] } },
+          bgp: {
+            at,
+            series: {
+              ...{ imported: load1.map((each) => each * 1_000), exported: [1], up: [1] },
+              "imported upstream": load1.map((each) => each * 1_000),
+            },
+          },
         };
         const body = Buffer.from(JSON.stringify({ tracks }));
         return bus.publishStored(subjects.history(id, "probe1"), body, {
@@ -339,6 +345,9 @@ suite(
       await page.getByText("processors not known now").waitFor();
       await page.getByText(/told later, since it had no broker/).waitFor();
       await page.screenshot({ path: join(PICTURES, "page-host.png") });
+      await page.getByText("routes of each session").click();
+      await has('[data-host="probe1"] details .chart canvas');
+      await page.screenshot({ path: join(PICTURES, "page-host-routes.png"), fullPage: true });
       await page.evaluate(() => location.assign("#/bgp"));
       await page.getByText("routes over the last hours").click();
       await has("details .chart canvas");

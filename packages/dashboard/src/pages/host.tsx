@@ -10,6 +10,7 @@ import { Tunnels } from "../collected/tunnels.tsx";
 import type { Frame } from "../live.ts";
 import { EventLines } from "../parts/events.tsx";
 import { HealthCharts } from "../parts/health.tsx";
+import { SessionRoutes } from "../parts/session-routes.tsx";
 import { SessionTable } from "../parts/sessions.tsx";
 import { State } from "../parts/state.tsx";
 
@@ -46,6 +47,7 @@ export function HostPage({ frame, name }: { frame: Frame; name: string }) {
       <section>
         <h2>sessions</h2>
         <SessionTable row={row} now_ms={now_ms} />
+        <SessionRoutes {...of} />
       </section>
       <Checks {...of} />
       <Resources {...of} />

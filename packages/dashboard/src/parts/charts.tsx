@@ -1,9 +1,8 @@
 /** Charts of a host's numbers over time. */
-import type { HistoryKind } from "@muster/protocol/history";
 import { numberText } from "@muster/view/words";
 import { useMemo } from "preact/hooks";
 import { Chart } from "../chart.tsx";
-import type { History } from "../history.ts";
+import type { History, TrackName } from "../history.ts";
 
 type Of = {
   readonly history: History;
@@ -21,7 +20,7 @@ export function HistoryChart({
   lines,
   ...rest
 }: Of & {
-  readonly kind: HistoryKind;
+  readonly kind: TrackName;
   readonly lines: Readonly<Record<string, string>>;
   readonly text: (value: number) => string;
   readonly max?: number;

@@ -1,0 +1,86 @@
+/** A rollout in short: counted by batch, and named only where somebody has to know. */
+import * as assert from "uvu/assert";
+import { briefOf, rolloutsPage } from "../../../../packages/controller/src/rollout/brief.ts";
+import type { HostState, RolloutState } from "../../../../packages/controller/src/rollout/state.ts";
+import { suite } from "../../../kit/suite.ts";
+
+const NOW = 1_800_000_000_000;
+
+const of = (state: HostState["state"], detail = ""): HostState => ({
+  ...{ state, detail, at: NOW, published_at: null, was_silent: false },
+});
+const rollout = (generation: number, waves: string[][], hosts: Record<string, HostState>): RolloutState => ({
+  ...{
+    id: String(generation),
+    generation,
+    by: "alice",
+    message: "no bogons",
+    started_at: NOW,
+    ended_at: null,
+  },
+  ...{ state: "running", wave: 1, waves, hosts, detail: "", wave_began_at: NOW },
+});
+const stored = (states: readonly unknown[]) => ({
+  kv: () =>
+    ({
+      entries: async () =>
+        states.map((state, at) => ({
+          key: String(at),
+          value: Buffer.from(JSON.stringify(state)),
+          revision: 1,
+        })),
+    }) as never,
+});
+
+suite("rollouts in short", (test) => {
+  test("each batch is counted, and who is fine or waits is not named; what is worst comes first", () => {
+    const hosts = {
+      core1: of("converged"),
+      core2: of("published"),
+      ixp1: of("silent", "not heard of"),
+      ixp2: of("returned", "ixp3 failed"),
+      ixp3: of("failed", "undone: upstream imported 12"),
+      probe1: of("waiting"),
+    };
+    const brief = briefOf(rollout(44, [["core1", "core2"], ["ixp1", "ixp2", "ixp3"], ["probe1"]], hosts));
+    assert.equal(brief.waves, [
+      { converged: 1, published: 1 },
+      { silent: 1, returned: 1, failed: 1 },
+      { waiting: 1 },
+    ]);
+    assert.equal(
+      brief.hosts.map(({ host, wave, detail }) => [host, wave, detail]),
+      [
+        ["ixp3", 1, "undone: upstream imported 12"],
+        ["ixp2", 1, "ixp3 failed"],
+        ["ixp1", 1, "not heard of"],
+        ["core2", 0, ""],
+      ],
+    );
+  });
+
+  test("of many that went wrong so many are named, and the rest is counted", () => {
+    const names = Array.from({ length: 250 }, (_, at) => `host${String(at).padStart(3, "0")}`);
+    const brief = briefOf(rollout(1, [names], Object.fromEntries(names.map((name) => [name, of("failed")]))));
+    assert.equal([brief.hosts.length, brief.left_out, brief.waves], [200, 50, [{ failed: 250 }]]);
+  });
+
+  test("the newest come first, as many as were asked for and fit; one that cannot be read hides no other", async () => {
+    const long = Object.fromEntries(
+      Array.from({ length: 150 }, (_, at) => [`host${at}`, of("failed", "x".repeat(2_000))]),
+    );
+    const states = [rollout(1, [], {}), "not a rollout", rollout(3, [], {}), rollout(2, [], {})];
+    const { rollouts } = await rolloutsPage(stored(states), { limit: 2 }, NOW);
+    assert.equal(
+      rollouts.map(({ generation }) => generation),
+      [3, 2],
+    );
+    const big = [1, 2, 3, 4].map((generation) => rollout(generation, [], long));
+    const page = await rolloutsPage(stored(big), { limit: 20 }, NOW);
+    assert.equal(
+      page.rollouts.map(({ generation }) => generation),
+      [4, 3],
+    );
+    assert.ok(JSON.stringify(page).length < 1_000_000);
+  });
+});

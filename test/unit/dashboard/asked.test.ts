@@ -1,0 +1,98 @@
+/** What the page asks controllers for: while somebody looks, once until it is due, and no more of it than it can hold. */
+import type { Sample } from "@muster/protocol/telemetry/index";
+import * as assert from "uvu/assert";
+import { Questions } from "../../../packages/dashboard/src/questions.ts";
+import { type Kept, Samples } from "../../../packages/dashboard/src/samples.ts";
+import { suite } from "../../kit/suite.ts";
+import { collected } from "./told.ts";
+
+const NOW = 1_800_000_000_000;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+suite("what the page asks for", (test) => {
+  test("a question is asked when it is due or stale, never twice at once, and a failure keeps the answer of before", async () => {
+    const asked: string[] = [];
+    let answer = (): Promise<unknown> => Promise.resolve({ events: ["one"] });
+    const ask = (method: string) => {
+      asked.push(method);
+      return answer();
+    };
+    const questions = new Questions(ask as never, () => undefined);
+    const question = { since: null, limit: 10 };
+    const want = (at_ms: number) => questions.want("events", question, 60_000, NOW + at_ms);
+    assert.equal(questions.answer("events", question), { value: null, why: null });
+    want(0);
+    want(1);
+    await turn();
+    want(59_999);
+    assert.equal(asked.length, 1);
+    assert.equal(questions.answer("events", question).value as unknown, { events: ["one"] });
+    answer = () => Promise.reject(new Error("no controller"));
+    want(60_000);
+    await turn();
+    assert.equal(questions.answer("events", question) as unknown, {
+      value: { events: ["one"] },
+      why: "no controller",
+    });
+    // Sooner than an answer would be asked again.
+    want(69_999);
+    want(70_000);
+    assert.equal(asked.length, 3);
+    questions.stale("alerts");
+    questions.stale("events");
+    await turn();
+    answer = () => Promise.resolve({ events: ["two"] });
+    want(80_001);
+    await turn();
+    assert.equal(questions.answer("events", question) as unknown, { value: { events: ["two"] }, why: null });
+    for (let limit = 11; limit < 80; limit++) questions.want("events", { since: null, limit }, 60_000, NOW);
+    await turn();
+    assert.is(questions.answer("events", question).value, null, "what nobody looks at any more is let go");
+  });
+
+  test("samples are held of what is looked at: asked once, then as they are told, the newer of the two", async () => {
+    const { certificates } = collected(NOW);
+    const asked: (string | null)[] = [];
+    let fails = true;
+    const ask = async (_: string, host: string | null) => {
+      asked.push(host);
+      if (fails) throw new Error("no controller");
+      const kept: Kept<"certificates"> = { heard_at: NOW - 5_000, sample: certificates };
+      return new Map([[host ?? "core1", kept]]);
+    };
+    const samples = new Samples(ask as never, () => undefined);
+    const tell = (host: string, at: number) =>
+      samples.take("certificates", host, { ...certificates, at } as Sample<"certificates">, at);
+    tell("ixp1", NOW);
+    assert.is(samples.of("certificates", "ixp1"), undefined);
+    samples.want("certificates", "ixp1", NOW);
+    await turn();
+    assert.equal(samples.lack("certificates", "ixp1"), {
+      next_ms: NOW + 10_000,
+      why: "no controller",
+      whole: false,
+    });
+    fails = false;
+    samples.want("certificates", "ixp1", NOW + 9_999);
+    tell("ixp1", NOW);
+    samples.want("certificates", "ixp1", NOW + 10_000);
+    await turn();
+    samples.want("certificates", "ixp1", NOW + 1e9);
+    assert.equal(asked, ["ixp1", "ixp1"]);
+    assert.is(
+      samples.of("certificates", "ixp1")?.heard_at,
+      NOW,
+      "what was heard is newer than what was kept",
+    );
+    samples.forget();
+    samples.want("certificates", "ixp1", NOW + 20_000);
+    assert.equal(asked.length, 3);
+    for (let count = 0; count < 60; count++) samples.want("services", `host${count}`, NOW);
+    await turn();
+    assert.is(samples.of("certificates", "ixp1"), undefined, "sixty others were looked at since");
+    samples.want("certificates", null, NOW);
+    await turn();
+    tell("probe1", NOW);
+    assert.equal([...samples.all("certificates").keys()], ["core1", "probe1"]);
+  });
+});
