@@ -50,6 +50,8 @@ export type ObservedBird = {
   readonly wanted: Includes;
   /** Its own files that differ, as they are now; null = not there. */
   readonly differing: Readonly<Record<string, string | null>>;
+  /** Files that Muster put there and somebody changed since, to something else than is wanted now. */
+  readonly edited: ObservedBird["differing"];
   /** The drain that is thrown; null = none. */
   readonly drain: BirdDrain | null;
   /** What follows is asked for only when there is something to do; null otherwise. */
@@ -69,7 +71,7 @@ const REF = "bird/main";
 const TIMER_MARGIN_MS = 30_000;
 
 export const bird: ResourceKind<"bird", ObservedBird> = {
-  async observe(resource, ports, signal) {
+  async observe(resource, ports, signal, known) {
     const { files } = ports;
     const facts = await files.facts(BOOT_FILE);
     const bytes = facts === null ? null : await files.read(BOOT_FILE, CONFIG_BYTES);
@@ -78,18 +80,24 @@ export const bird: ResourceKind<"bird", ObservedBird> = {
     const wanted = await readIncludes(config, files, own);
     const includes = boot === null ? {} : await readIncludes(boot.text, files);
     const differing = await differingFiles(own, files);
+    const changed = await differingFiles(known?.applied?.files ?? {}, files);
+    const is_other = ([name]: [string, unknown]) => !(name in own) || name in differing;
+    const edited = Object.fromEntries(Object.entries(changed).filter(is_other));
     const drain = birdDrain(ports.drain());
     const { text } = wantedText(config, wanted, drain);
     const same = boot !== null && boot.text === text && Object.keys(differing).length === 0;
     const agrees = same && !turns(config, wanted, drain);
     const about = { text, own, boot, wanted };
     const daemon = agrees ? null : await observeDaemon(about, ports, signal);
-    return { boot, includes, wanted, differing, drain, daemon };
+    return { boot, includes, wanted, differing, edited, drain, daemon };
   },
   plan: (resource, observed, context) => planBird(resource.spec, observed, context),
   removal: () => ({ left: "BIRD and its configuration stay as they are" }),
   apply: applyBird,
-  managed: ({ boot }) => (boot === null ? null : sha256(boot.text)),
+  managed({ boot, edited }) {
+    if (boot === null) return null;
+    return Object.keys(edited).length === 0 ? sha256(boot.text) : { boot: sha256(boot.text), edited };
+  },
   edit: (_resource, { boot }) => ({
     what: editWords(boot?.facts ?? null),
     at_ms: boot?.facts.changed_ms ?? null,

@@ -7,6 +7,7 @@ import { birdGuard } from "@muster/agent/resources/bird-guard";
 import type { Declared, PlanContext } from "@muster/agent/resources/kind";
 import { planAll } from "@muster/agent/resources/plan-all";
 import type { Resource } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
 import { type Child, freePort } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
@@ -126,6 +127,18 @@ suite(
       assert.equal([boot(), onDisk("filters.conf")], [fine.text, fine.own["filters.conf"]]);
       const kept = declared(fine.text, fine.own);
       assert.equal(bird.plan(kept, await bird.observe(kept, ports, signal), CONTEXT).steps, []);
+
+      // An edit by hand in one of them is one in the whole: it is told from what Muster put there, also when something new is wanted.
+      const managed = async (wanted: Declared<"bird">) =>
+        bird.managed(await bird.observe(wanted, ports, signal, { unseen: true, applied: kept.spec }));
+      const changed = declared(fine.text, { ...fine.own, "consts.conf": "define LONG = 22;\n" });
+      assert.equal(await managed(changed), await managed(kept));
+      writeFileSync(join(prefix.path, "etc/bird/consts.conf"), "define LONG = 25;\n");
+      assert.not.equal(await managed(changed), sha256(boot()));
+      assert.not.equal(await managed(kept), sha256(boot()));
+      writeFileSync(join(prefix.path, "etc/bird/consts.conf"), "define LONG = 22;\n");
+      assert.equal(await managed(changed), sha256(boot()));
+      writeFileSync(join(prefix.path, "etc/bird/consts.conf"), fine.own["consts.conf"]);
 
       // What was a file of its own before is not removed when it has become BIRD's, and it cannot be both.
       const file: Resource = {
