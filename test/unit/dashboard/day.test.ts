@@ -38,6 +38,8 @@ suite(
     let brief: Page;
     let telling: NodeJS.Timeout;
 
+    const up_at = new Date(Date.now() - 60_000).toISOString();
+
     const say = (kind: string, sample: object) =>
       ixp1.bus.publish(subjects.telemetry(ixp1.id, "ixp1", kind), Buffer.from(JSON.stringify(sample)));
     /** `first`: the name of the first of them. */
@@ -50,7 +52,7 @@ suite(
         },
         sessions: [first, "peer2", "peer3", "peer4"].map((name) => ({
           ...SESSION,
-          name,
+          ...{ name, since: { at: up_at, exact: true } },
           ...(up ? {} : { state: "active", verdict: "down", protocol_state: "start" }),
         })),
       });
@@ -128,8 +130,13 @@ suite(
         timeout: WAIT_MS,
         state: "attached",
       });
+      // It ends in a week less the moments since it was told; by that machine's clock it would be an hour less.
+      const ends = await page.locator('[data-row="ixp1"] [role="cell"]').nth(3).textContent();
+      assert.ok(ends === "7 d" || ends === "6 d 23 h", `its certificate ends in ${ends}`);
       await page.keyboard.press("2");
       await cell(page, "green");
+      const up = await page.locator('[data-cell="ixp1 peer1"] small').textContent();
+      assert.match(up ?? "", /^\d+ min /, "it is up since a minute before these tests began");
       clearInterval(telling);
       const began_ms = performance.now();
       sessions(false);

@@ -42,7 +42,7 @@ export function BgpPage({ frame }: { frame: Frame }) {
       {shown.length === 0 ? (
         <p class="quiet">{only ? "nothing is wrong" : "no sessions, declared or seen"}</p>
       ) : null}
-      <Matrix routers={shown} only={only} />
+      <Matrix routers={shown} only={only} now_ms={frame.now_ms} />
       {routers.length > ROUTERS ? (
         <p class="quiet">and {routers.length - ROUTERS} routers more: search for them</p>
       ) : null}

@@ -50,15 +50,14 @@ export function FleetPage({ frame }: { frame: Frame }) {
         cells={(row) =>
           "group" in row
             ? [<strong key="group">{row.group}</strong>, <Counts key="counts" hosts={row.hosts} />]
-            : hostCells(row)
+            : hostCells(row, frame.now_ms)
         }
       />
     </>
   );
 }
 
-function hostCells({ known, sessions, soonest, troubles, worst, word }: Judged) {
-  const now_ms = Date.now();
+function hostCells({ known, sessions, soonest, troubles, worst, word }: Judged, now_ms: number) {
   return [
     <a key="name" href={`#/host/${known.name}`} tabIndex={-1}>
       {known.name}

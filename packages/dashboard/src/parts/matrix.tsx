@@ -11,8 +11,14 @@ const COLUMNS = 24;
 
 export type Router = { readonly row: Judged; readonly sessions: readonly BgpSession[] };
 
-/** `only`: what of each router is shown; another one is another matrix. */
-export function Matrix({ routers, only }: { routers: readonly Router[]; only: boolean }) {
+type MatrixProps = {
+  readonly routers: readonly Router[];
+  /** What of each router is shown; another one is another matrix. */
+  readonly only: boolean;
+  readonly now_ms: number;
+};
+
+export function Matrix({ routers, only, now_ms }: MatrixProps) {
   const names = [...new Set(routers.flatMap(({ sessions }) => sessions.map(({ name }) => name)))].sort();
   const wide = names.length > COLUMNS;
   const columns = wide ? "" : names.join(" ");
@@ -42,7 +48,7 @@ export function Matrix({ routers, only }: { routers: readonly Router[]; only: bo
                   {wide ? (
                     <td class="chips">
                       {sessions.map((session) => (
-                        <Cell key={session.name} row={row} session={session} named />
+                        <Cell key={session.name} {...{ row, session, now_ms }} named />
                       ))}
                     </td>
                   ) : (
@@ -50,7 +56,9 @@ export function Matrix({ routers, only }: { routers: readonly Router[]; only: bo
                       const session = sessions.find((each) => each.name === name);
                       return (
                         <td key={name}>
-                          {session === undefined ? null : <Cell row={row} session={session} named={false} />}
+                          {session === undefined ? null : (
+                            <Cell {...{ row, session, now_ms }} named={false} />
+                          )}
                         </td>
                       );
                     })
@@ -67,9 +75,16 @@ export function Matrix({ routers, only }: { routers: readonly Router[]; only: bo
 
 const DECLARED = { none: "not declared", pending: "declared, pending", up: "declared" } as const;
 
+type CellProps = {
+  readonly row: Judged;
+  readonly session: BgpSession;
+  readonly now_ms: number;
+  readonly named: boolean;
+};
+
 /** What a silent host said last is not shown as if it were so now. */
-function Cell({ row, session, named }: { row: Judged; session: BgpSession; named: boolean }) {
-  const there_ms = Date.now() + row.known.clock_skew_ms;
+function Cell({ row, session, now_ms, named }: CellProps) {
+  const there_ms = now_ms + row.known.clock_skew_ms;
   const silent = row.state === "silent";
   const stale = !silent && row.known.bgp !== null && row.sessions === null && session.expected === "up";
   const unknown = silent || stale;
