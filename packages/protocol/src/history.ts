@@ -7,7 +7,7 @@ import { z } from "zod";
 import { KEPT, NAME_LENGTH, type Numbers, type Row } from "./kept.ts";
 import { Instant } from "./names.ts";
 
-export { bgpSeries, type Numbers } from "./kept.ts";
+export { bgpSeries, diskSeries, type Numbers } from "./kept.ts";
 
 const POINTS_LIMIT = 20_000;
 

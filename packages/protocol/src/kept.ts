@@ -65,6 +65,9 @@ const EACH: Column = { each: true };
 const COUNTER: Column = { counter: true };
 const EACH_COUNTER: Column = { each: true, counter: true };
 
+/** Under which name the used share of one disk is kept. */
+export const diskSeries = (mount: string): string => named("disk_used", mount);
+
 const health: Row<Health> = {
   of: "health",
   every_ms: 10_000,

@@ -17,7 +17,7 @@ import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { makeHost, order, signRollout, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
-import { CHECK, collected, HEALTH, sessions } from "./told.ts";
+import { CHECK, collected, HEALTH, MEASURED, sessions } from "./told.ts";
 
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
 const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
@@ -324,7 +324,10 @@ suite(
         const at = Array.from({ length: 30 }, (_, index) => begun + from_ms + index * 60_000);
         const load1 = at.map((_, index) => index / 10);
         const tracks = {
-          health: { at, series: { cpu: [0.5], memory: load1.map((each) => each / 4), load1 } },
+          health: {
+            at,
+            series: { cpu: [0.5], memory: load1.map((each) => each / 4), load1, "disk_used /": [0.3] },
+          },
           bgp: {
             at,
             series: {
@@ -344,6 +347,20 @@ suite(
       await has('[aria-label="health"] .chart canvas');
       await page.getByText("processors not known now").waitFor();
       await page.getByText(/told later, since it had no broker/).waitFor();
+      const of = page.locator('[aria-label="health"]');
+      assert.is(await of.getByText(/^disk/).count(), 0, "no disk of which it tells nothing");
+      say("probe1", "health", { ...HEALTH, at: Date.now() });
+      await of.locator(".chart", { hasText: "disk / used 40 %" }).locator("canvas").waitFor();
+      await of.locator(".chart", { hasText: "load over a minute 0.20" }).locator("canvas").waitFor();
+      const facts = () => of.locator(".inline li").allTextContents();
+      assert.equal(await facts(), ["/ 40 % full", "load 0.20 0.30 0.40", "up 1 d"]);
+      say("probe1", "health", { ...HEALTH, ...MEASURED, at: Date.now() });
+      await of.getByText("clock chrony").waitFor();
+      assert.equal(await facts(), [
+        "/ 40 % full, full in 1 d 4 h if it goes on like this",
+        ...["load 0.20 0.30 0.40", "up 1 d", "2 OOM kills since the start", "clock chrony, -0.12 ms"],
+        "cpu 63 °C of 100, nvme 42 °C",
+      ]);
       await page.screenshot({ path: join(PICTURES, "page-host.png") });
       await page.getByText("routes of each session").click();
       await has('[data-host="probe1"] details .chart canvas');

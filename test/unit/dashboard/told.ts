@@ -12,6 +12,17 @@ export const HEALTH = {
   agent: { rss_bytes: 7e7, cpu_s: 12, uptime_s: 3_600 },
 };
 
+/** What not every machine tells of its health. */
+export const MEASURED = {
+  oom_kills: 2,
+  disks: [{ mount: "/", size_bytes: 1e10, used_bytes: 4e9, full_in_s: 100_800 }],
+  clock: { source: "chrony", synchronized: true, offset_s: -0.00012 },
+  temperatures: [
+    { sensor: "nvme", celsius: 41.9, critical_celsius: null },
+    { sensor: "cpu", celsius: 63, critical_celsius: 100 },
+  ],
+};
+
 export const CHECK = {
   ...{ name: "web", method: "http", target: "http://[::1]/", state: "up", since: Date.now() },
   ...{ up_at: null, ran_at: null, latency_ms: null, why: "", every_ms: 30_000 },

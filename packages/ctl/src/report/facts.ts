@@ -3,6 +3,7 @@ import type { Collected } from "@muster/protocol/rpc/health";
 import type { Facts } from "@muster/protocol/rpc/index";
 import type { Health } from "@muster/protocol/telemetry/health";
 import { machineFaults } from "@muster/protocol/telemetry/machine-faults";
+import { timeSourceText } from "@muster/view/machine";
 import type { Colour } from "../output/colour.ts";
 import type { Column } from "../output/table.ts";
 import { durationText, sizeText, timeText } from "../output/words.ts";
@@ -82,7 +83,7 @@ export function healthColumns(colour: Colour): Column<HealthRow>[] {
       wide: true,
     },
     { title: "DISK BUSY", value: ({ health }) => busiestText(health), align: "right", wide: true },
-    { title: "CLOCK", value: ({ health }) => clockText(health), wide: true },
+    { title: "CLOCK", value: ({ health }) => timeSourceText(health) ?? "-", wide: true },
     { title: "KERNEL", value: ({ health }) => health.kernel ?? "-", wide: true },
     {
       title: "OOM KILLS",
@@ -122,12 +123,4 @@ function pressureText(pressure: Health["pressure"]): string {
 function busiestText({ disk_io }: Health): string {
   const busiest = [...(disk_io ?? [])].sort((one, other) => (other.busy ?? 0) - (one.busy ?? 0))[0];
   return busiest?.busy == null ? "-" : `${busiest.device} ${percent(busiest.busy)}`;
-}
-
-function clockText({ clock }: Health): string {
-  if (clock == null) return "-";
-  if (!clock.synchronized) return `${clock.source}, follows none`;
-  return clock.offset_s === null
-    ? clock.source
-    : `${clock.source}, ${(clock.offset_s * 1_000).toFixed(2)} ms`;
 }

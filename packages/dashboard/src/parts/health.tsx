@@ -1,11 +1,16 @@
 /** A host's health as it was told over the last hours, and what of it is told now. */
+import { diskSeries } from "@muster/protocol/history";
 import { timeText } from "@muster/protocol/time";
 import type { Judged } from "@muster/view/judge";
 import { rateText } from "@muster/view/load";
-import { durationText, listText } from "@muster/view/words";
+import { machineFacts } from "@muster/view/machine";
+import { listText } from "@muster/view/words";
 import { useEffect } from "preact/hooks";
 import type { Frame } from "../live.ts";
 import { HistoryChart, RoutesChart } from "./charts.tsx";
+
+/** Of more disks than these the list below says how full they are. */
+const DISK_CHARTS = 8;
 
 const percent = (value: number) => `${Math.round(value * 100)} %`;
 
@@ -44,17 +49,23 @@ export function HealthCharts({ frame, row }: { frame: Frame; row: Judged }) {
           lines={{ in: "received_bits_per_s", out: "sent_bits_per_s" }}
           text={rateText}
         />
-        <RoutesChart {...draw} title="routes" />
+        <HistoryChart
+          {...draw}
+          kind="health"
+          title="load"
+          lines={{ "over a minute": "load1" }}
+          text={(value) => value.toFixed(2)}
+        />
+        {disks.slice(0, DISK_CHARTS).map(({ mount }) => (
+          <HistoryChart key={mount} {...share} title={`disk ${mount}`} lines={{ used: diskSeries(mount) }} />
+        ))}
+        {row.known.bgp === null ? null : <RoutesChart {...draw} title="routes" />}
       </div>
       {row.state === "silent" || health === null ? null : (
         <ul class="inline">
-          {disks.map(({ mount, used_bytes, size_bytes }) => (
-            <li key={mount}>
-              {mount} {percent(used_bytes / size_bytes)} full
-            </li>
+          {machineFacts(health).map((fact) => (
+            <li key={fact}>{fact}</li>
           ))}
-          <li>load {health.load.map((each) => each.toFixed(2)).join(" ")}</li>
-          <li>up {durationText(health.uptime_s * 1_000)}</li>
         </ul>
       )}
     </section>
