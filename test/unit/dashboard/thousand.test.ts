@@ -166,6 +166,42 @@ suite(
       await page.evaluate(() => scrollTo(0, 0));
     });
 
+    test("by the keyboard alone: / searches, arrows and j and k go from host to host past the titles of groups, Escape goes back", async () => {
+      const focused = (name: string) =>
+        page.waitForSelector(`[data-row="${name}"]:focus`, { timeout: WAIT_MS });
+      const counted = (words: string) =>
+        page.locator(".bar .counts", { hasText: new RegExp(`^${words}`) }).waitFor({ timeout: WAIT_MS });
+      await page.keyboard.press("/");
+      await page.waitForSelector("input[type=search]:focus", { timeout: WAIT_MS });
+      await page.keyboard.type("host000");
+      await counted("10 hosts");
+      // Each of the ten is in a group of its own.
+      await page.keyboard.press("Tab");
+      await focused("host0000");
+      for (const [key, name] of [
+        ["j", "host0001"],
+        ["ArrowDown", "host0002"],
+        ["ArrowUp", "host0001"],
+        ["k", "host0000"],
+        ["k", "host0000"],
+        ["j", "host0001"],
+      ] as const) {
+        await page.keyboard.press(key);
+        await focused(name);
+      }
+      await page.keyboard.press("Enter");
+      await page.waitForSelector('[data-host="host0001"]', { timeout: WAIT_MS });
+      await page.keyboard.press("Escape");
+      await page.waitForSelector('[data-row="host0000"]', { timeout: WAIT_MS });
+      await page.keyboard.press("/");
+      await page.keyboard.type("group7");
+      await counted("100 hosts");
+      await page.keyboard.press("Escape");
+      await counted("1,000 hosts");
+      assert.is(await page.locator("input[type=search]:focus").count(), 0);
+      assert.is(await page.locator("input[type=search]").inputValue(), "");
+    });
+
     test("while all talk it is painted, and what fails is on top", async () => {
       for (const [view, key] of [
         ["the fleet", "1"],

@@ -47,12 +47,14 @@ export function Rows<R>({ label, rows, titles, kind, ...drawn }: RowsProps<R>) {
   const move = (event: KeyboardEvent) => {
     const by = { ArrowDown: 1, ArrowUp: -1, j: 1, k: -1 }[event.key];
     if (by === undefined || !(event.target instanceof HTMLElement)) return;
-    const row = event.target.closest("[data-row]");
-    const next = by === 1 ? row?.nextElementSibling : row?.previousElementSibling;
-    if (next instanceof HTMLElement && next.tabIndex >= 0) {
-      event.preventDefault();
-      next.focus();
-    }
+    const after = (row: Element | null | undefined) =>
+      by === 1 ? row?.nextElementSibling : row?.previousElementSibling;
+    let next = after(event.target.closest("[data-row]"));
+    // The title of a group leads nowhere, and is passed over.
+    while (next instanceof HTMLElement && next.tabIndex < 0) next = after(next);
+    if (!(next instanceof HTMLElement)) return;
+    event.preventDefault();
+    next.focus();
   };
   return (
     <div class={`rows ${kind}`} role="table" aria-label={label} aria-rowcount={rows.length + 1}>

@@ -9,7 +9,9 @@ export function Search({ value, what, set }: { value: string; what: string; set:
       maxLength={200}
       onInput={(event) => set(event.currentTarget.value)}
       onKeyDown={(event) => {
-        if (event.key === "Escape") event.currentTarget.blur();
+        if (event.key !== "Escape") return;
+        set("");
+        event.currentTarget.blur();
       }}
     />
   );
