@@ -8,6 +8,7 @@ import { durationMs } from "@muster/protocol/resources/amount";
 import type { Probe } from "@muster/protocol/resources/check";
 import { type BgpSession, daemonTitle } from "@muster/protocol/telemetry/bgp";
 import type { ProbeReason } from "@muster/protocol/telemetry/checks";
+import { speakerOf } from "../collectors/speaker.ts";
 import { CounterWindow, type Counts, counterIn, type Rise } from "./counters.ts";
 import { bodyOf, get } from "./http.ts";
 import { answersKafka } from "./kafka.ts";
@@ -120,10 +121,9 @@ async function isSent(
 ): Promise<boolean | null> {
   const known = session.exports.find((each) => each.prefix === prefix);
   if (known !== undefined) return known.exported;
-  const { routing, frr } = door.ports;
-  const speaker = sample.daemon.name === "frr" ? frr : routing;
   try {
-    return (await speaker.exported(session.name, [prefix], signal))[prefix] ?? null;
+    const speaker = speakerOf(door.ports, sample.daemon.name);
+    return (await speaker?.exported(session.name, [prefix], signal))?.[prefix] ?? null;
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     return null;

@@ -17,12 +17,18 @@ const FRR_FILE = "/etc/frr/frr.conf";
 const GOBGP_FILE = "/etc/gobgpd.conf";
 const CONFIG_BYTES = 4 * 1024 * 1024;
 
+const PORTS = { bird: "routing", frr: "frr", gobgp: "gobgp" } as const;
+type Name = keyof typeof PORTS;
 type Declared = Pick<DeclaredBird, "sessions" | "originated">;
 export type Choice = Declared & {
-  readonly name: "bird" | "frr" | "gobgp";
+  readonly name: Name;
   readonly speaker: Speaker;
   readonly spec: Bird | null;
 };
+
+/** The daemon that is called so in its samples; null for a name that none has. */
+export const speakerOf = (ports: Pick<Ports, (typeof PORTS)[Name]>, name: string): Speaker | null =>
+  Object.hasOwn(PORTS, name) ? ports[PORTS[name as Name]] : null;
 
 /** Reads the files anew at each call; what has not changed is not parsed again. */
 export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice> {
@@ -38,14 +44,17 @@ export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice
     return gobgpIn(text);
   };
   return async (spec) => {
+    const chosen = (name: Name, declared: Declared): Choice => ({
+      ...declared,
+      ...{ name, speaker: ports[PORTS[name]], spec },
+    });
     const bird = await birdIn(spec?.config ?? (await read(BIRD_FILE)));
-    const choice = { ...bird, name: "bird", speaker: ports.routing, spec } as const;
-    if (spec !== null || bird.sessions.length > 0) return choice;
+    if (spec !== null || bird.sessions.length > 0) return chosen("bird", bird);
     const frr = frrIn(await read(FRR_FILE));
-    if (frr.sessions.length > 0) return { ...frr, name: "frr", speaker: ports.frr, spec };
+    if (frr.sessions.length > 0) return chosen("frr", frr);
     const gobgp = await gobgpHere();
-    if (gobgp !== null) return { ...gobgp, name: "gobgp", speaker: ports.gobgp, spec };
-    return (await ports.frr.present()) ? { ...frr, name: "frr", speaker: ports.frr, spec } : choice;
+    if (gobgp !== null) return chosen("gobgp", gobgp);
+    return (await ports.frr.present()) ? chosen("frr", frr) : chosen("bird", bird);
   };
 }
 

@@ -4,10 +4,12 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Http2Server } from "node:http2";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { createBgp } from "@muster/agent/collectors/bgp";
-import { createGobgp } from "@muster/agent/ports/index";
+import { probe } from "@muster/agent/checks/probe";
+import { type BgpCollector, createBgp } from "@muster/agent/collectors/bgp";
+import { createGobgp, type Ports } from "@muster/agent/ports/index";
 import { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { Check } from "@muster/protocol/resources/check";
 import * as assert from "uvu/assert";
 import { gobgpDeclared } from "../../../../packages/agent/src/gobgp/declared.ts";
 import { type Child, freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
@@ -95,6 +97,21 @@ async function answering(
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   return server;
+}
+
+/** What a measuring host is asked: GoBGP itself is, though BIRD's port is there too. */
+async function sentAsProbed(ports: Ports, bgp: BgpCollector, signal: AbortSignal): Promise<void> {
+  const counters = { file: "/none", sent: "sent", received: "received", accepted: "accepted" };
+  for (const [prefix, words] of [
+    ["192.0.2.0/24", `true sent to ${PEER}`],
+    ["192.0.2.0/25", `false 192.0.2.0/25 is not sent to ${PEER}`],
+  ] as const) {
+    const ask = probe(Check.parse({ probe: { prefix, counters, sent_min: 1_000, replies_min: 0.01 } }), {
+      ...{ ports, bgp: () => bgp.last(), fleetCa: () => "" },
+    });
+    const told = (await ask(signal)).reasons?.find(({ name }) => name === "prefix");
+    assert.is(`${told?.ok} ${told?.why}`, words);
+  }
 }
 
 suite(
@@ -235,6 +252,7 @@ suite(
           "192.0.2.0/24": true,
           "192.0.2.0/25": false,
         });
+        await sentAsProbed(ports, bgp, life.signal);
         await peer.stop("SIGKILL");
         await seen("down", ({ sessions }) => sessions[0]?.verdict === "down");
         assert.match(events.join("; "), /127\.78\.1\.2 .*went down/);
