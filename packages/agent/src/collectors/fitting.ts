@@ -1,13 +1,13 @@
 /**
- * A sample that fits into one message. Of a router with thousands of sessions first the details of what is well are left away, then what is well itself,
+ * A sample that controllers take. Of a router with thousands of sessions first the details of what is well are left away, then what is well itself,
  * counted; what is red is the last to go. The order of those that stay is the daemon's.
  */
 import { type BgpSample, type BgpSession, bgpColour } from "@muster/protocol/telemetry/bgp";
+import { SAMPLE_BYTES } from "@muster/protocol/telemetry/index";
 
-/** Below the broker's limit of 1 MiB, with room for what stands around it. */
-export const SAMPLE_BYTES = 900_000;
 /** Of what stands beside the sessions, so many rows where space is short. */
-const BESIDE_ROWS = 500;
+const BESIDE_ROWS = 250;
+const LONGEST = { up: 10_000, red: 10_000, other: 10_000 };
 const RANK = { red: 0, amber: 1, grey: 2, green: 3 } as const;
 
 export function fitting(sample: BgpSample, limit_bytes = SAMPLE_BYTES): BgpSample {
@@ -17,7 +17,7 @@ export function fitting(sample: BgpSample, limit_bytes = SAMPLE_BYTES): BgpSampl
     neighbors: sample.neighbors.slice(0, BESIDE_ROWS),
     protocols: sample.protocols.slice(0, BESIDE_ROWS),
   };
-  const around = JSON.stringify({ ...sample, ...beside, sessions: [] }).length + 200;
+  const around = bytesOf({ ...sample, ...beside, sessions: [], left_out: LONGEST });
   const rank = (session: BgpSession) => RANK[bgpColour(session.verdict)];
   const order = sample.sessions
     .map((session, at) => ({ session: bare(session), at, rank: rank(session) }))
@@ -27,7 +27,7 @@ export function fitting(sample: BgpSample, limit_bytes = SAMPLE_BYTES): BgpSampl
   const left_out = { up: 0, red: 0, other: 0 };
   for (const { session, at, rank: of } of order) {
     // Once one does not fit none after it does, which is cheaper to know than to try.
-    const bytes = left_bytes > 0 ? Buffer.byteLength(JSON.stringify(session)) + 1 : 1;
+    const bytes = left_bytes > 0 ? bytesOf(session) + 1 : 1;
     left_bytes -= bytes;
     if (left_bytes > 0) kept.push({ session, at });
     else if (of === RANK.red) left_out.red += 1;
@@ -40,13 +40,15 @@ export function fitting(sample: BgpSample, limit_bytes = SAMPLE_BYTES): BgpSampl
   return { ...sample, ...beside, sessions, left_out: none ? null : left_out };
 }
 
+const bytesOf = (value: object) => Buffer.byteLength(JSON.stringify(value));
+
 /** Without writing out more than the limit. */
 function fits(sample: BgpSample, limit_bytes: number): boolean {
   const { sessions, ...around } = sample;
-  let left_bytes = limit_bytes - JSON.stringify(around).length;
+  let left_bytes = limit_bytes - bytesOf({ ...around, sessions: [] });
   for (const session of sessions) {
     if (left_bytes <= 0) return false;
-    left_bytes -= Buffer.byteLength(JSON.stringify(session)) + 1;
+    left_bytes -= bytesOf(session) + 1;
   }
   return left_bytes > 0;
 }

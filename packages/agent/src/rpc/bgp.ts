@@ -8,6 +8,9 @@ import { fitting } from "../collectors/fitting.ts";
 import type { RpcDoor } from "./door.ts";
 import { probePath } from "./path.ts";
 
+/** A reply may be larger than what is told unasked: below the broker's limit of 1 MiB, with room for what stands around it. */
+const REPLY_BYTES = 900_000;
+
 export const bgp =
   (door: RpcDoor) =>
   async (request: RpcRequest<"bgp">, call: Call): Promise<RpcReply<"bgp">> => {
@@ -18,7 +21,7 @@ export const bgp =
       sessions: [],
       ...NOTHING_BESIDE,
     };
-    if (request.session === undefined) return { sample: fitting(sample), path: null };
+    if (request.session === undefined) return { sample: fitting(sample, REPLY_BYTES), path: null };
     const session = sample.sessions.find(({ name }) => name === request.session);
     if (session === undefined) {
       const known = sample.sessions.map(({ name }) => name).slice(0, 50);

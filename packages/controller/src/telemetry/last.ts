@@ -21,12 +21,10 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { HistoryKind, Point } from "@muster/protocol/history";
 import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { KindFaults } from "@muster/protocol/telemetry/fault";
+import { SAMPLE_BYTES } from "@muster/protocol/telemetry/index";
 import type { HostRecords } from "../records/hosts.ts";
 import { pause } from "../retry.ts";
 import { RecentPoints } from "./recent.ts";
-
-/** Of one sample as it travels. */
-const SAMPLE_BYTES = 512 * 1024;
 
 /** Of a reason, as far as it is shown. */
 const WHY = 200;
@@ -99,7 +97,8 @@ export class LastValues {
     const last = this.#of(host, id);
     let value: unknown;
     try {
-      if (body.length > SAMPLE_BYTES) throw new FleetError("INVALID", `${body.length} bytes`);
+      if (body.length > SAMPLE_BYTES)
+        throw new FleetError("INVALID", `${body.length} bytes, ${SAMPLE_BYTES} are taken`);
       value = parseJson(TELEMETRY[kind].sample, body, kind);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;

@@ -4,7 +4,7 @@ import type { ControlReply, ControlRequest } from "@muster/protocol/control/inde
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "./last.ts";
 
-/** A reply must fit into one message of 1 MiB; one host's samples are at most 512 KiB each. */
+/** A reply must fit into one message of 1 MiB; the last on a page may be a host with a sample of SAMPLE_BYTES. */
 const PAGE_BYTES = 400_000;
 
 export function hostsPage(

@@ -8,10 +8,12 @@ import { type BgpCollector, createBgp } from "@muster/agent/collectors/bgp";
 import { collect } from "@muster/agent/collectors/index";
 import { createRouting, createRun, type Ports } from "@muster/agent/ports/index";
 import { openLog } from "@muster/ports/log";
-import { type BgpSample, Bird, type FleetEvent } from "@muster/protocol";
+import { type BgpSample, Bird, type FleetEvent, subjects } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { sessionCounts } from "@muster/protocol/telemetry/bgp";
+import { SAMPLE_BYTES } from "@muster/protocol/telemetry/index";
 import * as assert from "uvu/assert";
+import { LastValues } from "../../../../packages/controller/src/telemetry/last.ts";
 import { freePort } from "../../../kit/child.ts";
 import { type FakeBird, fakeBird, transcript } from "../../../kit/fake-bird.ts";
 import { measured, slowness } from "../../../kit/figures.ts";
@@ -88,6 +90,14 @@ async function afterwards(ground: Ground, change: (fake: FakeBird) => void | Pro
   await change(ground.fake);
   ground.pass(700);
   return ground.bgp.poll(ground.signal);
+}
+
+/** How many sessions controllers then know of. */
+function takenByControllers(body: Buffer): number | undefined {
+  const id = `U${"A".repeat(55)}`;
+  const last = new LastValues({ byName: () => ({ id }) } as never);
+  assert.is(last.take(subjects.telemetry(id, "core1", "bgp"), body, 1_000).result, "taken");
+  return (last.sample("core1", "bgp")?.value as BgpSample | undefined)?.sessions.length;
 }
 
 function assertBlind(
@@ -319,7 +329,7 @@ suite(
       }
     });
 
-    test("5,000 sessions: counted whole, what is red is listed, and the sample fits into one message", () =>
+    test("5,000 sessions: counted whole, what is red is listed, and the controllers take the sample", () =>
       withFake(async (ground) => {
         const text = transcript(ROUTER, "show-protocols-all");
         const begin = text.indexOf("1002-upstream");
@@ -329,12 +339,15 @@ suite(
         ground.fake.answers.set("show protocols all", `${text.slice(0, begin)}${many.join("")}0000 \n`);
         const { sample } = await ground.bgp.poll(ground.signal);
         if (sample === null) throw new Error("no sample");
-        assert.ok(Buffer.byteLength(JSON.stringify(sample)) < 1_000_000);
+        const body = Buffer.from(JSON.stringify(sample));
+        assert.ok(body.length <= SAMPLE_BYTES && body.length > SAMPLE_BYTES * 0.9, `${body.length} bytes`);
+        assert.is(takenByControllers(body), sample.sessions.length);
         // `upstream` is declared and not among them.
         assert.is(upstream(sample)?.verdict, "missing");
         const { left_out } = sample;
         assert.is(sample.sessions.length + (left_out?.up ?? 0) + (left_out?.other ?? 0), 5_001);
         assert.is(left_out?.red, 0);
+        assert.ok((left_out?.up ?? 0) + (left_out?.other ?? 0) > 4_000, "what was trimmed is said");
         assert.equal(sessionCounts(sample), { up: 0, expected: 1 });
         const whole = await ground.bgp.sample(ground.signal);
         assert.is(whole?.sessions.find(({ name }) => name === "peer4321")?.state, "active");
