@@ -135,7 +135,7 @@ suite(
           await fleet.ctl(["events", "--kind", "drift", "--since", "30m", "--json", "--last", "1000"], {
             expect: 0,
           })
-        ).json() as { host: string; at: number; ref?: string }[];
+        ).json() as { host: string; at: number; ref?: string; late_ms?: number }[];
         return told.filter(({ at, ref }) => at >= down_ms && at < up_ms && ref === `file/${MARK}`);
       };
       // What a host is comes before what it has to tell.
@@ -149,6 +149,8 @@ suite(
       );
       assert.is(late.length, edits, "not every hand edit of the outage is told, or one twice");
       assert.ok(edits >= 2 * HOSTS.length, `only ${edits} hand edits were made`);
+      const unmarked = late.filter(({ at, late_ms = 0 }) => at < up_ms - 180_000 && late_ms <= 120_000);
+      assert.equal(unmarked, [], "told minutes later, and not marked so");
       for (const host of HOSTS) {
         const own = late.filter((event) => event.host === host).map(({ at }) => at);
         assert.ok(own.length >= 2, `${host}: ${own.length}`);

@@ -1,6 +1,6 @@
 /**
  * Events of this host: each goes into a bounded local file (for `muster-agent log`) and, in order, to the stream. While the broker is away
- * they wait in a bounded spool that survives a restart; of samples only the numbers are kept (history.ts), the next one is as good.
+ * they wait in a bounded spool that survives a restart, and are told late, marked so; of samples only the numbers are kept (history.ts), the next one is as good.
  */
 import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -8,6 +8,7 @@ import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { FleetError } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import { LATE_HEADER } from "@muster/protocol/streams";
 import { subjects } from "@muster/protocol/subjects";
 import { z } from "zod";
 import { isMissing, readKept, writeKept } from "./store.ts";
@@ -16,6 +17,8 @@ import { Bell, pause } from "./wait.ts";
 const SPOOL_LIMIT = 2_000;
 const LOG_LIMIT_BYTES = 1024 * 1024;
 const RETRY_MS = 2_000;
+/** What is sent so long after it happened says so: it is no news. */
+const LATE_MS = 120_000;
 const LOUDNESS = { info: "info", warning: "warn", error: "error" } as const;
 
 const Spooled = z.object({ key: z.string().max(64), event: FleetEvent });
@@ -65,9 +68,11 @@ export async function openEvents(
       if (next === undefined) return;
       const subject = subjects.event(target.id, target.host, next.event.kind);
       const body = Buffer.from(JSON.stringify(next.event));
+      const late_ms = now() - next.event.at;
+      const headers = late_ms > LATE_MS ? { [LATE_HEADER]: String(late_ms) } : {};
       try {
         // The key makes it one event in the stream, also when the answer to the first sending was lost.
-        await target.bus.publishStored(subject, body, { msg_id: next.key });
+        await target.bus.publishStored(subject, body, { headers, msg_id: next.key });
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
         // A broker that has just begun may take connections before it has its streams: only what will never fit is let go.

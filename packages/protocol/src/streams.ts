@@ -17,6 +17,12 @@ export const HISTORY_MESSAGE_BYTES = 256 * 1024;
 /** A header of what had to wait for the broker: so many milliseconds, by the clock of who wrote it. */
 export const LATE_HEADER = "Muster-Late";
 
+/** So long a message with these headers waited, in milliseconds; 0 = it did not, or does not tell. */
+export function lateMs(headers: Readonly<Record<string, string>>): number {
+  const late_ms = Number(headers[LATE_HEADER] ?? 0);
+  return Number.isSafeInteger(late_ms) && late_ms > 0 ? late_ms : 0;
+}
+
 /** A stream as `ctl init` makes it; sizes in bytes, ages in milliseconds, 0 = no limit. */
 export type StreamSpec = {
   readonly name: string;

@@ -12,7 +12,12 @@ import { drainsOf } from "./drained.ts";
 import { type Known, notEnrolled, seenWith } from "./known.ts";
 
 /** An event, and the host that it is about; `_` = the fleet. */
-export type HostEvent = { readonly host: string; readonly event: FleetEvent };
+/** `late_ms`: told so long after it happened, where it had to wait for the broker. */
+export type HostEvent = {
+  readonly host: string;
+  readonly event: FleetEvent;
+  readonly late_ms?: number | undefined;
+};
 
 const EVENTS_LIMIT = 500;
 /** Hosts beyond this are counted and not shown. */

@@ -1,9 +1,10 @@
-/** Events of a host: what a broker cannot take yet waits, in order, and is told once. */
+/** Events of a host: what a broker cannot take yet waits, in order, and is told once, marked as late. */
 import { join } from "node:path";
 import { openEvents } from "@muster/agent/events";
 import { openLog } from "@muster/ports/log";
-import { FleetEvent, parseJson, STREAMS } from "@muster/protocol";
+import { FleetEvent, lateMs, parseJson, STREAMS } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { eventsReply } from "../../../packages/controller/src/telemetry/events.ts";
 import { temporaryDirectory } from "../../kit/child.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { makeStream, startFleet, type TestFleet } from "../../kit/fleet.ts";
@@ -35,7 +36,14 @@ suite("events of a host", (test) => {
     const events = await openEvents(files, where, log, Date.now, () => false);
     const running = events.run(life.signal);
     await setup.request("$JS.API.STREAM.DELETE.EVENT", new Uint8Array(), { timeout_ms: 5_000 });
-    for (const what of ["one", "two", "three"]) events.tell({ kind: "drift", severity: "info", what });
+    // The first of them ten minutes ago: as after an outage.
+    const began = Date.now();
+    for (const [what, at] of [
+      ["one", began - 600_000],
+      ["two", began],
+      ["three", began],
+    ] as const)
+      events.tell({ kind: "drift", severity: "info", what, at });
     // Longer than the first try, which nobody takes.
     await eventually(async () => {
       const spooled = await bus
@@ -49,11 +57,24 @@ suite("events of a host", (test) => {
     await makeStream(setup, EVENT);
     await eventually(async () => {
       const { bus: reader } = await fleet.connect("controller", "reader", signal);
-      const told: string[] = [];
-      for await (const message of reader.readAll("EVENT", `event.${id}.>`))
-        told.push(parseJson(FleetEvent, message.body, "event").what);
+      const told: { what: string; late: boolean }[] = [];
+      let late_ms = 0;
+      for await (const { body, headers } of reader.readAll("EVENT", `event.${id}.>`)) {
+        told.push({ what: parseJson(FleetEvent, body, "event").what, late: lateMs(headers) > 0 });
+        late_ms = Math.max(late_ms, lateMs(headers));
+      }
+      const { events: kept } = await eventsReply(reader, { since: null, limit: 10 }, Date.now());
       await reader.close();
-      assert.equal(told, ["one", "two", "three"]);
+      assert.equal(told, [
+        { what: "one", late: true },
+        { what: "two", late: false },
+        { what: "three", late: false },
+      ]);
+      assert.ok(late_ms >= 600_000, `${late_ms} ms`);
+      assert.equal(
+        kept.map((event) => event.late_ms),
+        [late_ms, undefined, undefined],
+      );
     }, 8_000);
     life.abort();
     await running;

@@ -2,7 +2,7 @@
 import type { Bus } from "@muster/ports/bus";
 import type { AuditHead } from "@muster/protocol/audit";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
-import { LATE_HEADER } from "@muster/protocol/streams";
+import { lateMs } from "@muster/protocol/streams";
 
 /** A reply must fit into one message of 1 MiB. */
 const REPLY_BYTES = 700_000;
@@ -30,12 +30,11 @@ export async function auditPage(
     const last = records.at(-1);
     bytes += message.body.length + 256;
     if (last !== undefined && (records.length >= request.limit || bytes > REPLY_BYTES)) return reply(last.at);
-    const late = Number(message.headers[LATE_HEADER] ?? 0);
     records.push({
       at: message.seq,
       stored_at: message.stored_at,
       subject_of: message.subject.split(".")[1] ?? "",
-      late_ms: Number.isSafeInteger(late) && late > 0 ? late : 0,
+      late_ms: lateMs(message.headers),
       record: jsonOf(message.body),
     });
   }

@@ -1,6 +1,6 @@
 /** `ctl.events`: what stream EVENT holds from a time on, without a consumer. Of more than asked for the newest count. */
-import type { Bus } from "@muster/ports/bus";
-import { FleetEvent, patterns } from "@muster/protocol";
+import type { Bus, StoredMessage } from "@muster/ports/bus";
+import { FleetEvent, lateMs, patterns } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 
@@ -26,7 +26,7 @@ export async function eventsReply(
   let scanned = 0;
   for await (const message of bus.readAll("EVENT", filter, { from_time_ms })) {
     if (++scanned > SCANNED) break;
-    const event = read(message.subject, message.body);
+    const event = read(message);
     const said = event !== null && sees(event.host) ? shown(event.event) : null;
     if (event === null || said === null) continue;
     kept.push({ event: { ...event, event: said }, bytes: message.body.length + 256 });
@@ -38,10 +38,11 @@ export async function eventsReply(
 }
 
 /** Null for what is no event: readers are tolerant. */
-function read(subject: string, body: Uint8Array): Kept | null {
+function read({ subject, body, headers }: StoredMessage): Kept | null {
   const [, id = "", host = ""] = subject.split(".");
   try {
-    return { id, host, event: parseJson(FleetEvent, body, subject) };
+    const late_ms = lateMs(headers);
+    return { id, host, event: parseJson(FleetEvent, body, subject), ...(late_ms > 0 && { late_ms }) };
   } catch (error) {
     if (error instanceof FleetError) return null;
     throw error;

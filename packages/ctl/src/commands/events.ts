@@ -3,6 +3,7 @@ import { callController } from "@muster/ports/call";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { EVENT_KINDS, type EventKind, FleetEvent } from "@muster/protocol/event";
 import { HostName } from "@muster/protocol/names";
+import { lateMs } from "@muster/protocol/streams";
 import { patterns } from "@muster/protocol/subjects";
 import type { HostEvent } from "@muster/view/model";
 import { readDuration } from "../output/words.ts";
@@ -73,7 +74,8 @@ function subscribe(connection: Connection, filter: Filter, tell: (event: HostEve
     filter.host === "_" ? `event.*._.${filter.kind ?? "*"}` : patterns.event(filter.host, filter.kind);
   connection.bus.subscribe(subject, { concurrency: 1 }, (message) => {
     const [, , host = "_"] = message.subject.split(".");
-    tell({ host, event: parseJson(FleetEvent, message.body, `event of ${host}`) });
+    const event = parseJson(FleetEvent, message.body, `event of ${host}`);
+    tell({ host, event, late_ms: lateMs(message.headers) || undefined });
   });
 }
 
@@ -88,7 +90,7 @@ async function kept(
   return all.events.filter((event) => event.host === "_").slice(-limit);
 }
 
-const asJson = ({ host, event }: HostEvent) => ({ host, ...event });
+const asJson = ({ host, event, late_ms }: HostEvent) => ({ host, ...event, late_ms });
 
 /** With `--json` each event is a JSON value of its own. */
 function print({ output }: Context, event: HostEvent): void {

@@ -108,6 +108,11 @@ export const CONTROL = {
             host: z.string().describe("Whom it is about; `_` = the fleet."),
             id: z.string().describe("Who told it."),
             event: FleetEvent.describe("The event itself."),
+            late_ms: z
+              .int()
+              .min(1)
+              .optional()
+              .describe("So long after it happened it was told, where it had to wait for the broker."),
           }),
         )
         .describe("Newest last."),

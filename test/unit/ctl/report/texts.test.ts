@@ -330,6 +330,7 @@ suite("texts", (test) => {
       ...eventLines(
         {
           host: "core1",
+          late_ms: 12 * 60_000,
           event: {
             at: NOW,
             kind: "drift",
