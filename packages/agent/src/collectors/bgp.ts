@@ -6,13 +6,14 @@
 import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
 import { asDrained, drainText } from "@muster/protocol/drained";
 import { FleetError } from "@muster/protocol/errors";
-import { type BgpSession, daemonTitle } from "@muster/protocol/telemetry/bgp";
+import { daemonTitle } from "@muster/protocol/telemetry/bgp";
 import { faultsOf } from "../bird/faults.ts";
 import { judgeSessions, type ObservedSession } from "../bird/judge.ts";
 import { remember } from "../bird/remember.ts";
 import { unreachableDaemon } from "../bird/status.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
 import type { Ports } from "../ports/index.ts";
+import { createExports } from "./exports.ts";
 import { fitting } from "./fitting.ts";
 import { sessionEvents } from "./session-events.ts";
 import { type Choice, speakerHere } from "./speaker.ts";
@@ -29,11 +30,6 @@ const PUBLISH_PERIOD_MS = 10_000;
 const LOOK_SHARE = 100;
 const LOOK_PERIOD_MAX_MS = 60_000;
 const LOOKS_APART = 4;
-const EXPORTS_PERIOD_MS = 10_000;
-/** A question is a filter run for one net, which costs the agent and BIRD some 0.3 ms together. */
-const QUESTION_PERIOD_MS = 200;
-const EXPORT_QUESTIONS = 500;
-const OWN_PREFIXES = 20;
 
 export type BgpCollector = {
   /** Asks BIRD now; null on a host that has none and declares none. */
@@ -49,13 +45,9 @@ export type BgpCollector = {
 /** `declared` gives the spec that Muster applied here, the same object while it is the same; null while it manages no BIRD. */
 export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollector {
   const speaker = speakerHere(ports);
+  const exports = createExports(ports.now);
   /** As of the last full look: the short table is asked of the same daemon. */
   let choice: Choice | null = null;
-  let exports: {
-    at: number;
-    key: string;
-    found: Map<string, Readonly<Record<string, boolean | null>>>;
-  } | null = null;
   let last: BgpSample | null = null;
   let looked: {
     at: number;
@@ -67,34 +59,6 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   let table_ms = 0;
   let absent = false;
   let published_at = Number.NEGATIVE_INFINITY;
-
-  /** Of each session that is up, whether it is sent what the host originates and what `expect` asks for: a question each, so not many and not often. */
-  const exportsNow = async (
-    { spec, originated, speaker: asked_of }: Choice,
-    seen: readonly BgpSession[],
-    signal: AbortSignal,
-  ) => {
-    const own = originated.slice(0, OWN_PREFIXES);
-    let left = EXPORT_QUESTIONS;
-    const wanted = seen.flatMap(({ name, state }): [string, readonly string[]][] => {
-      const asked = spec?.expect?.[name]?.export ?? [];
-      const prefixes = [...new Set([...asked, ...own])];
-      if (state !== "established" || prefixes.length === 0) return [];
-      // What is asked for is always looked up.
-      const some = left >= prefixes.length ? prefixes : asked;
-      left -= some.length;
-      return some.length === 0 ? [] : [[name, some]];
-    });
-    const key = JSON.stringify([wanted, seen.map(({ name, state, since }) => [name, state, since.at])]);
-    const questions = EXPORT_QUESTIONS - left;
-    const period_ms = Math.max(EXPORTS_PERIOD_MS, questions * QUESTION_PERIOD_MS);
-    if (exports !== null && exports.key === key && Math.abs(ports.now() - exports.at) < period_ms)
-      return exports.found;
-    const found = new Map<string, Readonly<Record<string, boolean | null>>>();
-    for (const [name, prefixes] of wanted) found.set(name, await asked_of.exported(name, prefixes, signal));
-    exports = { at: ports.now(), key, found };
-    return found;
-  };
 
   const sample = async (signal: AbortSignal): Promise<BgpSample | null> => finished(await take(signal));
 
@@ -112,7 +76,7 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     choice = chosen;
     try {
       const seen = await chosen.speaker.survey(signal);
-      const sent = await exportsNow(chosen, seen.sessions, signal);
+      const sent = await exports.of(chosen, seen.sessions, signal);
       const observed = seen.sessions.map((session): ObservedSession => {
         const own = sent.get(session.name);
         return own === undefined ? session : { ...session, sent: own };
@@ -154,12 +118,13 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     let table: string;
     try {
       table = await chosen.speaker.table(signal);
+      table_ms = performance.now() - asked_ms;
+      // Where a look is dear, what must be exported does not wait for the next.
+      if (standsStill(table, spec, drain, at) && !(await exports.moved(chosen, signal))) return "same";
     } catch (error) {
       looked = null;
       return finished(unreachable(error, chosen));
     }
-    table_ms = performance.now() - asked_ms;
-    if (standsStill(table, spec, drain, at)) return "same";
     looked = null;
     const begun_ms = performance.now();
     const now = await sample(signal);

@@ -4,6 +4,7 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type BgpCollector, createBgp } from "@muster/agent/collectors/bgp";
 import { collect } from "@muster/agent/collectors/index";
 import { createRouting, createRun, type Ports } from "@muster/agent/ports/index";
@@ -46,6 +47,7 @@ async function withFake(
   body: (ground: Ground) => Promise<void>,
   reply_ms = 5_000,
   spec: Bird | null = SPEC,
+  survey_ms = 0,
 ): Promise<void> {
   const life = new AbortController();
   const fake = fakeBird({ greeting: transcript(ROUTER, "greeting") });
@@ -54,12 +56,17 @@ async function withFake(
   await fake.start();
   let now_ms = Date.now();
   const now = () => now_ms;
+  const routing = createRouting(
+    { socketPath: fake.socketPath, binary: "/nonexistent", run: createRun(), reply_ms, now },
+    life.signal,
+  );
+  const survey: typeof routing.survey = async (signal) => {
+    if (survey_ms > 0) await sleep(survey_ms);
+    return routing.survey(signal);
+  };
   const ports: Ports = {
     ...portsBelow(prefix.path, life.signal),
-    routing: createRouting(
-      { socketPath: fake.socketPath, binary: "/nonexistent", run: createRun(), reply_ms, now },
-      life.signal,
-    ),
+    routing: { ...routing, survey },
     now,
   };
   try {
@@ -257,6 +264,27 @@ suite(
         assert.ok(ground.fake.received.includes("show protocols all"));
         assert.is(upstream(sample)?.verdict, "ok");
       }));
+
+    test("where a look is dear, an expected export that is missing does not wait for the next look", () =>
+      withFake(
+        async (ground) => {
+          const question = "show route 192.0.2.0/24 export upstream";
+          ground.fake.answers.set(question, "1007-192.0.2.0/24 unreachable [own 12:00:00] * (200)\n0000 \n");
+          const polled = await afterwards(ground, (fake) => {
+            fake.answers.set(question, "8001 Network not found\n");
+            // The next look is after a hundred times what the last took.
+            ground.pass(10_300);
+          });
+          assert.is(upstream(polled.sample)?.verdict, "not_exported");
+          assert.equal(
+            polled.events.map(({ severity }) => severity),
+            ["error"],
+          );
+        },
+        5_000,
+        Bird.parse({ ...SPEC, expect: { upstream: { export: ["192.0.2.0/24"] } } }),
+        200,
+      ));
 
     for (const [name, by_ms] of [
       ["forwards", 3_600_000],
