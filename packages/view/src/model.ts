@@ -1,5 +1,6 @@
 /** What a live view (`ctl watch`, the dashboard) knows of the fleet, told by telemetry and events as they come. Bounded; no I/O. */
 
+import type { RolloutBrief } from "@muster/protocol/control/rollouts";
 import type { FleetEvent } from "@muster/protocol/event";
 import type { Rollout } from "@muster/protocol/record";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
@@ -45,7 +46,8 @@ export class FleetModel {
   /** Whoever is drained, chosen or not. */
   readonly #drained = new Map<string, Convergence>();
   #events: HostEvent[] = [];
-  rollout: Rollout | null = null;
+  /** The newest; whole or in short, as whoever looks may know it. */
+  rollout: Rollout | RolloutBrief | null = null;
   /** Since when there is no connection, by our clock; null while there is one. */
   cut_at: number | null = null;
   /** Set where hosts that were not chosen shall not appear. */

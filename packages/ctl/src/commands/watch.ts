@@ -1,7 +1,9 @@
-/** `ctl watch`: the fleet as it is, in the terminal, as long as it is looked at. Subscribes to what hosts tell anyway; nothing polls. */
+/** `ctl watch`: the fleet as it is, in the terminal, as long as it is looked at. Subscribes to what hosts tell anyway; only a rollout that runs is asked for again. */
 import { callController } from "@muster/ports/call";
+import type { RolloutBrief } from "@muster/protocol/control/rollouts";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
+import type { Rollout } from "@muster/protocol/record";
 import { patterns } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { HostEvent } from "@muster/view/model";
@@ -9,6 +11,7 @@ import { FleetModel, isTold, type Told } from "@muster/view/model";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
+import { Again } from "../watch/again.ts";
 import { act, readKeys, START, type Ui } from "../watch/keys.ts";
 import { openScreen } from "../watch/screen.ts";
 import { type Frame, frameOf } from "../watch/view.ts";
@@ -20,6 +23,11 @@ const CLOCK_MS = 1_000;
 const FRAME_MS = 100;
 const EVENTS_AT_FIRST = 200;
 const NOTE_MS = 10_000;
+/** How a rollout that runs stands is asked this often at most. */
+const ROLLOUT_MS = 2_000;
+
+/** What was told does this to the model, and is of this kind of telemetry or events. */
+type Take = (change: (model: FleetModel) => void, kind: string) => void;
 
 export const watch = defineCommand({
   name: "watch",
@@ -48,17 +56,17 @@ export async function watchLive(context: Context, selector: string, ui: Ui): Pro
   const everybody = selector === "all" && context.global.not === undefined;
   // Heard from here on, so that nothing falls between what was and what comes.
   const heard: ((model: FleetModel) => void)[] = [];
-  let take = (change: (model: FleetModel) => void): void => {
+  let take: Take = (change) => {
     heard.push(change);
   };
   // By the controllers' clock, by which hosts are judged: ours may be wrong by hours.
   let ahead_ms = 0;
   const now = () => context.now() - ahead_ms;
-  subscribe(connection, now, (change) => take(change));
+  subscribe(connection, now, (change, kind) => take(change, kind));
   const [found, events, rollout] = await Promise.all([
     look(context, session, connection, selector, true),
     pastEvents(connection),
-    newestRollout(session, connection),
+    newestRollout(session, connection, null),
   ]);
   const model = new FleetModel(
     session.fleet,
@@ -83,14 +91,14 @@ function show(
   model: FleetModel,
   notes: readonly string[],
   begin: Ui,
-  onChange: (take: (change: (model: FleetModel) => void) => void) => void,
+  onChange: (take: Take) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let ui: Ui = begin;
     let frame: Frame | null = null;
     let note: string | null = notes[0] ?? null;
     let pending: NodeJS.Timeout | null = null;
-    let asking = false;
+    let over = false;
     const guarded =
       <A extends unknown[]>(work: (...all: A) => void) =>
       (...all: A) => {
@@ -107,6 +115,7 @@ function show(
       screen.draw(frame.lines);
     });
     const soon = () => {
+      if (over) return;
       pending ??= setTimeout(paint, FRAME_MS);
     };
     const screen = openScreen(context.terminal, {
@@ -134,43 +143,44 @@ function show(
     });
     const stop = () => end();
     context.signal.addEventListener("abort", stop, { once: true });
-    let over = false;
     const end = (error?: unknown) => {
       if (over) return;
       over = true;
       clearInterval(clock);
       clearTimeout(forget);
       if (pending !== null) clearTimeout(pending);
+      for (const question of [rollout, signed]) question.end();
       stopHearing();
       context.signal.removeEventListener("abort", stop);
       screen.close();
       if (error === undefined) resolve();
       else reject(error);
     };
-    /** What a rollout changed beside what the hosts tell: its own state, and what is signed for whom. */
-    const askAgain = async () => {
-      if (asking) return;
-      asking = true;
-      try {
+    const rollout = new Again(
+      async () => {
+        model.rollout = await newestRollout(session, connection, model.rollout);
+        soon();
+      },
+      ROLLOUT_MS,
+      end,
+    );
+    /** What a rollout changed beside what the hosts tell. */
+    const signed = new Again(
+      async () => {
         const hosts = model
           .hosts(context.now())
           .flatMap(({ name, id }) => (id === null ? [] : [{ name, id }]));
-        const [rollout, { signed }] = await Promise.all([
-          newestRollout(session, connection),
-          signedGenerations(session, connection.bus, hosts),
-        ]);
-        model.rollout = rollout;
-        model.signed(signed);
+        model.signed((await signedGenerations(session, connection.bus, hosts)).signed);
         soon();
-      } finally {
-        asking = false;
-      }
-    };
-    onChange((change) => {
-      const before = model.events.length === 0 ? null : model.events.at(-1);
+      },
+      ROLLOUT_MS,
+      end,
+    );
+    onChange((change, kind) => {
       change(model);
-      const last = model.events.at(-1);
-      if (last !== undefined && last !== before && last.event.kind === "rollout") askAgain().catch(end);
+      if (kind === "rollout") for (const question of [rollout, signed]) question.now();
+      // How far its hosts are is told by themselves alone.
+      else if (kind === "convergence" && model.rollout?.state === "running") rollout.soon();
       soon();
     });
     if (context.signal.aborted) end();
@@ -178,21 +188,17 @@ function show(
   });
 }
 
-function subscribe(
-  connection: Connection,
-  now: () => number,
-  take: (change: (model: FleetModel) => void) => void,
-): void {
+function subscribe(connection: Connection, now: () => number, take: Take): void {
   connection.bus.subscribe(patterns.telemetry(), { concurrency: 1 }, (message) => {
     const [, id = "", host = "", kind = ""] = message.subject.split(".");
     if (!isTold(kind)) return;
     const sample = parseJson(TELEMETRY[kind].sample, message.body, `${kind} of ${host}`);
-    take((model) => model.hear(host, id, { kind, sample } as Told, now()));
+    take((model) => model.hear(host, id, { kind, sample } as Told, now()), kind);
   });
   connection.bus.subscribe(patterns.event(), { concurrency: 1 }, (message) => {
     const [, , host = "_"] = message.subject.split(".");
     const event = parseJson(FleetEvent, message.body, `event of ${host}`);
-    take((model) => model.tell({ host, event }));
+    take((model) => model.tell({ host, event }), event.kind);
   });
 }
 
@@ -210,10 +216,15 @@ const pastEvents = (connection: Connection): Promise<HostEvent[]> =>
     unlessSilent<HostEvent[]>([]),
   );
 
-async function newestRollout(session: Session, connection: Connection) {
-  if (session.rank === "viewer") return null;
-  return callController(connection, "rollout", { rollout: null }).then(
-    ({ rollout }) => rollout,
-    unlessSilent(null),
-  );
+/** What is `known` of it while no controller answers. Viewers are told it in short. */
+function newestRollout(
+  { rank }: Session,
+  connection: Connection,
+  known: Rollout | RolloutBrief | null,
+): Promise<Rollout | RolloutBrief | null> {
+  const asked: Promise<Rollout | RolloutBrief | null> =
+    rank === "viewer"
+      ? callController(connection, "rollouts", { limit: 1 }).then(({ rollouts }) => rollouts[0] ?? null)
+      : callController(connection, "rollout", { rollout: null }).then(({ rollout }) => rollout);
+  return asked.catch(unlessSilent(known));
 }

@@ -1,6 +1,8 @@
 /** Rows of the panes of `ctl watch`: which there are, in which order, and what stands in one that is opened. Pure. */
 
+import type { RolloutBrief } from "@muster/protocol/control/rollouts";
 import { loadOf } from "@muster/protocol/load";
+import type { HostRollout, Rollout } from "@muster/protocol/record";
 import { bgpColour } from "@muster/protocol/telemetry/bgp";
 import { checkColour } from "@muster/protocol/telemetry/checks";
 import { checkText, type HostCheck } from "@muster/view/checks";
@@ -10,7 +12,7 @@ import { routeCount, type SessionRow, sinceMs } from "@muster/view/sessions";
 import { byWorst, type HostStatus } from "@muster/view/status";
 import type { Colour } from "../output/colour.ts";
 import { type Column, tableLines } from "../output/table.ts";
-import { durationText, listText, numberText, timeText } from "../output/words.ts";
+import { countText, durationText, listText, numberText, timeText } from "../output/words.ts";
 import { checkColumns, reasonLines } from "../report/checks.ts";
 import { diagnosisLines } from "../report/diagnosis.ts";
 import { eventLines } from "../report/event.ts";
@@ -225,38 +227,66 @@ function eventRows(model: FleetModel, ui: Ui, colour: Colour): Listed {
   );
 }
 
+/** A host of a rollout, or as many as are not named of those that are in one state. */
+type RolloutRow = {
+  readonly key: string;
+  /** Index of its wave; -1 = of none. */
+  readonly wave: number;
+  readonly host: string;
+  readonly state: HostRollout["state"];
+  readonly at: number | null;
+  readonly detail: string;
+};
+
 function rolloutRows(model: FleetModel, ui: Ui, now_ms: number, colour: Colour): Listed {
   const { rollout } = model;
-  const all = (rollout?.waves ?? []).flatMap((hosts, wave) => hosts.map((host) => ({ host, wave })));
-  const stateOf = (host: string) => rollout?.hosts[host];
   return list(
-    all,
+    rollout === null ? [] : "left_out" in rollout ? rowsInShort(rollout) : rowsInWhole(rollout),
     ui,
-    ({ host, wave }) => ({ key: host, text: `${host} wave ${wave + 1} ${stateOf(host)?.state ?? ""}` }),
+    ({ key, wave, host, state }) => ({ key, text: `${host} wave ${wave + 1} ${state}` }),
     null,
     [
-      { title: "WAVE", value: ({ wave }) => String(wave + 1), align: "right" },
+      { title: "WAVE", value: ({ wave }) => (wave < 0 ? "-" : String(wave + 1)), align: "right" },
       { title: "HOST", value: ({ host }) => host },
       {
         title: "STATE",
-        value: ({ host }) => {
-          const state = stateOf(host)?.state ?? "waiting";
+        value: ({ state }) => {
           if (state === "converged") return colour.green(state);
           return state === "failed" || state === "silent" ? colour.red(state) : state;
         },
       },
       {
         title: "FOR",
-        value: ({ host }) => {
-          const at = stateOf(host)?.at;
-          return at === undefined ? "-" : durationText((rollout?.ended_at ?? now_ms) - at);
-        },
+        value: ({ at }) => (at === null ? "-" : durationText((rollout?.ended_at ?? now_ms) - at)),
         align: "right",
       },
-      { title: "DETAIL", value: ({ host }) => stateOf(host)?.detail ?? "" },
+      { title: "DETAIL", value: ({ detail }) => detail },
     ],
-    ({ host }) => [`${host}: ${stateOf(host)?.state ?? "waiting"}`, stateOf(host)?.detail ?? ""],
+    ({ host, state, detail }) => [`${host}: ${state}`, detail],
   );
+}
+
+const rowsInWhole = ({ waves, hosts }: Rollout): RolloutRow[] =>
+  waves.flatMap((names, wave) =>
+    names.map((host) => {
+      const { state, at, detail } = hosts[host] ?? ({ state: "waiting", at: null, detail: "" } as const);
+      return { key: host, wave, host, state, at, detail };
+    }),
+  );
+
+const STATES = ["failed", "returned", "silent", "published", "waiting", "converged"] as const;
+
+/** Wave by wave: who is named, then how many are not. */
+function rowsInShort({ waves, hosts }: RolloutBrief): RolloutRow[] {
+  const named = (wave: number) => hosts.filter((each) => each.wave === wave);
+  const rows = (wave: number) => named(wave).map((each): RolloutRow => ({ ...each, key: each.host }));
+  const others = (wave: number) =>
+    STATES.flatMap((state): RolloutRow[] => {
+      const count = (waves[wave]?.[state] ?? 0) - named(wave).filter((each) => each.state === state).length;
+      const host = countText(count, named(wave).length === 0 ? "host" : "more host");
+      return count > 0 ? [{ key: `${wave} ${state}`, wave, host, state, at: null, detail: "" }] : [];
+    });
+  return [...waves.flatMap((_, wave) => [...rows(wave), ...others(wave)]), ...rows(-1)];
 }
 
 /** Of those that are heard: what a silent host was busy with is not shown as if it were so now. */

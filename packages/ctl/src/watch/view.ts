@@ -34,6 +34,7 @@ const HELP = [
   "q ^C              end. The fleet goes on as it is",
   "",
   "Nothing is asked again and again: hosts tell what changes, and every ten seconds that they are there.",
+  "How a rollout goes is asked every two seconds, while it runs and hosts tell of themselves.",
   "A host that was not heard of for 25 seconds is silent, and red.",
 ];
 

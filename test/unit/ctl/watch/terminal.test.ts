@@ -1,10 +1,12 @@
 /** `ctl watch` as a person runs it, in a real pseudo-terminal over a real broker and controller: live, given back at the end. Hosts are played. */
 import { fileURLToPath } from "node:url";
+import type { Manifest } from "@muster/protocol";
 import * as assert from "uvu/assert";
+import { eventually } from "../../../kit/eventually.ts";
 import { assertWithin } from "../../../kit/figures.ts";
 import { suite } from "../../../kit/suite.ts";
 import { openTty, type Tty } from "../../../kit/tty.ts";
-import { type Ground, startGround, writeSmallFolder } from "../ground.ts";
+import { converge, type Ground, type PlayedHost, startGround, writeSmallFolder } from "../ground.ts";
 
 const CTL = fileURLToPath(new URL("../../../../dist/ctl/ctl.cjs", import.meta.url));
 /** The cursor is seen again, on the screen of before. */
@@ -84,6 +86,48 @@ suite(
       const ran = await ground.run("watch");
       assert.match(ran.out, /^HOST .*\ncore1 .*failed/);
       assert.is(ran.code, 1);
+    });
+
+    test("how far each host of a rollout is follows what it tells; a viewer is told in short", async () => {
+      await ground.write("muster.yml", "fleet: as64500\nlabels: [site]\nrollout: { waves: [routers] }\n");
+      const came = new Map<PlayedHost, Manifest>();
+      for (const host of Object.values(ground.hosts)) {
+        host.at_manifest = (manifest, self) => void came.set(self, manifest);
+        // Nobody is silent, however long the tests before took.
+        host.say();
+      }
+      const applied = ground.run("apply core1,ixp1 -y", { more: ["-m", "no bogons"] });
+      await eventually(() => assert.is(came.size, 2), 20_000);
+      // The pane that alice opens is hers, whoever logs in after that.
+      const operator = open();
+      operator.type("4");
+      await operator.until("the rollout", (text) =>
+        /by alice: running .* no bogons[\s\S]*1 +core1 +published[\s\S]*1 +ixp1 +published/.test(text),
+      );
+      await ground.logIn("vera", "viewer");
+      const viewer = open();
+      viewer.type("4");
+      await viewer.until("the rollout", (text) =>
+        /by alice: running .* no bogons[\s\S]*1 +core1 +published[\s\S]*1 +ixp1 +published/.test(text),
+      );
+      const goesOn = ([host, manifest]: [PlayedHost, Manifest]) => converge(host, manifest);
+      const [first, second] = [...came];
+      assert.ok(first && second);
+      const [name, other] = first[0] === ground.hosts.core1 ? ["core1", "ixp1"] : ["ixp1", "core1"];
+      goesOn(first);
+      const fits = (...words: string[]) => {
+        const rows = words.map((word) => new RegExp(word, "m"));
+        return (text: string) => /: running/.test(text) && rows.every((row) => row.test(text));
+      };
+      await operator.until("one is done", fits(`1 +${name} +converged`, `1 +${other} +published`));
+      await viewer.until("one is done", fits("1 +1 more host +converged", `1 +${other} +published`));
+      goesOn(second);
+      for (const tty of [operator, viewer]) {
+        await tty.until("its end", (text) => /by alice: done/.test(text));
+        tty.type("q");
+        assert.is(await tty.ended, 0);
+      }
+      assert.is((await applied).code, 0);
     });
   },
   { limit_ms: 60_000 },

@@ -48,6 +48,36 @@ suite("ctl watch", (test) => {
     );
   });
 
+  test("a rollout in short: who is named wave by wave, then how many are not", () => {
+    const model = smallFleet();
+    assert.ok(model.rollout !== null && !("left_out" in model.rollout));
+    const { hosts: _hosts, waves: _waves, ...rest } = model.rollout;
+    const detail = "not heard of since it was sent";
+    const silent = { host: "core2", wave: 1, state: "silent", at: NOW - 9_000, detail } as const;
+    model.rollout = {
+      ...rest,
+      waves: [{ converged: 1 }, { silent: 1, published: 3, converged: 40 }, { waiting: 900 }],
+      hosts: [silent, { host: "core3", wave: 1, state: "published", at: NOW - 8_000, detail: "" }],
+      left_out: 2,
+    };
+    const frame = lines(typed("4"), model).map((line) => line.slice(2).replace(/ +/g, " ").trim());
+    assert.match(frame.join("\n"), /^neration 44 by alice: running 40 s, wave 2 of 3 no bogons/m);
+    assert.equal(
+      frame.slice(frame.indexOf("WAVE HOST STATE FOR DETAIL") + 1, -1).filter((line) => /^\d /.test(line)),
+      [
+        "1 1 host converged -",
+        `2 core2 silent 9 s ${detail}`,
+        "2 core3 published 8 s",
+        "2 2 more hosts published -",
+        "2 40 more hosts converged -",
+        "3 900 hosts waiting -",
+      ],
+    );
+    assert.equal(frameOf(model, typed("4/core"), SIZE, NOW, PLAIN).rows, ["core2", "core3"]);
+    model.rollout = { ...model.rollout, waves: [], hosts: [{ ...silent, wave: -1 }] };
+    assert.match(lines(typed("4"), model).join("\n"), / - {2}core2 {2}silent/);
+  });
+
   test("the load of hosts: rates of two samples, the busiest first, by any column; nothing of a silent host", () => {
     const model = new FleetModel("f", "p", null);
     const health = (at: number, cpu_busy: number, received: number, sent: number): Health => ({
