@@ -69,6 +69,13 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
     fires: { [`muster_bgp_daemon_up${host}`]: "0x20" },
     silent: { [`muster_bgp_daemon_up${host}`]: "1x20" },
   },
+  MusterRoutingFault: {
+    fires: { 'muster_bgp_faults{host="ixp1", colour="red"}': "1x20" },
+    silent: {
+      'muster_bgp_faults{host="ixp1", colour="red"}': "0x20",
+      'muster_bgp_faults{host="ixp1", colour="amber"}': "2x20",
+    },
+  },
   MusterCheckDown: {
     fires: { 'muster_check_up{host="ixp1", check="web", method="http"}': "0x20" },
     silent: { 'muster_check_up{host="ixp1", check="web", method="http"}': "1x20" },
@@ -87,6 +94,14 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
   MusterClockOff: {
     fires: { [`muster_host_clock_skew_seconds${host}`]: "-600x20" },
     silent: { [`muster_host_clock_skew_seconds${host}`]: "0.2x20" },
+  },
+  MusterClockFollowsNone: {
+    fires: { [`muster_host_clock_synchronized${host}`]: "0x20" },
+    silent: { [`muster_host_clock_synchronized${host}`]: "1x8 0x7 1x3" },
+  },
+  MusterDiskFillsSoon: {
+    fires: { 'muster_host_filesystem_full_in_seconds{host="ixp1", mount="/"}': "7100x20" },
+    silent: { 'muster_host_filesystem_full_in_seconds{host="ixp1", mount="/"}': "7300x20" },
   },
   MusterDiskFull: {
     fires: {

@@ -106,6 +106,14 @@ const RULES: readonly Rule[] = [
     command: "ctl bgp {{ $labels.host }}",
   },
   {
+    alert: "MusterRoutingFault",
+    expr: 'muster_bgp_faults{colour="red"} > 0',
+    for: "15s",
+    severity: "page",
+    summary: "{{ $labels.host }}: {{ $value }} things are wrong with its routing beside the sessions",
+    command: "ctl bgp {{ $labels.host }}",
+  },
+  {
     alert: "MusterCheckDown",
     expr: "muster_check_up == 0",
     // It has counted its bad answers itself; one that is new is blind for a moment.
@@ -138,6 +146,23 @@ const RULES: readonly Rule[] = [
     severity: "ticket",
     summary: "the clock of {{ $labels.host }} is off by {{ $value | humanizeDuration }}",
     command: "ctl exec {{ $labels.host }} -- timedatectl",
+  },
+  {
+    alert: "MusterClockFollowsNone",
+    expr: "muster_host_clock_synchronized == 0",
+    for: "10m",
+    severity: "ticket",
+    summary: "the clock of {{ $labels.host }} follows no time server",
+    command: "ctl exec {{ $labels.host }} -- timedatectl",
+  },
+  {
+    alert: "MusterDiskFillsSoon",
+    expr: "muster_host_filesystem_full_in_seconds < 7200",
+    for: "1m",
+    severity: "page",
+    summary:
+      "{{ $labels.mount }} of {{ $labels.host }} will be full in {{ $value | humanizeDuration }} if it goes on like this",
+    command: "ctl health {{ $labels.host }}",
   },
   {
     alert: "MusterDiskFull",
