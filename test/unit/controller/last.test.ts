@@ -1,7 +1,8 @@
 // limit: 100 s
 /** Last values of a controller that starts while the broker still writes down what hosts told before. */
 import { callController } from "@muster/ports/call";
-import { subjects, verifierOf, watched } from "@muster/protocol";
+import { type Convergence, subjects, verifierOf, watched } from "@muster/protocol";
+import type { ControlReply } from "@muster/protocol/control/index";
 import * as assert from "uvu/assert";
 import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
 import { startController } from "../../kit/controller.ts";
@@ -62,10 +63,16 @@ suite(
     const life = new AbortController();
     let fleet: TestFleet;
     let core1: TestHost;
+    let hosts: ReadonlyMap<string, TestHost>;
     test.before(async () => {
       fleet = await startFleet();
       const { bus } = await fleet.connect("controller", "setup", life.signal);
-      core1 = await makeHost(fleet, "core1", bus, verifierOf(fleet.bundle), life.signal);
+      const made = ["core1", "ixp1", "probe1"].map(async (name) => {
+        const host = await makeHost(fleet, name, bus, verifierOf(fleet.bundle), life.signal);
+        return [name, host] as const;
+      });
+      hosts = new Map(await Promise.all(made));
+      core1 = hosts.get("core1") as TestHost;
     });
     test.after(async () => {
       life.abort();
@@ -93,6 +100,71 @@ suite(
         };
         console.log(`  at first it has number ${await newest()} of ${TOLD}`);
         await eventually(async () => assert.is(await newest(), TOLD), 50_000);
+      } finally {
+        await controller.stop();
+      }
+    });
+
+    test("page by page: nothing is missing and nothing comes twice, by count and where samples are too large", async () => {
+      const controller = await startController(fleet);
+      try {
+        const { bus } = await fleet.connect("viewer", "wanda", life.signal);
+        const caller = { bus, signer: await fleet.person("wanda", "viewer"), now: Date.now };
+        const pages = async (limit: number) => {
+          const told: (readonly [host: string, detail: string, troubles: number])[][] = [];
+          let after: string | null = null;
+          do {
+            const page: ControlReply<"last"> = await callController(caller, "last", {
+              kind: "convergence",
+              after,
+              limit,
+            });
+            told.push(
+              page.values.map(({ host, sample }) => {
+                const { detail, troubles } = sample as Convergence;
+                return [host, detail, troubles.length];
+              }),
+            );
+            after = page.next;
+            assert.ok(told.length < 10, "it does not end");
+          } while (after !== null);
+          return told;
+        };
+        const say = (troubles: Convergence["troubles"]) => {
+          for (const [name, host] of hosts) host.say({ detail: `of ${name}`, troubles });
+        };
+        say([]);
+        await eventually(
+          async () =>
+            assert.equal(await pages(1), [
+              [["core1", "of core1", 0]],
+              [["ixp1", "of ixp1", 0]],
+              [["probe1", "of probe1", 0]],
+            ]),
+          20_000,
+        );
+        assert.equal(
+          (await pages(2)).map((page) => page.length),
+          [2, 1],
+        );
+        assert.equal(
+          (await pages(3)).map((page) => page.length),
+          [3],
+        );
+        // Some 240 kB each: two of them are more than a page.
+        const large = { ref: "file//etc/motd", what: "x".repeat(2_000), since: 1 } as const;
+        say(Array.from({ length: 120 }, () => large));
+        await eventually(
+          async () =>
+            assert.equal(await pages(500), [
+              [
+                ["core1", "of core1", 120],
+                ["ixp1", "of ixp1", 120],
+              ],
+              [["probe1", "of probe1", 120]],
+            ]),
+          20_000,
+        );
       } finally {
         await controller.stop();
       }

@@ -1,4 +1,5 @@
 /** `alerts.yml` through `ctl plan` and `apply`, and `ctl alerts`, `silence` and `status` as a person types them: a real controller looks and tells a real receiver. */
+import type { AlertView } from "@muster/protocol/alert";
 import * as assert from "uvu/assert";
 import { type HttpReceiver, httpReceiver } from "../../../kit/alert-receivers.ts";
 import { eventually } from "../../../kit/eventually.ts";
@@ -77,9 +78,34 @@ rules:
       }, SOON_MS);
       assert.match((await ground.run("status")).out, /^alerts {2}1 firing {6}ctl alerts$/m);
 
+      const fires = await ground.run("alerts ixp1 --json");
+      assert.is(fires.code, 1, fires.out);
+      const { fleet, alerts, silences, left_out } = JSON.parse(fires.out);
+      assert.equal([fleet, silences, left_out], ["as64500", [], 0]);
+      assert.equal(
+        alerts.map(({ host, about, rule, state, silenced, next }: AlertView) => ({
+          ...{ host, about, rule, state, silenced, next },
+        })),
+        [
+          {
+            ...{ host: "ixp1", about: "change", rule: "now", state: "firing", silenced: null },
+            next: "ctl plan ixp1",
+          },
+        ],
+      );
+      assert.match(alerts[0].what, /no space left/);
+      assert.is(alerts[0].told.hook.state, "firing");
+      const none = await ground.run("alerts core1 --json");
+      assert.equal([none.code, JSON.parse(none.out).alerts], [0, []]);
+
       const made = await ground.run("silence ixp1 --for 2h", { more: ["-m", "switch swap"] });
       assert.is(made.code, 0, made.err);
       assert.match(made.out, /^ixp1: nobody is told for 2 h, until /m);
+      const [quiet] = JSON.parse((await ground.run("alerts ixp1 --json")).out).silences;
+      assert.equal(
+        [quiet.selector, quiet.hosts, quiet.by, quiet.why],
+        ["ixp1", ["ixp1"], "alice", "switch swap"],
+      );
       const silenced = await ground.run("alerts");
       assert.is(silenced.code, 0, silenced.out);
       assert.match(silenced.out, /\(silenced by alice until .*: switch swap\)/);

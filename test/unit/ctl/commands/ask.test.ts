@@ -227,6 +227,24 @@ suite(
       assert.match(dead.out, /ixp1 {2}BIRD does not answer: no such socket/);
     });
 
+    test("bgp --unexpected: what nobody declared alone, in a form for scripts, and who was not asked", async () => {
+      const { core1, ixp1 } = ground.hosts;
+      assert.ok(core1 && ixp1);
+      const stray = session("stray", { expected: "none", verdict: "unexpected", why: "nobody declared it" });
+      const down = session("upstream", { state: "active", verdict: "down", flaps: 3 });
+      core1.bgp = { ...EMPTY_BGP, sessions: [session("ixp1", {})] };
+      ixp1.bgp = { ...EMPTY_BGP, sessions: [down, stray, session("core1", {})] };
+      const ran = await ground.run("bgp --unexpected --json");
+      assert.is(ran.code, 1, "what is red is red, shown or not");
+      const told = JSON.parse(ran.out);
+      assert.equal(told.sessions, [{ host: "ixp1", ...stray }]);
+      assert.equal(Object.keys(told.beside).sort(), ["core1", "ixp1"]);
+      assert.equal([told.faults, told.failed, told.silent, told.not_enrolled], [[], {}, [], []]);
+      const none = JSON.parse((await ground.run("bgp core1,probe1 --unexpected --json")).out);
+      assert.equal([none.sessions, none.not_enrolled], [[], ["probe1"]]);
+      assert.match((await ground.run("bgp core1 --unexpected")).out, /^none of 1 session$/m);
+    });
+
     test("events are told as they come, and those of the past before", async () => {
       const { bus } = await ground.fleet.connect("controller", "teller", life.signal);
       const tell = (what: string) =>
