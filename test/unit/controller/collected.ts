@@ -9,7 +9,15 @@ export const machine = (at: number): Partial<Health> => ({
   pressure: { cpu: pressure, memory: pressure, io: pressure },
   oom_kills: 0,
   disks: [
-    { mount: "/", size_bytes: 1e10, used_bytes: 5e9, inodes: 1_000, inodes_used: 10, full_in_s: 86_400 },
+    {
+      mount: "/",
+      size_bytes: 1e10,
+      used_bytes: 5e9,
+      inodes: 1_000,
+      inodes_used: 10,
+      full_in_s: 86_400,
+      inodes_full_in_s: 172_800,
+    },
   ],
   disk_io: [{ device: "vda", read_bytes: at, written_bytes: at, busy: 0.1 }],
   interfaces: [

@@ -50,6 +50,13 @@ suite("faults of a machine", (test) => {
     assert.equal(told({ disks: disk(50, { inodes: 100, inodes_used: 99 }) }), [
       "amber: / holds 99 % of the files that it can (inodes)",
     ]);
+    assert.equal(told({ disks: disk(50, { inodes: 100, inodes_used: 99, inodes_full_in_s: 1_800 }) }), [
+      "red: / holds 99 % of the files that it can (inodes), all in 30 min if it goes on like this",
+    ]);
+    assert.equal(told({ disks: disk(50, { inodes: 100, inodes_used: 49, inodes_full_in_s: 36_000 }) }), []);
+    assert.equal(told({ disks: disk(50, { inodes: 100, inodes_used: 50, inodes_full_in_s: 36_000 }) }), [
+      "amber: / will hold all the files that it can (inodes) in 10 h if it goes on like this",
+    ]);
     assert.equal(told({ temperatures: [{ sensor: "cpu", celsius: 101, critical_celsius: 100 }] }), [
       "red: cpu is at 101 °C, critical is 100",
     ]);

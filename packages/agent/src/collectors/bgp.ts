@@ -2,6 +2,8 @@
  * BGP sessions: BIRD (or FRR) is asked for its short table every 0.85 s over one restricted connection, and for everything when that has changed or ten seconds are
  * over; a sample goes out when something changed, and every ten seconds so that silence shows. What costs much, on a router with thousands of sessions, is
  * done less often. What the manifest (or, on a host that is only watched, its own bird.conf) declares is expected.
+ *
+ * Period 0.85 s and 10 s; cost 0.5 ms and 1.6 ms of two sessions, a look at 1,000 some 0.3 s (docs/figures.md), so at most 1/30 and 1/100 of the time; SAMPLE_BYTES.
  */
 import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
 import { asDrained, drainText } from "@muster/protocol/drained";

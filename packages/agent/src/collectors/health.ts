@@ -1,6 +1,8 @@
 /**
  * Health of the server: cheap parts from /proc at every sample (0.4 ms), dear parts (disks may answer slowly, failed units and the clock start a process) once a
  * minute. `systeminformation` costs 11 MB and starts shells: it is kept for the facts that are asked for.
+ *
+ * Period 10 s, of the dear parts 60 s, of the clock 600 s; cost 0.4 ms and a process a minute; 256 file systems, 256 units, 64 sensors.
  */
 import { statfs } from "node:fs/promises";
 import { cpus, release } from "node:os";
@@ -35,7 +37,7 @@ type Timed<T> = { readonly at: number; readonly value: T };
 
 export function createHealth(ports: Ports): HealthCollector {
   const rates = createRates(() => performance.now());
-  const fullIn = createFilling();
+  const [fullIn, inodesFullIn] = [createFilling(), createFilling()];
   let dear: Timed<Dear> | null = null;
   let clock: Timed<Health["clock"]> | null = null;
 
@@ -55,6 +57,10 @@ export function createHealth(ports: Ports): HealthCollector {
       disks: disks.map((disk) => ({
         ...disk,
         full_in_s: fullIn(disk.mount, disk.size_bytes, disk.used_bytes, now),
+        inodes_full_in_s:
+          disk.inodes === null || disk.inodes_used === null
+            ? null
+            : inodesFullIn(disk.mount, disk.inodes, disk.inodes_used, now),
       })),
       failed_units,
       temperatures: warm,
@@ -113,7 +119,7 @@ export function createHealth(ports: Ports): HealthCollector {
 }
 
 /** File systems on a device, each once: bind mounts of one device show the same numbers. */
-async function disksNow(): Promise<Health["disks"]> {
+async function disksNow() {
   const mounts = disksOf(kernelText("/proc/mounts") ?? "").slice(0, 256);
   const sizes = await Promise.all(
     mounts.map(async (mount) => {

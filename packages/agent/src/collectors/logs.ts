@@ -1,4 +1,9 @@
-/** Log lines of what is declared: taken from the ledger when that changes, followed and sent by `logs/shipper.ts`. On a host without a `log` resource nothing is loaded, and nothing wakes but with the reconciler. */
+/**
+ * Log lines of what is declared: taken from the ledger when that changes, followed and sent by `logs/shipper.ts`. On a host without a `log` resource nothing is
+ * loaded, and nothing wakes but with the reconciler.
+ *
+ * Period 1 s while there are lines; cost one journalctl, a stream a container, at most 2,000 lines and four messages a second; 512 KiB wait, 256 units, 64 containers.
+ */
 import type { Log as LogSpec } from "@muster/protocol/resources/log";
 import type { Events } from "../events.ts";
 import type { Ledger } from "../ledger.ts";

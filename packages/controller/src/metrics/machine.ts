@@ -59,6 +59,11 @@ export const MACHINE_METRICS: readonly HostMetric[] = [
     "Until it is full, as it filled over the last hours.",
     (one) => one.full_in_s,
   ),
+  disk(
+    "muster_host_filesystem_inodes_full_in_seconds",
+    "Until it holds all the files that it can, as they came over the last hours.",
+    (one) => one.inodes_full_in_s,
+  ),
   device("muster_host_disk_read_bytes_total", "Read.", ({ read_bytes }) => read_bytes, "counter"),
   device("muster_host_disk_written_bytes_total", "Written.", ({ written_bytes }) => written_bytes, "counter"),
   device(

@@ -18,6 +18,11 @@ export const MACHINE: readonly Panel[] = [
     ...{ legend: "{{host}} {{mount}}", unit: "s", as: "table" },
   },
   {
+    title: "File systems full of files in",
+    expr: 'muster_host_filesystem_inodes_full_in_seconds{host=~"$host"}',
+    ...{ legend: "{{host}} {{mount}}", unit: "s", as: "table" },
+  },
+  {
     title: "Files of file systems",
     expr: 'muster_host_filesystem_inodes_used{host=~"$host"} / muster_host_filesystem_inodes',
     ...{ legend: "{{host}} {{mount}}", unit: "percentunit", as: "timeseries" },

@@ -79,6 +79,10 @@ export const Health = z
             .describe(
               "Seconds until it is full if it goes on as in the last hours; null = it does not, or not known yet.",
             ),
+          inodes_full_in_s: z
+            .number()
+            .nullish()
+            .describe("Seconds until it holds all the files that it can, as `full_in_s`."),
         }),
       )
       .describe("As of the last dear sample."),

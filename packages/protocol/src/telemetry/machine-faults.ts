@@ -9,6 +9,8 @@ export type MachineFault = {
 };
 
 const FULL = 0.9;
+/** Files come in bursts: while most of them are free, some hours' slope tells nothing. */
+const HALF = 0.5;
 /** A disk that will be full by tomorrow wants somebody today; one that will be within hours wants somebody now. */
 const SOON_S = 86_400;
 const NOW_S = 7_200;
@@ -47,11 +49,11 @@ function diskFault({
   inodes,
   inodes_used,
   full_in_s,
+  inodes_full_in_s,
 }: Health["disks"][number]): MachineFault | null {
   const about = `disk/${mount}`;
-  const soon =
-    full_in_s != null && full_in_s < SOON_S ? `, in ${hours(full_in_s)} if it goes on like this` : "";
-  const tint = full_in_s != null && full_in_s < NOW_S ? "red" : "amber";
+  const soon = soonText(full_in_s);
+  const tint = tintOf(full_in_s);
   if (size_bytes > 0 && used_bytes / size_bytes > FULL)
     return {
       tint,
@@ -59,11 +61,24 @@ function diskFault({
       what: `${mount} is ${percent(used_bytes / size_bytes)} full${soon === "" ? "" : `, full${soon.slice(1)}`}`,
     };
   if (soon !== "") return { tint, about, what: `${mount} will be full${soon.slice(1)}` };
-  if (inodes != null && inodes_used != null && inodes > 0 && inodes_used / inodes > FULL)
+  if (inodes == null || inodes_used == null || inodes === 0) return null;
+  const files = inodes_used / inodes;
+  const files_soon = soonText(inodes_full_in_s);
+  const files_tint = tintOf(inodes_full_in_s);
+  if (files > FULL)
     return {
-      tint: "amber",
-      about,
-      what: `${mount} holds ${percent(inodes_used / inodes)} of the files that it can (inodes)`,
+      ...{ tint: files_tint, about },
+      what: `${mount} holds ${percent(files)} of the files that it can (inodes)${files_soon === "" ? "" : `, all${files_soon.slice(1)}`}`,
     };
-  return null;
+  if (files < HALF || files_soon === "") return null;
+  return {
+    ...{ tint: files_tint, about },
+    what: `${mount} will hold all the files that it can (inodes)${files_soon.slice(1)}`,
+  };
 }
+
+const soonText = (full_in_s: number | null | undefined) =>
+  full_in_s != null && full_in_s < SOON_S ? `, in ${hours(full_in_s)} if it goes on like this` : "";
+
+const tintOf = (full_in_s: number | null | undefined) =>
+  full_in_s != null && full_in_s < NOW_S ? "red" : "amber";

@@ -109,6 +109,7 @@ suite("health", (test) => {
     assert.equal(Health.parse(JSON.parse(JSON.stringify(sample))), JSON.parse(JSON.stringify(sample)));
     assert.ok((sample.kernel ?? "").length > 0);
     const disk = sample.disks.find(({ inodes }) => inodes != null);
+    assert.is(disk?.inodes_full_in_s ?? null, null, "not known at first");
     if (disk !== undefined)
       assert.ok((disk.inodes_used ?? 0) > 0 && (disk.inodes_used ?? 0) <= (disk.inodes ?? 0));
     life.abort();
