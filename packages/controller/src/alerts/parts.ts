@@ -67,11 +67,11 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     const views = names.flatMap((name) => last.view(name, now()) ?? []);
     const seen = lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
     const own = rules.filter(({ when }) => when !== undefined);
-    if (own.length === 0) return seen;
     past.need(
       own.flatMap(({ when }) => when ?? []),
       names.flatMap((name) => ({ name, id: records.byName(name)?.id ?? "" })),
     );
+    if (own.length === 0) return seen;
     const { findings, unsure } = conditionFindings(own, names.map(known));
     return { ...seen, findings: [...seen.findings, ...findings], unsure };
   };
@@ -86,6 +86,7 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     bundle: () => trust.bundle,
     changing: (host) => engine.changing(host),
     leading: () => engine.leading,
+    forget: () => past.need([], []),
     hearing: () => silence.hearing(now()),
     summary: () =>
       store.summary().catch((error: unknown) => {

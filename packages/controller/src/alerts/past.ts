@@ -1,13 +1,14 @@
 /**
- * What the alert rules' own conditions look back at: of every host the numbers that a rule names, as long as the longest of their times. What was before this controller led
- * comes from stream HISTORY, once; from then on it grows by what is heard. Until it is there, and of a host that was not heard for some minutes, nothing is known.
+ * What the alert rules' own conditions look back at: of every host the numbers that a rule names, as long as it asks, thinned: of each function and time at most 150 points
+ *, whatever the time, so that 6 h of 20 BGP sessions are 3,000 numbers a host instead of 43,000. What was before this controller led comes from stream HISTORY, once; from
+ * then on it grows by what is heard. Until it is there, and of a host that was not heard for some minutes, nothing is known. Nothing is held by who does not lead.
  */
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { parseCondition } from "@muster/protocol/condition";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { windowsOf } from "@muster/protocol/expression/values";
-import type { Past } from "@muster/protocol/expression/window";
+import type { Over, Past, Track } from "@muster/protocol/expression/window";
 import {
   type HistoryKind,
   HistoryMessage,
@@ -24,11 +25,24 @@ const AT_ONCE = 4;
 const GAP_MS = 300_000;
 /** A host's clock may be ahead of the broker's. */
 const AHEAD_MS = 600_000;
+/** Steps of a time; with what comes a little early and what is kept before its beginning, 150 points. */
+const STEPS = 120;
+/** A step is over a little early, so that points that come once a step stay apart. */
+const SLACK = 0.8;
 
-type Need = { readonly columns: Set<string>; window_ms: number };
+type Need = {
+  readonly track: HistoryKind;
+  readonly fn: Over["fn"];
+  readonly window_ms: number;
+  readonly step_ms: number;
+  readonly columns: Set<string>;
+};
+/** What was told within one step: `at` its newest instant, `from` its first. */
+type Step = { readonly at: number; readonly from: number; readonly count: number; readonly numbers: Numbers };
 type Held = {
   readonly id: string;
-  readonly tracks: Map<HistoryKind, Point[]>;
+  /** By need. A list is never changed: what changed is another one, so that what came of it can be kept. */
+  readonly steps: Map<string, readonly Step[]>;
   seeded: boolean;
   looked_at: number;
 };
@@ -43,15 +57,15 @@ export type PastPorts = {
 export class PastOfFleet {
   readonly #ports: PastPorts;
   readonly #held = new Map<string, Held>();
-  #needs = new Map<HistoryKind, Need>();
-  #asked = "";
+  #needs = new Map<string, Need>();
+  #asked = "[]";
   #seeding: Promise<void> | null = null;
 
   constructor(ports: PastPorts) {
     this.#ports = ports;
   }
 
-  /** What is looked back at from now on, by the conditions of the rules, and of whom. */
+  /** What is looked back at from now on, by the conditions of the rules, and of whom; of none nothing is held. */
   need(
     conditions: readonly string[],
     hosts: readonly { readonly name: string; readonly id: string }[],
@@ -72,7 +86,7 @@ export class PastOfFleet {
   }
 
   of(host: string): Past {
-    return (track) => this.#held.get(host)?.tracks.get(track);
+    return (track, asked) => this.#held.get(host)?.steps.get(keyOf(track, asked));
   }
 
   /** Waits for what is being read; for tests. */
@@ -84,23 +98,16 @@ export class PastOfFleet {
     const now_ms = this.#ports.now();
     let held = this.#held.get(name);
     if (held === undefined || held.id !== id || now_ms - held.looked_at > GAP_MS) {
-      held = { id, tracks: new Map(), seeded: false, looked_at: now_ms };
+      held = { id, steps: new Map(), seeded: false, looked_at: now_ms };
       this.#held.set(name, held);
     }
     held.looked_at = now_ms;
-    for (const [track, need] of this.#needs) this.#add(held, track, need, this.#ports.recent(name, track));
+    this.#hear(name, held);
   }
 
-  /** What comes later than what is there, of the columns that are asked for. */
-  #add({ tracks }: Held, track: HistoryKind, { columns, window_ms }: Need, points: readonly Point[]): void {
-    const kept = tracks.get(track) ?? [];
-    tracks.set(track, kept);
-    const last_at = kept.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
-    for (const { at, numbers } of points)
-      if (at > last_at) kept.push({ at, numbers: chosen(numbers, columns) });
-    const oldest = (kept.at(-1)?.at ?? 0) - window_ms - 2 * KEPT[track].every_ms;
-    const from = kept.findIndex(({ at }) => at >= oldest);
-    if (from > 0) kept.splice(0, from);
+  #hear(name: string, { steps }: Held): void {
+    for (const [key, need] of this.#needs)
+      steps.set(key, added(steps.get(key) ?? [], need, this.#ports.recent(name, need.track)));
   }
 
   async #seed(): Promise<void> {
@@ -108,7 +115,7 @@ export class PastOfFleet {
       const next = [...this.#held].filter(([, { seeded }]) => !seeded).slice(0, AT_ONCE);
       if (next.length === 0 || this.#ports.signal?.aborted === true) return;
       try {
-        await Promise.all(next.map(([, held]) => this.#read(held)));
+        await Promise.all(next.map(([name, held]) => this.#read(name, held)));
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
         // The next look begins again.
@@ -118,44 +125,84 @@ export class PastOfFleet {
     }
   }
 
-  async #read(held: Held): Promise<void> {
+  async #read(name: string, held: Held): Promise<void> {
     const { bus, now } = this.#ports;
     const needs = this.#needs;
-    const longest_ms = Math.max(...[...needs.values()].map(({ window_ms }) => window_ms));
+    const all = [...needs.values()];
+    const longest_ms = Math.max(...all.map(({ window_ms }) => window_ms));
+    const columns = new Map<HistoryKind, Set<string>>();
+    for (const need of all)
+      columns.set(need.track, new Set([...(columns.get(need.track) ?? []), ...need.columns]));
     const before = new Map<HistoryKind, Point[]>();
     const from_time_ms = Math.max(0, now() - longest_ms - AHEAD_MS);
     for await (const message of bus.readAll("HISTORY", patterns.history(held.id), { from_time_ms })) {
       const tracks = tracksIn(message);
-      for (const track of needs.keys()) {
+      for (const [track, of] of columns) {
         const told = tracks[track];
-        if (told !== undefined) before.set(track, [...(before.get(track) ?? []), ...pointsOf(told)]);
+        if (told === undefined) continue;
+        const wanted = new Set(Object.keys(told.series).filter((series) => of.has(columnOf(series))));
+        const points = before.get(track) ?? [];
+        before.set(track, points);
+        for (const point of pointsOf(told, wanted)) points.push(point);
       }
     }
     held.seeded = true;
     if (needs !== this.#needs) return;
-    for (const [track, need] of needs) {
-      const heard = held.tracks.get(track) ?? [];
-      const sorted = [...(before.get(track) ?? [])].sort((one, other) => one.at - other.at);
-      held.tracks.set(track, []);
-      this.#add(held, track, need, sorted);
-      this.#add(held, track, need, heard);
-    }
+    for (const points of before.values()) points.sort((one, other) => one.at - other.at);
+    for (const [key, need] of needs) held.steps.set(key, added([], need, before.get(need.track) ?? []));
+    this.#hear(name, held);
   }
 }
 
-function needsOf(conditions: readonly string[]): Map<HistoryKind, Need> {
-  const needs = new Map<HistoryKind, Need>();
-  for (const { track, name, window_ms } of conditions.flatMap((text) => windowsOf(parseCondition(text)))) {
-    const need = needs.get(track) ?? { columns: new Set(), window_ms: 0 };
+const keyOf = (track: Track, { fn, window_ms }: Over) => `${track} ${fn} ${window_ms}`;
+const columnOf = (series: string) => series.split(" ", 1)[0] ?? "";
+
+function needsOf(conditions: readonly string[]): Map<string, Need> {
+  const needs = new Map<string, Need>();
+  for (const { track, name, over } of conditions.flatMap((text) => windowsOf(parseCondition(text)))) {
+    const key = keyOf(track, over);
+    const step_ms = Math.max(KEPT[track].every_ms, over.window_ms / STEPS);
+    const need = needs.get(key) ?? { track, ...over, step_ms, columns: new Set() };
     need.columns.add(name);
-    need.window_ms = Math.max(need.window_ms, window_ms);
-    needs.set(track, need);
+    needs.set(key, need);
   }
   return needs;
 }
 
+/** With what comes later than what is there, of the columns that are asked for; the same list when nothing does. */
+function added(steps: readonly Step[], need: Need, points: readonly Point[]): readonly Step[] {
+  const last_at = steps.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
+  const later = points.filter(({ at }) => at > last_at);
+  if (later.length === 0) return steps;
+  const all = [...steps];
+  for (const { at, numbers } of later) {
+    const last = all.at(-1);
+    const told = chosen(numbers, need.columns);
+    if (last?.at === at) continue;
+    if (last === undefined || at - last.from >= need.step_ms * SLACK)
+      all.push({ at, from: at, count: 1, numbers: told });
+    else all[all.length - 1] = joined(need.fn, last, at, told);
+  }
+  const oldest = (all.at(-1)?.at ?? 0) - need.window_ms - 2 * need.step_ms;
+  return all.slice(all.findIndex(({ at }) => at >= oldest));
+}
+
+/** A step with one point more: of each number what its function asks for, and otherwise the last that is known. */
+function joined(fn: Over["fn"], step: Step, at: number, told: Numbers): Step {
+  const count = step.count + 1;
+  const numbers: Record<string, number | null> = { ...step.numbers };
+  for (const [name, value] of Object.entries(told)) {
+    const before = numbers[name];
+    if (value === null) numbers[name] = before ?? null;
+    else if (before == null) numbers[name] = value;
+    else if (fn === "min" || fn === "max") numbers[name] = Math[fn](before, value);
+    else numbers[name] = fn === "mean" ? before + (value - before) / count : value;
+  }
+  return { at, from: step.from, count, numbers };
+}
+
 const chosen = (numbers: Numbers, columns: ReadonlySet<string>): Numbers =>
-  Object.fromEntries(Object.entries(numbers).filter(([name]) => columns.has(name.split(" ", 1)[0] ?? "")));
+  Object.fromEntries(Object.entries(numbers).filter(([name]) => columns.has(columnOf(name))));
 
 /** Of what cannot be read nothing: readers are tolerant. */
 function tracksIn({ subject, body }: { subject: string; body: Uint8Array }): HistoryMessage["tracks"] {

@@ -31,6 +31,8 @@ export type AlertPorts = {
   verifier(): Verifier;
   /** With what the rules' own conditions find. */
   look(rules: readonly AlertRule[]): Promise<Look>;
+  /** Lets go of what was held to look. */
+  forget(): void;
   /** What a rollout says of a host that it waits for; null for any other. */
   changing(host: string): string | null;
   leading(): boolean;
@@ -123,6 +125,7 @@ export class AlertWatch {
     this.#deliveries.clear();
     this.#signed = "";
     this.#ports.outlets.use(null);
+    this.#ports.forget();
   }
 
   async #readStored(): Promise<void> {

@@ -6,7 +6,7 @@
 import { suggest } from "../suggest.ts";
 import { compare, like } from "./compare.ts";
 import { judged, leaves, type Node, type Operator, type Pair, SelectorFault, type Some } from "./parser.ts";
-import { type KeptColumn, keptColumn, keptNames, over, type Past, type Result } from "./window.ts";
+import { type KeptColumn, keptColumn, keptNames, type Over, over, type Past, type Result } from "./window.ts";
 
 /** A host's last samples by kind; a kind that is not here is not known now. */
 export type Values = Readonly<Record<string, unknown>>;
@@ -228,7 +228,7 @@ export function valuesOf(pair: Pair, known: Known): Found[] {
 /** What of the past an expression asks for. Errors: none; what is not kept is left out. */
 export function windowsOf(
   node: Node,
-): (KeptColumn & { readonly window_ms: number; readonly kind: string })[] {
+): (KeptColumn & { readonly window_ms: number; readonly over: Over; readonly kind: string })[] {
   const within = (of: Node, kind: string, prefix: readonly string[]): ReturnType<typeof windowsOf> =>
     leaves(of).flatMap((leaf) => {
       if (leaf.t === "word") return [];
@@ -238,7 +238,7 @@ export function windowsOf(
       const column = leaf.over === undefined ? null : keptColumn(own, whole.join("."));
       return column === null || leaf.over === undefined
         ? []
-        : [{ ...column, kind: own, window_ms: leaf.over.window_ms }];
+        : [{ ...column, kind: own, over: leaf.over, window_ms: leaf.over.window_ms }];
     });
   return within(node, "", []);
 }

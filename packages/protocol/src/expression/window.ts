@@ -9,8 +9,8 @@ import { type Column, KEPT } from "../kept.ts";
 export const FUNCTIONS = ["rate", "increase", "min", "mean", "max"] as const;
 export type Over = { readonly fn: (typeof FUNCTIONS)[number]; readonly window_ms: number };
 
-/** What is known of a host before now, by track: points, oldest first. Undefined: nothing, or not yet. */
-export type Past = (track: Track) => readonly Point[] | undefined;
+/** What is known of a host before now, by track: points, oldest first, enough for what is asked of them. A list that was given is never changed. Undefined: nothing, or not yet. */
+export type Past = (track: Track, asked: Over) => readonly Point[] | undefined;
 export type Track = keyof typeof KEPT;
 
 /** Of one thing: what came out, and of which points; of what grows how fast it did. `of`: its name; "" = of the host. */
@@ -65,15 +65,22 @@ export function keptText(kind: string): string {
 /**
  * What a number did, of each thing that has it or only of the one of that name. Undefined: the time is not known whole.
  */
-export function over(
-  { fn, window_ms }: Over,
-  column: KeptColumn,
-  past: Past,
-  only?: string,
-): Result[] | undefined {
-  const points = past(column.track);
-  const last = points?.at(-1);
-  if (points === undefined || last === undefined) return undefined;
+export function over(asked: Over, column: KeptColumn, past: Past, only?: string): Result[] | undefined {
+  const points = past(column.track, asked);
+  if (points === undefined) return undefined;
+  const results = judged.get(points) ?? new Map<string, Result[] | undefined>();
+  judged.set(points, results);
+  const key = JSON.stringify([asked.fn, asked.window_ms, column.track, column.name, only]);
+  if (!results.has(key)) results.set(key, judge(asked, column, points, only));
+  return results.get(key);
+}
+
+/** What came of a list of points: whoever looks again before there is another has it. */
+const judged = new WeakMap<readonly Point[], Map<string, Result[] | undefined>>();
+
+function judge({ fn, window_ms }: Over, column: KeptColumn, points: readonly Point[], only?: string) {
+  const last = points.at(-1);
+  if (last === undefined) return undefined;
   const { every_ms } = KEPT[column.track];
   const from = last.at - window_ms;
   // The point with which the time begins, where there is one near enough.
@@ -81,16 +88,28 @@ export function over(
   const first = points[Math.max(0, begin)];
   if (first === undefined || first.at > from + Math.max(1.5 * every_ms, window_ms / 10)) return undefined;
   const seen = points.slice(Math.max(0, begin));
-  return namesIn(column, seen, only).flatMap(({ series, of }) => {
-    const known = seen.flatMap(({ at, numbers }): [number, number][] => {
-      const value = numbers[series];
-      return value == null ? [] : [[at, value]];
-    });
-    const value = resultOf(fn, known, column.counter === true, last.at - 3 * every_ms);
-    const grows = column.counter === true && (fn === "rate" || fn === "increase");
-    return value === null ? [] : [{ of, value, points: grows ? perSecond(known) : known }];
+  const grows = column.counter === true && (fn === "rate" || fn === "increase");
+  return namesIn(column, seen, only).flatMap(({ series, of }): Result[] => {
+    const value = resultOf(fn, knownOf(series, seen), column.counter === true, last.at - 3 * every_ms);
+    if (value === null) return [];
+    // Made when somebody asks: results are held, and this is much.
+    const drawn = () => (grows ? perSecond(knownOf(series, seen)) : knownOf(series, seen));
+    return [
+      {
+        ...{ of, value },
+        get points() {
+          return drawn();
+        },
+      },
+    ];
   });
 }
+
+const knownOf = (series: string, points: readonly Point[]): [number, number][] =>
+  points.flatMap(({ at, numbers }): [number, number][] => {
+    const value = numbers[series];
+    return value == null ? [] : [[at, value]];
+  });
 
 const perSecond = (known: readonly (readonly [number, number])[]): [number, number][] =>
   known.slice(1).map(([at, value], index) => {

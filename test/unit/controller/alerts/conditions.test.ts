@@ -160,7 +160,7 @@ suite("conditions", (test) => {
     for (const minute of [56, 57, 58, 59])
       heard.push({ at: minute * MIN, numbers: { "interfaces.rx_errors eth0": minute } });
     assert.match(look().findings[0]?.what ?? "", /is 0\.01667, told/);
-    const kept = past.of("ixp1")("machine") ?? [];
+    const kept = past.of("ixp1")("machine", { fn: "rate", window_ms: 30 * MIN }) ?? [];
     assert.equal([kept[0]?.at, kept.at(-1)?.at], [27 * MIN, 59 * MIN]);
     assert.equal(Object.keys(kept[0]?.numbers ?? {}), ["interfaces.rx_errors eth0"]);
     await past.settled();
@@ -170,6 +170,42 @@ suite("conditions", (test) => {
     look();
     await past.settled();
     assert.is(reads, 2);
+  });
+
+  test("six hours of points every 10 s are held in 150 at most, the least and the most stay, and who asks for none holds none", async () => {
+    const heard: Point[] = Array.from({ length: 2_400 }, (_, at) => ({
+      at: at * 10_000,
+      numbers: { "imported upstream": at === 1_500 ? 3 : at === 1_501 ? 900 : 100, up: 1 },
+    }));
+    const past = new PastOfFleet({
+      bus: { async *readAll() {} } as never,
+      ...{ log: { warn() {} } as never, now: () => 24_000_000, recent: () => heard },
+    });
+    const rules = ["min(bgp.imported,6h)<4", "max(bgp.imported,6h)>899", "mean(bgp.imported,6h)>99"].map(
+      (when, at) => ({ ...rule(when), name: `r${at}` }),
+    );
+    const ask = (all: AlertRule[]) =>
+      past.need(
+        all.flatMap(({ when }) => when ?? []),
+        [{ name: "ixp1", id: "x" }],
+      );
+    ask(rules);
+    await past.settled();
+    const of = past.of("ixp1");
+    const known = () => conditionFindings(rules, [{ ...host("ixp1", { bgp: {} }), past: of }]);
+    assert.is(known().findings.length, 3);
+    const asked = { fn: "min", window_ms: 6 * 60 * MIN } as const;
+    const held = of("bgp", asked) ?? [];
+    assert.ok(held.length > 100 && held.length <= 150, String(held.length));
+    assert.equal(Object.keys(held[0]?.numbers ?? {}), ["imported upstream"]);
+    // Nothing new: the same list, of which is known what came.
+    ask(rules);
+    assert.is(of("bgp", asked), held);
+    heard.push({ at: 24_000_000, numbers: { "imported upstream": 1, up: 1 } });
+    ask(rules);
+    assert.match(known().findings[0]?.what ?? "", / is 1, told/);
+    ask([]);
+    assert.is(of("bgp", asked), undefined);
   });
 
   test("what is none says where, and what would be right", () => {

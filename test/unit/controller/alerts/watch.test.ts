@@ -50,6 +50,7 @@ suite("alerts", (test) => {
       look: async (): Promise<Look> => ({
         ...{ findings, silent: new Set(silents), quiet: new Map(quiet), unsure: new Set() },
       }),
+      forget: () => undefined,
       changing: (host) => (changing.includes(host) ? "generation 7 goes out to it" : null),
       hearing: () => hearing,
       secret: async (reference) => `value of ${reference}`,
