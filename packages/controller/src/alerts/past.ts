@@ -25,6 +25,8 @@ const AT_ONCE = 4;
 const GAP_MS = 300_000;
 /** A host's clock may be ahead of the broker's. */
 const AHEAD_MS = 600_000;
+/** So far from now may be what is read of the past. */
+const TOLERANCE_MS = 60_000;
 /** Steps of a time; with what comes a little early and what is kept before its beginning, 150 points. */
 const STEPS = 120;
 /** A step is over a little early, so that points that come once a step stay apart. */
@@ -148,8 +150,13 @@ export class PastOfFleet {
     }
     held.seeded = true;
     if (needs !== this.#needs) return;
-    for (const points of before.values()) points.sort((one, other) => one.at - other.at);
-    for (const [key, need] of needs) held.steps.set(key, added([], need, before.get(need.track) ?? []));
+    const latest = now() + TOLERANCE_MS;
+    for (const [key, need] of needs) {
+      // What is later than now was told by a clock that was ahead.
+      const told = (before.get(need.track) ?? []).filter(({ at }) => at <= latest);
+      told.sort((one, other) => one.at - other.at);
+      held.steps.set(key, added([], need, told));
+    }
     this.#hear(name, held);
   }
 }
@@ -170,7 +177,10 @@ function needsOf(conditions: readonly string[]): Map<string, Need> {
 }
 
 /** With what comes later than what is there, of the columns that are asked for; the same list when nothing does. */
-function added(steps: readonly Step[], need: Need, points: readonly Point[]): readonly Step[] {
+function added(before: readonly Step[], need: Need, points: readonly Point[]): readonly Step[] {
+  // A clock that was set back: what is later than the newest that is heard was not. By one point the stream may be further.
+  const newest_at = (points.at(-1)?.at ?? Number.POSITIVE_INFINITY) + 2 * KEPT[need.track].every_ms;
+  const steps = (before.at(-1)?.at ?? 0) <= newest_at ? before : before.filter(({ at }) => at <= newest_at);
   const last_at = steps.at(-1)?.at ?? Number.NEGATIVE_INFINITY;
   const later = points.filter(({ at }) => at > last_at);
   if (later.length === 0) return steps;

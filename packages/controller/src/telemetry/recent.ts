@@ -15,8 +15,7 @@ export class RecentPoints {
 
   /** Takes a sample; `heard_at` counts where it does not say when it was taken. */
   take(kind: string, sample: unknown, heard_at: number): void {
-    const told_at = (sample as { at?: unknown }).at;
-    const at = typeof told_at === "number" ? told_at : heard_at;
+    const at = instantOf((sample as { at?: unknown }).at) ?? heard_at;
     for (const track of tracksOf(kind)) {
       const held = this.#tracks.get(track) ?? { points: [], before: null };
       this.#tracks.set(track, held);
@@ -34,4 +33,10 @@ export class RecentPoints {
   of(track: HistoryKind): readonly Point[] {
     return this.#tracks.get(track)?.points ?? [];
   }
+}
+
+/** Some samples say it in letters. */
+function instantOf(told: unknown): number | null {
+  const at = typeof told === "string" ? Date.parse(told) : told;
+  return typeof at === "number" && Number.isFinite(at) ? at : null;
 }

@@ -2,6 +2,7 @@
 import { AlertBook } from "@muster/controller/alerts/book";
 import { conditionFindings, type KnownHost } from "@muster/controller/alerts/conditions";
 import { PastOfFleet } from "@muster/controller/alerts/past";
+import { RecentPoints } from "@muster/controller/telemetry/recent";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { conditionFault } from "@muster/protocol/condition";
 import { telemetryShapes } from "@muster/protocol/expression/shapes";
@@ -206,6 +207,43 @@ suite("conditions", (test) => {
     assert.match(known().findings[0]?.what ?? "", / is 1, told/);
     ask([]);
     assert.is(of("bgp", asked), undefined);
+  });
+
+  test("what a clock told that was ahead is not looked back at, neither of the stream nor of what was heard", async () => {
+    const DAY = 24 * 60 * MIN;
+    const name = "interfaces.rx_errors eth0";
+    const told = [...points(name, [0, 1, 2, 3, 4, 5, 6]), { at: DAY, numbers: { [name]: 900 } }];
+    const body = Buffer.from(JSON.stringify({ tracks: { machine: trackOf(told) } }));
+    const heard = new RecentPoints();
+    const sample = (minute: number, at: number) =>
+      heard.take(
+        "bgp",
+        { at: new Date(at).toISOString(), daemon: { reachable: true }, sessions: [] },
+        minute,
+      );
+    const past = new PastOfFleet({
+      bus: {
+        async *readAll() {
+          yield { subject: "history.x.ixp1", body, seq: 1, stored_at: 1, headers: {} };
+        },
+      } as never,
+      ...{ log: { warn() {} } as never, now: () => 7 * MIN },
+      recent: (_host, track) => heard.of(track),
+    });
+    const look = () =>
+      past.need(["rate(health.interfaces.rx_errors,5m)>1 or max(bgp.up,5m)>1"], [{ name: "ixp1", id: "x" }]);
+    const newest = (track: "machine" | "bgp", fn: "rate" | "max") =>
+      past
+        .of("ixp1")(track, { fn, window_ms: 5 * MIN })
+        ?.at(-1)?.at;
+    sample(7 * MIN, DAY);
+    look();
+    await past.settled();
+    assert.is(newest("machine", "rate"), 6 * MIN);
+    assert.is(newest("bgp", "max"), DAY);
+    sample(8 * MIN, 8 * MIN);
+    look();
+    assert.is(newest("bgp", "max"), 8 * MIN);
   });
 
   test("what is none says where, and what would be right", () => {
