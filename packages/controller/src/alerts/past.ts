@@ -23,6 +23,8 @@ import { patterns } from "@muster/protocol/subjects";
 const AT_ONCE = 4;
 /** What is heard reaches back so far that shorter gaps leave no hole. */
 const GAP_MS = 300_000;
+/** Of whom it could not be read is tried again after this. */
+const RETRY_MS = 30_000;
 /** A host's clock may be ahead of the broker's. */
 const AHEAD_MS = 600_000;
 /** So far from now may be what is read of the past. */
@@ -46,6 +48,8 @@ type Held = {
   /** By need. A list is never changed: what changed is another one, so that what came of it can be kept. */
   readonly steps: Map<string, readonly Step[]>;
   seeded: boolean;
+  /** Not read sooner. */
+  read_at: number;
   looked_at: number;
 };
 export type PastPorts = {
@@ -100,7 +104,7 @@ export class PastOfFleet {
     const now_ms = this.#ports.now();
     let held = this.#held.get(name);
     if (held === undefined || held.id !== id || now_ms - held.looked_at > GAP_MS) {
-      held = { id, steps: new Map(), seeded: false, looked_at: now_ms };
+      held = { id, steps: new Map(), seeded: false, read_at: 0, looked_at: now_ms };
       this.#held.set(name, held);
     }
     held.looked_at = now_ms;
@@ -112,19 +116,29 @@ export class PastOfFleet {
       steps.set(key, added(steps.get(key) ?? [], need, this.#ports.recent(name, need.track)));
   }
 
+  /** Of whom it cannot be read is asked again later; the others are read meanwhile. */
   async #seed(): Promise<void> {
-    for (;;) {
-      const next = [...this.#held].filter(([, { seeded }]) => !seeded).slice(0, AT_ONCE);
-      if (next.length === 0 || this.#ports.signal?.aborted === true) return;
+    const { log, now, signal } = this.#ports;
+    let failed = 0;
+    let first: FleetError | null = null;
+    const read = async (name: string, held: Held) => {
       try {
-        await Promise.all(next.map(([name, held]) => this.#read(name, held)));
+        await this.#read(name, held);
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
-        // The next look begins again.
-        this.#ports.log.warn({ err: error }, "what alert rules look back at cannot be read");
-        return;
+        held.read_at = now() + RETRY_MS;
+        failed += 1;
+        first ??= error;
       }
+    };
+    for (;;) {
+      const due = [...this.#held].filter(([, { seeded, read_at }]) => !seeded && read_at <= now());
+      const next = due.slice(0, AT_ONCE);
+      if (next.length === 0 || signal?.aborted === true) break;
+      await Promise.all(next.map(([name, held]) => read(name, held)));
     }
+    if (first !== null)
+      log.warn({ err: first, hosts: failed }, "what alert rules look back at cannot be read of all hosts");
   }
 
   async #read(name: string, held: Held): Promise<void> {

@@ -5,6 +5,7 @@ import { PastOfFleet } from "@muster/controller/alerts/past";
 import { RecentPoints } from "@muster/controller/telemetry/recent";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { conditionFault } from "@muster/protocol/condition";
+import { FleetError } from "@muster/protocol/errors";
 import { telemetryShapes } from "@muster/protocol/expression/shapes";
 import { type Point, trackOf } from "@muster/protocol/history";
 import * as assert from "uvu/assert";
@@ -244,6 +245,37 @@ suite("conditions", (test) => {
     sample(8 * MIN, 8 * MIN);
     look();
     assert.is(newest("bgp", "max"), 8 * MIN);
+  });
+
+  test("hosts of whom the past cannot be read keep nobody else from being read, and are asked again later", async () => {
+    let now_ms = 60 * MIN;
+    const asked: string[] = [];
+    const warned: unknown[] = [];
+    const past = new PastOfFleet({
+      bus: {
+        // biome-ignore lint/correctness/useYield: it fails, or there is nothing.
+        async *readAll(_stream: string, subject: string) {
+          asked.push(subject);
+          if (/bad/.test(subject)) throw new FleetError("TIMEOUT", "too slow");
+        },
+      } as never,
+      ...{
+        log: { warn: (told: unknown) => warned.push(told) } as never,
+        now: () => now_ms,
+        recent: () => [],
+      },
+    });
+    const hosts = ["bad1", "bad2", "bad3", "bad4", "good"].map((id) => ({ name: id, id }));
+    const look = async () => {
+      past.need(["rate(health.interfaces.rx_errors,5m)>1"], hosts);
+      await past.settled();
+      return asked.splice(0).length;
+    };
+    assert.is(await look(), 5);
+    assert.is(warned.length, 1);
+    assert.is(await look(), 0);
+    now_ms += MIN;
+    assert.is(await look(), 4);
   });
 
   test("what is none says where, and what would be right", () => {
