@@ -22,7 +22,7 @@ import type { AccessRecords } from "./records/access.ts";
 import type { HostRecords } from "./records/hosts.ts";
 import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
-import { rolloutsPage } from "./rollout/brief.ts";
+import { RolloutBriefs } from "./rollout/brief.ts";
 import type { RolloutEngine } from "./rollout/engine.ts";
 import { eventsReply, forGuests } from "./telemetry/events.ts";
 import { historyPage } from "./telemetry/history.ts";
@@ -57,6 +57,7 @@ export type ControlPorts = {
 
 export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const { bus, records, last, waiting, events, engine, trust, now } = ports;
+  const briefs = new RolloutBriefs(bus);
   return {
     hosts: async (request, call) => ({
       ...hostsPage(request, records, last, now(), guestOf(call)),
@@ -71,7 +72,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
       // Of the whole fleet they tell, with names that a guest may not know.
       if (guestOf(call) !== null)
         throw new FleetError("NOT_ALLOWED", "changes of the fleet are not for guests");
-      return rolloutsPage(bus, request, now());
+      return briefs.page(request, now());
     },
     history: (request, call) =>
       historyPage(bus, request, records, (host, track) => last.recent(host, track), guestOf(call)),

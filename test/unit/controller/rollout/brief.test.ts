@@ -1,6 +1,6 @@
 /** A rollout in short: counted by batch, and named only where somebody has to know. */
 import * as assert from "uvu/assert";
-import { briefOf, rolloutsPage } from "../../../../packages/controller/src/rollout/brief.ts";
+import { briefOf, RolloutBriefs } from "../../../../packages/controller/src/rollout/brief.ts";
 import type { HostState, RolloutState } from "../../../../packages/controller/src/rollout/state.ts";
 import { suite } from "../../../kit/suite.ts";
 
@@ -70,17 +70,55 @@ suite("rollouts in short", (test) => {
       Array.from({ length: 150 }, (_, at) => [`host${at}`, of("failed", "x".repeat(2_000))]),
     );
     const states = [rollout(1, [], {}), "not a rollout", rollout(3, [], {}), rollout(2, [], {})];
-    const { rollouts } = await rolloutsPage(stored(states), { limit: 2 }, NOW);
+    const { rollouts } = await new RolloutBriefs(stored(states)).page({ limit: 2 }, NOW);
     assert.equal(
       rollouts.map(({ generation }) => generation),
       [3, 2],
     );
     const big = [1, 2, 3, 4].map((generation) => rollout(generation, [], long));
-    const page = await rolloutsPage(stored(big), { limit: 20 }, NOW);
+    const page = await new RolloutBriefs(stored(big)).page({ limit: 20 }, NOW);
     assert.equal(
       page.rollouts.map(({ generation }) => generation),
       [4, 3],
     );
     assert.ok(JSON.stringify(page).length < 1_000_000);
+  });
+
+  test("a revision is read once, others get their turn in between, and what changed or went is seen", async () => {
+    let reads = 0;
+    const entry = (generation: number, revision: number, message = "no bogons") => ({
+      ...{ key: String(generation), revision },
+      get value() {
+        reads++;
+        return Buffer.from(JSON.stringify({ ...rollout(generation, [], {}), message }));
+      },
+    });
+    let entries = Array.from({ length: 30 }, (_, at) => entry(at + 1, at + 1));
+    const briefs = new RolloutBriefs({ kv: () => ({ entries: async () => entries }) as never });
+    let turns = 0;
+    let going = true;
+    const count = () => {
+      turns++;
+      if (going) setImmediate(count);
+    };
+    setImmediate(count);
+    const told = async (limit: number) => {
+      const { rollouts } = await briefs.page({ limit }, NOW);
+      return rollouts.map(({ generation, message }) => `${generation} ${message}`);
+    };
+    assert.equal(await told(2), ["30 no bogons", "29 no bogons"]);
+    going = false;
+    assert.ok(turns >= 20, `${turns} turns`);
+    assert.is(reads, 30);
+    assert.is((await told(20)).length, 20);
+    assert.is(reads, 30, "nothing changed");
+    entries = entries.map((each) => (each.key === "3" ? entry(3, 31) : each));
+    entries[29] = entry(30, 32, "undone");
+    assert.equal(await told(1), ["30 undone"]);
+    assert.is(reads, 32);
+    // The newest went: those behind them are told, though they were too old before.
+    entries = entries.slice(0, 5);
+    assert.equal(await told(2), ["5 no bogons", "4 no bogons"]);
+    assert.is(reads, 34);
   });
 });
