@@ -28,12 +28,16 @@ export type Together = {
   readonly counts: readonly (Fallen & { readonly times: number })[];
 };
 
+/** Limits and verdicts make events of a session as well. One that was taken down on purpose is `info`; an older agent tells no state. */
+const isFall = ({ state, severity, what }: HostEvent["event"]) =>
+  severity !== "info" && (state === undefined ? /\bwent down\b/.test(what) : state !== "established");
+
 const keyOf = ({ host, session }: Fallen) => `${host} ${session}`;
 
 export function together(events: readonly HostEvent[]): Together {
   const downs = events
     .flatMap(({ host, event }) =>
-      event.kind === "session" && event.session !== undefined && event.severity !== "info"
+      event.kind === "session" && event.session !== undefined && isFall(event)
         ? [{ host, session: event.session, at: event.at }]
         : [],
     )

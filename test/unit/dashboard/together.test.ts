@@ -12,7 +12,7 @@ const down = (at_s: number, host: string, session: string, more: object = {}): H
     at: NOW + at_s * 1_000,
     kind: "session",
     severity: "error",
-    what: `${session} down`,
+    what: `session ${session} (AS64501) went down, active`,
     session,
     ...more,
   },
@@ -36,6 +36,18 @@ suite("sessions that go down together", (test) => {
     assert.equal(
       counts.map(({ times }) => times),
       [1, 1, 1],
+    );
+  });
+
+  test("a fall is told by the state where there is one, by the words where an older agent tells none", () => {
+    const { falls } = together([
+      down(0, "ixp1", "upstream", { what: "in other words", state: "active" }),
+      down(1, "core1", "ixp1"),
+      down(2, "core2", "ixp1", { what: "session ixp1: went over its limit" }),
+    ]);
+    assert.equal(
+      falls.map(({ sessions }) => sessions.map(names)),
+      [["ixp1 upstream", "core1 ixp1"]],
     );
   });
 
@@ -64,6 +76,10 @@ suite("sessions that go down together", (test) => {
       ...many,
       down(2_000, "ixp1", "upstream", { severity: "info" }),
       down(2_001, "ixp1", "upstream", { session: undefined }),
+      // What is told of a session that stands, or stood so before.
+      down(3_000, "ixp1", "upstream", { what: "session upstream: imported 12 of 10 allowed" }),
+      down(3_001, "core1", "upstream", { what: "session upstream is new: active" }),
+      down(3_002, "core2", "upstream", { what: "session upstream is established", state: "established" }),
     ]);
     assert.equal([falls.length, falls[0]?.sessions.length, pairs.length], [2, 41, 0]);
   });
