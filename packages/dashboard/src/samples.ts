@@ -50,7 +50,12 @@ export class Samples {
   want(kind: FaultyKind, host: string | null, now_ms: number): void {
     const scope = scopeOf(kind, host);
     const held = this.#scopes.get(scope);
-    if (held !== undefined && now_ms < held.next_ms) return;
+    if (held !== undefined && now_ms < held.next_ms) {
+      // It is looked at: others go before it.
+      this.#scopes.delete(scope);
+      this.#scopes.set(scope, held);
+      return;
+    }
     const keep = (kept: Scope) => {
       this.#scopes.delete(scope);
       this.#scopes.set(scope, kept);
@@ -89,8 +94,10 @@ export class Samples {
     const [oldest = ""] = this.#scopes.keys();
     this.#scopes.delete(oldest);
     const [kind, host] = oldest.split(" ") as [FaultyKind, string];
-    if (host === "*") this.#held.delete(kind);
-    else if (!this.#scopes.has(scopeOf(kind, null))) this.#held.get(kind)?.delete(host);
+    if (host === "*") {
+      const of = this.#held.get(kind);
+      for (const name of of?.keys() ?? []) if (!this.#scopes.has(scopeOf(kind, name))) of?.delete(name);
+    } else if (!this.#scopes.has(scopeOf(kind, null))) this.#held.get(kind)?.delete(host);
   }
 }
 

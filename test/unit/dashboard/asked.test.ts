@@ -95,4 +95,26 @@ suite("what the page asks for", (test) => {
     tell("probe1", NOW);
     assert.equal([...samples.all("certificates").keys()], ["core1", "probe1"]);
   });
+
+  test("of a kind that nobody looks at over the whole fleet any more, the hosts that are looked at stay; the least looked at goes", async () => {
+    const { certificates } = collected(NOW);
+    const kept: Kept<"certificates"> = { heard_at: NOW, sample: certificates };
+    const ask = async (_: string, host: string | null) =>
+      new Map((host === null ? ["core1", "ixp1"] : [host]).map((name) => [name, kept]));
+    const samples = new Samples(ask as never, () => undefined);
+    const look = async (kind: "certificates" | "services", host: string | null) => {
+      samples.want(kind, host, NOW);
+      await turn();
+    };
+    await look("certificates", "ixp1");
+    await look("certificates", null);
+    for (let count = 0; count < 58; count++) await look("services", `host${count}`);
+    // Asked for first of all, and looked at still.
+    await look("certificates", "ixp1");
+    await look("services", "host58");
+    assert.equal([...samples.all("certificates").keys()], ["ixp1"]);
+    assert.is(samples.lack("certificates", "ixp1").whole, true);
+    assert.is(samples.lack("certificates", null).whole, false);
+    assert.is(samples.lack("services", "host0").whole, true);
+  });
 });
