@@ -7,8 +7,9 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Log } from "@muster/ports/log";
 import type { RouteStanding } from "@muster/protocol/alert";
-import { FleetError } from "@muster/protocol/errors";
+import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { Otlp } from "@muster/protocol/monitoring";
+import { z } from "zod";
 import type { Family } from "../metrics/exposition.ts";
 import { ask, authorization } from "../outside.ts";
 import { pause } from "../retry.ts";
@@ -18,6 +19,13 @@ const packed = promisify(gzip);
 const POINTS = 5_000;
 /** AGGREGATION_TEMPORALITY_CUMULATIVE. */
 const CUMULATIVE = 2;
+const SHOWN = 200;
+/** ExportMetricsServiceResponse in proto3's JSON, where a number of 64 bits may be a text. */
+const Answer = z.object({
+  partialSuccess: z
+    .object({ rejectedDataPoints: z.coerce.number().default(0), errorMessage: z.string().default("") })
+    .nullish(),
+});
 
 export type OtlpPorts = {
   readonly fleet: string;
@@ -81,12 +89,30 @@ export class OtlpExport {
     const headers = { "content-type": "application/json", "content-encoding": "gzip", ...log_in };
     const at = `${url.replace(/\/+$/, "")}/v1/metrics`;
     const resource = { "service.name": "muster", "service.namespace": fleet, ...attributes };
+    let refused = 0;
+    let why = "";
     for (const request of otlpRequests(families(), resource, now())) {
       const body = await packed(JSON.stringify(request));
-      await ask({ method: "POST", url: at, what: "the OTLP receiver", headers, body, ca }, signal);
+      const wanted = { method: "POST", url: at, what: "the OTLP receiver", headers, body, ca } as const;
+      const rejected = rejectedOf(await ask(wanted, signal));
+      refused += rejected.points;
+      if (rejected.points > 0 && why === "") why = rejected.why;
       // A thousand hosts have many values: what controllers are there for goes in between.
       await turn();
     }
+    if (refused > 0) throw new FleetError("FAILED", `the OTLP receiver refused ${refused} values: ${why}`);
+  }
+}
+
+/** Of a request that was answered with success. An answer that is none of the protocol's refuses nothing: some receivers send an empty one. */
+function rejectedOf(answer: string): { points: number; why: string } {
+  try {
+    const { partialSuccess } = parseJson(Answer, Buffer.from(answer), "the OTLP receiver's answer");
+    const why = (partialSuccess?.errorMessage ?? "").replaceAll(/\s+/g, " ").slice(0, SHOWN);
+    return { points: partialSuccess?.rejectedDataPoints ?? 0, why: why === "" ? "it does not say why" : why };
+  } catch (error) {
+    if (error instanceof FleetError) return { points: 0, why: "" };
+    throw error;
   }
 }
 

@@ -153,6 +153,16 @@ suite("metrics by OTLP", (test) => {
         SOON_MS,
       );
       assert.not.ok(JSON.stringify(going.standing()).includes(CANARY));
+      // With success, and yet not all of it was taken.
+      const partly = { partialSuccess: { rejectedDataPoints: "2", errorMessage: "name is\n too long" } };
+      receiver.answer = { status: 200, body: JSON.stringify(partly) };
+      await eventually(
+        () => assert.match(going.standing().error, /refused 2 values: name is too long$/),
+        SOON_MS,
+      );
+      assert.type(going.standing().failing_since, "number");
+      receiver.answer = { status: 200, body: "" };
+      await eventually(() => assert.is(going.standing().error, ""), SOON_MS);
     } finally {
       await going.stop();
       await receiver.stop();
