@@ -24,7 +24,7 @@ const SUMMARY_MS = 30_000;
 
 export type AlertPorts = {
   readonly store: AlertStore;
-  readonly storage: Pick<Storage, "noted">;
+  readonly storage: Pick<Storage, "noted" | "forget">;
   readonly fleet: string;
   readonly log: Log;
   readonly now: () => number;
@@ -126,6 +126,8 @@ export class AlertWatch {
     this.#signed = "";
     this.#ports.outlets.use(null);
     this.#ports.forget();
+    // Whoever leads now tells whether they are stored.
+    this.#ports.storage.forget("alerts");
   }
 
   async #readStored(): Promise<void> {

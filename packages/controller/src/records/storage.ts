@@ -24,6 +24,11 @@ export class Storage {
     this.#failing.delete(writer);
   }
 
+  /** This writer writes no more, so nothing would tell that all is well again. */
+  forget(writer: string): void {
+    this.#failing.delete(writer);
+  }
+
   /** A write was not answered, or answered with an error; a broker that is away is another matter, which everybody sees. */
   failed(writer: string, error: FleetError): void {
     const stalls = error.code === "TIMEOUT" || error.code === "FAILED";
