@@ -10,11 +10,13 @@ import type { Fleet } from "../inventory/fleet.ts";
 import type { Colour } from "../output/colour.ts";
 import type { Connection, Session } from "../session/session.ts";
 
+const FROM_BEFORE: ReadonlySet<string> = new Set(["NOT_FOUND", "NO_RESPONDER", "BUS_DENIED"]);
+
 export type AlertingChange = { readonly lines: readonly string[]; readonly next: Alerting };
 
 /**
  * What would change; null when nothing would: the same hold already, or the folder says nothing of either. Without an alerts.yml the rules that hold stay.
- * Errors: as `callController`.
+ * Errors: as `callController`; INVALID when the folder has no alerts.yml and what would have to stay cannot be read.
  */
 export async function alertingChange(
   session: Session,
@@ -24,8 +26,8 @@ export async function alertingChange(
 ): Promise<AlertingChange | null> {
   const silent = alerts === null && canonicalize(monitoring) === canonicalize(NO_MONITORING);
   const { document } = await callController(connection, "rules", {}).catch((error: unknown) => {
-    // Who says nothing of either wants nothing of controllers that cannot tell, such as those from before.
-    if (silent && error instanceof FleetError) return { document: null };
+    // Who says nothing of either wants nothing of controllers from before: they do not know the question, or have no bucket yet, or no right to it.
+    if (silent && error instanceof FleetError && FROM_BEFORE.has(error.code)) return { document: null };
     throw error;
   });
   let held: Alerting | null = null;
@@ -35,6 +37,11 @@ export async function alertingChange(
       held = openAlerting(loadEnvelope(document), session.verifier).alerting;
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
+      if (alerts === null && !silent)
+        throw new FleetError(
+          "INVALID",
+          `the alert rules that the controllers hold cannot be read, and without an alerts.yml they would have to stay: ${error.message}. Put an alerts.yml next to monitoring.yml`,
+        );
       lines.push(
         `${colour.red("alerts")}  what the controllers hold is not signed as it must be: ${error.message}`,
       );

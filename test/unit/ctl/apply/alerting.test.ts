@@ -10,8 +10,9 @@ type Arguments = Parameters<typeof alertingChange>;
 
 suite("alert rules and monitoring against controllers from before", (test) => {
   /** Whose bucket `ctl init` did not make yet. */
+  let answer = (): Promise<unknown> => Promise.reject(new FleetError("NO_RESPONDER", "no bucket"));
   const connection = {
-    bus: { request: () => Promise.reject(new FleetError("NO_RESPONDER", "no bucket")) },
+    bus: { request: () => answer() },
     ...{ signer: null, now: Date.now },
   } as unknown as Arguments[1];
   const session = { fleet: "lab" } as unknown as Arguments[0];
@@ -25,5 +26,25 @@ suite("alert rules and monitoring against controllers from before", (test) => {
     const loki = { url: "https://loki.example.net", labels: {} };
     const monitoring = { ...NO_MONITORING, loki };
     assert.is(await outcome(change({ alerts: null, monitoring })), "NO_RESPONDER");
+  });
+
+  test("a controller that does not answer in time is no controller from before", async () => {
+    const silent = { alerts: null, monitoring: NO_MONITORING };
+    answer = () => Promise.reject(new FleetError("TIMEOUT", "too slow"));
+    assert.is(await outcome(change(silent)), "TIMEOUT");
+    answer = () => Promise.reject(new FleetError("NOT_FOUND", "no method rules"));
+    assert.is(await change(silent), null);
+  });
+
+  test("rules that hold and cannot be read are not replaced by none because monitoring is given", async () => {
+    const document = { headers: {}, body: "" };
+    answer = () => Promise.resolve({ body: Buffer.from(JSON.stringify({ ok: { document } })) });
+    const monitoring = { ...NO_MONITORING, loki: { url: "https://loki.example.net", labels: {} } };
+    await change({ alerts: null, monitoring }).then(
+      () => assert.unreachable("it was signed"),
+      (error: Error) => assert.match(error.message, /cannot be read.*Put an alerts\.yml/),
+    );
+    const rules = { rules: [], routes: {}, heartbeat: null };
+    assert.match((await change({ alerts: rules, monitoring }))?.lines[0] ?? "", /not signed as it must be/);
   });
 });
