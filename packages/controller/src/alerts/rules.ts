@@ -1,7 +1,14 @@
 /** The rules and routes that hold: those that an operator signed, checked whenever they are read, before those that Muster brings. */
 
 import type { AlertRoute, AlertRule } from "@muster/protocol/alerting";
-import { ALERTING_BYTES, type Alerting, openAlerting, SHIPPED_RULES } from "@muster/protocol/alerting";
+import {
+  ALERTING_BYTES,
+  type Alerting,
+  type OpenedAlerting,
+  openAlerting,
+  openStoredAlerting,
+  SHIPPED_RULES,
+} from "@muster/protocol/alerting";
 import { loadEnvelope, type StoredEnvelope, type Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { limitsOf, type NodePolicy } from "@muster/protocol/trust";
@@ -13,7 +20,7 @@ export type Rules = {
   readonly routes: ReadonlyMap<string, AlertRoute>;
   readonly heartbeat: Alerting["heartbeat"];
   readonly monitoring: Alerting["monitoring"];
-  /** Null while nobody gave any. `error`: why they cannot be used. */
+  /** Null while nobody gave any. `error`: why they cannot be used, none of them (version 0) or only those that it names. */
   readonly given: { readonly version: number; readonly by: string; readonly error: string } | null;
 };
 
@@ -26,17 +33,21 @@ export const shipped = (given: Rules["given"] = null): Rules => ({
   given,
 });
 
-/** Of a stored document. One that does not hold is told, and what Muster brings goes on. */
+/** Of a stored document. One that does not hold is told, and what Muster brings goes on; a rule that cannot be read is told, and all else goes on. */
 export function rulesOf(document: StoredEnvelope | null, fleet: string, verifier: Verifier): Rules {
   if (document === null) return shipped();
   try {
-    const { alerting, principal } = checked(document, fleet, verifier);
+    const { alerting, principal, faults } = ofFleet(
+      openStoredAlerting(loadEnvelope(document), verifier),
+      fleet,
+    );
+    const error = faults.length === 0 ? "" : `only what is named here: ${faults.join("; ")}`.slice(0, 500);
     return {
       rules: [...alerting.rules, ...SHIPPED_RULES],
       routes: new Map(Object.entries(alerting.routes)),
       heartbeat: alerting.heartbeat,
       monitoring: alerting.monitoring,
-      given: { version: alerting.version, by: principal.name, error: "" },
+      given: { version: alerting.version, by: principal.name, error },
     };
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
@@ -44,8 +55,7 @@ export function rulesOf(document: StoredEnvelope | null, fleet: string, verifier
   }
 }
 
-function checked(document: StoredEnvelope, fleet: string, verifier: Verifier) {
-  const opened = openAlerting(loadEnvelope(document), verifier);
+function ofFleet<O extends OpenedAlerting>(opened: O, fleet: string): O {
   if (opened.alerting.fleet !== fleet)
     throw new FleetError("WRONG_TARGET", `alert rules of ${opened.alerting.fleet}`);
   return opened;
@@ -68,14 +78,17 @@ export async function takeRules(
 ): Promise<{ version: number; by: string }> {
   if (document.body.length > (ALERTING_BYTES * 4) / 3)
     throw new FleetError("TOO_LARGE", `alert rules take at most ${ALERTING_BYTES} bytes`);
-  const { alerting, principal } = checked(document, fleet, verifier);
+  const { alerting, principal } = ofFleet(openAlerting(loadEnvelope(document), verifier), fleet);
   const [limited] = limitsOf(policy, principal);
   if (limited !== undefined)
     throw new FleetError("NOT_ALLOWED", `${limited.who} is limited, and alert rules are for the whole fleet`);
   checkConditions(alerting.rules);
   const held = await store.rules();
-  const before = held === null ? 0 : (rulesOf(held.document, fleet, verifier).given?.version ?? 0);
-  if (alerting.version !== before + 1)
+  const given = held === null ? null : rulesOf(held.document, fleet, verifier).given;
+  const before = given?.version ?? 0;
+  // Who cannot read what is held begins anew.
+  const anew = alerting.version === 1 && given !== null && given.error !== "";
+  if (alerting.version !== before + 1 && !anew)
     throw new FleetError("CONFLICT", `alert rules ${before} hold, and these are ${alerting.version}`);
   await store.putRules(document, held?.revision ?? null);
   return { version: alerting.version, by: principal.name };

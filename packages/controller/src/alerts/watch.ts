@@ -156,7 +156,8 @@ export class AlertWatch {
     this.#signed = signed;
     this.#ports.outlets.use(this.#rules.monitoring ?? null);
     const error = this.#rules.given?.error ?? "";
-    if (error !== "") log.error({ error }, "the alert rules cannot be used: those that Muster brings hold");
+    if (error !== "")
+      log.error({ error }, "alert rules cannot be used: the others and those that Muster brings hold");
     for (const name of this.#deliveries.keys())
       if (!this.#rules.routes.has(name)) {
         this.#deliveries.delete(name);

@@ -18,6 +18,6 @@ export const declaredMonitoring =
   ({ store, fleet, verifier }: DeclaredPorts): DeclaredMonitoring =>
   async () => {
     const { given, monitoring } = rulesOf((await store.rules())?.document ?? null, fleet, verifier());
-    if (given !== null && given.error !== "") throw new FleetError("INVALID", given.error);
+    if (given?.version === 0) throw new FleetError("INVALID", given.error);
     return monitoring ?? NO_MONITORING;
   };
