@@ -241,7 +241,10 @@ suite(
     test("with a controller's token every path is refused but what enrolment needs", async () => {
       const controller = await ground.asController();
       const root = ground.vault.root;
-      const allowed = new Set(["services/sign/host", "ssh-host/sign/host", "controllers/sign/controller"]);
+      const allowed = new Set([
+        ...["services/sign/host", "ssh-host/sign/host"],
+        ...["controllers/sign/controller", "services/sign/page"],
+      ]);
       let refused = 0;
       for (const mount of [
         "operators",
