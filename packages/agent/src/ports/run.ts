@@ -43,14 +43,23 @@ export function createRun(): Run {
   return (file, args, { timeout_ms, input }, signal) => {
     if (signal.aborted) return Promise.reject(new FleetError("CANCELLED", `${file} was not started`));
     return new Promise((resolve, reject) => {
-      const child = start(file, args, { stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"] });
+      const stdin = input === undefined ? "ignore" : "pipe";
+      const child = start(file, args, { stdio: [stdin, "pipe", "pipe"] });
       let ended_for: FleetError | null = null;
       let force: NodeJS.Timeout | undefined;
+      let exited = false;
+      // What it started in turn may hold its output for ever: who ended it waits for it alone.
+      const leave = () => {
+        if (!exited || ended_for === null) return;
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      };
       const end = (why: FleetError) => {
         if (ended_for !== null) return;
         ended_for = why;
         child.kill("SIGTERM");
         force = setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS);
+        leave();
       };
       const taken = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
       for (const from of ["stdout", "stderr"] as const) {
@@ -76,11 +85,9 @@ export function createRun(): Run {
         over();
         reject(failed(file, error.message, error));
       });
-      // What it started in turn may hold its output for ever: who ended it waits for it alone.
       child.on("exit", () => {
-        if (ended_for === null) return;
-        child.stdout?.destroy();
-        child.stderr?.destroy();
+        exited = true;
+        leave();
       });
       child.on("close", (code, ended_by) => {
         over();
@@ -101,17 +108,15 @@ export function createRunStreamed(): RunStreamed {
       child.on("error", (error) => reject(failed(file, error.message, error)));
       child.on("close", (code, ended_by) => resolve({ code, ended_by }));
     });
-    const kill = (name: NodeJS.Signals) => {
-      try {
-        if (child.pid !== undefined) process.kill(-child.pid, name);
-      } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-      }
-    };
     let force: NodeJS.Timeout | undefined;
     const end = () => {
-      kill("SIGTERM");
-      force ??= setTimeout(() => kill("SIGKILL"), KILL_AFTER_MS);
+      signalAll(child, "SIGTERM");
+      force ??= setTimeout(() => {
+        signalAll(child, "SIGKILL");
+        // What left the group may still hold its output.
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, KILL_AFTER_MS);
     };
     signal.addEventListener("abort", end, { once: true });
     const take = async (from: "stdout" | "stderr") => {
@@ -139,10 +144,21 @@ export function createRunStreamed(): RunStreamed {
       if (force !== undefined) {
         // The group may outlive its first process.
         clearTimeout(force);
-        kill("SIGKILL");
+        signalAll(child, "SIGKILL");
       }
     }
   };
+}
+
+/** To the program and what it started, as far as we may. */
+function signalAll(child: ChildProcess, name: NodeJS.Signals): void {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, name);
+  } catch (error) {
+    // Nobody is left, or what is left is another user's.
+    if (!(error instanceof Error && "code" in error && (error.code === "ESRCH" || error.code === "EPERM")))
+      throw error;
+  }
 }
 
 /** Errors: COMMAND_FAILED for what the system refuses at once; what it refuses later is told as the child's error. */

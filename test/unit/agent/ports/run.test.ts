@@ -1,5 +1,8 @@
 /** Programs: results, limits, no shell. */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { createRun, createRunStreamed } from "@muster/agent/ports/run";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
@@ -48,6 +51,21 @@ suite(
       const ending = AbortSignal.timeout(100);
       assert.match(await code(run("sleep", ["60"], LIMIT, ending)), /^CANCELLED/);
       assert.match(await code(run("sleep", ["60"], LIMIT, AbortSignal.abort())), /^CANCELLED/);
+    });
+
+    test("what a program leaves running with its output is waited for no longer than its time", async ({
+      signal,
+    }) => {
+      const file = join(mkdtempSync(join(tmpdir(), "muster-run-")), "pid");
+      const leaves = `sleep 60 & echo $! >${file}`;
+      for (const stop of ["time", "abort"]) {
+        const [timeout_ms, until] = stop === "time" ? [300, signal] : [60_000, AbortSignal.timeout(300)];
+        const answer = await code(run("sh", ["-c", leaves], { timeout_ms }, until));
+        assert.match(answer, stop === "time" ? /longer than 300 ms/ : /^CANCELLED/);
+        // It is still there: nobody waited for its end.
+        process.kill(Number(readFileSync(file, "utf8")), "SIGKILL");
+      }
+      rmSync(dirname(file), { recursive: true });
     });
 
     test("a streamed program is read no faster than its output is taken, and its code comes last", async ({
