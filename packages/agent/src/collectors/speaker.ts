@@ -66,17 +66,17 @@ function kept(parse: (text: string) => Declared): (text: string) => Declared {
   };
 }
 
-/** With the sessions of what bird.conf includes; parsed again when one of the files has changed. One that cannot be read declares nothing, BIRD itself has refused it. */
+/** With the sessions of what bird.conf includes; parsed again when one of the files has changed. While one cannot be read, what was declared before stands. */
 function birdWithin(files: Files): (text: string) => Promise<Declared> {
   let last: { readonly text: string; readonly includes: Includes; readonly found: Declared } | null = null;
   return async (text) => {
-    if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
     try {
+      if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
       const includes = await readIncludes(text, files);
       last = { text, includes, found: declaredIn(text, includes) };
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
-      last = { text, includes: {}, found: { sessions: [], originated: [] } };
+      return last?.found ?? { sessions: [], originated: [] };
     }
     return last.found;
   };
