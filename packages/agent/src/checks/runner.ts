@@ -34,6 +34,8 @@ const PROGRAMS_AT_ONCE = 4;
 const FIRST_MS = 2_000;
 /** How often it is asked while a turn is in question. */
 const QUICK_MS = 5_000;
+/** How often at least while it is not up: that it is again is not to be waited for. */
+const DOWN_MS = 15_000;
 const PROGRAM_GRACE_MS = 3_000;
 
 export type DeclaredCheck = { readonly name: string; readonly spec: Check; readonly hash: string };
@@ -123,8 +125,7 @@ export class CheckRunner {
       const answer = await turn(() => asked(way, spec, method, life));
       if (life.aborted) return;
       this.#take(one, answer);
-      const next_ms = one.judged.turning === null ? every_ms : Math.min(QUICK_MS, every_ms);
-      await pause(jittered(next_ms, 0.1), life);
+      await pause(jittered(Math.min(every_ms, patienceOf(one.judged)), 0.1), life);
     }
   }
 
@@ -182,6 +183,11 @@ async function asked(way: Way, spec: Check, method: CheckMethod, life: AbortSign
     clearTimeout(timer);
     life.removeEventListener("abort", stop);
   }
+}
+
+function patienceOf({ turning, state }: Judged): number {
+  if (turning !== null) return QUICK_MS;
+  return state === "up" ? Number.POSITIVE_INFINITY : DOWN_MS;
 }
 
 const isProgram = (method: CheckMethod) => method === "icmp" || method === "command";
