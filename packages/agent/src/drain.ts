@@ -39,13 +39,13 @@ export function shownDrain(
   const bird = round?.looked.find(({ resource }) => resource.kind === "bird");
   if (round == null || bird?.resource.kind !== "bird" || !("value" in bird.observed)) return shown;
   const { config } = bird.resource.spec;
-  const { boot, wanted } = bird.observed.value as ObservedBird;
-  const { disables } = wantedText(config, wanted, drain);
+  const { boot, includes } = bird.observed.value as ObservedBird;
+  const { disables } = wantedText(config, includes, drain);
   const steps = round.plan.steps.filter(({ ref }) => ref === bird.ref);
   const good = !failed.includes(bird.ref);
   return {
     ...shown,
-    in_effect: good && inEffect(config, drain, { boot: boot?.text ?? null, includes: wanted }, steps),
+    in_effect: good && inEffect(config, drain, { boot: boot?.text ?? null, includes }, steps),
     ...(disables.length > 0 ? { disables: [...disables] } : {}),
   };
 }

@@ -3,7 +3,6 @@ import { randomBytes } from "node:crypto";
 import { dirname } from "node:path";
 import { contentHash, sha256 } from "@muster/protocol/canonical";
 import { type DeclaredBird, declaredSessions, MUSTER_INCLUDE } from "../bird/declared.ts";
-import { isWord, placedTokens } from "../bird/syntax.ts";
 import type { Attributes, Files } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import type { CheckResult } from "../ports/routing.ts";
@@ -24,11 +23,7 @@ export const CONFIG_BYTES = 1024 * 1024;
 export const versionedFile = (generation: number) => `${BIRD_DIRECTORY}/bird.${generation}.conf`;
 export const confirmingFile = (generation: number) =>
   `${BIRD_DIRECTORY}/.muster-confirming.${generation}.conf`;
-const LEFTOVER = /^(bird\.\d+\.conf|\.muster-(check|confirming|load)\..*\.conf)$/;
-
-/** Files that are one with bird.conf, by their names beside it. */
-export type OwnFiles = Readonly<Record<string, string>>;
-export const ownPath = (name: string) => `${BIRD_DIRECTORY}/${name}`;
+const LEFTOVER = /^(bird\.\d+\.conf|\.muster-(check|confirming)\..*\.conf)$/;
 
 const INCLUDES_LIMIT = 200;
 const INCLUDED_BYTES = 4 * 1024 * 1024;
@@ -36,8 +31,8 @@ const INCLUDED_BYTES = 4 * 1024 * 1024;
 /** Every text that the configuration includes, by the path or pattern as written; null = cannot be had. */
 export type Includes = Readonly<Record<string, string | null>>;
 
-/** Reads included files, those of included files too. Bounded; what is beyond is null. `own` stand for what is on disk. */
-export async function readIncludes(text: string, files: Files, own: OwnFiles = {}): Promise<Includes> {
+/** Reads included files, those of included files too. Bounded; what is beyond is null. */
+export async function readIncludes(text: string, files: Files): Promise<Includes> {
   const found: Record<string, string | null> = {};
   let bytes = 0;
   for (;;) {
@@ -47,15 +42,12 @@ export async function readIncludes(text: string, files: Files, own: OwnFiles = {
     if (missing.length === 0) return found;
     for (const path of new Set(missing)) {
       const within = Object.keys(found).length < INCLUDES_LIMIT && bytes < INCLUDED_BYTES;
-      const read = within ? (ownText(path, own) ?? (await readIncluded(path, files))) : null;
+      const read = within ? await readIncluded(path, files) : null;
       bytes += read?.length ?? 0;
       found[path] = read;
     }
   }
 }
-
-const ownText = (path: string, own: OwnFiles): string | undefined =>
-  Object.entries(own).find(([name]) => ownPath(name) === absolute(path))?.[1];
 
 /** Whether all that was included is still what it was. */
 export async function stillSo(includes: Includes, files: Files): Promise<boolean> {
@@ -79,12 +71,7 @@ export function includedPaths(includes: Includes): string[] {
  */
 export async function checkConfig(
   text: string,
-  about: {
-    readonly version: string;
-    readonly includes: Includes;
-    readonly attributes: Attributes;
-    readonly own?: OwnFiles;
-  },
+  about: { readonly version: string; readonly includes: Includes; readonly attributes: Attributes },
   { files, routing }: Pick<Ports, "files" | "routing">,
   signal: AbortSignal,
 ): Promise<CheckResult> {
@@ -94,67 +81,23 @@ export async function checkConfig(
   const has_constant = about.includes[MUSTER_FILE] !== null;
   // The drain constant is written by the first apply; a plan must not write it.
   const checked = has_constant ? text : text.replaceAll(MUSTER_LINE, "define muster_drain = false;");
-  const staged = stage(`check.${randomBytes(6).toString("hex")}`, checked, about.own ?? {});
+  const candidate = `${BIRD_DIRECTORY}/.muster-check.${randomBytes(6).toString("hex")}.conf`;
   try {
-    for (const [path, content] of staged.files)
-      await files.replace(path, Buffer.from(content), about.attributes);
-    return named(await routing.check(files.real(staged.main), key, signal));
+    await files.replace(candidate, Buffer.from(checked), about.attributes);
+    return named(await routing.check(files.real(candidate), key, signal));
   } finally {
-    for (const path of staged.files.keys()) await files.remove(path);
+    await files.remove(candidate);
   }
 }
 
-/**
- * Texts under names of their own, so that BIRD can read them while the files of the next boot stay as they are: `main` is bird.conf, and each include
- * of one of its own files leads to that one's.
- */
-export function stage(
-  tag: string,
-  text: string,
-  own: OwnFiles,
-): { readonly main: string; readonly files: ReadonlyMap<string, string> } {
-  const place = (name: string) => `.muster-${tag}.${name}`;
-  const led = (source: string) => {
-    let out = "";
-    let done = 0;
-    const found = placedTokens(source);
-    for (const [at, { token, at: begin }] of found.entries()) {
-      const before = found[at - 1]?.token;
-      const name = token.text.replace(`${BIRD_DIRECTORY}/`, "");
-      if (token.kind !== "string" || !isWord(before, "include") || !Object.hasOwn(own, name)) continue;
-      out += `${source.slice(done, begin + 1)}${place(name)}`;
-      done = begin + 1 + token.text.length;
-    }
-    return out + source.slice(done);
-  };
-  const main = ownPath(place("conf"));
-  return {
-    main,
-    files: new Map([
-      ...Object.entries(own).map(([name, content]) => [ownPath(place(name)), led(content)] as const),
-      [main, led(text)],
-    ]),
-  };
-}
-
-/** BIRD's words with files called by the names that people know; a remembered answer names the candidate of its own time. */
+/** A remembered answer names the candidate of its own time. */
 const named = (result: CheckResult): CheckResult =>
-  result.ok ? result : { ok: false, words: nameStaged(result.words) };
-const STAGED = /[^\s"':]*\/\.muster-(?:check|load)\.[0-9a-f]+\.((?:[\w-]+\.)*conf)/g;
-export const nameStaged = (words: string): string =>
-  words.replace(STAGED, (_, name: string) => (name === "conf" ? "bird.conf" : name));
+  result.ok ? result : { ok: false, words: result.words.replace(CANDIDATE, "bird.conf") };
+const CANDIDATE = /[^\s"':]*\/\.muster-check\.[0-9a-f]+\.conf/g;
 
 /** BIRD's words with the file called by the name that people know. */
 export function nameBootFile(words: string, real: string): string {
   return words.replaceAll(real, "bird.conf");
-}
-
-/** Writes its own files where bird.conf includes them. */
-export async function putFiles(own: OwnFiles, attributes: Attributes, files: Files): Promise<void> {
-  for (const [name, text] of Object.entries(own)) {
-    const now = await files.read(ownPath(name), CONFIG_BYTES);
-    if (now?.toString("utf8") !== text) await files.replace(ownPath(name), Buffer.from(text), attributes);
-  }
 }
 
 /** Removes versioned files and candidates of changes that are over. */

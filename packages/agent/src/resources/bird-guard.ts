@@ -8,7 +8,7 @@ import { z } from "zod";
 import { FLAPPING_FROM } from "../bird/flaps.ts";
 import { evaluateGuard, type GuardBaseline, guardBaseline } from "../bird/guard.ts";
 import { guardWindow } from "../bird/resets.ts";
-import type { Attributes, Files } from "../ports/files.ts";
+import type { Files } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import { pick } from "./attributes.ts";
 import type { ObservedBird, ObservedBirdSession } from "./bird.ts";
@@ -20,9 +20,6 @@ import {
   declaredIn,
   FRESH_ATTRIBUTES,
   MUSTER_FILE,
-  type OwnFiles,
-  ownPath,
-  putFiles,
   removeLeftovers,
   versionedFile,
 } from "./bird-files.ts";
@@ -39,10 +36,6 @@ const Snapshot = z.strictObject({
   muster: z.string().nullable().default(null),
   /** SHA-256 of the new text. */
   after: z.string(),
-  /** Its own files that the change is about: as they were (null = not there), and as they shall be. */
-  files: z
-    .record(z.string(), z.strictObject({ before: z.string().nullable(), after: z.string() }))
-    .default({}),
   baseline: z.custom<GuardBaseline>(
     (value) => typeof value === "object" && value !== null && "guarded" in value,
   ),
@@ -71,8 +64,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
       generation,
       boot: facts === null || bytes === null ? null : { base64: bytes.toString("base64"), ...pick(facts) },
       muster: (await files.read(MUSTER_FILE, CONFIG_BYTES))?.toString("utf8") ?? null,
-      after: sha256(wantedText(resource.spec.config, observed.wanted, observed.drain).text),
-      files: await changing(resource.spec.files ?? {}, files),
+      after: sha256(wantedText(resource.spec.config, observed.includes, observed.drain).text),
       baseline: guardBaseline(sessions, { before, after }, isFlappingIn(sessions)),
     };
     return snapshot;
@@ -97,7 +89,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
   },
 
   async confirm(kept, { files, routing }, signal) {
-    const { generation, after, boot, files: changed } = read(kept);
+    const { generation, after } = read(kept);
     const versioned = versionedFile(generation);
     // Its being there says that a confirmation was begun: what was judged good stays, however often we die over it.
     const confirming = confirmingFile(generation);
@@ -115,8 +107,6 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
         );
       await files.rename(versioned, confirming);
     }
-    const news = Object.fromEntries(Object.entries(changed).map(([name, each]) => [name, each.after]));
-    await putFiles(news, attributesOf(boot), files);
     if (pending) await routing.confirm(signal);
     else if (running) await routing.configure(files.real(confirming), null, signal);
     await files.rename(confirming, BOOT_FILE);
@@ -124,7 +114,7 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
   },
 
   async undo(kept, { files, routing }, signal) {
-    const { boot, muster, after, files: changed } = read(kept);
+    const { boot, muster, after } = read(kept);
     // The file first: whatever BIRD does, the next boot is right.
     if (boot !== null) {
       const bytes = Buffer.from(boot.base64, "base64");
@@ -133,7 +123,6 @@ export const birdGuard: Guarded<"bird", ObservedBird> = {
         await files.replace(BOOT_FILE, bytes, { owner, group, mode });
       }
     } else if ((await hashOf(BOOT_FILE, files)) === after) await files.remove(BOOT_FILE);
-    await putBack(changed, attributesOf(boot), files);
     if (muster !== null && (await hashOf(MUSTER_FILE, files)) !== sha256(muster)) {
       const facts = await files.facts(MUSTER_FILE);
       await files.replace(MUSTER_FILE, Buffer.from(muster), facts === null ? FRESH_ATTRIBUTES : pick(facts));
@@ -167,31 +156,11 @@ async function undoPending(routing: Ports["routing"], signal: AbortSignal): Prom
   }
 }
 
-/** What of its own files differs, with how it is just now. */
-async function changing(own: OwnFiles, files: Files): Promise<Snapshot["files"]> {
-  const found: Snapshot["files"] = {};
-  for (const [name, after] of Object.entries(own)) {
-    const before = (await files.read(ownPath(name), CONFIG_BYTES))?.toString("utf8") ?? null;
-    if (before !== after) found[name] = { before, after };
-  }
-  return found;
-}
-
-const attributesOf = (boot: Snapshot["boot"]): Attributes =>
-  boot === null ? FRESH_ATTRIBUTES : { owner: boot.owner, group: boot.group, mode: boot.mode };
-
-async function putBack(changed: Snapshot["files"], as: Attributes, files: Files): Promise<void> {
-  for (const [name, { before, after }] of Object.entries(changed)) {
-    if (before !== null) await putFiles({ [name]: before }, as, files);
-    else if ((await hashOf(ownPath(name), files)) === sha256(after)) await files.remove(ownPath(name));
-  }
-}
-
-function comparison(config: string, { boot, includes, wanted, drain, daemon }: ObservedBird) {
-  const { text } = wantedText(config, wanted, drain);
+function comparison(config: string, { boot, includes, drain, daemon }: ObservedBird) {
+  const { text } = wantedText(config, includes, drain);
   return {
     before: declaredIn(boot?.text ?? "", includes),
-    after: declaredIn(text, wanted),
+    after: declaredIn(text, includes),
     sessions: daemon?.sessions ?? [],
   };
 }

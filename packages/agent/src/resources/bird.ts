@@ -3,15 +3,14 @@
  * versioned path under BIRD's own timer and the guard (`bird-guard.ts`), and only the confirmed file becomes the one for the next boot.
  * A BIRD that does not run gets its file at once, checked, and reads it when it starts.
  */
-import type { Bird, Step } from "@muster/protocol";
-import { contentHash, sha256 } from "@muster/protocol/canonical";
+import type { Step } from "@muster/protocol";
+import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
-import type { DeclaredBird } from "../bird/declared.ts";
 import { withDisabled } from "../bird/disable.ts";
 import { guardWindow, successorOf } from "../bird/resets.ts";
 import type { SeenSession } from "../bird/session.ts";
 import { diffCounts, textDiff } from "../diff.ts";
-import type { FileFacts, Files } from "../ports/files.ts";
+import type { FileFacts } from "../ports/files.ts";
 import type { Ports } from "../ports/index.ts";
 import type { CheckResult } from "../ports/routing.ts";
 import { editWords, pick } from "./attributes.ts";
@@ -27,13 +26,7 @@ import {
   MUSTER_FILE,
   musterText,
   nameBootFile,
-  nameStaged,
-  type OwnFiles,
-  ownPath,
-  putFiles,
   readIncludes,
-  removeLeftovers,
-  stage,
   versionedFile,
 } from "./bird-files.ts";
 import { birdGuard } from "./bird-guard.ts";
@@ -44,14 +37,8 @@ export type ObservedBirdSession = SeenSession & { readonly flaps: number | null 
 
 export type ObservedBird = {
   readonly boot: { readonly facts: FileFacts; readonly text: string } | null;
-  /** What the old text includes, as it is on disk. */
+  /** What old and new text include; muster.conf among them. */
   readonly includes: Includes;
-  /** What the new one does, its own files as declared; muster.conf among them. */
-  readonly wanted: Includes;
-  /** Its own files that differ, as they are now; null = not there. */
-  readonly differing: Readonly<Record<string, string | null>>;
-  /** Files that Muster put there and somebody changed since, to something else than is wanted now. */
-  readonly edited: ObservedBird["differing"];
   /** The drain that is thrown; null = none. */
   readonly drain: BirdDrain | null;
   /** What follows is asked for only when there is something to do; null otherwise. */
@@ -71,59 +58,42 @@ const REF = "bird/main";
 const TIMER_MARGIN_MS = 30_000;
 
 export const bird: ResourceKind<"bird", ObservedBird> = {
-  async observe(resource, ports, signal, known) {
+  async observe(resource, ports, signal) {
     const { files } = ports;
     const facts = await files.facts(BOOT_FILE);
     const bytes = facts === null ? null : await files.read(BOOT_FILE, CONFIG_BYTES);
     const boot = facts === null || bytes === null ? null : { facts, text: bytes.toString("utf8") };
-    const { config, files: own = {} } = resource.spec;
-    const wanted = await readIncludes(config, files, own);
-    const includes = boot === null ? {} : await readIncludes(boot.text, files);
-    const differing = await differingFiles(own, files);
-    const changed = await differingFiles(known?.applied?.files ?? {}, files);
-    const is_other = ([name]: [string, unknown]) => !(name in own) || name in differing;
-    const edited = Object.fromEntries(Object.entries(changed).filter(is_other));
+    const { config } = resource.spec;
+    const includes = {
+      ...(boot === null || boot.text === config ? {} : await readIncludes(boot.text, files)),
+      ...(await readIncludes(config, files)),
+    };
     const drain = birdDrain(ports.drain());
-    const { text } = wantedText(config, wanted, drain);
-    const same = boot !== null && boot.text === text && Object.keys(differing).length === 0;
-    const agrees = same && !turns(config, wanted, drain);
-    const about = { text, own, boot, wanted };
-    const daemon = agrees ? null : await observeDaemon(about, ports, signal);
-    return { boot, includes, wanted, differing, edited, drain, daemon };
+    const { text } = wantedText(config, includes, drain);
+    const agrees = boot !== null && boot.text === text && !turns(config, includes, drain);
+    return {
+      boot,
+      includes,
+      drain,
+      daemon: agrees ? null : await observeDaemon(text, boot, includes, ports, signal),
+    };
   },
-  plan: (resource, observed, context) => planBird(resource.spec, observed, context),
+  plan: (resource, observed, context) => planBird(resource.spec.config, observed, context),
   removal: () => ({ left: "BIRD and its configuration stay as they are" }),
   apply: applyBird,
-  managed({ boot, edited }) {
-    if (boot === null) return null;
-    return Object.keys(edited).length === 0 ? sha256(boot.text) : { boot: sha256(boot.text), edited };
-  },
+  managed: ({ boot }) => (boot === null ? null : sha256(boot.text)),
   edit: (_resource, { boot }) => ({
     what: editWords(boot?.facts ?? null),
     at_ms: boot?.facts.changed_ms ?? null,
   }),
-  watch: ({ spec }) => [BOOT_FILE, MUSTER_FILE, ...Object.keys(spec.files ?? {}).map(ownPath)],
+  watch: () => [BOOT_FILE, MUSTER_FILE],
   guard: birdGuard,
 };
 
-async function differingFiles(own: OwnFiles, files: Files): Promise<ObservedBird["differing"]> {
-  const found: Record<string, string | null> = {};
-  for (const [name, text] of Object.entries(own)) {
-    const now = (await files.read(ownPath(name), CONFIG_BYTES))?.toString("utf8") ?? null;
-    if (now !== text) found[name] = now;
-  }
-  return found;
-}
-
-type About = {
-  readonly text: string;
-  readonly own: OwnFiles;
-  readonly boot: ObservedBird["boot"];
-  readonly wanted: Includes;
-};
-
 async function observeDaemon(
-  { text, own, boot, wanted }: About,
+  text: string,
+  boot: ObservedBird["boot"],
+  includes: Includes,
   ports: Ports,
   signal: AbortSignal,
 ): Promise<ObservedBird["daemon"]> {
@@ -133,7 +103,7 @@ async function observeDaemon(
   if (version === null) return { ...nothing, version, running: false, check: { ok: true } };
   const attributes = boot === null ? FRESH_ATTRIBUTES : pick(boot.facts);
   const running = await routing.running(signal);
-  const check = await checkConfig(text, { version, includes: wanted, attributes, own }, ports, signal);
+  const check = await checkConfig(text, { version, includes, attributes }, ports, signal);
   if (!running) return { ...nothing, version, running, check };
   const { undo_in_ms } = await routing.status(signal);
   const { sessions } = await routing.sessions(signal);
@@ -141,13 +111,13 @@ async function observeDaemon(
 }
 
 function planBird(
-  { config, files: own = {} }: Bird,
-  { boot, includes, wanted, differing, drain, daemon }: ObservedBird,
+  config: string,
+  { boot, includes, drain, daemon }: ObservedBird,
   { coming }: PlanContext,
 ): KindPlan {
   const steps: Step[] = [];
-  const wants_constant = declaredIn(config, wanted).muster_include;
-  if (wants_constant && wanted[MUSTER_FILE] === null) {
+  const wants_constant = declaredIn(config, includes).muster_include;
+  if (wants_constant && includes[MUSTER_FILE] === null) {
     const why = `${MUSTER_FILE} is included and not there`;
     steps.push({ ref: REF, action: "define", args: { makes: true }, why, reversible: true });
   }
@@ -160,13 +130,7 @@ function planBird(
       `BIRD has an unconfirmed configuration, which it takes back in ${Math.ceil(undo_in_ms / 1_000)} s`,
     );
   }
-  const included = includedPaths(wanted);
-  const idle = Object.keys(own).find((name) => !included.includes(ownPath(name)));
-  if (idle !== undefined) {
-    const detail = `${idle} is one of its files, and bird.conf does not include it: include "${idle}";`;
-    return { steps: [], notes: [], refused: { code: "INVALID", detail } };
-  }
-  const unread = included.filter((path) => coming.has(path));
+  const unread = includedPaths(includes).filter((path) => coming.has(path));
   if (!check.ok && unread.length === 0)
     return {
       steps: [],
@@ -176,38 +140,26 @@ function planBird(
   const note = check.ok
     ? `checked by BIRD ${version} there`
     : `BIRD ${version} checks it once ${unread.join(", ")} is written`;
-  const { text, disables } = wantedText(config, wanted, drain);
+  const { text, disables } = wantedText(config, includes, drain);
   const before = boot?.text ?? "";
-  const diffs = [
-    { name: "bird.conf", diff: textDiff(before, text, hidePasswords) },
-    ...Object.entries(differing).map(([name, now]) => ({
-      name,
-      diff: textDiff(now ?? "", own[name] ?? "", hidePasswords),
-    })),
-  ].filter(({ diff }) => diff.text !== "");
-  const shown = diffs
-    .map(({ name, diff }) => (name === "bird.conf" ? "" : `${name}:\n`) + diff.text)
-    .join("\n");
-  const turn = turns(config, wanted, drain);
-  const ends = drain === null && disabledIn(before, config, wanted).length > 0;
+  const diff = textDiff(before, text, hidePasswords);
+  const turn = turns(config, includes, drain);
+  const ends = drain === null && disabledIn(before, config, includes).length > 0;
   const turned = drain === null ? "undrained" : `drained by ${drain.by}: ${drain.why}`;
-  const effect = running
-    ? effectOf(declaredIn(before, includes), declaredIn(text, wanted))
-    : "BIRD does not run: it reads it when it starts";
+  const effect = running ? effectOf(before, text, includes) : "BIRD does not run: it reads it when it starts";
   steps.push({
     ref: REF,
     action: running ? "configure" : "install",
     args: {
       content_sha256: sha256(text),
-      ...(Object.keys(own).length > 0 ? { files_sha256: contentHash(own) } : {}),
       ...(turn ? { drain: drain !== null } : {}),
       ...(disables.length > 0 ? { disables: [...disables] } : {}),
     },
     why: [
       ...(turn || ends || disables.length > 0 ? [turned] : []),
-      ...diffs.map(({ name, diff }) => diffCounts(name, diff)),
+      ...(diff.text === "" ? [] : [diffCounts("bird.conf", diff)]),
     ].join("; "),
-    ...(shown === "" ? {} : { diff: shown }),
+    ...(diff.text === "" ? {} : { diff: diff.text }),
     effect: `${turn && drain !== null ? "GRACEFUL_SHUTDOWN (65535:0) where muster_drain says so; " : ""}${effect}`,
     reversible: true,
   });
@@ -215,7 +167,8 @@ function planBird(
 }
 
 /** What the change does to sessions, for the operator. */
-function effectOf(old: DeclaredBird, now: DeclaredBird): string {
+function effectOf(before: string, after: string, includes: Includes): string {
+  const [old, now] = [declaredIn(before, includes), declaredIn(after, includes)];
   const { resets } = guardWindow(old, now);
   const gone = old.sessions
     .filter((session) => successorOf(session, now.sessions, old.sessions) === null)
@@ -263,13 +216,11 @@ async function applyBird(
       await files.replace(MUSTER_FILE, Buffer.from(musterText(ports.drain() !== null)), attributes);
     return;
   }
-  const { config, files: own = {} } = context.resource?.spec ?? {};
-  const { drain, disables, files_sha256 } = step.args;
+  const config = context.resource?.spec.config;
+  const { drain, disables } = step.args;
   const names = Array.isArray(disables) ? disables.map(String) : [];
   const text = config === undefined ? null : withDisabled(config, names);
-  const known =
-    files_sha256 === undefined ? Object.keys(own).length === 0 : contentHash(own) === files_sha256;
-  if (text === null || sha256(text) !== step.args.content_sha256 || !known)
+  if (text === null || sha256(text) !== step.args.content_sha256)
     throw new FleetError("ALTERED", `${REF}: its content is not the one that was planned`);
   const bytes = Buffer.from(text);
   const define = async () => {
@@ -280,7 +231,6 @@ async function applyBird(
     if (await routing.running(signal))
       throw new FleetError("CONFLICT", "BIRD was started meanwhile: plan again");
     await define();
-    await putFiles(own, attributes, files);
     return files.replace(BOOT_FILE, bytes, attributes, async (candidate) => {
       const check = await routing.check(candidate, `install ${step.args.content_sha256}`, signal);
       if (!check.ok) throw new FleetError("BIRD_REFUSED", nameBootFile(check.words, candidate));
@@ -297,17 +247,11 @@ async function applyBird(
   }
   await define();
   await files.replace(versioned, bytes, attributes);
-  // Its own files stay as they are until it is confirmed: what is loaded includes copies.
-  const staged = stage(`load.${context.generation}`, text, own);
-  const loaded = Object.keys(own).length === 0 ? versioned : staged.main;
-  if (loaded !== versioned)
-    for (const [path, content] of staged.files) await files.replace(path, Buffer.from(content), attributes);
   try {
-    await routing.configure(files.real(loaded), context.window_ms + TIMER_MARGIN_MS, signal);
+    await routing.configure(files.real(versioned), context.window_ms + TIMER_MARGIN_MS, signal);
   } catch (error) {
     if (!(error instanceof FleetError) || error.code !== "BIRD_REFUSED") throw error;
-    await removeLeftovers(files);
-    const words = nameStaged(nameBootFile(error.detail, files.real(versioned)));
-    throw new FleetError("BIRD_REFUSED", words, { cause: error });
+    await files.remove(versioned);
+    throw new FleetError("BIRD_REFUSED", nameBootFile(error.detail, files.real(versioned)), { cause: error });
   }
 }

@@ -6,7 +6,6 @@
 import type { Plan, Resource, ResourceRef, Step } from "@muster/protocol";
 import type { ErrorReply, FleetError } from "@muster/protocol/errors";
 import { refOf } from "@muster/protocol/resources/index";
-import { ownPath } from "./bird-files.ts";
 import { kindOf } from "./index.ts";
 import type { PlanContext, Reaction } from "./kind.ts";
 import { occupied } from "./occupied.ts";
@@ -66,7 +65,6 @@ export function planAll(input: PlanInput): PlannedAll {
     asked: input.owed.map((reaction) => ({ reaction, at: -1 })),
     coming: new Set(),
     going: new Set(),
-    of_bird: filesOfBird(input.declared),
   };
   const blocked = new Set<ResourceRef>();
   for (const entry of input.declared) {
@@ -98,16 +96,7 @@ type Draft = {
   readonly asked: { readonly reaction: Reaction; readonly at: number }[];
   readonly coming: Set<string>;
   readonly going: Set<string>;
-  /** Paths that are one with bird.conf. */
-  readonly of_bird: ReadonlySet<string>;
 };
-
-const filesOfBird = (declared: readonly PlanEntry[]): Set<string> =>
-  new Set(
-    declared.flatMap(({ resource }) =>
-      resource.kind === "bird" ? Object.keys(resource.spec.files ?? {}).map(ownPath) : [],
-    ),
-  );
 
 /** False when the resource waits, so that what needs it waits too. */
 function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Draft): boolean {
@@ -121,11 +110,6 @@ function planOne(entry: PlanEntry, blocked: ReadonlySet<ResourceRef>, draft: Dra
     draft.refused.push({ ref, error });
     return wait(error.detail);
   };
-  if (resource.kind === "file" && draft.of_bird.has(resource.name))
-    return refuse({
-      code: "INVALID",
-      detail: `${resource.name} is one of bird/main's files: declare it once`,
-    });
   if (typeof entry.kept === "string") return wait(entry.kept);
   if ("error" in observed) {
     const error = observed.error;
@@ -240,8 +224,6 @@ function removeOne(entry: PlanEntry, draft: Draft): readonly Step[] {
     draft.left.push({ ref: refOf(resource), why: why.slice(0, 500) });
     return [];
   };
-  // BIRD's guard puts it back as it is now: it must not go on the way there.
-  if (resource.kind === "file" && draft.of_bird.has(resource.name)) return leave("bird/main has it now");
   if (typeof entry.kept === "string") return leave(entry.kept);
   if ("error" in observed) return leave(observed.error.message);
   const plan = kindOf(resource).removal(resource, observed.value, contextOf(entry, draft));

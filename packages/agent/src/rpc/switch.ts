@@ -81,8 +81,8 @@ async function drainable(
   if (!request.on) return;
   const bird = resources.find((each) => each.kind === "bird");
   if (bird === undefined) throw new FleetError("UNSUPPORTED", "no BIRD is managed here to drain");
-  const { config, files: own } = bird.spec;
-  const declared = declaredIn(config, await readIncludes(config, files, own));
+  const { config } = bird.spec;
+  const declared = declaredIn(config, await readIncludes(config, files));
   if (declared.muster_include) return;
   if (!request.disable)
     throw new FleetError("UNSUPPORTED", `its bird.conf lacks the line: include "${MUSTER_INCLUDE}";`);

@@ -3,7 +3,6 @@
  * fills in by itself. The JSON Schema for editors and the reference are made from this; `render.ts` reads the same forms.
  */
 import { FleetName, ResourceRef } from "@muster/protocol/names";
-import { birdFiles } from "@muster/protocol/resources/bird";
 import { type Kind, OnDriftSchema } from "@muster/protocol/resources/index";
 import { z } from "zod";
 import { MetricsAt } from "./metrics-at.ts";
@@ -68,12 +67,7 @@ export const FORMS: { readonly [K in Kind]?: Form } = {
     one_of: ["content", "template", "source"],
   },
   bird: {
-    fields: {
-      config: TemplateName.describe("Name of a template below templates/; becomes bird.conf."),
-      files: birdFiles(TemplateName)
-        .optional()
-        .describe("File in /etc/bird that bird.conf includes → name of its template."),
-    },
+    fields: { config: TemplateName.describe("Name of a template below templates/; becomes bird.conf.") },
   },
   sysctl: {
     fields: {

@@ -146,7 +146,6 @@ export class HostRenderer {
     if (kind === "file" && FILE_FORMS.includes(key)) return this.content(key, value, fault);
     if (kind === "file" && key === "validate") return this.command(value, fault);
     if (kind === "bird" && key === "config") return this.template(value, fault);
-    if (kind === "bird" && key === "files") return this.birdFiles(value, fault);
     if (kind === "container" && key === "files") return this.folders(value, fault);
     if (kind === "sysctl" && key === "value") return this.sysctl(value, fault);
     return this.plain(value, fault);
@@ -280,17 +279,6 @@ export class HostRenderer {
       node.at,
       `no template templates/${name.split("\n")[0]}${suggest(name, this.templates.sources.keys())}`,
       hint,
-    );
-  }
-
-  /** File beside bird.conf → template. */
-  private birdFiles(node: YamlNode, fault: Fault): Record<string, string> {
-    if (node.t !== "map") {
-      const hint = "files: { peers.conf: peers.conf.j2 }";
-      refuse(fault, node.at, `\`files\` maps names in /etc/bird to templates, found ${nodeText(node)}`, hint);
-    }
-    return Object.fromEntries(
-      [...node.entries].map(([name, { value }]) => [name, this.template(value, fault)]),
     );
   }
 

@@ -14,8 +14,7 @@ export type RenderedFile = {
 };
 
 /** Where BIRD's text comes to stand. */
-const BIRD_DIRECTORY = "/etc/bird";
-const BIRD_PATH = `${BIRD_DIRECTORY}/bird.conf`;
+const BIRD_PATH = "/etc/bird/bird.conf";
 
 /** Every file of the hosts, by host and then in dependency order; other resources are told by `otherLines`. */
 export function renderedFiles(
@@ -40,14 +39,7 @@ function filesOf(resource: Resource, contents: ReadonlyMap<string, Uint8Array>):
   const whole = (file: { content?: string | undefined; blob?: BlobRef | undefined }) =>
     file.content ?? (file.blob === undefined ? null : (contents.get(file.blob.sha256) ?? null));
   if (resource.kind === "file") return [{ path: resource.name, content: whole(resource.spec) }];
-  if (resource.kind === "bird")
-    return [
-      { path: BIRD_PATH, content: resource.spec.config },
-      ...Object.entries(resource.spec.files ?? {}).map(([name, content]) => ({
-        path: `${BIRD_DIRECTORY}/${name}`,
-        content,
-      })),
-    ];
+  if (resource.kind === "bird") return [{ path: BIRD_PATH, content: resource.spec.config }];
   if (resource.kind !== "container") return [];
   return Object.entries(resource.spec.files).flatMap(([directory, inner]) =>
     Object.entries(inner).map(([name, file]) => ({

@@ -19,31 +19,12 @@ export const Expectation = z.strictObject({
 });
 export type Expectation = z.infer<typeof Expectation>;
 
-/** A file beside bird.conf; names of Muster's own and of versions are not to be had. */
-const FILE_NAME = /^(?!(?:bird|muster)(?:\.\d+)?\.conf$)[A-Za-z0-9_][\w.-]{0,58}\.conf$/;
-const FILES_LIMIT = 100;
-
-/** What stands for each file, by its name beside bird.conf. */
-export const birdFiles = <T extends z.ZodType>(of: T) =>
-  z
-    .record(z.string(), of)
-    .refine(
-      (files) => Object.keys(files).every((name) => FILE_NAME.test(name)),
-      "must have names of files in /etc/bird that end in .conf, and neither bird.conf nor muster.conf",
-    )
-    .refine((files) => Object.keys(files).length <= FILES_LIMIT, `must be at most ${FILES_LIMIT}`);
-
 export const Bird = z
   .strictObject({
     config: z
       .string()
       .max(768 * 1024)
       .describe("The text of /etc/bird/bird.conf. In the folder, the name of a template."),
-    files: birdFiles(z.string().max(768 * 1024))
-      .optional()
-      .describe(
-        "Files in /etc/bird that bird.conf includes by their names: checked, loaded, kept and taken back as one with it. In the folder, each the name of a template.",
-      ),
     expect: z
       .record(z.string().max(64), Expectation)
       .default({})

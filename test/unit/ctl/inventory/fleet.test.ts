@@ -112,30 +112,6 @@ suite("fleet folder", (test) => {
   });
 });
 
-suite("bird's own files", (test) => {
-  const folder = (files: string) => ({
-    "resources/a.yml": `bird: { main: { config: bird.conf.j2, files: ${files} } }\n`,
-    "templates/bird.conf.j2": 'include "peers.conf";\n',
-    "templates/peers.conf.j2": "# of {{ inventory_hostname }}\n",
-  });
-
-  test("each is the name of a template, rendered for the host", () => {
-    assert.equal(spec(fleet(folder("{ peers.conf: peers.conf.j2 }")), "bird/main"), {
-      config: 'include "peers.conf";\n',
-      files: { "peers.conf": "# of core1\n" },
-      expect: {},
-    });
-  });
-
-  test("a name that is Muster's own or lies elsewhere, and a template that is not there, are named", () => {
-    const said = (files: string) => texts(fleet(folder(files))).join("\n");
-    for (const name of ["muster.conf", "bird.44.conf", "../x.conf", "peers"])
-      assert.match(said(`{ "${name}": peers.conf.j2 }`), "must have names of files in /etc/bird");
-    assert.match(said("{ peers.conf: peer.conf.j2 }"), "did you mean `peers.conf.j2`?");
-    assert.match(said("[peers.conf]"), "`files` maps names in /etc/bird to templates");
-  });
-});
-
 suite("merging", (test) => {
   const service = (text: string) => `service: { ssh: ${text} }\n`;
 
