@@ -16,7 +16,8 @@ export type ContainerFacts = {
   readonly image_id: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly status: string;
-  readonly exit_code: number;
+  /** How it ended last; null of one that runs or never ran: Docker forgets it when it starts a container again. */
+  readonly exit_code: number | null;
   /** The engine's words on why it does not start; empty when it says nothing. */
   readonly error: string;
   readonly oom_killed: boolean;
@@ -76,6 +77,9 @@ export type NetworkFacts = {
   readonly containers: readonly string[];
 };
 
+/** States in which Docker's exit code is that of the last run. */
+const ENDED = new Set(["exited", "dead", "restarting"]);
+
 export function containerFacts(told: ToldContainer): ContainerFacts {
   const { State, HostConfig, NetworkSettings, Config } = told;
   const last = State.Health?.Log?.at(-1);
@@ -85,7 +89,7 @@ export function containerFacts(told: ToldContainer): ContainerFacts {
     image_id: told.Image,
     labels: Config.Labels ?? {},
     status: State.Status,
-    exit_code: State.ExitCode,
+    exit_code: ENDED.has(State.Status) ? State.ExitCode : null,
     error: State.Error ?? "",
     oom_killed: State.OOMKilled,
     restarts: told.RestartCount,

@@ -39,9 +39,10 @@ export async function untilReady(
     if (facts === null) return `${name} was removed while it started`;
     if (facts.status === "exited" || facts.status === "dead")
       return endedWell(facts, spec) ? null : await lastWords(name, ended(facts), docker, signal);
-    if (facts.restarts >= FALLS_LIMIT)
-      return await lastWords(name, `does not stay up: ${ended(facts)}`, docker, signal);
     if (facts.status === "restarting") fell = ended(facts);
+    // Between two falls Docker does not know how it ended: that is told by the next one.
+    if (facts.restarts >= FALLS_LIMIT && fell !== null)
+      return await lastWords(name, `does not stay up: ${fell}`, docker, signal);
     const limit_ms =
       ready !== undefined
         ? durationMs(ready.within)
@@ -85,9 +86,11 @@ export async function readiness(
 export const endedWell = ({ status, exit_code }: ContainerFacts, { restart }: Pick<Container, "restart">) =>
   status === "exited" && exit_code === 0 && (restart === "no" || restart.startsWith("on-failure"));
 
-export function ended({ exit_code, error, oom_killed }: ContainerFacts): string {
+export function ended({ exit_code, error, oom_killed, started_ms }: ContainerFacts): string {
   if (oom_killed) return "it was killed for want of memory (mem_limit)";
-  return error === "" ? `it ended with code ${exit_code}` : error;
+  if (error !== "") return error;
+  if (exit_code !== null) return `it ended with code ${exit_code}`;
+  return started_ms === null ? "it was never started" : "Docker starts it again and again";
 }
 
 /** The sentence with the end of the container's log. */

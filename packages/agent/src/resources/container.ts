@@ -101,6 +101,7 @@ export const container: ResourceKind<"container", ObservedContainer> = {
   edit(_resource, { container: now }) {
     if (now === null) return { what: "removed outside of Muster", at_ms: null };
     if (now.status === "running") return { what: "changed outside of Muster", at_ms: null };
+    if (now.status === "paused") return { what: now.status, at_ms: null };
     return { what: `${now.status} (${ended(now)})`, at_ms: now.finished_ms };
   },
   watch: ({ name, spec }) =>
