@@ -17,6 +17,7 @@ import {
   checkValues,
   elementsOf,
   fitsValues,
+  isPartlyKnown,
   type Known,
   nameOfElement,
   type Shapes,
@@ -56,12 +57,17 @@ export function conditionFault(text: string, shapes: Shapes | null = null): stri
   }
 }
 
-/** Whether a host fits, and what of it; undefined = it is not known now. */
-export function fitting(node: Node, known: Known): Fitting[] | undefined {
+/** Whether a host fits, and what of it; `unsure`: of the host, or of a thing of it, it is not known now. */
+export function fitting(node: Node, known: Known): { readonly fits: Fitting[]; readonly unsure: boolean } {
   const whole = judged(node, (leaf) => (leaf.t === "word" ? false : fitsValues(leaf, known)));
-  if (whole === undefined) return undefined;
-  if (!whole) return [];
-  if (node.t === "pair" || node.t === "some") return fittingLeaf(node, known);
+  if (whole === undefined) return { fits: [], unsure: true };
+  if (node.t === "pair" || node.t === "some")
+    return { fits: whole ? fittingLeaf(node, known) : [], unsure: isPartlyKnown(node, known) };
+  return { fits: whole ? fittingTogether(node, known) : [], unsure: false };
+}
+
+/** Of several comparisons one thing, the host. */
+function fittingTogether(node: Node, known: Known): Fitting[] {
   const words = leaves(node).flatMap((leaf) =>
     leaf.t === "word"
       ? []

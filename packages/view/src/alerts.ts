@@ -20,6 +20,12 @@ export const silencedHosts = (hosts: readonly string[]): string =>
 
 export type AlertTrouble = { readonly tint: "red" | "amber"; readonly what: string; readonly next: string };
 
+/** None of the rules holds, or all but those that the error names. */
+const rulesFaultText = ({ version, error }: NonNullable<AlertSummary["rules"]>) =>
+  version === 0
+    ? `the rules of alerts.yml cannot be used, those that Muster brings hold: ${error}`
+    : `passed over in alerts.yml, the other rules hold: ${error}`;
+
 /** What is wrong with the alerting itself: nobody looks, rules that cannot be used, routes that fail. */
 export function alertingTroubles(summary: AlertSummary, now_ms: number): AlertTrouble[] {
   const age_ms = now_ms - summary.at;
@@ -37,7 +43,7 @@ export function alertingTroubles(summary: AlertSummary, now_ms: number): AlertTr
       ? [
           {
             tint: "red",
-            what: `the rules of alerts.yml cannot be used: ${summary.rules.error}`,
+            what: rulesFaultText(summary.rules),
             next: "ctl apply",
           } as const,
         ]

@@ -4,7 +4,7 @@
  */
 import type { Alert } from "@muster/protocol/alert";
 import { type AlertRule, isAbout, type Severity } from "@muster/protocol/alerting";
-import { unsureOf } from "./conditions.ts";
+import { conditionOf, unsureOf } from "./conditions.ts";
 import type { Finding, Look } from "./findings.ts";
 
 /** A host with more alerts has one cause. */
@@ -48,7 +48,8 @@ export class AlertBook {
         if (seen.get(host)?.has(about)) continue;
         // Nothing is known of it now, and only that.
         if (look.silent.has(host) && (unsettled || about !== "silent")) continue;
-        if (look.unsure.has(unsureOf(host, entry.rule.name))) continue;
+        const condition = conditionOf(about);
+        if (condition !== null && look.unsure.has(unsureOf(host, condition))) continue;
         this.#fall(host, about, entry, now_ms);
       }
       if (entries.size === 0) this.#entries.delete(host);

@@ -12,11 +12,17 @@ const THINGS = 50;
 export type KnownHost = Known & { readonly name: string };
 export type Conditions = {
   readonly findings: readonly Finding[];
-  /** Of whom and by which rule nothing can be said now. */
+  /** Of whom and by which rule nothing can be said now (`unsureOf`). */
   readonly unsure: ReadonlySet<string>;
 };
 
-export const unsureOf = (host: string, rule: string) => `${host} ${rule}`;
+const METRIC = "metric/";
+
+export const unsureOf = (host: string, condition: string) => `${host} ${condition}`;
+
+/** The name of the condition that an alert is of, whichever rule caught it; null of any other alert. */
+export const conditionOf = (about: string): string | null =>
+  about.startsWith(METRIC) ? (about.slice(METRIC.length).split("/", 1)[0] ?? null) : null;
 
 export function conditionFindings(rules: readonly AlertRule[], hosts: readonly KnownHost[]): Conditions {
   const findings: Finding[] = [];
@@ -27,12 +33,12 @@ export function conditionFindings(rules: readonly AlertRule[], hosts: readonly K
     const only = chosen === null ? null : new Set(chosen);
     for (const known of hosts) {
       if (only?.has(known.name) === false) continue;
-      const found = fitting(node, known);
-      if (found === undefined) unsure.add(unsureOf(known.name, rule));
-      for (const { of, what } of (found ?? []).slice(0, THINGS))
+      const { fits, unsure: not_known } = fitting(node, known);
+      if (not_known) unsure.add(unsureOf(known.name, rule));
+      for (const { of, what } of fits.slice(0, THINGS))
         findings.push({
           ...{ host: known.name, tint: "amber" },
-          about: `metric/${rule}${of === "" ? "" : `/${of}`}`,
+          about: `${METRIC}${rule}${of === "" ? "" : `/${of}`}`,
           what: `${rule}${of === "" ? "" : ` (${of})`}: ${what}`,
           next: `ctl query '${when}'`,
         });

@@ -1,6 +1,6 @@
 /**
- * What the alert rules' own conditions look back at: of every host the numbers that a rule names, as long as it asks, thinned: of each function and time at most 150 points
- *, whatever the time, so that 6 h of 20 BGP sessions are 3,000 numbers a host instead of 43,000. What was before this controller led comes from stream HISTORY, once; from
+ * What the alert rules' own conditions look back at: of every host the numbers that a rule names, as long as it asks, thinned: of each function and time 120 steps, with what
+ * comes a little early and what is kept before its beginning at most 150 points, whatever the time, so that 6 h of 20 BGP sessions are 3,000 numbers a host instead of 43,000. What was before this controller led comes from stream HISTORY, once; from
  * then on it grows by what is heard. Until it is there, and of a host that was not heard for some minutes, nothing is known. Nothing is held by who does not lead.
  */
 import type { Bus } from "@muster/ports/bus";
@@ -8,7 +8,7 @@ import type { Log } from "@muster/ports/log";
 import { parseCondition } from "@muster/protocol/condition";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { windowsOf } from "@muster/protocol/expression/values";
-import type { Over, Past, Track } from "@muster/protocol/expression/window";
+import { type Over, type Past, type Track, WINDOW_STEPS } from "@muster/protocol/expression/window";
 import {
   type HistoryKind,
   HistoryMessage,
@@ -29,8 +29,6 @@ const RETRY_MS = 30_000;
 const AHEAD_MS = 600_000;
 /** So far from now may be what is read of the past. */
 const TOLERANCE_MS = 60_000;
-/** Steps of a time; with what comes a little early and what is kept before its beginning, 150 points. */
-const STEPS = 120;
 /** A step is over a little early, so that points that come once a step stay apart. */
 const SLACK = 0.8;
 
@@ -182,7 +180,7 @@ function needsOf(conditions: readonly string[]): Map<string, Need> {
   const needs = new Map<string, Need>();
   for (const { track, name, over } of conditions.flatMap((text) => windowsOf(parseCondition(text)))) {
     const key = keyOf(track, over);
-    const step_ms = Math.max(KEPT[track].every_ms, over.window_ms / STEPS);
+    const step_ms = Math.max(KEPT[track].every_ms, over.window_ms / WINDOW_STEPS);
     const need = needs.get(key) ?? { track, ...over, step_ms, columns: new Set() };
     need.columns.add(name);
     needs.set(key, need);

@@ -157,7 +157,7 @@ export class AlertWatch {
     this.#ports.outlets.use(this.#rules.monitoring ?? null);
     const error = this.#rules.given?.error ?? "";
     if (error !== "")
-      log.error({ error }, "alert rules cannot be used: the others and those that Muster brings hold");
+      log.error({ error }, "alert rules cannot be used: the others hold, and those that Muster brings");
     for (const name of this.#deliveries.keys())
       if (!this.#rules.routes.has(name)) {
         this.#deliveries.delete(name);

@@ -10,7 +10,7 @@ import { type KeptColumn, keptColumn, keptNames, type Over, over, type Past, typ
 
 /** A host's last samples by kind; a kind that is not here is not known now. */
 export type Values = Readonly<Record<string, unknown>>;
-/** A value, and the name of the thing in a list that it belongs to; "" = of no list. */
+/** A value, null = it is not known (of what was over a time), and the name of the thing in a list that it belongs to; "" = of no list. */
 export type Found = { readonly value: unknown; readonly of: string; readonly points?: Result["points"] };
 /** What there is to ask for: the fields of an object by name; null = any name. */
 export type Shape = {
@@ -186,20 +186,32 @@ const hasNone = (root: unknown, [list = ""]: readonly string[]): boolean => {
   return Array.isArray(there) && there.length === 0;
 };
 
-function fitsAny({ operator, value: wanted }: Pair, found: readonly Found[]): boolean {
-  const fit = found.some(({ value }) => fitsValue(value, operator, wanted));
+function fitsAny({ operator, value: wanted }: Pair, found: readonly Found[]): boolean | undefined {
+  const fit = found.some(({ value }) => value !== null && fitsValue(value, operator, wanted));
+  if (!fit && found.some(({ value }) => value === null)) return undefined;
   return fit !== (operator === "!=");
 }
 
 /** Those in the lists of a sample for which it holds; undefined = it would have to be known what was before. */
 export function elementsOf(node: Some, known: Known): unknown[] | undefined {
+  const each = judgedElements(node, known);
+  const fit = each.filter(({ holds }) => holds === true).map(({ element }) => element);
+  return fit.length === 0 && each.some(({ holds }) => holds === undefined) ? undefined : fit;
+}
+
+function judgedElements(node: Some, known: Known) {
   const place = { ...placeOf(node, known), prefix: pathOf(node) };
-  const judged = elementsAt(known.values[place.kind], place.prefix).map((element) => ({
+  return elementsAt(known.values[place.kind], place.prefix).map((element) => ({
     element,
     holds: holds(node.of, element, { ...place, only: nameOfElement(element) }),
   }));
-  const fit = judged.filter((each) => each.holds === true).map(({ element }) => element);
-  return fit.length === 0 && judged.some((each) => each.holds === undefined) ? undefined : fit;
+}
+
+/** Whether something is not known of any of the things that it is about, whatever the others do. */
+export function isPartlyKnown(leaf: Pair | Some, known: Known): boolean {
+  if (leaf.t === "some") return judgedElements(leaf, known).some(({ holds }) => holds === undefined);
+  const found = numbersOf(leaf, pathOf(leaf), known.values[kindOf(leaf)], placeOf(leaf, known));
+  return found === undefined || found.some(({ value }) => value === null);
 }
 
 function holds(node: Node, element: unknown, place: Place): boolean | undefined {
@@ -208,9 +220,10 @@ function holds(node: Node, element: unknown, place: Place): boolean | undefined 
     const path = leaf.key.split(".");
     if (leaf.t === "some") {
       const inner = { ...place, prefix: [...place.prefix, ...path] };
-      return elementsAt(element, path).some((each) =>
-        holds(leaf.of, each, { ...inner, only: nameOfElement(each) }),
+      const each = elementsAt(element, path).map((one) =>
+        holds(leaf.of, one, { ...inner, only: nameOfElement(one) }),
       );
+      return each.includes(true) || (each.includes(undefined) ? undefined : false);
     }
     const found = numbersOf(leaf, path, element, place);
     return found === undefined ? undefined : fitsAny(leaf, found);
@@ -219,7 +232,8 @@ function holds(node: Node, element: unknown, place: Place): boolean | undefined 
 
 /** What a pair is about, for showing: the values that fit it, or with `!=` all. Empty also where nothing is known. */
 export function valuesOf(pair: Pair, known: Known): Found[] {
-  const found = numbersOf(pair, pathOf(pair), known.values[kindOf(pair)], placeOf(pair, known)) ?? [];
+  const all = numbersOf(pair, pathOf(pair), known.values[kindOf(pair)], placeOf(pair, known)) ?? [];
+  const found = all.filter(({ value }) => value !== null);
   return pair.operator === "!="
     ? found
     : found.filter(({ value }) => fitsValue(value, pair.operator, pair.value));

@@ -1,7 +1,7 @@
 /**
  * What a number did over a time: `rate(health.interfaces.rx_errors, 5m)>1`, `increase(containers.containers.restarts, 1h)>3`, `max(checks.checks.latency_ms, 6h)>500`.
  * Numbers are those that are kept (`kept.ts`), by `KIND.NAME`. Of a counter the falls are new beginnings, of anything else they are falls. What is not known for
- * the whole of the time is not known: half an hour says nothing of an hour. Pure.
+ * the whole of the time is not known: half an hour says nothing of an hour, and neither does an hour of which a fifth is missing. Pure.
  */
 import type { Point } from "../history.ts";
 import { type Column, KEPT } from "../kept.ts";
@@ -13,16 +13,22 @@ export type Over = { readonly fn: (typeof FUNCTIONS)[number]; readonly window_ms
 export type Past = (track: Track, asked: Over) => readonly Point[] | undefined;
 export type Track = keyof typeof KEPT;
 
-/** Of one thing: what came out, and of which points; of what grows how fast it did. `of`: its name; "" = of the host. */
+/** Of one thing: what came out, null = it is not known for the whole time, and of which points; of what grows how fast it did. `of`: its name; "" = of the host. */
 export type Result = {
   readonly of: string;
-  readonly value: number;
+  readonly value: number | null;
   readonly points: readonly (readonly [at: number, value: number])[];
 };
 
 export const WINDOW_MIN_MS = 60_000;
 /** As long as they are kept. */
 export const WINDOW_MAX_MS = 172_800_000;
+/** Whoever holds points for long may thin a time to so many steps. */
+export const WINDOW_STEPS = 120;
+/** A time of which more is missing is not known. */
+const MISSING_MAX = 0.2;
+/** Points that are further apart than so many of their paces leave a hole. */
+const HOLE_PACES = 2.5;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `5m`, `1h`; null for what is none, or too short or too long. */
@@ -83,14 +89,23 @@ function judge({ fn, window_ms }: Over, column: KeptColumn, points: readonly Poi
   if (last === undefined) return undefined;
   const { every_ms } = KEPT[column.track];
   const from = last.at - window_ms;
+  const pace_ms = Math.max(every_ms, window_ms / WINDOW_STEPS);
   // The point with which the time begins, where there is one near enough.
   const begin = points.findLastIndex(({ at }) => at <= from + every_ms / 2);
-  const first = points[Math.max(0, begin)];
-  if (first === undefined || first.at > from + Math.max(1.5 * every_ms, window_ms / 10)) return undefined;
-  const seen = points.slice(Math.max(0, begin));
+  const near = (points[begin]?.at ?? last.at) >= from - HOLE_PACES * pace_ms;
+  const seen = points.slice(Math.max(0, near ? begin : begin + 1));
+  const begins = Math.max(from, seen[0]?.at ?? last.at);
+  if (begins > from + Math.max(1.5 * every_ms, window_ms / 10)) return undefined;
+  const isWhole = (instants: readonly number[]) => missing(instants, pace_ms) <= MISSING_MAX * window_ms;
+  if (!isWhole([from, ...seen.map(({ at }) => Math.max(from, at))])) return undefined;
   const grows = column.counter === true && (fn === "rate" || fn === "increase");
   return namesIn(column, seen, only).flatMap(({ series, of }): Result[] => {
-    const value = resultOf(fn, knownOf(series, seen), column.counter === true, last.at - 3 * every_ms);
+    const known = knownOf(series, seen);
+    const value = resultOf(fn, known, column.counter === true, last.at - 3 * every_ms);
+    const instants = known.map(([at]) => Math.max(from, at));
+    // A host has its numbers all the time; a thing may have come within it, or gone.
+    const spanned = column.each === true ? instants : [begins, ...instants, last.at];
+    if (!isWhole(spanned)) return [{ of, value: null, points: [] }];
     if (value === null) return [];
     // Made when somebody asks: results are held, and this is much.
     const drawn = () => (grows ? perSecond(knownOf(series, seen)) : knownOf(series, seen));
@@ -104,6 +119,13 @@ function judge({ fn, window_ms }: Over, column: KeptColumn, points: readonly Poi
     ];
   });
 }
+
+/** How much of the time between the first and the last instant no point speaks for. */
+const missing = (instants: readonly number[], pace_ms: number): number =>
+  instants.slice(1).reduce((sum, at, index) => {
+    const gap_ms = at - (instants[index] ?? at);
+    return gap_ms > HOLE_PACES * pace_ms ? sum + gap_ms - pace_ms : sum;
+  }, 0);
 
 const knownOf = (series: string, points: readonly Point[]): [number, number][] =>
   points.flatMap(({ at, numbers }): [number, number][] => {
@@ -119,10 +141,15 @@ const perSecond = (known: readonly (readonly [number, number])[]): [number, numb
 
 function namesIn({ name, each }: KeptColumn, points: readonly Point[], only?: string) {
   if (each !== true) return [{ series: name, of: "" }];
-  if (only !== undefined) return [{ series: `${name} ${only}`, of: only }];
   const before = `${name} `;
+  const own = only === undefined ? null : `${before}${only}`;
   const all = new Set(
-    points.flatMap(({ numbers }) => Object.keys(numbers).filter((each) => each.startsWith(before))),
+    points.flatMap(({ numbers }) =>
+      // Of a tunnel with several peers each is called by the tunnel and its key.
+      Object.keys(numbers).filter((each) =>
+        own === null ? each.startsWith(before) : each === own || each.startsWith(`${own} `),
+      ),
+    ),
   );
   return [...all].map((series) => ({ series, of: series.slice(before.length) }));
 }

@@ -27,9 +27,9 @@ const found = (when: string, hosts: KnownHost[], only: string[] | null = null) =
     about,
     what,
   ]);
-/** Points a minute apart. */
-const points = (name: string, values: (number | null)[]): Point[] =>
-  values.map((value, minute) => ({ at: minute * MIN, numbers: { [name]: value } }));
+/** Points a minute apart, or `every_ms`. */
+const points = (name: string, values: (number | null)[], every_ms = MIN): Point[] =>
+  values.map((value, index) => ({ at: index * every_ms, numbers: { [name]: value } }));
 
 suite("conditions", (test) => {
   const busy = host("ixp1", { health: { cpu_busy: 0.9, disks: disks(95) } });
@@ -97,9 +97,9 @@ suite("conditions", (test) => {
       found("increase(health.disks.used_bytes, 5m)<0", [filling])[0]?.[2] ?? "",
       / is -1000000000, told/,
     );
-    const check = of("checks", points("checks.up web", [1, 1, 0, null, 1, 1]));
+    const check = of("checks", points("checks.up web", [1, 1, 1, 0, null, 1, 1, 1, 1, 1, 1], MIN / 2));
     assert.equal(found("min(checks.checks.up, 5m)<1", [check]).length, 1);
-    assert.match(found("mean(checks.checks.up, 5m)<90%", [check])[0]?.[2] ?? "", / is 0\.8, told/);
+    assert.match(found("mean(checks.checks.up, 5m)<95%", [check])[0]?.[2] ?? "", / is 0\.9, told/);
     assert.equal(found("max(checks.checks.up, 5m)<1", [check]), []);
   });
 
@@ -114,6 +114,81 @@ suite("conditions", (test) => {
     const gone = [0, 1, 2, 3, 4, 5, null, null, null, null, null];
     assert.is(judge(points("containers.restarts web", gone)).findings.length, 0);
     assert.is(judge(points("containers.restarts web", gone)).unsure.size, 0);
+  });
+
+  test("a time with holes is not known when a fifth of it is missing: of the host, or of one thing", () => {
+    const all = (count: number, value: (minute: number) => number) =>
+      Array.from({ length: count }, (_, at) => value(at));
+    const told = points(
+      "interfaces.rx_errors eth0",
+      all(61, (minute) => minute * 120),
+    );
+    const without = (from: number, to: number) => told.filter(({ at }) => at <= from * MIN || at >= to * MIN);
+    const judge = (machine: Point[], when: string) => {
+      const health = { interfaces: [{ name: "eth0" }] };
+      const known = { ...host("ixp1", { health }), past: () => machine };
+      const { findings, unsure } = conditionFindings([rule(when)], [known]);
+      return [findings.length, unsure.size];
+    };
+    for (const when of [
+      "rate(health.interfaces.rx_errors,1h)>1",
+      "health.interfaces(name=eth0 and rate(rx_errors,1h)>1)",
+    ]) {
+      const ask = (machine: Point[]) => judge(machine, when);
+      assert.equal(ask(told), [1, 0]);
+      assert.equal(ask(without(20, 32)), [1, 0]);
+      assert.equal(ask(without(20, 34)), [0, 1]);
+      // Several that are short, and one that the time begins in.
+      assert.equal(ask(told.filter(({ at }) => (at / MIN) % 4 === 0)), [0, 1]);
+      assert.equal(ask([{ at: -60 * MIN, numbers: told[0]?.numbers ?? {} }, ...without(-1, 14)]), [0, 1]);
+    }
+    // Of the second thing half is not known: the first fires all the same, and the second neither begins nor ends.
+    const two = told.map(({ at, numbers }, minute) => ({
+      at,
+      numbers: { ...numbers, "interfaces.rx_errors eth1": minute > 10 && minute < 50 ? null : 0 },
+    }));
+    assert.equal(judge(two, "rate(health.interfaces.rx_errors,1h)>1"), [1, 1]);
+    assert.equal(judge(two, "rate(health.interfaces.rx_errors,1h)<1"), [0, 1]);
+    // Of the host itself nothing is not known, and not nothing.
+    const bgp = (up: (minute: number) => number | null) =>
+      conditionFindings(
+        [rule("min(bgp.up,10m)<3")],
+        [
+          {
+            ...host("ixp1", { bgp: {} }),
+            past: () =>
+              points(
+                "up",
+                Array.from({ length: 61 }, (_, at) => up(at)),
+                10_000,
+              ),
+          },
+        ],
+      );
+    assert.is(bgp(() => 2).findings.length, 1);
+    assert.equal([...bgp(() => null).unsure], ["ixp1 mine"]);
+    assert.equal([...bgp((at) => (at > 30 ? null : 2)).unsure], ["ixp1 mine"]);
+  });
+
+  test("an alert stays while nothing can be said of its condition, also when another rule caught it", () => {
+    const book = new AlertBook();
+    const rules = [
+      { ...rule("health.cpu_busy>80%"), name: "busy", about: ["metric/none"] },
+      { ...rule("health.cpu_busy>99%"), name: "catch-all", about: ["*"], when: undefined },
+    ] as AlertRule[];
+    const look = (cpu_busy: number | null, at: number) => {
+      const known = host("ixp1", cpu_busy === null ? {} : { health: { cpu_busy } });
+      book.look(
+        { ...conditionFindings(rules, [known]), silent: new Set(), quiet: new Map() },
+        rules,
+        at,
+        false,
+      );
+      return [...book.alerts()].map(({ rule: by, about }) => `${by} ${about}`);
+    };
+    assert.equal(look(0.9, 1), ["catch-all metric/busy"]);
+    assert.equal(look(null, 2), ["catch-all metric/busy"]);
+    assert.equal(look(0.1, 3), []);
   });
 
   test("an alert of which nothing can be said stays; it is over when that is known", () => {
