@@ -10,11 +10,12 @@ const MOST = 50;
 const UNUSABLE = 65_535;
 const SETTLED = ["full", "2-way", "ptp"];
 
-type Looked = Pick<BgpSample, "sessions" | "rpki" | "roa_tables" | "bfd" | "neighbors">;
+type Looked = Pick<BgpSample, "sessions" | "faults" | "rpki" | "roa_tables" | "bfd" | "neighbors">;
 
-/** Red first; at most fifty. */
+/** With those that the look itself has found. Red first; at most fifty. */
 export function faultsOf(looked: Looked): BgpFault[] {
   const all = [
+    ...looked.faults,
     ...looked.roa_tables.flatMap(({ table, roas }) =>
       roas > 0
         ? []

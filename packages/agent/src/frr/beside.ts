@@ -4,6 +4,7 @@ import type { BfdSession, RpkiSession, Since } from "@muster/protocol/telemetry/
 import { z } from "zod";
 import type { SeenSession } from "../bird/session.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { arrayOf, objectOf } from "./json.ts";
 
 const Text = z.string().optional().catch(undefined);
 const Whole = z.int().min(0).optional().catch(undefined);
@@ -78,6 +79,7 @@ const Cache = z.looseObject({ host: z.string(), port: Text, mode: Text, state: T
 /**
  * Caches as configured, with the state of their connections. How many ROAs there are FRR only tells by listing all of them, which is not asked.
  * @param heard when each was last seen connected, kept from look to look
+ * @throws FRR_REPLY
  */
 export function frrRpki(
   servers: string,
@@ -110,21 +112,7 @@ const nameOf = ({ host, port }: z.infer<typeof Cache>): string =>
   port === undefined ? host : `${host} port ${port}`;
 
 function cachesIn(text: string, list: "servers" | "connections"): z.infer<typeof Cache>[] {
-  const found = z.looseObject({ [list]: z.array(Cache).optional() }).safeParse(parsed(text));
-  return found.success ? ((found.data[list] as z.infer<typeof Cache>[] | undefined) ?? []) : [];
-}
-
-function arrayOf(text: string): unknown[] {
-  const value = parsed(text);
-  if (!Array.isArray(value))
-    throw new FleetError("FRR_REPLY", `no list: ${JSON.stringify(text.slice(0, 120))}`);
-  return value;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new FleetError("FRR_REPLY", `no JSON: ${JSON.stringify(text.slice(0, 120))}`, { cause });
-  }
+  const read = z.array(Cache).safeParse(objectOf(text)[list] ?? []);
+  if (!read.success) throw new FleetError("FRR_REPLY", `its ${list} are no list of caches`);
+  return read.data;
 }

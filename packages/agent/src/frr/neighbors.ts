@@ -1,10 +1,10 @@
 /** Reads FRR's `show bgp vrf all neighbors json` into sessions. Fields come and go with versions: what is not there is null. Tried on FRR 8.4. */
-import { FleetError } from "@muster/protocol/errors";
 import { type BgpChannel, BgpState } from "@muster/protocol/telemetry/bgp";
 import type { Timer } from "@muster/protocol/telemetry/routing";
 import { z } from "zod";
 import type { SeenSession } from "../bird/session.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { objectOf } from "./json.ts";
 
 const Text = z.string().optional().catch(undefined);
 const Whole = z.int().min(0).optional().catch(undefined);
@@ -95,17 +95,6 @@ export function frrSessions(text: string, now_ms: number): FrrSessions {
     }
   }
   return { sessions, router_id, places, with_bfd };
-}
-
-export function objectOf(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch (cause) {
-    throw new FleetError("FRR_REPLY", `no JSON: ${JSON.stringify(text.slice(0, 120))}`, { cause });
-  }
-  throw new FleetError("FRR_REPLY", `no JSON object: ${JSON.stringify(text.slice(0, 120))}`);
 }
 
 function sessionOf(name: string, key: string, peer: Peer, now_ms: number): SeenSession {

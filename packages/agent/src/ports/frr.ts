@@ -8,8 +8,11 @@ import { unjudged } from "../bird/judge.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
 import { frrBfd, frrRpki, unwatched } from "../frr/beside.ts";
-import { frrSessions, objectOf } from "../frr/neighbors.ts";
+import { objectOf } from "../frr/json.ts";
+import { frrSessions } from "../frr/neighbors.ts";
+import { frrLooks } from "../frr/parts.ts";
 import type { Routing } from "./routing.ts";
+import { nobodyListens } from "./socket-identity.ts";
 import { connectVty } from "./vty.ts";
 
 /** What the collector asks of a routing daemon. */
@@ -34,44 +37,51 @@ export function createFrr(
   const limits = { timeout_ms: reply_ms, max_reply_bytes: MAX_REPLY_BYTES };
   const vty = connectVty({ socketPath, ...limits }, signal);
   const clocks = () => ({ day_ms: now(), steady_ms: performance.now() });
-  const bfdd_path = join(dirname(socketPath), "bfdd.vty");
-  const bfdd = connectVty({ socketPath: bfdd_path, ...limits, first: "enable" }, signal);
+  /** Where no such daemon runs, FRR has no such part. */
+  const beside = (file: string, first?: "enable") => {
+    const path = join(dirname(socketPath), file);
+    const to = { ...limits, socketPath: path, timeout_ms: reply_ms / 2 };
+    const connection = connectVty(first === undefined ? to : { ...to, first }, signal);
+    return async (command: string): Promise<string> => {
+      try {
+        return await connection.command(command);
+      } catch (error) {
+        if (!nobodyListens(error, "FRR_UNREACHABLE")) throw error;
+        throw new FleetError("UNSUPPORTED", `nobody listens on ${path}`, { cause: error });
+      }
+    };
+  };
+  const bfdd = beside("bfdd.vty", "enable");
   const caches_heard = new Map<string, number>();
+  const looks = frrLooks(() => performance.now());
   let flaps = emptyFlaps(clocks());
   let places: ReturnType<typeof frrSessions>["places"] = new Map();
 
-  const rpki = async (at_ms: number) => {
-    const [servers, connections] = await Promise.all([
-      unlessUnknown(vty.command("show rpki cache-server json")),
-      unlessUnknown(vty.command("show rpki cache-connection json")),
-    ]);
-    return frrRpki(servers ?? "{}", connections ?? "{}", caches_heard, at_ms).slice(0, MOST_CACHES);
+  const sessions = async () => {
+    const text = await vty.command("show bgp vrf all neighbors json");
+    const instants = clocks();
+    return { ...frrSessions(text, instants.day_ms), instants };
   };
-  /** None where bfdd does not run; what bgpd wants of it then shows as not known. */
-  const bfd = async (at_ms: number) => {
-    if (!(await isSocket(bfdd_path))) return [];
-    try {
-      return frrBfd(await bfdd.command("show bfd peers json"), at_ms).slice(0, MOST_PEERS);
-    } catch (error) {
-      if (error instanceof FleetError && error.code === "FRR_UNREACHABLE") return [];
-      throw error;
-    }
+  const rpki = async () => {
+    const servers = vty.command("show rpki cache-server json");
+    const connections = vty.command("show rpki cache-connection json");
+    return frrRpki(...(await Promise.all([servers, connections])), caches_heard, now());
   };
 
   return {
     present: () => isSocket(socketPath),
     async survey(): Promise<BgpSample> {
-      const [version, neighbors] = await Promise.all([
+      const look = looks();
+      const [version, found, caches, told] = await Promise.all([
         vty.command("show version"),
-        vty.command("show bgp vrf all neighbors json"),
+        sessions(),
+        look.part("RPKI caches", MOST_CACHES, rpki),
+        look.part("BFD", MOST_PEERS, async () => frrBfd(await bfdd("show bfd peers json"), now())),
       ]);
-      const instants = clocks();
+      const { router_id, with_bfd, instants } = found;
       const at_ms = instants.day_ms;
-      const [caches, told] = await Promise.all([rpki(at_ms), bfd(at_ms)]);
-      const found = frrSessions(neighbors, at_ms);
-      const { sessions, router_id, with_bfd } = found;
       places = found.places;
-      flaps = advanceFlaps(flaps, sessions, instants);
+      flaps = advanceFlaps(flaps, found.sessions, instants);
       return {
         at: new Date(at_ms).toISOString(),
         daemon: {
@@ -86,8 +96,10 @@ export function createFrr(
           undo_in_s: null,
           memory_bytes: null,
         },
-        sessions: sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
+        sessions: found.sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
         ...NOTHING_BESIDE,
+        // Whichever answers first: the order says nothing.
+        faults: [...look.faults].sort((one, other) => one.what.localeCompare(other.what)),
         rpki: caches,
         bfd: [...told, ...unwatched(with_bfd, told)],
       };
@@ -126,15 +138,5 @@ async function isSocket(path: string): Promise<boolean> {
   } catch {
     // Whatever hinders, there is no daemon that could be asked.
     return false;
-  }
-}
-
-/** Null where bgpd knows no such command, as without its module. */
-async function unlessUnknown(answer: Promise<string>): Promise<string | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof FleetError && error.code === "FRR_REPLY") return null;
-    throw error;
   }
 }

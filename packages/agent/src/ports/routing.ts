@@ -15,6 +15,7 @@ import { parseStatus } from "../bird/status.ts";
 import { type Survey, surveyBird, surveySessions } from "../bird/survey.ts";
 import { type BirdConnection, connectBird } from "./bird.ts";
 import type { Run } from "./run.ts";
+import { nobodyListens } from "./socket-identity.ts";
 
 /** `words` are BIRD's own, the file named as it was given to the check. */
 export type CheckResult = { readonly ok: true } | { readonly ok: false; readonly words: string };
@@ -119,7 +120,7 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
       await ask("show status", caller);
       return true;
     } catch (error) {
-      if (isDown(error)) return false;
+      if (nobodyListens(error, "BIRD_UNREACHABLE")) return false;
       throw error;
     }
   };
@@ -205,7 +206,7 @@ export function createRouting(options: RoutingOptions, signal: AbortSignal): Rou
       try {
         return parseStatus(await ask("show status", caller), now()).daemon.version;
       } catch (error) {
-        if (isDown(error)) return binaryVersion(caller);
+        if (nobodyListens(error, "BIRD_UNREACHABLE")) return binaryVersion(caller);
         throw error;
       }
     },
@@ -295,13 +296,6 @@ function quoted(path: string): string {
   if (/["\n]/.test(path))
     throw new FleetError("INVALID", `BIRD cannot be told the path ${JSON.stringify(path)}`);
   return `"${path}"`;
-}
-
-/** Nobody listens: no socket, or one that a dead BIRD left behind. Silence is something else. */
-function isDown(error: unknown): boolean {
-  if (!(error instanceof FleetError) || error.code !== "BIRD_UNREACHABLE") return false;
-  const code = error.cause instanceof Error && "code" in error.cause ? error.cause.code : null;
-  return code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR";
 }
 
 async function programStamp(path: string): Promise<string | null> {

@@ -10,7 +10,8 @@ import { socketIdentity } from "./socket-identity.ts";
 export type VtyConnection = {
   /**
    * Sends one line and gives the text of its answer.
-   * @throws FRR_UNREACHABLE no connection, lost or silent; FRR_REPLY too long, or a code other than 0; CANCELLED closed
+   * @throws FRR_UNREACHABLE no connection, lost or silent; UNSUPPORTED the daemon knows no such command; FRR_REPLY too long, or another code than 0;
+   *   CANCELLED closed
    */
   command(text: string): Promise<string>;
 };
@@ -26,6 +27,8 @@ type Link = {
 /** Text never holds a zero byte. */
 const END = Buffer.alloc(3);
 const CODE_BYTES = 1;
+/** CMD_ERR_NO_MATCH of FRR's lib/command.h. */
+const NO_SUCH_COMMAND = 2;
 
 /** Makes the connection object; the socket is opened by the first command. `signal` is its lifetime. */
 export function connectVty(
@@ -50,9 +53,17 @@ export function connectVty(
     const identity = socketIdentity(socketPath, "FRR_UNREACHABLE");
     if (link !== null && link.error === null && link.identity === identity) return link;
     if (link !== null) fail(link, new FleetError("FRR_UNREACHABLE", `${socketPath} was made anew`));
-    link = openLink(socketPath, identity, max_reply_bytes);
-    if (options.first !== undefined) await ask(link, options.first, timeout_ms);
-    return link;
+    const opened = openLink(socketPath, identity, max_reply_bytes);
+    link = opened;
+    if (options.first === undefined) return opened;
+    try {
+      await ask(opened, options.first, timeout_ms);
+    } catch (error) {
+      // Without it the daemon would tell nothing, and that would look like an answer.
+      fail(opened, error instanceof FleetError ? error : new FleetError("FRR_UNREACHABLE", String(error)));
+      throw error;
+    }
+    return opened;
   };
 
   return {
@@ -92,7 +103,10 @@ function openLink(socketPath: string, identity: string, max_reply_bytes: number)
     const text = whole.subarray(0, whole.byteLength - END.byteLength - CODE_BYTES).toString("utf8");
     const code = whole.at(-1);
     if (code === 0) waiter?.resolve(text);
-    else waiter?.reject(new FleetError("FRR_REPLY", `${text.trim().slice(0, 300)} (${code})`));
+    else {
+      const error = code === NO_SUCH_COMMAND ? "UNSUPPORTED" : "FRR_REPLY";
+      waiter?.reject(new FleetError(error, `${text.trim().slice(0, 300)} (${code})`));
+    }
   });
   socket.on("error", (cause) => {
     fail(link, new FleetError("FRR_UNREACHABLE", `${socketPath}: ${cause.message}`, { cause }));

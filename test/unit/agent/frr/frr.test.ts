@@ -1,12 +1,13 @@
 /** FRR behind the same sample as BIRD: its answers as recorded, its configuration, and the real daemon of Debian over its vty. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { createBgp } from "@muster/agent/collectors/bgp";
 import { createFrr } from "@muster/agent/ports/index";
 import { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
+import { faultsOf } from "../../../../packages/agent/src/bird/faults.ts";
 import { frrBfd, frrRpki, unwatched } from "../../../../packages/agent/src/frr/beside.ts";
 import { frrDeclared } from "../../../../packages/agent/src/frr/declared.ts";
 import { frrSessions } from "../../../../packages/agent/src/frr/neighbors.ts";
@@ -63,6 +64,27 @@ function startBgpd(directory: string, listen: string, port: number, text: string
     ...["-f", join(directory, "frr.conf"), "-i", join(directory, "pid"), "--vty_socket", directory],
     ...["-P", "0", "-p", String(port), "-l", listen, "-Z", "-S", "-n", "-M", "rpki", "--log", "stdout"],
   ]);
+}
+
+/** A daemon's vty that answers each question by its beginning: with a text, or with a text and a code; with null it is silent. */
+async function answering(
+  path: string,
+  replies: Readonly<Record<string, string | readonly [string, number] | null>>,
+): Promise<Server> {
+  const server = createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (data) => {
+      const asked = data.toString();
+      const found = Object.entries(replies).find(([begin]) => asked.startsWith(begin));
+      if (found === undefined) throw new Error(`asked: ${asked}`);
+      const [, reply] = found;
+      if (reply === null) return;
+      const [text, code] = typeof reply === "string" ? [reply, 0] : reply;
+      socket.write(Buffer.concat([Buffer.from(text), Buffer.from([0, 0, 0, code])]));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  return server;
 }
 
 suite(
@@ -214,6 +236,59 @@ router bgp 64500 vrf blue
         life.abort();
         server.close();
         await release();
+      }
+    });
+
+    test("what stands beside the sessions and is refused, broken or silent is unknown by itself, and said so", async () => {
+      const unknown = ["% [BGP] Unknown command: show rpki", 2] as const;
+      const bgpd = { "show version": "FRRouting 8.4.4 (r1)", "show bgp": recorded("neighbors.json") };
+      const enable = { enable: "" };
+      const cases: [string, Parameters<typeof answering>[1], Parameters<typeof answering>[1], RegExp][] = [
+        ["none", { "show rpki": unknown }, { ...enable, show: "[]" }, /^$/],
+        [
+          "broken",
+          { "show rpki cache-server": '{"servers":7}', "show rpki": "{}" },
+          { ...enable, show: '[{"peer":' },
+          /BFD: no JSON: "\[.*; FRR does not tell of RPKI caches: its servers are no list of caches/,
+        ],
+        [
+          "refused",
+          { "show rpki": ["cannot", 1] },
+          { enable: ["% not you", 1], show: "[]" },
+          /BFD: % not you \(1\); FRR does not tell of RPKI caches: cannot \(1\)/,
+        ],
+        [
+          "silent",
+          { "show rpki": unknown },
+          { ...enable, show: null },
+          /BFD: `show bfd peers json` had no whole answer within 2500 ms/,
+        ],
+      ];
+      for (const [name, rpki, bfd, words] of cases) {
+        const { path, release } = await temporaryDirectory(name);
+        const life = new AbortController();
+        const servers = [
+          await answering(join(path, "bgpd.vty"), { ...bgpd, ...rpki }),
+          await answering(join(path, "bfdd.vty"), bfd),
+        ];
+        try {
+          const frr = createFrr(
+            { socketPath: join(path, "bgpd.vty"), reply_ms: name === "silent" ? 5_000 : 40_000 },
+            life.signal,
+          );
+          const sample = await frr.survey(life.signal);
+          assert.equal([sample.daemon.reachable, sample.sessions.length], [true, 3], name);
+          assert.match(sample.faults.map(({ what }) => what).join("; "), words, name);
+          assert.equal([sample.rpki, sample.bfd], [[], []], name);
+          assert.equal(faultsOf(sample), [...sample.faults], name);
+          // The one that was silent is not waited for again, and what it was stands.
+          const again = await frr.survey(life.signal);
+          assert.equal(again.faults, sample.faults, name);
+        } finally {
+          life.abort();
+          for (const server of servers) server.close();
+          await release();
+        }
       }
     });
 
