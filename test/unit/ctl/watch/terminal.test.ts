@@ -22,7 +22,9 @@ suite(
       await writeSmallFolder(ground);
     });
     const opened: Tty[] = [];
+    let talking: NodeJS.Timeout | undefined;
     test.after(async () => {
+      clearInterval(talking);
       for (const tty of opened) tty.close();
       life.abort();
       await ground.stop();
@@ -93,9 +95,12 @@ suite(
       const came = new Map<PlayedHost, Manifest>();
       for (const host of Object.values(ground.hosts)) {
         host.at_manifest = (manifest, self) => void came.set(self, manifest);
-        // Nobody is silent, however long the tests before took.
         host.say();
       }
+      // As real ones do: nobody is silent however long it takes, and the pane has a reason to ask again after the controller has heard it.
+      talking = setInterval(() => {
+        for (const host of Object.values(ground.hosts)) host.say();
+      }, 1_000);
       const applied = ground.run("apply core1,ixp1 -y", { more: ["-m", "no bogons"] });
       await eventually(() => assert.is(came.size, 2), 20_000);
       // The pane that alice opens is hers, whoever logs in after that.
