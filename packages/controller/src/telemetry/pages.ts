@@ -1,11 +1,17 @@
 /** `ctl.hosts`, `ctl.names` and `ctl.last`: names and last values page by page, each page small enough for one message. */
 import { briefOf, type Grant } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import type { HostView } from "@muster/protocol/record";
+import type { KindFaults } from "@muster/protocol/telemetry/fault";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "./last.ts";
 
-/** A reply must fit into one message of 1 MiB; the last on a page may be a host with a sample of SAMPLE_BYTES. */
+/** A page that holds so much is full. */
 const PAGE_BYTES = 400_000;
+/** A reply must fit into one message of 1 MiB. */
+const REPLY_BYTES = 950_000;
+/** Of the faults of one kind, where a host tells too much. */
+const FAULTS_BYTES = 20_000;
 
 export function hostsPage(
   request: ControlRequest<"hosts">,
@@ -14,11 +20,15 @@ export function hostsPage(
   now_ms: number,
   guest: Grant | null = null,
 ): ControlReply<"hosts"> {
-  const { items, next } = page(namesFor(guest, records, request.after), request.limit, (host) => {
+  const make = (host: string) => {
     const view = last.view(host, now_ms);
     const brief = request.brief === true && view !== null ? briefOf(view, now_ms) : null;
     return brief ?? view;
-  });
+  };
+  const names = namesFor(guest, records, request.after);
+  const { items, next } = page(names, request.limit, make, (item) =>
+    "record" in item ? lessOf(item) : item,
+  );
   const hosts = items.filter((item) => "record" in item);
   if (request.brief !== true) return { hosts, next, now: now_ms };
   return { hosts, brief: items.flatMap((item) => ("record" in item ? [] : [item])), next, now: now_ms };
@@ -66,18 +76,24 @@ function namesFor(guest: Grant | null, records: HostRecords, after: string | nul
   return records.names(after).filter((name) => seen.has(name));
 }
 
-/** `next` is the last name of this page when there are more. */
+/** `next` is the last name of this page when there are more; `less` is given what does not fit even alone. */
 function page<T>(
   names: readonly string[],
   limit: number,
   make: (name: string) => T | null,
+  less: (item: T) => T = (item) => item,
 ): { items: T[]; next: string | null } {
   const items: T[] = [];
   let bytes = 0;
   for (const [index, name] of names.entries()) {
-    const item = make(name);
-    if (item !== null) {
-      bytes += JSON.stringify(item).length;
+    const made = make(name);
+    if (made !== null) {
+      const whole = bytesOf(made);
+      const item = whole > REPLY_BYTES ? less(made) : made;
+      const size = item === made ? whole : bytesOf(item);
+      // What does not fit behind the others begins the next page.
+      if (items.length > 0 && bytes + size > REPLY_BYTES) return { items, next: names[index - 1] ?? null };
+      bytes += size;
       items.push(item);
     }
     const more = index + 1 < names.length;
@@ -85,3 +101,32 @@ function page<T>(
   }
   return { items, next: null };
 }
+
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
+
+/** A host that alone tells more than fits keeps nobody else from being seen: the largest of it is left away, and that is said. */
+function lessOf(view: HostView): HostView {
+  const faults = (view.faults ?? []).map((of) =>
+    bytesOf(of) > FAULTS_BYTES ? tooMuch(of.kind, of.heard_at) : of,
+  );
+  let less: HostView = { ...view, faults };
+  const told = (["bgp", "checks", "health"] as const).map((kind) => ({
+    kind,
+    bytes: bytesOf(view[kind] ?? null),
+  }));
+  for (const { kind } of told.sort((one, other) => other.bytes - one.bytes)) {
+    if (bytesOf(less) <= REPLY_BYTES) break;
+    less = { ...less, [kind]: null, faults: [...(less.faults ?? []), tooMuch(kind, view.heard_at ?? 0)] };
+  }
+  return less;
+}
+
+const tooMuch = (kind: string, heard_at: number): KindFaults => ({
+  ...{ kind, heard_at },
+  faults: [
+    {
+      ...{ colour: "red", about: null, ref: null, since: null },
+      what: `it tells more than fits into one answer of the controllers: what it tells of ${kind} is left away`,
+    },
+  ],
+});
