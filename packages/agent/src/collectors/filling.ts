@@ -10,14 +10,14 @@ const FARTHEST_S = 365 * 86_400;
 
 type Reading = { readonly at: number; readonly used: number };
 
-export function createFilling(): (
-  mount: string,
-  size: number,
-  used: number,
-  now_ms: number,
-) => number | null {
-  const readings = new Map<string, Reading[]>();
+/** `readings`: by mount, oldest first, of those that were told within the last hours. */
+export function createFilling(
+  readings = new Map<string, Reading[]>(),
+): (mount: string, size: number, used: number, now_ms: number) => number | null {
   return (mount, size, used, now_ms) => {
+    // What is mounted for a while under a name of its own, such as a snapshot, is not kept for ever.
+    for (const [other, told] of readings)
+      if (other !== mount && now_ms - (told.at(-1)?.at ?? 0) > SPAN_MS) readings.delete(other);
     let held = readings.get(mount) ?? [];
     const last = held.at(-1);
     // A clock that was set back begins anew.

@@ -68,6 +68,17 @@ suite("health", (test) => {
     assert.is(fullIn("/", 100 * GIB, 40 * GIB, 61 * 60_000), null);
   });
 
+  test("of what is mounted no more nothing is kept for ever", () => {
+    const readings: NonNullable<Parameters<typeof createFilling>[0]> = new Map();
+    const fullIn = createFilling(readings);
+    const HOUR = 3_600_000;
+    for (let hour = 0; hour < 100; hour += 1) {
+      fullIn("/", 100 * GIB, 50 * GIB, hour * HOUR);
+      fullIn(`/mnt/snapshot-${hour}`, GIB, 0, hour * HOUR);
+    }
+    assert.equal([readings.get("/")?.length, readings.size], [7, 8]);
+  });
+
   test("chrony's word, sensors, and why a reboot is waited for", async () => {
     assert.equal(
       readTracking(
