@@ -5,6 +5,11 @@ import type { Check } from "@muster/protocol/resources/check";
 import type { CheckState, ProbeReason } from "@muster/protocol/telemetry/checks";
 import type { Answer } from "./way.ts";
 
+/** How often it is asked while a turn is in question. */
+const QUICK_MS = 5_000;
+/** How often at least while it is not up: that it is again is not to be waited for. */
+const DOWN_MS = 15_000;
+
 export type Judged = {
   readonly state: CheckState;
   readonly since: number;
@@ -43,6 +48,12 @@ export function judge(
   if (count >= needed) return { ...seen, state: told, since: now_ms, why: words, turning: null };
   const why = told === "up" ? before.why : `${words} (${count} of ${needed})`;
   return { ...before, ...seen, why, turning: { to: told, count } };
+}
+
+/** Until it is asked again, of one that is asked so often while it is up. */
+export function restOf({ turning, state }: Judged, every_ms: number): number {
+  if (turning !== null) return Math.min(QUICK_MS, every_ms);
+  return state === "up" ? every_ms : Math.min(DOWN_MS, every_ms);
 }
 
 /** What a turn is in a sentence; null where nothing turned, or one that is new is well. */

@@ -20,7 +20,7 @@ import { jittered, pause } from "../wait.ts";
 import { tcp, tls } from "./connection.ts";
 import { dns } from "./dns.ts";
 import { http } from "./http.ts";
-import { type Judged, judge, turnOf, unasked } from "./judge.ts";
+import { type Judged, judge, restOf, turnOf, unasked } from "./judge.ts";
 import { KeptChecks } from "./kept.ts";
 import { probe } from "./probe.ts";
 import { command, icmp } from "./program.ts";
@@ -32,10 +32,6 @@ const NETWORK_AT_ONCE = 32;
 const PROGRAMS_AT_ONCE = 4;
 /** The first answers are spread over so long. */
 const FIRST_MS = 2_000;
-/** How often it is asked while a turn is in question. */
-const QUICK_MS = 5_000;
-/** How often at least while it is not up: that it is again is not to be waited for. */
-const DOWN_MS = 15_000;
 const PROGRAM_GRACE_MS = 3_000;
 
 export type DeclaredCheck = { readonly name: string; readonly spec: Check; readonly hash: string };
@@ -125,7 +121,7 @@ export class CheckRunner {
       const answer = await turn(() => asked(way, spec, method, life));
       if (life.aborted) return;
       this.#take(one, answer);
-      await pause(jittered(Math.min(every_ms, patienceOf(one.judged)), 0.1), life);
+      await pause(jittered(restOf(one.judged, every_ms), 0.1), life);
     }
   }
 
@@ -183,11 +179,6 @@ async function asked(way: Way, spec: Check, method: CheckMethod, life: AbortSign
     clearTimeout(timer);
     life.removeEventListener("abort", stop);
   }
-}
-
-function patienceOf({ turning, state }: Judged): number {
-  if (turning !== null) return QUICK_MS;
-  return state === "up" ? Number.POSITIVE_INFINITY : DOWN_MS;
 }
 
 const isProgram = (method: CheckMethod) => method === "icmp" || method === "command";

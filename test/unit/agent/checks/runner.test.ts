@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { judge, turnOf, unasked } from "@muster/agent/checks/judge";
+import { type Judged, judge, restOf, turnOf, unasked } from "@muster/agent/checks/judge";
 import { createChecks } from "@muster/agent/collectors/checks";
 import type { Ports } from "@muster/agent/ports/index";
 import { atMost } from "@muster/agent/turns";
@@ -229,6 +229,11 @@ suite("checks of a host", (test) => {
     for (let at = 0; at < 6; at += 1)
       mixed = judge(mixed, at % 2 === 0 ? bad : { ok: null, why: "?" }, check, 2_000 + at);
     assert.is(mixed.state, "up");
+    const rests = (judged: Judged) => [600_000, 10_000, 1_000].map((every_ms) => restOf(judged, every_ms));
+    assert.equal(rests(up), [600_000, 10_000, 1_000]);
+    for (const one of [once, rising])
+      assert.equal(rests(one), [5_000, 5_000, 1_000], "a turn is in question");
+    for (const one of [down, now]) assert.equal(rests(one), [15_000, 10_000, 1_000], "it is not up");
   });
 
   test("so many at a time, in their order", async () => {
