@@ -12,8 +12,7 @@ import { FAULTY_KINDS, type FaultyKind } from "@muster/protocol/telemetry/index"
 import { drainsOf } from "./drained.ts";
 import { type Known, notEnrolled, seenWith } from "./known.ts";
 
-/** An event, and the host that it is about; `_` = the fleet. */
-/** `late_ms`: told so long after it happened, where it had to wait for the broker. */
+/** An event, and the host that it is about; `_` = the fleet. `late_ms`: told so long after it happened, where it had to wait for the broker. */
 export type HostEvent = {
   readonly host: string;
   readonly event: FleetEvent;

@@ -110,7 +110,7 @@ const RULES: readonly Rule[] = [
     expr: 'muster_bgp_faults{colour="red"} > 0',
     for: "15s",
     severity: "page",
-    summary: "{{ $labels.host }}: {{ $value }} things are wrong with its routing beside the sessions",
+    summary: "the routing of {{ $labels.host }} has red faults beside its sessions: {{ $value }}",
     command: "ctl bgp {{ $labels.host }}",
   },
   {
