@@ -117,16 +117,17 @@ export class PastOfFleet {
   /** Of whom it cannot be read is asked again later; the others are read meanwhile. */
   async #seed(): Promise<void> {
     const { log, now, signal } = this.#ports;
-    let failed = 0;
-    let first: FleetError | null = null;
+    let told = false;
     const read = async (name: string, held: Held) => {
       try {
         await this.#read(name, held);
       } catch (error) {
         if (!(error instanceof FleetError)) throw error;
         held.read_at = now() + RETRY_MS;
-        failed += 1;
-        first ??= error;
+        // Told at once: of a large fleet and a broker that is slow the reading goes on for as long as that is so.
+        if (!told)
+          log.warn({ err: error, host: name }, "what alert rules look back at cannot be read of all hosts");
+        told = true;
       }
     };
     for (;;) {
@@ -135,8 +136,6 @@ export class PastOfFleet {
       if (next.length === 0 || signal?.aborted === true) break;
       await Promise.all(next.map(([name, held]) => read(name, held)));
     }
-    if (first !== null)
-      log.warn({ err: first, hosts: failed }, "what alert rules look back at cannot be read of all hosts");
   }
 
   async #read(name: string, held: Held): Promise<void> {
