@@ -11,6 +11,13 @@ export type BirdClock = { readonly local_ms: number; readonly offset_ms: number 
 
 export const UNKNOWN_SINCE: BgpSince = { at: null, exact: false };
 
+/** The end of the year 9999. */
+const MOST_MS = 253_402_300_799_999;
+
+/** The instant that a daemon tells by a number; one that no clock shows is not known. */
+export const exactSince = (ms: number): BgpSince =>
+  ms >= 0 && ms <= MOST_MS ? { at: new Date(ms).toISOString(), exact: true } : UNKNOWN_SINCE;
+
 const QUARTER_MS = 15 * 60_000;
 const DAY_MS = 86_400_000;
 
@@ -32,7 +39,7 @@ export function birdClock(server_time: string, now_ms: number): BirdClock | null
  */
 export function sinceInstant(text: string, clock: BirdClock | null): BgpSince {
   const epoch_ms = epoch(text);
-  if (epoch_ms !== null) return { at: new Date(epoch_ms).toISOString(), exact: true };
+  if (epoch_ms !== null) return exactSince(epoch_ms);
   if (clock === null) return UNKNOWN_SINCE;
   const full = fullTime(text);
   if (full !== null) return { at: iso(full.ms, clock), exact: full.exact };

@@ -8,7 +8,7 @@
 import type { BgpSample, Bird, FleetEvent, ThrownSwitch } from "@muster/protocol";
 import { asDrained, drainText } from "@muster/protocol/drained";
 import { FleetError } from "@muster/protocol/errors";
-import { daemonTitle } from "@muster/protocol/telemetry/bgp";
+import { type BgpFault, daemonTitle } from "@muster/protocol/telemetry/bgp";
 import { faultsOf } from "../bird/faults.ts";
 import { judgeSessions, type ObservedSession } from "../bird/judge.ts";
 import { remember } from "../bird/remember.ts";
@@ -78,13 +78,15 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     choice = chosen;
     try {
       const seen = await chosen.speaker.survey(signal);
-      const sent = await exports.of(chosen, seen.sessions, signal);
+      const originated = (await chosen.speaker.originated?.(signal)) ?? chosen.originated;
+      const sent = await exports.of({ ...chosen, originated }, seen.sessions, signal);
       const observed = seen.sessions.map((session): ObservedSession => {
         const own = sent.get(session.name);
         return own === undefined ? session : { ...session, sent: own };
       });
       const sessions = judged(chosen, observed);
-      return { ...seen, sessions, faults: faultsOf({ ...seen, sessions }) };
+      const faults = [...seen.faults, ...unreadFaults(chosen)];
+      return { ...seen, sessions, faults: faultsOf({ ...seen, sessions, faults }) };
     } catch (error) {
       return unreachable(error, chosen);
     }
@@ -96,10 +98,10 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
   /** The sample of a daemon that gave no answer, or none that can be read; null where nobody expects one. Throws what is no fault of the daemon's. */
   const unreachable = (error: unknown, chosen: Choice): BgpSample | null => {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
-    if (chosen.spec === null && chosen.sessions.length === 0) return null;
+    if (chosen.spec === null && chosen.sessions.length === 0 && chosen.unread === null) return null;
     const at = new Date(ports.now()).toISOString();
     const daemon = { ...unreachableDaemon(error.detail || error.message), name: chosen.name };
-    return { at, daemon, sessions: judged(chosen, null), ...NOTHING_BESIDE };
+    return { at, daemon, sessions: judged(chosen, null), ...NOTHING_BESIDE, faults: unreadFaults(chosen) };
   };
 
   /** The short table says that nothing is new, and the last look is not old: all of it costs ten times as much. */
@@ -159,6 +161,16 @@ export function createBgp(ports: Ports, declared: () => Bird | null): BgpCollect
     },
   };
 }
+
+const unreadFaults = ({ unread }: Choice): BgpFault[] =>
+  unread === null
+    ? []
+    : [
+        {
+          ...{ colour: "amber", session: null },
+          what: `${unread.slice(0, 400)}. What it declared when it could be read is expected`,
+        },
+      ];
 
 /** What counts as a change: states and verdicts, not counters. */
 const shape = (sample: BgpSample | null) =>

@@ -21,6 +21,8 @@ const PORTS = { bird: "routing", frr: "frr", gobgp: "gobgp" } as const;
 type Name = keyof typeof PORTS;
 type Declared = Pick<DeclaredBird, "sessions" | "originated">;
 export type Choice = Declared & {
+  /** Which files could not be read, and why: what they declared before stands. Null where all could. */
+  readonly unread: string | null;
   readonly name: Name;
   readonly speaker: Speaker;
   readonly spec: Bird | null;
@@ -30,31 +32,63 @@ export type Choice = Declared & {
 export const speakerOf = (ports: Pick<Ports, (typeof PORTS)[Name]>, name: string): Speaker | null =>
   Object.hasOwn(PORTS, name) ? ports[PORTS[name as Name]] : null;
 
+const NOTHING: Declared = { sessions: [], originated: [] };
+
 /** Reads the files anew at each call; what has not changed is not parsed again. */
 export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice> {
   const read = async (path: string) =>
     (await ports.files.read(path, CONFIG_BYTES, "follow"))?.toString("utf8") ?? "";
-  const [birdIn, frrIn] = [birdWithin(ports.files), kept(frrDeclared)];
-  let gobgpIn: ((text: string) => Declared) | null = null;
+  const [birdWithin, frrWithin] = [birdOf(ports.files), kept(frrDeclared)];
+  let gobgpWithin: ((text: string) => Declared) | null = null;
+  const birdIn = standing(BIRD_FILE, async (spec: Bird | null) =>
+    birdWithin(spec?.config ?? (await read(BIRD_FILE))),
+  );
+  const frrIn = standing(FRR_FILE, async () => frrWithin(await read(FRR_FILE)));
   /** Null where there is no such file. What reads it is loaded with the first. */
-  const gobgpHere = async (): Promise<Declared | null> => {
+  const gobgpIn = standing(GOBGP_FILE, async (): Promise<Declared | null> => {
     const text = await read(GOBGP_FILE);
     if (text === "") return null;
-    gobgpIn ??= kept((await import("../gobgp/declared.ts")).gobgpDeclared);
-    return gobgpIn(text);
-  };
+    gobgpWithin ??= kept((await import("../gobgp/declared.ts")).gobgpDeclared);
+    return gobgpWithin(text);
+  });
   return async (spec) => {
-    const chosen = (name: Name, declared: Declared): Choice => ({
-      ...declared,
+    const unread: string[] = [];
+    const told = <T>({ found, why }: Told<T>): T | null => {
+      if (why !== null) unread.push(why);
+      return found;
+    };
+    const chosen = (name: Name, declared: Declared | null): Choice => ({
+      ...(declared ?? NOTHING),
       ...{ name, speaker: ports[PORTS[name]], spec },
+      unread: unread.length === 0 ? null : unread.join("; "),
     });
-    const bird = await birdIn(spec?.config ?? (await read(BIRD_FILE)));
-    if (spec !== null || bird.sessions.length > 0) return chosen("bird", bird);
-    const frr = frrIn(await read(FRR_FILE));
-    if (frr.sessions.length > 0) return chosen("frr", frr);
-    const gobgp = await gobgpHere();
-    if (gobgp !== null) return chosen("gobgp", gobgp);
+    const bird = told(await birdIn(spec));
+    if (spec !== null || (bird?.sessions.length ?? 0) > 0) return chosen("bird", bird);
+    const frr = told(await frrIn(null));
+    if ((frr?.sessions.length ?? 0) > 0) return chosen("frr", frr);
+    const gobgp = await gobgpIn(null);
+    const declared = told(gobgp);
+    if (declared !== null || gobgp.why !== null) return chosen("gobgp", declared);
     return (await ports.frr.present()) ? chosen("frr", frr) : chosen("bird", bird);
+  };
+}
+
+type Told<T> = { readonly found: T | null; readonly why: string | null };
+
+/** What a file declares; while it cannot be read, what it declared before, and why. */
+function standing<T>(
+  path: string,
+  read: (spec: Bird | null) => Promise<T>,
+): (spec: Bird | null) => Promise<Told<T>> {
+  let last: T | null = null;
+  return async (spec) => {
+    try {
+      last = await read(spec);
+      return { found: last, why: null };
+    } catch (error) {
+      if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
+      return { found: last, why: `${path} cannot be read: ${error.detail || error.message}` };
+    }
   };
 }
 
@@ -66,18 +100,13 @@ function kept(parse: (text: string) => Declared): (text: string) => Declared {
   };
 }
 
-/** With the sessions of what bird.conf includes; parsed again when one of the files has changed. While one cannot be read, what was declared before stands. */
-function birdWithin(files: Files): (text: string) => Promise<Declared> {
+/** With the sessions of what bird.conf includes; parsed again when one of the files has changed. */
+function birdOf(files: Files): (text: string) => Promise<Declared> {
   let last: { readonly text: string; readonly includes: Includes; readonly found: Declared } | null = null;
   return async (text) => {
-    try {
-      if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
-      const includes = await readIncludes(text, files);
-      last = { text, includes, found: declaredIn(text, includes) };
-    } catch (error) {
-      if (!(error instanceof FleetError)) throw error;
-      return last?.found ?? { sessions: [], originated: [] };
-    }
+    if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
+    const includes = await readIncludes(text, files);
+    last = { text, includes, found: declaredIn(text, includes) };
     return last.found;
   };
 }

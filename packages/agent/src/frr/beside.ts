@@ -3,7 +3,7 @@ import { FleetError } from "@muster/protocol/errors";
 import type { BfdSession, RpkiSession, Since } from "@muster/protocol/telemetry/routing";
 import { z } from "zod";
 import type { SeenSession } from "../bird/session.ts";
-import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { exactSince, UNKNOWN_SINCE } from "../bird/since.ts";
 import { arrayOf, objectOf } from "./json.ts";
 
 const Text = z.string().optional().catch(undefined);
@@ -51,8 +51,7 @@ const slower = (one = 0, other = 0): number => Math.max(one, other);
 
 /** An age in whole seconds: rounded, the instant is nearly the same in every sample. */
 function agoText(age_s: number | undefined, now_ms: number): Since {
-  if (age_s === undefined) return UNKNOWN_SINCE;
-  return { at: new Date(Math.round(now_ms / 1_000 - age_s) * 1_000).toISOString(), exact: true };
+  return age_s === undefined ? UNKNOWN_SINCE : exactSince(Math.round(now_ms / 1_000 - age_s) * 1_000);
 }
 
 /** Of neighbours that bgpd has BFD for and of which bfdd says nothing, as one that does not run: so that its absence shows. */

@@ -3,7 +3,7 @@ import { type BgpChannel, BgpState } from "@muster/protocol/telemetry/bgp";
 import type { Timer } from "@muster/protocol/telemetry/routing";
 import { z } from "zod";
 import type { SeenSession } from "../bird/session.ts";
-import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { exactSince, UNKNOWN_SINCE } from "../bird/since.ts";
 import { objectOf } from "./json.ts";
 
 const Text = z.string().optional().catch(undefined);
@@ -141,12 +141,11 @@ function sessionOf(name: string, key: string, peer: Peer, now_ms: number): SeenS
 /** When it went down FRR tells as an age; a peer that never was up has none that means anything. */
 function sinceOf(peer: Peer, up: boolean, now_ms: number): SeenSession["since"] {
   if (up && peer.bgpTimerUpEstablishedEpoch !== undefined)
-    return { at: new Date(peer.bgpTimerUpEstablishedEpoch * 1_000).toISOString(), exact: true };
+    return exactSince(peer.bgpTimerUpEstablishedEpoch * 1_000);
   if (up || (peer.connectionsDropped ?? 0) === 0 || peer.lastResetTimerMsecs === undefined)
     return UNKNOWN_SINCE;
   // An age in whole seconds: rounded, the instant is nearly the same in every sample.
-  const at_ms = Math.round((now_ms - peer.lastResetTimerMsecs) / 1_000) * 1_000;
-  return { at: new Date(at_ms).toISOString(), exact: true };
+  return exactSince(Math.round((now_ms - peer.lastResetTimerMsecs) / 1_000) * 1_000);
 }
 
 /** FRR's reason of the last reset; before the first connection it is about the configuration and stale. */

@@ -1,10 +1,11 @@
 /** The sessions that a gobgpd.conf (TOML, as Debian's service reads it) declares. GoBGP reads its names without regard to case. */
-import { parse } from "smol-toml";
+import { FleetError } from "@muster/protocol/errors";
+import { parse, TomlError } from "smol-toml";
 import type { DeclaredBird, DeclaredSession } from "../bird/declared.ts";
 
 type Table = Readonly<Record<string, unknown>>;
 
-/** Dynamic neighbours are no sessions before they come. A file that is no TOML declares nothing: GoBGP itself has refused it, or reads another form. */
+/** Dynamic neighbours are no sessions before they come. @throws CONFIG for a file that is no TOML: GoBGP itself refuses it, or reads another form */
 export function gobgpDeclared(text: string): Pick<DeclaredBird, "sessions" | "originated"> {
   const file = tableOf(text);
   const own_as = numberIn(within(file, "global"), "as");
@@ -35,8 +36,11 @@ export function gobgpDeclared(text: string): Pick<DeclaredBird, "sessions" | "or
 function tableOf(text: string): Table {
   try {
     return parse(text);
-  } catch {
-    return {};
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    // The lines around it, which the rest of the message quotes, may hold a password.
+    const [why = ""] = cause.message.split("\n");
+    throw new FleetError("CONFIG", `line ${cause.line}, column ${cause.column}: ${why}`);
   }
 }
 
@@ -54,7 +58,9 @@ const asTable = (value: unknown): Table =>
 
 const tablesIn = (table: Table, name: string): Table[] => {
   const found = valueIn(table, name);
-  return Array.isArray(found) ? found.map(asTable) : [];
+  if (found !== undefined && !Array.isArray(found))
+    throw new FleetError("CONFIG", `\`${name}\` should be a list, as [[${name}]] makes one`);
+  return (found ?? []).map(asTable);
 };
 
 const textIn = (table: Table, name: string): string => {

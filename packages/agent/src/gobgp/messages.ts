@@ -87,5 +87,5 @@ export const ANSWERS = {
   ListPeer: { peer: one(1, Peer) },
   ListDynamicNeighbor: { dynamic_neighbor: one(1, { prefix: text(1) }) },
   ListRpki: { server: one(1, Rpki) },
-  ListPath: { destination: one(1, { prefix: text(1) }) },
+  ListPath: { destination: one(1, { prefix: text(1), paths: many(2, { neighbor_ip: text(15) }) }) },
 } as const satisfies Record<string, Shape>;

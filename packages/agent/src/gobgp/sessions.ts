@@ -1,11 +1,11 @@
 /**
- * From GoBGP's peers to sessions, and from its RPKI servers. What GoBGP does not tell is null, why a session went down among it. Tried on 3.10 and 4.8.
+ * From GoBGP's peers to sessions, and from its RPKI servers. What GoBGP does not tell is null. Tried on 3.10 and 4.8.
  */
 import { BlockList, isIP } from "node:net";
 import type { BgpChannel, BgpState } from "@muster/protocol/telemetry/bgp";
 import type { RpkiSession, Since } from "@muster/protocol/telemetry/routing";
 import { type SeenSession, unsaid } from "../bird/session.ts";
-import { UNKNOWN_SINCE } from "../bird/since.ts";
+import { exactSince, UNKNOWN_SINCE } from "../bird/since.ts";
 import type { AfiSafi, Capability, Peer, Rpki } from "./messages.ts";
 
 const STATES: readonly BgpState[] = [
@@ -89,13 +89,11 @@ export function sessionOf(
 }
 
 /** A word of Go's for what is not there is no address. */
-const known = (text: string | undefined): string | null =>
+export const known = (text: string | undefined): string | null =>
   text === undefined || isIP(text) === 0 || /^[0.:]+$/.test(text) ? null : text;
 
 const sinceOf = (seconds: number | undefined): Since =>
-  seconds === undefined || seconds === 0
-    ? UNKNOWN_SINCE
-    : { at: new Date(seconds * 1_000).toISOString(), exact: true };
+  seconds === undefined || seconds === 0 ? UNKNOWN_SINCE : exactSince(seconds * 1_000);
 
 type Counted = NonNullable<NonNullable<NonNullable<Peer["state"]>["messages"]>["received"]>;
 const countsOf = (counted: Counted | null | undefined) => ({

@@ -16,7 +16,10 @@ import { nobodyListens } from "./socket-identity.ts";
 import { connectVty } from "./vty.ts";
 
 /** What the collector asks of a routing daemon. */
-export type Speaker = Pick<Routing, "survey" | "table" | "exported">;
+export type Speaker = Pick<Routing, "survey" | "table" | "exported"> & {
+  /** The prefixes that it originates, where that stands in no file. Errors: those of the daemon. */
+  originated?(signal: AbortSignal): Promise<readonly string[]>;
+};
 export type Frr = Speaker & {
   /** Whether its socket is there. */
   present(): Promise<boolean>;

@@ -21,6 +21,7 @@ export function createGobgp(options: GobgpOptions, signal: AbortSignal): Speaker
   return {
     survey: async (caller) => (await speaker()).survey(caller),
     table: async (caller) => (await speaker()).table(caller),
+    originated: async (caller) => (await (await speaker()).originated?.(caller)) ?? [],
     exported: async (session, prefixes, caller) => (await speaker()).exported(session, prefixes, caller),
   };
 }

@@ -10,8 +10,14 @@ import { createGobgp, type Ports } from "@muster/agent/ports/index";
 import { BgpSample } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
 import { Check } from "@muster/protocol/resources/check";
+import type { BgpState } from "@muster/protocol/telemetry/bgp";
 import * as assert from "uvu/assert";
+import { unsaid } from "../../../../packages/agent/src/bird/session.ts";
+import { UNKNOWN_SINCE as UNKNOWN } from "../../../../packages/agent/src/bird/since.ts";
 import { gobgpDeclared } from "../../../../packages/agent/src/gobgp/declared.ts";
+import type { Peer } from "../../../../packages/agent/src/gobgp/messages.ts";
+import { createReasons } from "../../../../packages/agent/src/gobgp/reasons.ts";
+import { sessionOf } from "../../../../packages/agent/src/gobgp/sessions.ts";
 import { type Child, freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
 import { BINARY, hostPrefix, portsBelow, until } from "../resources/private-bird.ts";
@@ -153,7 +159,77 @@ suite(
           ["eth1", 64510, false, true],
         ],
       );
-      assert.equal(gobgpDeclared("global:\n  config:\n    as: 64500\n").sessions, []);
+    });
+
+    test("gobgpd.conf that cannot be read: where and why, and no line of it", () => {
+      for (const [text, words] of [
+        ["global:\n  config:\n    as: 64500\n", /line 1, column 7/],
+        ['[global.config]\n  auth-password = "s3cret\n', /line 2, column \d+/],
+        ["[neighbors.config]\n  peer-as = 1\n", /`neighbors` should be a list/],
+      ] as const) {
+        try {
+          gobgpDeclared(text);
+          assert.unreachable(text);
+        } catch (error) {
+          if (!(error instanceof FleetError)) throw error;
+          assert.is(error.code, "CONFIG");
+          assert.match(error.detail, words);
+          assert.not.match(error.detail, /s3cret|\n/);
+        }
+      }
+    });
+
+    test("a file that could never be read is said, also where nothing answers", async () => {
+      const life = new AbortController();
+      const prefix = await hostPrefix();
+      try {
+        const ports = portsBelow(prefix.path, life.signal);
+        assert.is(await createBgp(ports, () => null).sample(life.signal), null);
+        writeFileSync(join(prefix.path, "etc/gobgpd.conf"), "neighbors:\n");
+        const sample = await createBgp(ports, () => null).sample(life.signal);
+        assert.equal([sample?.daemon.name, sample?.daemon.reachable, sample?.sessions], ["gobgp", false, []]);
+        assert.match(sample?.faults[0]?.what ?? "", /gobgpd\.conf cannot be read/);
+      } finally {
+        life.abort();
+        await prefix.release();
+      }
+    });
+
+    test("an instant that cannot be is not known, and takes nothing else along", () => {
+      const peer = {
+        conf: { neighbor_address: PEER },
+        state: { session_state: 6, remote_cap: [], local_cap: [] },
+        timers: { state: { uptime: { seconds: Number.MAX_SAFE_INTEGER } } },
+        afi_safis: [],
+      } as unknown as Peer;
+      const { since, state } = sessionOf(peer, 3, false, []);
+      assert.equal([state, since], ["established", { at: null, exact: false }]);
+    });
+
+    test("why a peer went down follows from the notifications that are counted", () => {
+      const reasons = createReasons();
+      const told = (state: BgpState, received: number, sent: number, off = false) => {
+        const seen = unsaid({
+          name: PEER,
+          state,
+          protocol_state: off ? "down" : "start",
+          since: UNKNOWN,
+          info: null,
+        });
+        const counts = (notifications: number) => ({ updates: 0, notifications, total: 0 });
+        const messages = { received: counts(received), sent: counts(sent) };
+        return reasons.with([{ ...seen, messages }])[0]?.last_error ?? null;
+      };
+      assert.is(told("active", 4, 4), null);
+      assert.is(told("established", 4, 4), null);
+      assert.is(told("idle", 4, 4), "the connection was lost");
+      assert.is(told("active", 4, 4), "the connection was lost");
+      assert.is(told("active", 5, 4), "the peer refuses it by a notification");
+      assert.is(told("established", 5, 4), null);
+      assert.match(told("idle", 5, 5) ?? "", /^GoBGP ended it by a notification/);
+      assert.is(told("established", 5, 5), null);
+      assert.is(told("idle", 6, 5), "the peer ended it by a notification");
+      assert.is(told("idle", 0, 0, true), null);
     });
 
     test("what is no answer of GoBGP is an error that says so, and silence ends at its limit", async () => {
@@ -222,7 +298,12 @@ suite(
         }
       };
       try {
-        await seen("GoBGP answers", ({ daemon }) => daemon.reachable);
+        await until("GoBGP answers", 30_000, () =>
+          ports.gobgp.table(life.signal).then(
+            () => true,
+            () => false,
+          ),
+        );
         await promisify(execFile)(GOBGP, [
           ...["-p", String(api_port), "global", "rib", "add", "192.0.2.0/24"],
         ]);
@@ -253,9 +334,28 @@ suite(
           "192.0.2.0/25": false,
         });
         await sentAsProbed(ports, bgp, life.signal);
+        await until("what it originates, which is in no file, is sent", 30_000, async () => {
+          const { exports = [] } = (await bgp.sample(life.signal))?.sessions[0] ?? {};
+          return (
+            exports.length === 1 && exports[0]?.prefix === "192.0.2.0/24" && exports[0].exported === true
+          );
+        });
+        writeFileSync(join(prefix.path, "etc/gobgpd.conf"), "neighbors:\n");
+        const unread = await bgp.sample(life.signal);
+        assert.match(
+          unread?.faults.map(({ what }) => what).join("; ") ?? "",
+          /\/etc\/gobgpd\.conf cannot be read: line 1/,
+        );
+        assert.equal(
+          unread?.sessions.map(({ name, verdict }) => [name, verdict]),
+          [
+            [PEER, "ok"],
+            [OFF, "disabled"],
+          ],
+        );
         await peer.stop("SIGKILL");
         await seen("down", ({ sessions }) => sessions[0]?.verdict === "down");
-        assert.match(events.join("; "), /127\.78\.1\.2 .*went down/);
+        assert.match(events.join("; "), /127\.78\.1\.2 .*went down.*the connection was lost/);
         await gobgpd.stop("SIGKILL");
         await seen("GoBGP is away", ({ daemon }) => !daemon.reachable);
         assert.is(bgp.last()?.sessions[0]?.verdict, "missing");
