@@ -106,6 +106,7 @@ export function samplesOf(now_ms: number): { [K in TelemetryKind]: Sample<K> } {
         ...{ name, declared: true, state: "running", since: now_ms - 9 * 24 * HOUR_MS, verdict: "ok" },
         ...{ image: `registry.example.net/${name}:1`, image_id: `sha256:${"ab".repeat(32)}` },
         ...{ health: "healthy", exit_code: null, restarts: 0, oom_killed: false, cpu: 0.01 },
+        ...{ ended_at: null, ended_with: null, oom_at: null },
         ...{ memory_bytes: 5e7, memory_limit_bytes: 5e8, rx_bytes: 1e9, tx_bytes: 1e9 },
       })),
     },

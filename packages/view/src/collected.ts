@@ -26,14 +26,17 @@ export function containersHeading({ engine, containers, left_out }: ContainersSa
 
 /** `running, healthy, for 3 h 12 min`. */
 export function containerState(
-  { state, health, since, exit_code, oom_killed }: ContainerRow,
+  { state, health, since, exit_code, oom_killed, verdict, ended_with }: ContainerRow,
   there_ms: number,
 ): string {
+  // What one that is well ended with before is history.
+  const fell = state !== "running" || verdict === "restarting";
+  const code = exit_code ?? (fell ? ended_with : null);
   return [
     state,
     ...(health === null ? [] : [health]),
-    ...(exit_code === null ? [] : [`code ${exit_code}`]),
-    ...(oom_killed === true ? ["out of memory"] : []),
+    ...(code === null ? [] : [`code ${code}`]),
+    ...(fell && oom_killed === true ? ["out of memory"] : []),
     ...(since === null ? [] : [`for ${ago(since, there_ms)}`]),
   ].join(", ");
 }

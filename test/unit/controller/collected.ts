@@ -42,6 +42,7 @@ export function collected(at: number): [FaultyKind, object][] {
       {
         ...{ name: "web", declared: true, state: "running", since: 1, image: "web:1", image_id: "sha256:1" },
         ...{ health: "healthy", exit_code: null, restarts: 1, oom_killed: false, cpu: 0.1 },
+        ...{ ended_at: null, ended_with: null, oom_at: null },
         ...{ memory_bytes: 1e7, memory_limit_bytes: null, rx_bytes: at, tx_bytes: at, verdict: "ok" },
       },
     ],

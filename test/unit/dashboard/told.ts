@@ -70,6 +70,7 @@ export function collected(now_ms: number): Collected {
     ...{ image_id: "sha256:1a4f1a4f1a4f1a4f", health: "healthy", exit_code: null, restarts: 0 },
     ...{
       oom_killed: false,
+      ...{ ended_at: null, ended_with: null, oom_at: null },
       cpu: 0.12,
       memory_bytes: 2e8,
       memory_limit_bytes: null,

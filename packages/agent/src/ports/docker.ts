@@ -7,7 +7,8 @@ import { FleetError } from "@muster/protocol/errors";
 import type Dockerode from "dockerode";
 import { isMissing } from "../store.ts";
 import { asking } from "./docker-ask.ts";
-import { followEvents } from "./docker-events.ts";
+import type { ContainerEnds } from "./docker-ends.ts";
+import { EngineEvents } from "./docker-events.ts";
 import {
   type ContainerFacts,
   type ContainerUsage,
@@ -112,6 +113,12 @@ export type Docker = {
    * not told. Runs until the signal aborts.
    */
   follow(names: ReadonlySet<string>, changed: () => void, signal: AbortSignal): void;
+  /** Calls `changed` with the id of each container to which something happened; with null where that may be any. Runs until the signal aborts. */
+  watch(changed: (id: string | null) => void, signal: AbortSignal): void;
+  /** Whether what happens is heard of at this moment: somebody follows or watches, and the engine's event stream stands. */
+  hears(): boolean;
+  /** How this container (by its whole id) ended, as events told it; null while none did. */
+  ends(id: string): ContainerEnds | null;
 };
 
 export type RestartPolicy = { readonly name: string; readonly retries: number };
@@ -137,6 +144,7 @@ export function createDocker(
     return loading;
   };
 
+  const events = new EngineEvents(engine, memory);
   const ask = asking(engine, socket);
   const change = (
     what: string,
@@ -356,7 +364,10 @@ export function createDocker(
         (docker, abortSignal) => docker.getVolume(name).remove({ abortSignal }),
         [],
       ),
-    follow: (names, changed, signal) => void followEvents(engine, names, changed, memory, signal),
+    follow: (names, changed, signal) => events.follow(names, changed, signal),
+    watch: (changed, signal) => events.watch(changed, signal),
+    hears: () => events.open,
+    ends: (id) => events.endings.of(id),
   };
   return remembering(asked, memory, (signal) =>
     ask("ps", read_limit_ms, signal, (docker, abortSignal) =>

@@ -1,6 +1,6 @@
 /**
  * Telemetry `containers`: every container of the host's Docker engine, declared or not, joined with what was declared: one that should be there and is not
- * stands in it as `missing`. Looked at every 5 s and sent when something changed, else once a minute with what they use.
+ * stands in it as `missing`. Looked at when the engine tells of an event and every 10 s, sent when something changed, else once a minute with what they use.
  */
 import { z } from "zod";
 import { Instant } from "../names.ts";
@@ -31,7 +31,23 @@ export const ContainerRow = z.object({
     .int()
     .nullable()
     .describe("Times the engine started it anew since it was made; null = not known."),
-  oom_killed: z.boolean().nullable().describe("It ended since it had no memory left; null = not known."),
+  oom_killed: z
+    .boolean()
+    .nullable()
+    .describe("When it last ended it had no memory left, also while it runs again; null = not known."),
+  ended_at: Instant.nullable()
+    .default(null)
+    .describe("When it last ended, also while it runs again; null = never, or not known."),
+  ended_with: z
+    .int()
+    .nullable()
+    .default(null)
+    .describe("The code that it last ended with, also while it runs again; null = not known."),
+  oom_at: Instant.nullable()
+    .default(null)
+    .describe(
+      "When the kernel last killed a process of it for want of memory, whether it ended by that or not; null = not seen.",
+    ),
   cpu: z
     .number()
     .nullable()

@@ -1,4 +1,4 @@
-// limit: 120 s
+// limit: 240 s
 /** Docker's faults: the engine dead, mute, back; an image that is not at the registry; a container that falls again and again. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -163,10 +163,10 @@ suite(
         (await at.plan([web])).waiting[0]?.why ?? "",
         /^Docker does not answer: .*docker\.sock: .*ECONNREFUSED/,
       );
-      await until("it is told that the engine is gone", 3_000, async () => rung > 0);
+      await until("it is told that the engine is gone", 20_000, async () => rung > 0);
       const before = rung;
       await at.engine.start();
-      await until("it is told that the engine is back", 4_000, async () => rung > before);
+      await until("it is told that the engine is back", 30_000, async () => rung > before);
       // An engine that was killed does not start its containers again: they are started, not made anew.
       await until("nothing is left to do", 20_000, async () => {
         await at.apply([web]);

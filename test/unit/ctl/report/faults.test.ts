@@ -143,6 +143,7 @@ suite("faults of collectors", (test) => {
         memory_bytes: 1_048_576,
       },
       ...{ memory_limit_bytes: null, rx_bytes: 1_024, tx_bytes: 0, verdict: "ok" as const },
+      ...{ ended_at: null, ended_with: null, oom_at: null },
     };
     const collected: Collected = {
       containers: {
