@@ -137,8 +137,10 @@ async function readSpool(file: string, log: Log): Promise<z.infer<typeof SpoolFi
 /** Appends lines one after another; a file that grew too large becomes `.1`. */
 function appender(file: string, log: Log): (line: string) => void {
   let queue = Promise.resolve();
+  /** A full disk takes half a line: the next must not be written behind it. */
+  let half = false;
   const append = async (line: string) => {
-    const write = () => appendFile(file, `${line}\n`, { mode: 0o600 });
+    const write = () => appendFile(file, `${half ? "\n" : ""}${line}\n`, { mode: 0o600 });
     try {
       if ((await sizeOf(file)) > LOG_LIMIT_BYTES) await rename(file, `${file}.1`);
       await write().catch(async (error: unknown) => {
@@ -146,7 +148,9 @@ function appender(file: string, log: Log): (line: string) => void {
         await mkdir(dirname(file), { recursive: true, mode: 0o700 });
         await write();
       });
+      half = false;
     } catch (error) {
+      half = true;
       log.error({ err: error }, `${file}: an event could not be written`);
     }
   };

@@ -1,6 +1,9 @@
-/** Events of a host: what a broker cannot take yet waits, in order, and is told once, marked as late. */
+/** Events of a host: what a broker cannot take yet waits, in order, and is told once, marked as late; what the disk cannot take is told as well. */
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openEvents } from "@muster/agent/events";
+import { promisify } from "node:util";
+import { openEvents, readEventLog } from "@muster/agent/events";
 import { openLog } from "@muster/ports/log";
 import { FleetEvent, lateMs, parseJson, STREAMS } from "@muster/protocol";
 import * as assert from "uvu/assert";
@@ -10,6 +13,7 @@ import { eventually } from "../../kit/eventually.ts";
 import { makeStream, startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { suite } from "../../kit/suite.ts";
 
+const run = promisify(execFile);
 const EVENT = STREAMS.find(({ name }) => name === "EVENT");
 
 suite("events of a host", (test) => {
@@ -78,5 +82,63 @@ suite("events of a host", (test) => {
     }, 8_000);
     life.abort();
     await running;
+  });
+
+  test("a full disk: they are told all the same, wait in memory meanwhile, and go on to disk when it has room", async ({
+    signal,
+  }) => {
+    const disk = join(place.path, "full");
+    await mkdir(disk);
+    const mounted = await run("mount", ["-t", "tmpfs", "-o", "size=64k", "none", disk]).then(
+      () => null,
+      (error: Error) => error.message,
+    );
+    if (mounted !== null) {
+      console.log(`the full disk is not tried, no tmpfs can be mounted here: ${mounted}`);
+      return;
+    }
+    const stop = new AbortController();
+    try {
+      const { bus, id } = await fleet.connect("agent", "core2", signal);
+      const files = { log: join(disk, "events.log"), spool: join(disk, "spool.json") };
+      let there = false;
+      const events = await openEvents(
+        files,
+        () => (there ? { bus, id, host: "core2" } : null),
+        openLog({ name: "agent", level: "silent" }),
+        Date.now,
+        () => false,
+      );
+      const running = events.run(stop.signal);
+      const tell = (what: string) => events.tell({ kind: "drift", severity: "info", what });
+      const local = async () => (await readEventLog(files.log, 1_000)).map(({ what }) => what);
+      tell("before");
+      await eventually(async () => assert.equal(await local(), ["before"]), 20_000);
+      await writeFile(join(disk, "filler"), Buffer.alloc(80_000)).catch(() => undefined);
+      // What is left of the last page takes some, and of one of them half.
+      const long = Array.from({ length: 12 }, (_, at) => `${at} ${"x".repeat(1_500)}`);
+      for (const what of long) tell(what);
+      await eventually(async () => {
+        const text = await readFile(files.log, "utf8");
+        assert.ok(text.length > 0 && !text.endsWith("\n"), "half a line is written");
+      }, 20_000);
+      there = true;
+      tell("with no room");
+      const { bus: reader } = await fleet.connect("controller", "reader", signal);
+      await eventually(async () => {
+        const told: string[] = [];
+        for await (const { body } of reader.readAll("EVENT", `event.${id}.>`))
+          told.push(parseJson(FleetEvent, body, "event").what);
+        assert.equal(told, ["before", ...long, "with no room"]);
+      }, 30_000);
+      await rm(join(disk, "filler"));
+      tell("there is room");
+      await eventually(async () => assert.is((await local()).at(-1), "there is room"), 20_000);
+      stop.abort();
+      await running;
+    } finally {
+      stop.abort();
+      await run("umount", ["-l", disk]);
+    }
   });
 });
