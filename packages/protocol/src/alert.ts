@@ -54,6 +54,15 @@ export const RouteStanding = z.object({
 });
 export type RouteStanding = z.infer<typeof RouteStanding>;
 
+/** A condition of a rule of which it is not known whether it fits: there the rule neither begins an alert nor ends one. */
+export const NotKnown = z.object({
+  rule: z.string().max(32).describe("Its name."),
+  when: z.string().max(1_000).describe("The condition: `ctl query` says of whom it is not known."),
+  hosts: z.array(z.string().max(63)).max(8).describe("Some of those of whom it is not known."),
+  count: z.int().describe("How many there are."),
+});
+export type NotKnown = z.infer<typeof NotKnown>;
+
 /** The short of it, for `ctl status`. */
 export const AlertSummary = z.object({
   at: Instant.describe("When the leader last looked."),
@@ -68,6 +77,11 @@ export const AlertSummary = z.object({
     })
     .nullable()
     .describe("The rules of the folder; null = only those that Muster brings."),
+  not_known: z
+    .array(NotKnown)
+    .max(20)
+    .default([])
+    .describe("Conditions of which nothing can be said now of hosts that do speak; of more only so many."),
 });
 export type AlertSummary = z.infer<typeof AlertSummary>;
 

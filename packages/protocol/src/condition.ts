@@ -19,6 +19,7 @@ import {
   fitsValues,
   isPartlyKnown,
   type Known,
+  kindOf,
   nameOfElement,
   type Shapes,
   valuesOf,
@@ -56,6 +57,11 @@ export function conditionFault(text: string, shapes: Shapes | null = null): stri
     throw error;
   }
 }
+
+/** The kinds of telemetry that it is about. */
+export const kindsIn = (node: Node): string[] => [
+  ...new Set(leaves(node).flatMap((leaf) => (leaf.t === "word" ? [] : kindOf(leaf)))),
+];
 
 /** Whether a host fits, and what of it; `unsure`: of the host, or of a thing of it, it is not known now. */
 export function fitting(node: Node, known: Known): { readonly fits: Fitting[]; readonly unsure: boolean } {

@@ -1,7 +1,7 @@
 /** Alerts in words: who was told, how the routes stand, and what is wrong with the alerting itself. Pure. */
-import { type AlertSummary, type AlertView, FLEET_WIDE } from "@muster/protocol/alert";
+import { type AlertSummary, type AlertView, FLEET_WIDE, type NotKnown } from "@muster/protocol/alert";
 import { clockText } from "./trouble.ts";
-import { durationText, listText, timeText } from "./words.ts";
+import { countText, durationText, listText, numberText, timeText } from "./words.ts";
 
 /** A leader that looked longer ago than this looks no more. */
 const LOOKED_MS = 120_000;
@@ -62,14 +62,21 @@ export function alertingTroubles(summary: AlertSummary, now_ms: number): AlertTr
   ];
 }
 
-/** `3 firing, 1 silenced`; null when there is nothing to say. */
-export function alertCounts({ firing, silenced }: AlertSummary): string | null {
-  if (firing + silenced === 0) return null;
+/** `3 firing, 1 silenced, 1 rule not known`; null when there is nothing to say. */
+export function alertCounts({ firing, silenced, not_known }: AlertSummary): string | null {
+  if (firing + silenced + not_known.length === 0) return null;
   return [
     ...(firing > 0 ? [`${firing} firing`] : []),
     ...(silenced > 0 ? [`${silenced} silenced`] : []),
+    ...(not_known.length > 0 ? [`${countText(not_known.length, "rule")} not known`] : []),
   ].join(", ");
 }
+
+/** `rule slow of ixp1 and 2 more: what it asks for is not told, or not for the whole time; until then it neither begins an alert nor ends one`, with what to type. */
+export const notKnownText = ({ rule, when, hosts, count }: NotKnown): { what: string; next: string } => ({
+  what: `rule ${rule} of ${listText(hosts)}${count > hosts.length ? ` and ${numberText(count - hosts.length)} more` : ""}: what it asks for is not told, or not for the whole time; until then it neither begins an alert nor ends one`,
+  next: `ctl query '${when}'`,
+});
 
 /** `noc (email) ok 03:12 UTC, chat (matrix) not used yet; rules 3 by alice`. */
 export function routesText({ routes, rules }: AlertSummary, now_ms: number): string {

@@ -2,7 +2,7 @@
  * What is wrong in the fleet at one instant, by the same judgement as `ctl status`: no alert can say what the person does not see there, and nothing that is red
  * there can be without one. Pure.
  */
-import { FLEET_WIDE } from "@muster/protocol/alert";
+import { FLEET_WIDE, type NotKnown } from "@muster/protocol/alert";
 import { drainText } from "@muster/protocol/drained";
 import type { HostView } from "@muster/protocol/record";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
@@ -21,6 +21,7 @@ export type Look = {
   readonly silent: ReadonlySet<string>;
   /** Of which host and rule nothing can be said now (`unsureOf`). */
   readonly unsure: ReadonlySet<string>;
+  readonly not_known: readonly NotKnown[];
   /** By host, why it is quiet by its own account: it is drained, or changes. */
   readonly quiet: ReadonlyMap<string, string>;
 };
@@ -55,7 +56,7 @@ export function lookAt(views: readonly HostView[], fleet: FleetStanding, now_ms:
       findings.push({ host: each.name, ...trouble });
     }
   }
-  return { findings, silent, quiet, unsure: new Set() };
+  return { findings, silent, quiet, unsure: new Set(), not_known: [] };
 }
 
 const redFirst = (one: Trouble, other: Trouble) => Number(one.tint !== "red") - Number(other.tint !== "red");

@@ -47,19 +47,18 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     now,
     recent: (host, track) => last.recent(host, track),
   });
-  const known = (name: string): KnownHost => ({
-    name,
-    past: past.of(name),
-    values: withoutChecks(
-      Object.fromEntries(
-        TELEMETRY_KINDS.flatMap((kind) => {
-          const sample = last.isSilent(name, now()) ? undefined : last.sample(name, kind);
-          const fresh = sample !== undefined && !isBlind({ kind, heard_at: sample.heard_at }, now());
-          return fresh ? [[kind, sample.value]] : [];
-        }),
-      ),
-    ),
-  });
+  const known = (name: string): KnownHost => {
+    const silent = last.isSilent(name, now());
+    const values: Record<string, unknown> = {};
+    const blind = new Set<string>();
+    for (const kind of TELEMETRY_KINDS) {
+      const sample = last.sample(name, kind);
+      if (sample === undefined) continue;
+      if (silent || isBlind({ kind, heard_at: sample.heard_at }, now())) blind.add(kind);
+      else values[kind] = sample.value;
+    }
+    return { name, silent, blind, past: past.of(name), values: withoutChecks(values) };
+  };
   const look = async (rules: readonly AlertRule[] = []): Promise<Look> => {
     const path = parts.backup_report;
     const backup = path === undefined ? undefined : await backupReport(path);
@@ -72,8 +71,8 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
       names.flatMap((name) => ({ name, id: records.byName(name)?.id ?? "" })),
     );
     if (own.length === 0) return seen;
-    const { findings, unsure } = conditionFindings(own, names.map(known));
-    return { ...seen, findings: [...seen.findings, ...findings], unsure };
+    const { findings, ...open } = conditionFindings(own, names.map(known));
+    return { ...seen, ...open, findings: [...seen.findings, ...findings] };
   };
   const outlets = new Outlets({
     ...{ bus: parts.bus, fleet, log, now, families: parts.families },

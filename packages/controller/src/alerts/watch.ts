@@ -100,7 +100,7 @@ export class AlertWatch {
     for (const delivery of this.#deliveries.values()) delivery.look(quiet);
     const { heartbeat } = this.#rules;
     if (heartbeat !== null) this.#dead_man.beat(heartbeat);
-    const summary = this.#summary(quiet);
+    const summary = this.#summary(quiet, seen);
     const text = JSON.stringify({
       ...summary,
       at: 0,
@@ -205,13 +205,14 @@ export class AlertWatch {
     return text.startsWith("vault:") ? this.#ports.secret(text) : text;
   }
 
-  #summary(quiet: (alert: Alert) => string | null): AlertSummary {
+  #summary(quiet: (alert: Alert) => string | null, { not_known }: Look): AlertSummary {
     const firing = [...this.#book.alerts()].filter(({ resolved_at }) => resolved_at === null);
     const silenced = firing.filter((alert) => quiet(alert) !== null).length;
     const routes = [...this.#deliveries.values()].map((delivery) => delivery.standing());
     if (this.#rules.heartbeat !== null) routes.push(this.#dead_man.standing());
     routes.push(...this.#ports.outlets.standings());
     const rules = this.#rules.given;
-    return { at: this.#ports.now(), firing: firing.length - silenced, silenced, routes, rules };
+    const counts = { firing: firing.length - silenced, silenced };
+    return { at: this.#ports.now(), ...counts, routes, rules, not_known: [...not_known] };
   }
 }

@@ -6,7 +6,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { alertingTroubles } from "@muster/view/alerts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { alertLines, leftOutText, routesLine, silenceLines } from "../report/alerts.ts";
+import { alertLines, leftOutText, notKnownLines, routesLine, silenceLines } from "../report/alerts.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 
@@ -44,6 +44,7 @@ ctl alerts --secret smtp#password     for "vault:kv/alerts/smtp#password" in ale
     );
     for (const line of silenceLines(about, now)) output.line(`silence ${line}`);
     const troubles = summary === null ? [] : alertingTroubles(summary, now);
+    for (const line of notKnownLines(summary?.not_known ?? [], output.colour)) output.line(line);
     if (hosts === undefined && summary !== null) output.line(routesLine(summary, now));
     if (hosts === undefined && summary === null && !session.invited)
       output.note(

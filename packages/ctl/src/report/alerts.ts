@@ -1,6 +1,12 @@
 /** Alerts, silences and routes as a person reads them. Pure. */
-import { type AlertSummary, type AlertView, FLEET_WIDE, type Silence } from "@muster/protocol/alert";
-import { routesText, toldText } from "@muster/view/alerts";
+import {
+  type AlertSummary,
+  type AlertView,
+  FLEET_WIDE,
+  type NotKnown,
+  type Silence,
+} from "@muster/protocol/alert";
+import { notKnownText, routesText, toldText } from "@muster/view/alerts";
 import type { Colour } from "../output/colour.ts";
 import { countText, durationText, listText, timeText } from "../output/words.ts";
 
@@ -15,6 +21,10 @@ export function alertLines(alerts: readonly AlertView[], now_ms: number, colour:
     return `${paint(hostText(host))}  ${severity} for ${age}: ${what.replaceAll("\n", " ")}   (${toldText(alert, now_ms)})      ${next}`;
   });
 }
+
+/** A line for each rule that can say nothing of hosts that speak. */
+export const notKnownLines = (not_known: readonly NotKnown[], colour: Colour): string[] =>
+  not_known.map(notKnownText).map(({ what, next }) => `${colour.amber("not known")}  ${what}      ${next}`);
 
 export function silenceLines(silences: readonly Silence[], now_ms: number): string[] {
   return silences.map(({ id, selector, about, by, why, until }) => {

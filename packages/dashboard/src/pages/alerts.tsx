@@ -1,7 +1,7 @@
 /** What fires, who was told, what is silenced and why, and whether the alerting itself works: as `ctl alerts` says it. */
 import { type AlertView, FLEET_WIDE, type Silence } from "@muster/protocol/alert";
 import { timeText } from "@muster/protocol/time";
-import { alertingTroubles, routesText, silencedHosts, toldText } from "@muster/view/alerts";
+import { alertingTroubles, notKnownText, routesText, silencedHosts, toldText } from "@muster/view/alerts";
 import { countText, durationText, listText } from "@muster/view/words";
 import { useState } from "preact/hooks";
 import type { Frame } from "../live.ts";
@@ -45,6 +45,13 @@ export function AlertsPage({ frame }: { frame: Frame }) {
             {alertingTroubles(summary, there_ms).map(({ tint, what, next }) => (
               <li key={what}>
                 <State tint={tint} word="" /> {what} <code>{next}</code>
+              </li>
+            ))}
+          </ul>
+          <ul class="troubles">
+            {summary.not_known.map(notKnownText).map(({ what, next }) => (
+              <li key={what}>
+                <State tint="amber" word="not known" /> {what} <code>{next}</code>
               </li>
             ))}
           </ul>

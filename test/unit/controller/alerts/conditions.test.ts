@@ -170,6 +170,33 @@ suite("conditions", (test) => {
     assert.equal([...bgp((at) => (at > 30 ? null : 2)).unsure], ["ixp1 mine"]);
   });
 
+  test("of whom it is not known is told: of hosts that speak, and of what a host has, unless a rule names it or nobody has it", () => {
+    const told = (when: string, hosts: KnownHost[], only: string[] | null = null) =>
+      conditionFindings([rule(when, only)], hosts).not_known.map(({ hosts, count }) => [...hosts, count]);
+    const dead = { ...blind, name: "probe2", silent: true, blind: new Set(["health"]) };
+    const lost = { ...blind, name: "probe3", blind: new Set(["health"]) };
+    assert.equal(told("health.cpu_busy>80%", [busy, calm, blind, dead, lost]), [["probe3", 1]]);
+    assert.equal(told("health.cpu_busy>80%", [busy, blind, dead], ["probe1", "probe2"]), [["probe1", 1]]);
+    assert.equal(told("packages.pending>80", [busy, blind, dead]), [["ixp1", "probe1", 2]]);
+    assert.equal(told("health.cpu_busy>80%", [busy, calm]), []);
+    assert.equal(
+      told("rate(health.oom_kills,1h)>0", [
+        busy,
+        { ...calm, past: () => points("oom_kills", Array(61).fill(0)) },
+      ]),
+      [["ixp1", 1]],
+    );
+    const many = Array.from({ length: 30 }, (_, at) => ({ ...blind, name: `h${at}` }));
+    assert.equal(conditionFindings([rule("health.cpu_busy>80%")], many).not_known, [
+      {
+        rule: "mine",
+        when: "health.cpu_busy>80%",
+        hosts: many.slice(0, 8).map(({ name }) => name),
+        count: 30,
+      },
+    ]);
+  });
+
   test("an alert stays while nothing can be said of its condition, also when another rule caught it", () => {
     const book = new AlertBook();
     const rules = [

@@ -23,7 +23,13 @@ suite("alerts of who leads no more", (test) => {
     const ports = {
       ...{ store, storage, fleet: "as64500", log: openLog({ name: "test", level: "silent" }) },
       ...{ now: () => NOW, leading: () => leads, hearing: () => "well", changing: () => null },
-      look: async () => ({ findings: [], silent: new Set(), quiet: new Map(), unsure: new Set() }),
+      look: async () => ({
+        findings: [],
+        silent: new Set(),
+        quiet: new Map(),
+        unsure: new Set(),
+        not_known: [],
+      }),
       ...{ verifier: () => undefined, secret: async () => "", forget: () => undefined },
       outlets: { use: () => undefined, standings: () => [] },
     } as unknown as AlertPorts;
