@@ -2,6 +2,7 @@
  * A condition of a rule of alerts.yml: an expression of `ctl query` over one host's last values and what was kept of them, without the words that choose hosts.
  * `health.cpu_busy>80%` is judged for each thing by itself when it is one comparison, and for the host when it is several. Pure.
  */
+import { checkValues } from "./expression/faults.ts";
 import {
   isOfValues,
   judged,
@@ -13,15 +14,14 @@ import {
   SelectorFault,
   type Some,
 } from "./expression/parser.ts";
+import type { Shapes } from "./expression/shape.ts";
 import {
-  checkValues,
   elementsOf,
   fitsValues,
   isPartlyKnown,
   type Known,
   kindOf,
   nameOfElement,
-  type Shapes,
   valuesOf,
   windowsOf,
 } from "./expression/values.ts";

@@ -12,6 +12,7 @@
  */
 import { FleetError } from "@muster/protocol/errors";
 import { compare, isPattern, like } from "@muster/protocol/expression/compare";
+import { checkValues } from "@muster/protocol/expression/faults";
 import {
   FACT,
   isOfValues,
@@ -23,7 +24,8 @@ import {
   SelectorFault,
   type Word,
 } from "@muster/protocol/expression/parser";
-import { checkValues, fitsValues, type Shapes, type Values } from "@muster/protocol/expression/values";
+import type { Shapes } from "@muster/protocol/expression/shape";
+import { fitsValues, type Values } from "@muster/protocol/expression/values";
 import type { Past } from "@muster/protocol/expression/window";
 import { suggest } from "./problem.ts";
 

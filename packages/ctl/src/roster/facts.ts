@@ -4,7 +4,7 @@
  */
 import { callMany } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
-import type { Shapes } from "@muster/protocol/expression/values";
+import type { Shapes } from "@muster/protocol/expression/shape";
 import type { Facts as Told } from "@muster/protocol/rpc/index";
 import { type Facts, needsOf, type Selectable, select } from "../inventory/selectors.ts";
 import { listText } from "../output/words.ts";

@@ -2,26 +2,14 @@
  * Last values in a selector (`ctl query`): `health.cpu_busy>80%`, `bgp.sessions(name=up* and state!=established)`. A path that goes through a list means
  * any of it, as a fact with several values does; what is null is no value. Pure.
  */
-
-import { suggest } from "../suggest.ts";
 import { compare, like } from "./compare.ts";
-import { judged, leaves, type Node, type Operator, type Pair, SelectorFault, type Some } from "./parser.ts";
-import { type KeptColumn, keptColumn, keptNames, type Over, over, type Past, type Result } from "./window.ts";
+import { judged, leaves, type Node, type Operator, type Pair, type Some } from "./parser.ts";
+import { type KeptColumn, keptColumn, type Over, over, type Past, type Result } from "./window.ts";
 
 /** A host's last samples by kind; a kind that is not here is not known now. */
 export type Values = Readonly<Record<string, unknown>>;
 /** A value, null = it is not known (of what was over a time), and the name of the thing in a list that it belongs to; "" = of no list. */
 export type Found = { readonly value: unknown; readonly of: string; readonly points?: Result["points"] };
-/** What there is to ask for: the fields of an object by name; null = any name. */
-export type Shape = {
-  readonly fields: ReadonlyMap<string, Shape> | null;
-  readonly any: Shape | null;
-  readonly list: boolean;
-};
-
-/** What may be asked, by the kind of telemetry; empty where last values are not asked for. */
-export type Shapes = Readonly<Record<string, Shape>>;
-
 /** By which the elements of lists are called, the first that there is. */
 const NAMES = [
   "name",
@@ -35,6 +23,10 @@ const NAMES = [
   "address",
   "what",
 ] as const;
+
+/** Whether elements with these fields have a name. */
+export const hasName = (fields: { has(name: string): boolean }): boolean =>
+  NAMES.some((name) => fields.has(name));
 
 export const nameOfElement = (element: unknown): string => {
   if (typeof element !== "object" || element === null) return "";
@@ -87,48 +79,8 @@ export function fitsValue(value: unknown, operator: Operator, wanted: string): b
   return order === 0 ? operator.includes("=") : order < 0 === operator.startsWith("<");
 }
 
-/** What is wrong with a path, in words; null = it is there. `whole` is how it was typed. */
-function pathFault(shape: Shape, path: readonly string[], whole: string): string | null {
-  let at: Shape = shape;
-  const so_far: string[] = [];
-  for (const field of path) {
-    const next: Shape | null | undefined = at.fields?.get(field) ?? at.any;
-    if (next == null) {
-      const names = [...(at.fields?.keys() ?? [])];
-      const where = so_far.length === 0 ? "there" : `\`${so_far.join(".")}\``;
-      if (names.length === 0) return `\`${whole}\`: ${where} is one value and has no \`${field}\``;
-      const hint = suggest(field, names) || `; there is ${names.join(", ")}`;
-      return `\`${whole}\`: ${where} has no \`${field}\`${hint}`;
-    }
-    so_far.push(field);
-    at = next;
-  }
-  return null;
-}
-
-/** The shape at a path that `pathFault` takes. */
-function shapeAt(shape: Shape, path: readonly string[]): Shape | null {
-  let at: Shape | null = shape;
-  for (const field of path) at = at?.fields?.get(field) ?? at?.any ?? null;
-  return at;
-}
-
-/** What is compared, of a pair whose path ends in an object: that is no value. */
-function pairFaultAt(shape: Shape, { key, operator, value }: Pair, path: readonly string[]): string | null {
-  const fault = pathFault(shape, path, key);
-  if (fault !== null && keptColumn(key.slice(0, key.indexOf(".")), path.join(".")) !== null)
-    return `\`${key}\` is kept over time only: max(${key}, 1h)`;
-  if (fault !== null) return fault;
-  const end = shapeAt(shape, path);
-  if (end?.fields != null && end.fields.size > 0)
-    return `\`${key}\` is no single value; there is ${[...end.fields.keys()].map((field) => `${key}.${field}`).join(", ")}`;
-  if (operator !== "=" && operator !== "!=" && value === "*")
-    return `\`${key}${operator}*\`: * goes with = and !=`;
-  return null;
-}
-
 export const kindOf = ({ key }: Pair | Some): string => key.slice(0, key.indexOf("."));
-const pathOf = ({ key }: Pair | Some): string[] => key.split(".").slice(1);
+export const pathOf = ({ key }: Pair | Some): string[] => key.split(".").slice(1);
 
 /** What is known of a host: its last samples, and the time before. */
 export type Known = { readonly values: Values; readonly past?: Past | undefined };
@@ -255,58 +207,4 @@ export function windowsOf(
         : [{ ...column, kind: own, over: leaf.over, window_ms: leaf.over.window_ms }];
     });
   return within(node, "", []);
-}
-
-/** Errors: SelectorFault for what there is not, with its column. */
-export function checkValues(leaf: Pair | Some, shapes: Shapes): void {
-  const kinds = Object.keys(shapes);
-  if (kinds.length === 0) throw new SelectorFault(`\`${leaf.key}\`: last values are for ctl query`, leaf.at);
-  const shape = shapes[kindOf(leaf)];
-  if (shape === undefined)
-    throw new SelectorFault(
-      `no telemetry \`${kindOf(leaf)}\`${suggest(kindOf(leaf), kinds) || `; there is ${kinds.join(", ")}`}`,
-      leaf.at,
-    );
-  checkPath(leaf, shape, pathOf(leaf), kindOf(leaf), []);
-}
-
-function checkPath(
-  leaf: Pair | Some,
-  shape: Shape,
-  path: readonly string[],
-  kind: string,
-  prefix: readonly string[],
-): void {
-  const fault =
-    leaf.t === "some"
-      ? pathFault(shape, path, leaf.key)
-      : leaf.over !== undefined
-        ? keptFault(kind, [...prefix, ...path].join("."), leaf)
-        : (pairFaultAt(shape, leaf, path) ?? byFault(shape, leaf, kind, prefix));
-  if (fault !== null) throw new SelectorFault(fault, leaf.at);
-  if (leaf.t === "pair") return;
-  const inside = shapeAt(shape, path);
-  if (inside === null || !inside.list) throw new SelectorFault(`\`${leaf.key}\` is no list`, leaf.at);
-  for (const each of leaves(leaf.of)) {
-    if (each.t === "word")
-      throw new SelectorFault(`expected a comparison, as state=active, found \`${each.word}\``, each.at);
-    checkPath(each, inside, each.key.split("."), kind, [...prefix, ...path]);
-  }
-}
-
-/** Of what is not kept nothing can be said over a time. */
-function keptFault(kind: string, name: string, { key }: Pair): string | null {
-  if (keptColumn(kind, name) !== null) return null;
-  const names = keptNames(kind);
-  if (names.length === 0) return `\`${key}\` is not kept over time: nothing of ${kind} is`;
-  const whole = names.map((each) => `${kind}.${each}`);
-  return `\`${key}\` is not kept over time${suggest(`${kind}.${name}`, whole) || `; kept are ${whole.join(", ")}`}`;
-}
-
-function byFault(shape: Shape, { by, key }: Pair, kind: string, prefix: readonly string[]): string | null {
-  if (by === undefined) return null;
-  if (prefix.length > 0) return pathFault(shape, by.split("."), by);
-  const [other, ...path] = by.split(".");
-  if (other !== kind) return `\`${key}/${by}\`: both must be of ${kind}`;
-  return pathFault(shape, path, by);
 }

@@ -8,6 +8,7 @@ import { conditionFault } from "@muster/protocol/condition";
 import { FleetError } from "@muster/protocol/errors";
 import { telemetryShapes } from "@muster/protocol/expression/shapes";
 import { type Point, trackOf } from "@muster/protocol/history";
+import { KEPT } from "@muster/protocol/kept";
 import * as assert from "uvu/assert";
 import { suite } from "../../../kit/suite.ts";
 
@@ -380,6 +381,39 @@ suite("conditions", (test) => {
     assert.is(await look(), 4);
   });
 
+  test("numbers of one thing in a list are found by its name, of every list that is kept; of a tunnel those of its peers", () => {
+    const series = (track: string, list: string, column: string) => {
+      const [, field = ""] = column.split(/\.(?=[^.]*$)/);
+      const element = { name: "it", mount: "it", unit: "it", device: "it" };
+      const past = () => points(`${column} it`, Array(61).fill(1));
+      const when = `${track}.${list}(max(${field},10m)=1)`;
+      return conditionFindings([rule(when)], [{ ...host("ixp1", { [track]: { [list]: [element] } }), past }]);
+    };
+    const shapes = telemetryShapes();
+    let asked = 0;
+    for (const { of, columns } of Object.values(KEPT))
+      for (const [name, column] of Object.entries(columns) as [string, { each?: true }][]) {
+        const [list = "", ...more] = name.split(".");
+        if (column.each !== true || more.length !== 1) continue;
+        const computed = conditionFault(`${of}.${name}>1`, shapes) !== null;
+        if (!computed) assert.is(conditionFault(`${of}.${list}(max(${more[0]},10m)=1)`, shapes), null, name);
+        assert.is(series(of, list, name).findings.length, 1, name);
+        asked += 1;
+      }
+    assert.ok(asked > 10, String(asked));
+    const tunnel = host("ixp1", { wireguard: { interfaces: [{ name: "wg0" }, { name: "wg1" }] } });
+    const past = () =>
+      points(
+        "interfaces.peers.rx_bytes wg1 KEY=",
+        Array.from({ length: 11 }, (_, at) => at * 600),
+      );
+    const quick = rule("wireguard.interfaces(rate(peers.rx_bytes,10m)>9)");
+    assert.equal(
+      conditionFindings([quick], [{ ...tunnel, past }]).findings.map(({ about }) => about),
+      ["metric/mine/wg1"],
+    );
+  });
+
   test("what is none says where, and what would be right", () => {
     const shapes = telemetryShapes();
     for (const [text, why] of [
@@ -395,10 +429,33 @@ suite("conditions", (test) => {
       ["rate(health.interfaces.rx_errors, 5m)", /expected a comparison, such as > 5, found the end/],
       ["health.memory.available_bytes/bgp.at<1", /both must be of health/],
       ["health.load/1/2>1", /one number can be divided by one other/],
+      // What could never fit.
+      ["health.cpu_busy>high", /`health.cpu_busy` is a number, and high is none: 1.5, 80%, 500M and 4Gi are/],
+      ["bgp.sessions(state=establishd)", /`state` is never establishd; did you mean `established`/],
+      [
+        "bgp.sessions(expected=up and state!=green)",
+        /column 30 .*`state` is never green; it is .*established/,
+      ],
+      ["bgp.sessions.state>5", /`bgp.sessions.state` is .*: it is compared with = and !=/],
+      ["bgp.daemon.reachable=yes", /`bgp.daemon.reachable` is never yes; it is true, false/],
+      ["rate(health.interfaces.rx_errors, 5m)>many", /is a number, and many is none/],
+      ["rate(health.interfaces.rx_errors, 5m)<0", /`rate\(.*\)` only grows: it is never < 0/],
+      ["health.interfaces(increase(rx_errors, 5m)<=-1)", /only grows: it is never <= -1/],
+      ["bgp.sessions.state/bgp.sessions.imported>1", /has no `imported`|is no number/],
+      ["health.disks.mount/health.disks.size_bytes>1", /health.disks.mount is no number/],
+      ["health.disks.used_bytes/health.interfaces.rx_bytes>1", /must be of the same list, or of none/],
+      ["health.memory.total_bytes/health.disks.size_bytes>1", /must be of the same list, or of none/],
+      [
+        "wireguard.interfaces(name=wg-core1 and peers(rate(rx_bytes, 5m)<1))",
+        /`rate\(rx_bytes, 5m\)`: wireguard.interfaces.peers have no names .*; ask for rate\(wireguard.interfaces.peers.rx_bytes, 5m\)/,
+      ],
     ] as const)
       assert.match(conditionFault(text, shapes) ?? "no fault", why, text);
     for (const text of [
       "increase(bgp.imported, 1h)<-100",
+      ...["bgp.sessions(state!=established)", "bgp.sessions.state=est*", "bgp.daemon.reachable=false"],
+      ...["health.disks.used_bytes/health.memory.total_bytes>1", "rate(health.interfaces.rx_errors,5m)<=0"],
+      ...["convergence.agent_version<0.2", "health.cpu_busy=*", "increase(health.disks.used_bytes,1h)<0"],
       "max(checks.checks.latency_ms,6h)>500",
       "health.memory.available_bytes / health.memory.total_bytes < 5%",
     ])
