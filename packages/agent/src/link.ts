@@ -28,6 +28,9 @@ export type LinkDoor = BrokersDoor & {
 };
 
 const RECONNECT_MAX_MS = 5_000;
+/** What the broker refuses once it refuses with every message: the log has each once in so long. */
+const DENIED_EVERY_MS = 3_600_000;
+const DENIED_LIMIT = 64;
 
 type Dialling = BrokersDoor & Pick<LinkDoor, "identity" | "credentials" | "trust">;
 
@@ -53,6 +56,14 @@ function connection(door: Dialling, name: string) {
 
 /** Connects and stays until the signal aborts; resolves with the bus at the first connection. */
 export async function openLink(door: LinkDoor, host: string, signal: AbortSignal): Promise<Bus> {
+  const denied = new Map<string, number>();
+  const isNews = (subject: string): boolean => {
+    const at = performance.now();
+    if (at - (denied.get(subject) ?? Number.NEGATIVE_INFINITY) < DENIED_EVERY_MS) return false;
+    if (denied.size >= DENIED_LIMIT) denied.clear();
+    denied.set(subject, at);
+    return true;
+  };
   const bus = await connectBus(
     {
       ...connection(door, host),
@@ -66,7 +77,8 @@ export async function openLink(door: LinkDoor, host: string, signal: AbortSignal
           if (event.type === "auth_failed") door.refused();
         } else if (event.type === "handler_failed") {
           door.log.error({ err: event.error, subject: event.subject }, "a message could not be handled");
-        } else door.log.warn({ ...event }, `bus: ${event.type}`);
+        } else if (event.type !== "denied" || isNews(event.subject))
+          door.log.warn({ ...event }, `bus: ${event.type}`);
       },
     },
     signal,

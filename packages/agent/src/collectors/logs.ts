@@ -4,7 +4,9 @@
  *
  * Period 1 s while there are lines; cost one journalctl, a stream a container, at most 2,000 lines and four messages a second; 512 KiB wait, 256 units, 64 containers.
  */
+import type { Bus } from "@muster/ports/bus";
 import type { Log as LogSpec } from "@muster/protocol/resources/log";
+import { subjects } from "@muster/protocol/subjects";
 import type { Events } from "../events.ts";
 import type { Ledger } from "../ledger.ts";
 import type { LogShipper, ShipperDoor } from "../logs/shipper.ts";
@@ -25,16 +27,37 @@ export type LogsCollector = {
 };
 
 const NEVER_MS = 86_400_000;
+/** That the broker refuses lines is an event, once in so long: it does so with every message. */
+const TOLD_EVERY_MS = 3_600_000;
+const REFUSED =
+  "the broker refuses this host's log lines: this fleet's account is from before them; type the ctl init line again";
 
 export function createLogs(door: LogsDoor): LogsCollector {
   const { ports, log, file, events, where } = door;
   const bell = new Bell();
   // What is declared changes with a change of how the host stands.
   door.standing.listen(() => bell.ring());
+  let heard: Bus | null = null;
+  let told_at = Number.NEGATIVE_INFINITY;
+  const hearRefusals = ({ bus, id, host }: Connected) => {
+    if (bus === heard) return;
+    heard = bus;
+    bus.onStatus((event) => {
+      if (event.type !== "denied" || event.subject !== subjects.log(id, host)) return;
+      if (performance.now() - told_at < TOLD_EVERY_MS) return;
+      told_at = performance.now();
+      log.warn({}, REFUSED);
+      events.tell({ kind: "resource", severity: "warning", what: REFUSED });
+    });
+  };
   const shipping: ShipperDoor = {
     ...{ ports, log, file },
     tell: (event) => events.tell(event),
-    send: (batch) => publishLog(where(), batch, log),
+    send(batch) {
+      const at = where();
+      if (at !== null) hearRefusals(at);
+      return publishLog(at, batch, log);
+    },
   };
   return {
     async run(signal) {

@@ -6,7 +6,7 @@ import { readText } from "../config.ts";
 import { writeWhole } from "../store.ts";
 
 const Left = z.object({
-  /** Milliseconds since 1970 UTC. */
+  /** When the line at the cursor was written, in milliseconds since 1970 UTC. */
   at: z.int().min(0),
   cursor: z.string().max(1_000).nullable(),
   /** By container, what was written from then on is new. */
@@ -14,13 +14,16 @@ const Left = z.object({
 });
 /** Not more often: it is written while lines come. */
 const EVERY_MS = 10_000;
-/** Of an agent that was away for longer nothing is caught up: a week of a journal would take hours. */
+/** What is older is not caught up: a week of a journal would take hours. */
 const CAUGHT_UP_MS = 3_600_000;
+/** By so much a line may seem older than the one before it, as those of two streams do; by more the clock was set. */
+const OUT_OF_ORDER_MS = 60_000;
 
 export class LeftAt {
   readonly #file: string;
   readonly #log: Log;
   #cursor: string | null;
+  #at: number;
   readonly #containers: Map<string, number>;
   readonly #now: () => number;
   #changed = false;
@@ -32,6 +35,7 @@ export class LeftAt {
     this.#log = log;
     this.#now = now;
     this.#cursor = left.cursor;
+    this.#at = left.at;
     this.#containers = new Map(Object.entries(left.containers));
   }
 
@@ -40,7 +44,7 @@ export class LeftAt {
     try {
       const text = readText(file);
       const left = text === null ? fresh : parseJson(Left, text, file);
-      return new LeftAt(file, log, now, now() - left.at > CAUGHT_UP_MS ? fresh : left);
+      return new LeftAt(file, log, now, left);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       log.warn({ err: error }, "where logs were left is lost: they are sent from now on");
@@ -48,20 +52,32 @@ export class LeftAt {
     }
   }
 
-  get cursor(): string | null {
-    return this.#cursor;
+  /** From where the journal is read that is followed since `began`. By the cursor no set clock matters; of one that is too old, all that is young enough comes after it. */
+  journal(began: number): { readonly since: number; readonly after: string | null } {
+    const now = this.#now();
+    if (this.#cursor === null) return { since: Math.min(began, now), after: null };
+    const oldest = now - CAUGHT_UP_MS;
+    return { since: oldest, after: this.#at < oldest ? null : this.#cursor };
   }
-  set cursor(cursor: string | null) {
-    if (cursor === this.#cursor) return;
-    this.#cursor = cursor;
+  /** That line was read; null = what comes is to be read as if none had been. */
+  readJournal(line: { readonly cursor: string; readonly at: number } | null): void {
+    if ((line?.cursor ?? null) === this.#cursor) return;
+    this.#cursor = line?.cursor ?? null;
+    this.#at = line?.at ?? 0;
     this.#changed = true;
   }
 
-  container(name: string): number | undefined {
-    return this.#containers.get(name);
+  /** The same of a container. Of one that was left while the clock was ahead some lines come twice, and none is lost. */
+  container(name: string, began: number): number {
+    const now = this.#now();
+    const since = this.#containers.get(name);
+    return since === undefined ? Math.min(began, now) : Math.max(Math.min(since, now), now - CAUGHT_UP_MS);
   }
-  readContainer(name: string, since: number): void {
-    this.#containers.set(name, since);
+  readContainer(name: string, at: number): void {
+    const held = this.#containers.get(name) ?? 0;
+    // One without a time says nothing of where we are.
+    if (at === 0 || (at < held && at > held - OUT_OF_ORDER_MS)) return;
+    this.#containers.set(name, at + 1);
     this.#changed = true;
   }
   /** Whose lines are not wanted any more is begun anew when they are again. */
@@ -79,7 +95,7 @@ export class LeftAt {
     this.#changed = false;
     this.#kept_at = performance.now();
     const containers = Object.fromEntries(this.#containers);
-    const text = JSON.stringify({ at: this.#now(), cursor: this.#cursor, containers });
+    const text = JSON.stringify({ at: this.#at, cursor: this.#cursor, containers });
     this.#keeping = this.#keeping
       .then(() => writeWhole(this.#file, text))
       .catch((error: unknown) => {

@@ -91,7 +91,7 @@ export class LogShipper {
 
   /** Follows these from now on, and no others. */
   declare(sources: Sources): void {
-    if (sources.units.size === 0) this.#left.cursor = null;
+    if (sources.units.size === 0) this.#left.readJournal(null);
     this.#left.keepOnly(sources.containers);
     this.#follow(sources);
     const { beyond = 0 } = sources;
@@ -192,12 +192,14 @@ export class LogShipper {
       const split = lineSplitter(ENTRY_LIMIT);
       const { code, ended_by } = await ports.runStreamed(
         "journalctl",
-        journalArguments({ ...wish, since: began, after: this.#left.cursor, last: CAUGHT_UP }),
+        journalArguments({ ...wish, ...this.#left.journal(began), last: CAUGHT_UP }),
         {
           on_output: async (from, text) => {
             if (from === "stderr") words = (words + text).slice(0, WORDS_LIMIT);
             else
               for (const one of split(text)) {
+                // Another goes on from here, or nobody does.
+                if (signal.aborted) return;
                 fresh();
                 await this.#takeEntry(one, units, signal);
               }
@@ -213,7 +215,7 @@ export class LogShipper {
     const { line, units, cursor } = journalEntry(text);
     const unit = units.find((each) => wanted.has(each)) ?? units[0] ?? "unknown";
     const least = wanted.get(unit);
-    if (cursor !== null) this.#left.cursor = cursor;
+    if (cursor !== null) this.#left.readJournal({ cursor, at: line.at });
     if (line.priority !== null && least !== undefined && urgency(line.priority) > urgency(least)) return;
     await this.#take(
       { at: line.at, unit: unit.slice(0, 256), priority: line.priority, text: line.text },
@@ -223,15 +225,15 @@ export class LogShipper {
 
   async #followContainer(name: string, signal: AbortSignal): Promise<void> {
     const { ports } = this.#door;
-    let since = this.#left.container(name) ?? ports.now();
+    const began = ports.now();
     await this.#again(`container ${name}`, signal, async (fresh) => {
       await ports.docker.logs(
         name,
-        { follow: true, since, last: CAUGHT_UP },
+        { follow: true, since: this.#left.container(name, began), last: CAUGHT_UP },
         async (line) => {
+          if (signal.aborted) return;
           fresh();
-          since = Math.max(since, line.at + 1);
-          this.#left.readContainer(name, since);
+          this.#left.readContainer(name, line.at);
           await this.#take(
             { at: line.at, container: name, priority: null, text: cutText(line.text).text },
             signal,

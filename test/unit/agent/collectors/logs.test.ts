@@ -1,11 +1,12 @@
 /** Log lines of what is declared, from a real journal: only those, in order, bounded, told when dropped; nothing is done where nothing is declared. */
 import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createLogs, type LogsDoor } from "@muster/agent/collectors/logs";
 import { LineBuffer } from "@muster/agent/logs/buffer";
-import { sourcesOf } from "@muster/agent/logs/shipper";
+import { LogShipper, type ShipperDoor, sourcesOf } from "@muster/agent/logs/shipper";
 import { createRunStreamed } from "@muster/agent/ports/index";
-import type { Bus } from "@muster/ports/bus";
+import type { Bus, BusEvent } from "@muster/ports/bus";
 import { openLog } from "@muster/ports/log";
 import { type FleetEvent, Resource } from "@muster/protocol";
 import { LOG_BATCH_BYTES, LogBatch, type SentLine } from "@muster/protocol/log";
@@ -70,6 +71,109 @@ suite("lines that wait", (test) => {
   });
 });
 
+suite("where logs were left", (test) => {
+  const NOW = 1_790_000_000_000;
+  const HOUR_MS = 3_600_000;
+  const log = openLog({ name: "logs-test", level: "silent" });
+  const SOURCES = { units: new Map([["bird.service", "info" as const]]), containers: new Set(["web"]) };
+  type Take = (from: "stdout", text: string) => Promise<void>;
+
+  /** How a shipper asks the journal and Docker that finds this file; `of_journal` is then the journal's word. */
+  async function asking(left: object | null, of_journal = async (_: Take) => {}) {
+    const directory = await temporaryDirectory("left");
+    const file = join(directory.path, "logs.json");
+    if (left !== null) writeFileSync(file, JSON.stringify(left));
+    const life = new AbortController();
+    const asked: { journal: string[]; web: number | null } = { journal: [], web: null };
+    const sent: string[] = [];
+    const ended = (signal: AbortSignal) =>
+      new Promise<void>((resolve) => {
+        if (signal.aborted) resolve();
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    const ports = {
+      ...{ confined: null, now: () => NOW },
+      async runStreamed(_: string, args: string[], { on_output }: { on_output: Take }, signal: AbortSignal) {
+        asked.journal = args.filter((each) => /^--(since|after-cursor)=/.test(each));
+        await of_journal(on_output);
+        await ended(signal);
+        return { code: 0, ended_by: null };
+      },
+      docker: {
+        async logs(_: string, { since }: { since: number }, __: unknown, signal: AbortSignal) {
+          asked.web = since;
+          await ended(signal);
+        },
+      },
+    } as unknown as ShipperDoor["ports"];
+    const shipper = new LogShipper(
+      {
+        ...{ ports, log, file, tell: () => undefined },
+        send(batch) {
+          sent.push(...batch.lines.map(({ text }) => text));
+          return true;
+        },
+      },
+      life.signal,
+    );
+    const running = shipper.run(life.signal);
+    const end = async () => {
+      life.abort();
+      await running;
+      await directory.release();
+    };
+    return { shipper, asked, sent, end };
+  }
+
+  test("what counts is the age of what was read last, by the journal's cursor and each container's own time; a clock that was ahead loses nothing", async () => {
+    const cases: [string, object | null, string[], number][] = [
+      ["nothing was kept", null, [`--since=@${NOW / 1_000}.000`], NOW],
+      [
+        "away for minutes",
+        { at: NOW - 60_000, cursor: "C", containers: { web: NOW - 60_000 } },
+        ["--after-cursor=C"],
+        NOW - 60_000,
+      ],
+      [
+        // Of a quiet unit nothing had come for hours: what did not come since is not older for that.
+        "long ago",
+        { at: NOW - 5 * HOUR_MS, cursor: "C", containers: { web: NOW - 5 * HOUR_MS } },
+        [`--since=@${(NOW - HOUR_MS) / 1_000}.000`],
+        NOW - HOUR_MS,
+      ],
+      [
+        "while the clock was ahead",
+        { at: NOW + 9 * HOUR_MS, cursor: "C", containers: { web: NOW + 9 * HOUR_MS } },
+        ["--after-cursor=C"],
+        NOW,
+      ],
+    ];
+    for (const [what, left, journal, web] of cases) {
+      const { shipper, asked, end } = await asking(left);
+      shipper.declare(SOURCES);
+      assert.equal([what, asked], [what, { journal, web }]);
+      await end();
+    }
+  });
+
+  test("a follower that is ended takes no line more, and does not say where it is", async () => {
+    const entry = (text: string) =>
+      `${JSON.stringify({ __REALTIME_TIMESTAMP: `${NOW}000`, __CURSOR: text, MESSAGE: text, _SYSTEMD_UNIT: "bird.service" })}\n`;
+    const { shipper, asked, sent, end } = await asking(null, async (take) => {
+      if (sent.length > 0) return;
+      await take("stdout", entry("first"));
+      shipper.declare({ units: new Map(), containers: new Set() });
+      await take("stdout", entry("late"));
+    });
+    shipper.declare({ units: SOURCES.units, containers: new Set() });
+    await eventually(() => assert.ok(sent.length > 0), SOON_MS);
+    shipper.declare({ units: new Map([["ssh.service", "info"]]), containers: new Set() });
+    assert.equal(asked.journal, [`--since=@${NOW / 1_000}.000`]);
+    await end();
+    assert.equal(sent, ["first"]);
+  });
+});
+
 suite(
   "logs that are sent",
   (test) => {
@@ -84,9 +188,14 @@ suite(
     let running: Promise<void> = Promise.resolve();
     let connected = true;
     let changed = (): void => undefined;
+    let hear = (_: BusEvent): void => undefined;
     const bus = {
       get connected() {
         return connected;
+      },
+      onStatus(listener: typeof hear) {
+        hear = listener;
+        return () => undefined;
       },
       publish(subject: string, body: Uint8Array) {
         assert.is(subject, "log.U1.ixp1");
@@ -222,6 +331,20 @@ suite(
         numbers.join(),
       );
       assert.is(told.length, 1);
+    });
+
+    test("that the broker refuses lines, as in a fleet from before, is told once", async () => {
+      told.length = 0;
+      await write("bird.service", 6, "refused");
+      await eventually(() => assert.is(texts().at(-1), "refused"), SOON_MS);
+      for (const subject of ["event.U1.ixp1.host", "log.U1.ixp1", "log.U1.ixp1"])
+        hear({ type: "denied", operation: "publish", subject });
+      assert.equal(
+        told.map(({ what }) => what),
+        [
+          "the broker refuses this host's log lines: this fleet's account is from before them; type the ctl init line again",
+        ],
+      );
     });
 
     test("what is declared no more is followed no more, leaves no process, and begins anew when it is again", async () => {
