@@ -45,10 +45,10 @@ export class CredentialStore {
     this.#kept = kept;
   }
 
-  /** Reads what is kept; what is damaged is gone, since enrolment brings it back by the host's own key. */
+  /** Reads what is kept; what is damaged is gone, since enrolment brings it back by the host's own key, and so is what somebody took away, who wants just that. */
   static async open(file: string): Promise<CredentialStore> {
     try {
-      return new CredentialStore(file, (await readKept(file, Kept))?.value ?? null);
+      return new CredentialStore(file, (await readKept(file, Kept, "nothing"))?.value ?? null);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       return new CredentialStore(file, null);

@@ -18,11 +18,11 @@ export const Hold = z.object({
 export type Hold = z.infer<typeof Hold>;
 
 const LIMIT = 256;
-const HoldsFile = z.object({ holds: z.array(Hold).max(LIMIT) });
+export const HoldsFile = z.object({ holds: z.array(Hold).max(LIMIT) });
 
-/** Holds made on the host; none when there is no file. Errors: FAILED. */
+/** Holds made on the host; none when there is no file: who takes it away wants none, and one that was ended must not come back. Errors: FAILED. */
 export async function readLocalHolds(file: string): Promise<readonly Hold[]> {
-  return (await readKept(file, HoldsFile))?.value.holds ?? [];
+  return (await readKept(file, HoldsFile, "nothing"))?.value.holds ?? [];
 }
 
 /** Adds or replaces the hold of the same thing. */

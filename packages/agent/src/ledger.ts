@@ -12,7 +12,7 @@ import { Instant, RandomId, ResourceRef, Sha256 } from "@muster/protocol/names";
 import { Resource } from "@muster/protocol/resources/index";
 import { ThrownSwitch } from "@muster/protocol/switch";
 import { z } from "zod";
-import { isMissing, readKept, writeKept, writeSynced } from "./store.ts";
+import { isMissing, lookAtKept, readKept, writeKept, writeSynced } from "./store.ts";
 
 /** One resource that Muster has applied here. */
 export const Entry = z.object({
@@ -127,6 +127,12 @@ export class Ledger {
       damaged = error.detail;
     }
     return new Ledger(file, directory, state, damaged);
+  }
+
+  /** What it says, for who only looks: nothing is changed on disk. Errors: FAILED on the disk's. */
+  static async look(file: string): Promise<{ readonly state: LedgerState; readonly damaged: string | null }> {
+    const { value, damaged } = await lookAtKept(file, State);
+    return { state: value ?? EMPTY, damaged };
   }
 
   get state(): LedgerState {

@@ -19,18 +19,41 @@ export type Kept<T> = {
 
 const previousOf = (path: string) => `${path}.previous`;
 
-/** Reads a file by its schema, or the version before it; null when there is neither. Errors: FAILED when it exists and cannot be opened. */
+/**
+ * What a file that is gone means, while the one before is there: that the disk lost it, since once written it is always there; or, of one that people take away
+ * to be rid of what it says, that there is nothing.
+ */
+export type WhenGone = "previous" | "nothing";
+
+/**
+ * Reads a file by its schema, or the version before it; null when there is neither. Errors: FAILED when it exists and cannot be opened, or when neither can be read: it is then set
+ * aside, for people; the caller begins anew and must say so.
+ */
 export async function readKept<S extends z.ZodType>(
   path: string,
   schema: S,
+  when_gone: WhenGone = "previous",
 ): Promise<Kept<z.output<S>> | null> {
+  const { value, damaged } = await lookAtKept(path, schema, when_gone);
+  if (value !== null) return { value, damaged };
+  if (damaged === null) return null;
+  await rename(path, `${path}.damaged`).catch(ignoreMissing);
+  throw new FleetError("FAILED", `${damaged}; it was set aside as ${path}.damaged`);
+}
+
+/** As `readKept` for who only looks: what cannot be read stays where it is, and `damaged` says why. */
+export async function lookAtKept<S extends z.ZodType>(
+  path: string,
+  schema: S,
+  when_gone: WhenGone = "previous",
+): Promise<{ readonly value: z.output<S> | null; readonly damaged: string | null }> {
   let damaged: string | null = null;
   for (const file of [path, previousOf(path)]) {
     const text = await textOf(file);
+    if (text === null && file === path && when_gone === "nothing") break;
     if (text === null) continue;
     try {
       const value = parseJson(schema, text, file);
-      // Once written it is always there: somebody took it away, or the disk lost it.
       const lost = file === path ? null : `${path} is not there`;
       return { value, damaged: damaged ?? lost };
     } catch (error) {
@@ -38,10 +61,7 @@ export async function readKept<S extends z.ZodType>(
       damaged ??= error.detail;
     }
   }
-  if (damaged === null) return null;
-  // Set aside, for people; the caller begins anew and must say so.
-  await rename(path, `${path}.damaged`).catch(ignoreMissing);
-  throw new FleetError("FAILED", `${damaged}; it was set aside as ${path}.damaged`);
+  return { value: null, damaged };
 }
 
 /** Replaces a file, mode 0600. Errors: FAILED with the system's words, such as a disk that is full; the file is then as before. */

@@ -117,8 +117,11 @@ export class Records {
     await rm(this.#at(id), { recursive: true, force: true });
   }
 
-  /** Every record with its phase; empty directories (a crash before `put`) are removed. One with files and no phase is left alone: its maker may be at it. */
-  async list(): Promise<{ id: string; phase: Phase }[]> {
+  /**
+   * Every record with its phase; empty directories (a crash before `put`) are removed, unless one only looks. One with files and no phase is left alone: its maker
+   * may be at it.
+   */
+  async list({ only_look = false } = {}): Promise<{ id: string; phase: Phase }[]> {
     let names: string[];
     try {
       names = await readdir(this.#directory);
@@ -129,8 +132,9 @@ export class Records {
     const found: { id: string; phase: Phase }[] = [];
     for (const id of names.filter((name) => RandomId.safeParse(name).success)) {
       const phase = await this.phase(id);
-      if (phase === null) await this.#removeEmpty(id);
-      else found.push({ id, phase });
+      if (phase === null) {
+        if (!only_look) await this.#removeEmpty(id);
+      } else found.push({ id, phase });
     }
     return found;
   }

@@ -1,6 +1,10 @@
-/** When a credential is renewed, and when somebody is told: one rule for all lives. */
+/** When a credential is renewed, and when somebody is told: one rule for all lives. And what is held when a file of them is damaged, or was taken away. */
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CredentialStore } from "@muster/agent/credentials";
 import { dueAt, isAlarming } from "@muster/agent/renewal";
 import * as assert from "uvu/assert";
+import { temporaryDirectory } from "../../kit/child.ts";
 import { suite } from "../../kit/suite.ts";
 
 const DAY = 86_400_000;
@@ -18,5 +22,29 @@ suite("credentials", (test) => {
   test("the alarm comes with a third of the life left", () => {
     assert.is(isAlarming({ from: 0, to: 30 * DAY }, 19 * DAY), false);
     assert.is(isAlarming({ from: 0, to: 30 * DAY }, 21 * DAY), true);
+  });
+
+  test("of a damaged file the version before counts, of one that a person took away nothing: the host is to ask anew", async () => {
+    const pem = (what: string) => `-----BEGIN ${what}-----\nAAAA\n-----END ${what}-----\n`;
+    const kept = {
+      host: "core1",
+      credentials: {
+        user_jwt: "x.y.z",
+        service_certificate: pem("CERTIFICATE"),
+        ssh_certificate: "ssh-ed25519-cert-v01@openssh.com AAAA",
+      },
+      spans: { bus: { from: 0, to: 1 }, service: { from: 0, to: 1 }, ssh: { from: 0, to: 1 } },
+    };
+    const place = await temporaryDirectory("credentials");
+    try {
+      const file = join(place.path, "credentials.json");
+      await writeFile(file, "{");
+      await writeFile(`${file}.previous`, JSON.stringify(kept));
+      assert.is((await CredentialStore.open(file)).kept?.host, "core1");
+      await rm(file);
+      assert.is((await CredentialStore.open(file)).kept, null);
+    } finally {
+      await place.release();
+    }
   });
 });

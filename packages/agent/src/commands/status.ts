@@ -1,4 +1,4 @@
-/** `muster-agent status`: from the file that the agent keeps, and from the disk when it is dead. Exit 0 when all is well, else 1. */
+/** `muster-agent status`: from the file that the agent keeps, and from the disk when it is dead; nothing there is changed. Exit 0 when all is well, else 1. */
 
 import { Instant } from "@muster/protocol/names";
 import { Convergence } from "@muster/protocol/telemetry/convergence";
@@ -7,9 +7,9 @@ import { z } from "zod";
 import { answers } from "../alone.ts";
 import { checkLines, KeptChecks } from "../checks/kept.ts";
 import { placesOf, readConfig } from "../config.ts";
-import { heldWhy, holdsInForce, readLocalHolds } from "../holds.ts";
+import { HoldsFile, heldWhy, holdsInForce } from "../holds.ts";
 import { Ledger } from "../ledger.ts";
-import { readKept } from "../store.ts";
+import { lookAtKept } from "../store.ts";
 import { Records } from "../unconfirmed.ts";
 import type { Given } from "./arguments.ts";
 
@@ -27,18 +27,28 @@ const StatusFile = z.object({
 export async function status(given: Given): Promise<number> {
   const config = readConfig(given.config_file);
   const places = placesOf(config, given.config_file);
-  const kept = (await readKept(places.status, StatusFile))?.value ?? null;
+  const { value: kept, damaged: status_damage } = await lookAtKept(places.status, StatusFile);
   // The number alone may by now be that of another program, the socket that of an agent that has not written yet.
   const alive = kept !== null && isAlive(kept.pid) && (await answers(places.alone));
-  const { state } = await Ledger.open(places.ledger, places.manifests);
-  const holds = holdsInForce(await readLocalHolds(places.holds), state.switches, Date.now());
-  const checks = (await readKept(places.checks, KeptChecks))?.value ?? { checks: {} };
-  const open = (await new Records(places.records).list()).filter(({ phase }) => phase === "record");
+  const [ledger, local, kept_checks, records] = await Promise.all([
+    Ledger.look(places.ledger),
+    lookAtKept(places.holds, HoldsFile, "nothing"),
+    lookAtKept(places.checks, KeptChecks),
+    new Records(places.records).list({ only_look: true }),
+  ]);
+  const { state } = ledger;
+  const holds = holdsInForce(local.value?.holds ?? [], state.switches, Date.now());
+  const checks = kept_checks.value ?? { checks: {} };
+  const open = records.filter(({ phase }) => phase === "record");
+  const damaged = [status_damage, ledger.damaged, local.damaged, kept_checks.damaged].filter(
+    (each) => each !== null,
+  );
+  const code = isWell(alive, kept) && damaged.length === 0 ? 0 : 1;
   if (given.json) {
     process.stdout.write(
-      `${JSON.stringify({ alive, status: kept, ...checks, holds, unconfirmed: open.length })}\n`,
+      `${JSON.stringify({ alive, status: kept, ...checks, holds, unconfirmed: open.length, damaged })}\n`,
     );
-    return isWell(alive, kept) ? 0 : 1;
+    return code;
   }
   const lines = [
     alive ? kept.line : `muster-agent does not run${kept === null ? "" : `; when it ran: ${kept.line}`}`,
@@ -59,8 +69,9 @@ export async function status(given: Given): Promise<number> {
     lines.push(`hold         ${hold.ref ?? "the whole host"} ${heldWhy([hold], hold.ref ?? "")}`);
   if (open.length > 0)
     lines.push(`undo         ${open.length} unconfirmed change: muster-agent undo takes it back`);
+  for (const what of damaged) lines.push(`damaged      ${what}`);
   process.stdout.write(`${lines.join("\n")}\n`);
-  return isWell(alive, kept) ? 0 : 1;
+  return code;
 }
 
 const isWell = (alive: boolean, kept: z.infer<typeof StatusFile> | null) =>

@@ -1,6 +1,6 @@
 /** `muster-agent status`, `hold` and `unhold` as a person types them on a host: an agent's files below a prefix, alive or dead. */
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Convergence } from "@muster/protocol";
@@ -100,7 +100,26 @@ unconfirmed  taken back at 2026-11-21 11:13 UTC unless it stays good
       assert.is(other.code, 1);
       assert.match(other.out, /the whole host was not held here/);
       assert.match((await agent("unhold", "file//etc/motd")).out, /is no longer held/);
+      // Who takes the file away wants no holds, and the one that ended stands in the version before.
+      const file = join(prefix, "var/lib/muster-agent/holds.json");
+      assert.match(await readFile(`${file}.previous`, "utf8"), /a banner/);
+      await rm(file);
+      assert.not.match((await agent("status")).out, /hold/);
+      assert.is((await agent("unhold", "file//etc/motd")).code, 1);
+    });
+
+    test("what is damaged is told, and stays as it is: who looks changes nothing", async () => {
+      const state = join(prefix, "var/lib/muster-agent");
+      await mkdir(join(state, "unconfirmed", "0".repeat(32)), { recursive: true });
+      for (const name of ["checks.json", "ledger.json", "holds.json"])
+        await writeFile(join(state, name), "{");
+      const before = await readdir(state, { recursive: true });
+      const { code, out } = await agent("status");
+      assert.is(code, 1);
+      for (const name of ["checks", "ledger", "holds"])
+        assert.match(out, new RegExp(`\ndamaged +\\S*/${name}\\.json: `), out);
+      assert.equal((await readdir(state, { recursive: true })).sort(), before.sort());
     });
   },
-  { limit_ms: 30_000 },
+  { limit_ms: 120_000 },
 );
