@@ -12,8 +12,10 @@ import type { LastValues } from "./telemetry/last.ts";
 import type { Silence } from "./telemetry/silence.ts";
 
 const LOOK_MS = 1_000;
-/** More than this between two looks is no slow look: the clock was set, or the machine slept. */
-const CLOCK_SET_MS = 10_000;
+/** By so much the clock may run away from the time that passes (CLOCK_MONOTONIC, which a sleep of the machine does not move) until it was set, or the machine slept. */
+const CLOCK_SET_MS = 1_000;
+/** More than this between two looks is no slow look: this process stood still, and has not yet heard what was said meanwhile. */
+const STALL_MS = 10_000;
 const RENEW_CHECK_MS = 60_000;
 
 /** Tells who fell silent and who came back, until the signal aborts. */
@@ -29,17 +31,22 @@ export async function watchSilence(
   },
   signal: AbortSignal,
   look_ms = LOOK_MS,
+  passed = () => performance.now(),
 ): Promise<void> {
   const { records, last, now } = ports;
-  let looked_at = now();
+  let [looked_at, before] = [now(), passed()];
   while (!signal.aborted) {
-    const at = now();
-    const by_ms = at - looked_at;
-    looked_at = at;
-    if (by_ms < 0 || by_ms > CLOCK_SET_MS) {
+    const [at, after] = [now(), passed()];
+    const passed_ms = after - before;
+    const by_ms = Math.round(at - looked_at - passed_ms);
+    [looked_at, before] = [at, after];
+    if (Math.abs(by_ms) > CLOCK_SET_MS) {
       ports.log.warn({ by_ms }, "the clock was set, or this machine slept");
       last.clockSet(by_ms, at);
-      ports.silence.clockSet(at);
+      ports.silence.listenAnew(at);
+    } else if (passed_ms > STALL_MS) {
+      ports.log.warn({ passed_ms: Math.round(passed_ms) }, "this process stood still");
+      ports.silence.listenAnew(at);
     }
     const names = records.names().filter((host) => records.byName(host)?.state === "enrolled");
     const heard = names.map((host) => ({ host, heard_at: last.heardAt(host) }));

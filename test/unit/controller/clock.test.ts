@@ -26,7 +26,7 @@ suite("a controller's clock", (test) => {
 
   /** A controller that leads and listens, by a clock that the test sets. */
   const controller = (signal: AbortSignal) => {
-    const world = { now_ms: 1_800_000_000_000, looks: 0 };
+    const world = { now_ms: 1_800_000_000_000, passed_ms: 0, looks: 0 };
     const last = new LastValues(records);
     const silence = new Silence();
     const told: string[] = [];
@@ -44,6 +44,7 @@ suite("a controller's clock", (test) => {
     const pass = async (ms: number, ...living: string[]) => {
       for (let gone = 0; gone < ms; gone += 5_000) {
         world.now_ms += 5_000;
+        world.passed_ms += 5_000;
         for (const host of living) hear(host);
         await looked();
       }
@@ -55,7 +56,7 @@ suite("a controller's clock", (test) => {
     silence.listening(world.now_ms);
     const run = () => {
       const ports = { records, last, silence, engine: { leading: true }, events: { emit }, log, now };
-      void watchSilence(ports as never, signal, LOOK_MS);
+      void watchSilence(ports as never, signal, LOOK_MS, () => world.passed_ms);
     };
     const silents = () => Object.keys(ids).filter((host) => last.isSilent(host, world.now_ms));
     return { world, last, silence, told, hear, run, looked, pass, silents };
@@ -87,6 +88,23 @@ suite("a controller's clock", (test) => {
       assert.is(last.convergence("ixp1").sample?.generation, 2);
       assert.equal(silents(), []);
     });
+
+  test("a process that stood still: nobody falls silent for it, and nobody is taken for heard then", async ({
+    signal,
+  }) => {
+    const { world, last, told, hear, run, looked, pass } = controller(signal);
+    for (const host of Object.keys(ids)) hear(host);
+    run();
+    await pass(10_000, "core1", "ixp1");
+    const heard_at = last.heardAt("ixp1");
+    world.now_ms += HOUR_MS;
+    world.passed_ms += HOUR_MS;
+    await looked();
+    assert.is(last.heardAt("ixp1"), heard_at, "the clock was right all the time");
+    assert.equal(told, [], "what was said meanwhile is still to be read");
+    await pass(SILENT_AFTER_MS + 10_000, "core1");
+    assert.equal(told, ["ixp1 silent"]);
+  });
 
   test("behind the broker's: what is heard counts, not what is stored with a later time", async () => {
     const now_ms = 1_800_000_000_000;

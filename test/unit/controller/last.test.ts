@@ -3,6 +3,7 @@
 import { callController } from "@muster/ports/call";
 import { type Convergence, subjects, verifierOf, watched } from "@muster/protocol";
 import type { ControlReply } from "@muster/protocol/control/index";
+import { FRESH_PERIODS, TELEMETRY } from "@muster/protocol/telemetry/index";
 import * as assert from "uvu/assert";
 import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
 import { startController } from "../../kit/controller.ts";
@@ -37,6 +38,20 @@ suite("last values", (test) => {
     assert.is(generation(), 3);
     await last.load(stream(1, 5_000, 1));
     assert.is(generation(), 3);
+  });
+
+  test("a kind that cannot be read is red as long as it is told, and not for ever after a downgrade", async () => {
+    const record = { id, state: "enrolled" };
+    const last = new LastValues({ byName: () => record } as never);
+    const about = (now_ms: number) =>
+      last.view("core1", now_ms)?.faults?.flatMap(({ faults }) => faults.map(({ what }) => what)) ?? [];
+    assert.is(
+      last.take(subjects.telemetry(id, "core1", "packages"), Buffer.from("{}"), 10_000).result,
+      "invalid",
+    );
+    const fresh_ms = TELEMETRY.packages.period_ms * FRESH_PERIODS;
+    assert.match(about(10_000 + fresh_ms)[0] ?? "", /what it tells of packages cannot be read here/);
+    assert.equal(about(10_001 + fresh_ms), []);
   });
 
   test("it reads on until nothing new comes, and takes each once", async ({ signal }) => {

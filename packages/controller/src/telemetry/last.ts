@@ -13,6 +13,7 @@ import {
   type FaultyKind,
   type Sample as FaultySample,
   type HostView,
+  isBlind,
   TELEMETRY,
   TELEMETRY_KINDS,
   type TelemetryKind,
@@ -190,13 +191,20 @@ export class LastValues {
       bgp: value("bgp") as HostView["bgp"],
       health: value("health") as HostView["health"],
       checks: value("checks") as HostView["checks"],
-      faults: this.#faultsOf(host),
+      faults: this.#faultsOf(host, now_ms),
     };
   }
 
-  /** Of the kinds that the host has something of; and of those that it tells in a way that cannot be read, whatever it told before. */
-  #faultsOf(host: string): NonNullable<HostView["faults"]> {
-    const unreadable = this.#current(host)?.unreadable ?? {};
+  /**
+   * Of the kinds that the host has something of; and of those that it tells in a way that cannot be read, whatever it told before, as long as it does: after a downgrade
+   * it may tell nothing of that kind any more.
+   */
+  #faultsOf(host: string, now_ms: number): NonNullable<HostView["faults"]> {
+    const unreadable = Object.fromEntries(
+      Object.entries(this.#current(host)?.unreadable ?? {}).filter(
+        ([kind, { heard_at }]) => !isBlind({ kind, heard_at }, now_ms),
+      ),
+    );
     const known = FAULTY_KINDS.flatMap((kind) => {
       const sample = this.sample(host, kind);
       const { present, faults } = (sample?.value ?? {}) as Partial<FaultySample<FaultyKind>>;

@@ -17,8 +17,8 @@ export class Silence {
     this.#listening_since = since_ms;
   }
 
-  /** Our clock was set: since when we listen is not known by it any more. */
-  clockSet(now_ms: number): void {
+  /** Our clock was set, so that since when we listen is not known by it any more; or we stood still, and have not heard what was said meanwhile. */
+  listenAnew(now_ms: number): void {
     if (this.#listening_since !== null) this.#listening_since = now_ms;
   }
 
