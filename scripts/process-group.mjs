@@ -5,10 +5,12 @@
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { slownessNow } from "./slowness.mjs";
+import { LEAST_PATIENCE, patienceNow } from "./slowness.mjs";
 
 /** How long the children of an ended process may take to go by themselves, on a machine that is not slow. */
 const LEFTOVER_LIMIT_MS = 2_000;
+/** How long its pipes may stay open after that. */
+const PIPES_LIMIT_MS = 5_000;
 /** What is kept of the output: its end. */
 const OUTPUT_LIMIT_CHARS = 1_000_000;
 
@@ -21,7 +23,7 @@ export function killAll() {
 
 /**
  * Runs a command to its end. Gives `{ code, signal, output, late, leftovers, ms }`: `late` when it was killed at
- * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed). A machine that is slow when a limit is over gives as much more time.
+ * `limit_ms`, `leftovers` the names of processes that it left behind (they are killed). Three times the limit are given, and more on a machine that is slow then.
  * `last_words` is given its pid and a function that gives its output so far, before it is killed at its limit: what it resolves with is added to the output.
  */
 export async function runGroup(command, args, { cwd, env, limit_ms, echo = false, last_words }) {
@@ -39,7 +41,7 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
   let timer;
   const over = () => {
     // Also on a fast machine by way of the loop: it may have ended meanwhile.
-    timer = setTimeout(kill, limit_ms * (slownessNow() - 1));
+    timer = setTimeout(kill, limit_ms * (patienceNow() - LEAST_PATIENCE));
   };
   const kill = async () => {
     late = true;
@@ -55,23 +57,24 @@ export async function runGroup(command, args, { cwd, env, limit_ms, echo = false
     child.once("exit", (exit_code, exit_signal) => resolve({ code: exit_code, signal: exit_signal }));
     if (child.pid === undefined) return;
     running.add(child.pid);
-    timer = setTimeout(over, limit_ms);
+    timer = setTimeout(over, limit_ms * LEAST_PATIENCE);
   });
   clearTimeout(timer);
   const leftovers = child.pid === undefined ? [] : await clearGroup(child.pid);
-  // A grandchild that left the group can hold the pipes open: do not wait for it for ever.
-  await Promise.race([closed, sleep(1_000, undefined, { ref: false })]);
+  // A grandchild that left the group can hold the pipes open: do not wait for it for ever. But a busy loop reads the last lines late.
+  await Promise.race([closed, sleep(PIPES_LIMIT_MS, undefined, { ref: false })]);
   running.delete(child.pid);
   return { code, signal, output, late, leftovers: late ? [] : leftovers, ms: performance.now() - begun_ms };
 }
 
 async function clearGroup(pid) {
   const begun_ms = performance.now();
-  let limit_ms = LEFTOVER_LIMIT_MS;
+  const least_ms = LEFTOVER_LIMIT_MS * LEAST_PATIENCE;
+  let limit_ms = least_ms;
   let alive = members(pid);
   while (alive.length > 0) {
     const past_ms = performance.now() - begun_ms;
-    if (past_ms > LEFTOVER_LIMIT_MS && limit_ms === LEFTOVER_LIMIT_MS) limit_ms *= slownessNow();
+    if (past_ms > least_ms && limit_ms === least_ms) limit_ms = LEFTOVER_LIMIT_MS * patienceNow();
     if (past_ms > limit_ms) break;
     await sleep(50);
     alive = members(pid);

@@ -1,1 +1,3 @@
+export const LEAST_PATIENCE: number;
+export function patienceNow(): number;
 export function slownessNow(): number;

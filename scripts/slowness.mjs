@@ -5,10 +5,15 @@ import { execPath } from "node:process";
 /** What starting an empty Node takes on the machine that the limits are meant for: two free cores. */
 const NODE_START_MS = 45;
 const STARTS = 5;
-/** Beyond this a figure says nothing of the program, and a limit stretched further would hold nothing. */
-const SLOWEST = 5;
+/** Beyond this a figure says nothing of the program, and a limit stretched further would hold nothing: a machine five times slower, with three files side by side. */
+const SLOWEST = 10;
+/** A machine that stood still for some seconds is fast again when it is asked: what only keeps a test from waiting for ever is never stretched by less. */
+export const LEAST_PATIENCE = 3;
 
-/** How much slower than that this machine is now, from 1 to 5. Takes a quarter of a second times that. */
+/** How many times as long as on a free machine a test waits, from 3 to 10: for limits that no program is held to. To be asked when three times are over. */
+export const patienceNow = () => Math.max(LEAST_PATIENCE, slownessNow());
+
+/** How much slower than that this machine is now, from 1 to 10. Takes a quarter of a second times that. */
 export function slownessNow() {
   const starts = Array.from({ length: STARTS }, () => {
     const begun_ms = performance.now();

@@ -33,13 +33,13 @@ export async function temporaryDirectory(
   name: string,
 ): Promise<{ path: string; release: () => Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), `muster-${name}-`));
-  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  const remove = (): void => rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   process.once("exit", remove);
   return {
     path,
     async release() {
       process.removeListener("exit", remove);
-      await rm(path, { recursive: true, force: true });
+      await rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 }

@@ -108,7 +108,7 @@ export function fakeBird(
     },
     async dispose() {
       await fake.stop();
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
   return fake;

@@ -11,7 +11,7 @@
  * `#result passed=3 failed=1 skipped=0`.
  */
 import type { Test as UvuTest } from "uvu";
-import { slownessNow } from "../../scripts/slowness.mjs";
+import { LEAST_PATIENCE, patienceNow } from "../../scripts/slowness.mjs";
 import { type Account, asError, closingText, openAccount } from "./report.ts";
 
 /** Given to every test and hook. `signal` aborts when the body has ended or its time is up: hang lifetimes on it. */
@@ -23,7 +23,7 @@ export type Body = (context: Context) => unknown;
 
 /** Limits of one suite or one test. */
 export interface Limits {
-  /** Time for each test and each hook, in milliseconds; on a machine that is slower when it is over, as much longer. */
+  /** Time for each test and each hook, in milliseconds, that a free machine needs at the most: three times that is given, and more on one that is slow then. */
   limit_ms?: number;
 }
 
@@ -41,8 +41,8 @@ export interface Test {
   after: Hook;
 }
 
-/** How long a file may hang on open handles after its last test, on a machine that is not slow. */
-const HANG_LIMIT_MS = 5_000;
+/** How long a file may hang on open handles after its last test: as other limits. */
+const HANG_LIMIT_MS = 2_000;
 
 interface Declared {
   name: string;
@@ -101,9 +101,11 @@ async function runAll(run: FileRun): Promise<void> {
   });
   await uvu.exec();
   // Unreferenced: it fires only when something else still holds the process.
-  whenOver(HANG_LIMIT_MS, () => {
+  whenOver(HANG_LIMIT_MS, (factor) => {
     const held_by = process.getActiveResourcesInfo().join(", ");
-    const error = new Error(`still open ${HANG_LIMIT_MS / 1000} s after the last test: ${held_by}`);
+    const error = new Error(
+      `still open ${Math.round((HANG_LIMIT_MS * factor) / 1000)} s after the last test: ${held_by}`,
+    );
     run.account.failures.push({ where: "the file does not end", error });
     process.exit(1);
   }).unref();
@@ -186,8 +188,8 @@ async function within(limit_ms: number, body: Body): Promise<void> {
   let clear = () => {};
   const late = new Promise<never>((_, reject) => {
     ({ clear } = whenOver(limit_ms, (factor) => {
-      const slow = factor === 1 ? "" : `, times ${factor.toFixed(1)} for a machine that is so slow now`;
-      reject(new Error(`took longer than its limit of ${limit_ms} ms${slow}`));
+      const slow = `times ${factor.toFixed(1)}, for a machine as slow as this is now`;
+      reject(new Error(`took longer than its limit of ${limit_ms} ms, ${slow}`));
     }));
   });
   try {
@@ -198,14 +200,14 @@ async function within(limit_ms: number, body: Body): Promise<void> {
   }
 }
 
-/** Calls when the limit is over: that is asked of the machine when it is reached, and waited for as much longer as it is slow then. */
+/** Calls when the limit is over, times three and times how slow the machine is then. */
 function whenOver(limit_ms: number, act: (factor: number) => void): { clear(): void; unref(): void } {
   let timer = setTimeout(() => {
-    const factor = slownessNow();
+    const factor = patienceNow();
     // Also on a fast machine by way of the loop: it may be done meanwhile.
-    timer = setTimeout(() => act(factor), limit_ms * (factor - 1));
+    timer = setTimeout(() => act(factor), limit_ms * (factor - LEAST_PATIENCE));
     if (!referenced) timer.unref();
-  }, limit_ms);
+  }, limit_ms * LEAST_PATIENCE);
   let referenced = true;
   return {
     clear: () => clearTimeout(timer),

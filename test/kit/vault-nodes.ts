@@ -69,7 +69,7 @@ export function vaultNodes(
       children.delete(name);
     },
     signal: (name, signal) => children.get(name)?.signal(signal),
-    empty: (name) => rm(store(name), { recursive: true, force: true }),
+    empty: (name) => rm(store(name), { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }),
     output: (name) => children.get(name)?.output() ?? "",
     async stopAll() {
       await Promise.all([...children.values()].map((child) => child.stop("SIGKILL")));
