@@ -88,6 +88,11 @@ export class CheckRunner {
     this.#door.turned();
   }
 
+  /** When what turned so far is on the disk, or is told not to be. */
+  kept(): Promise<void> {
+    return this.#keeping;
+  }
+
   sample(): ChecksSample {
     const at = this.#door.ports.now();
     const rows = [...this.#all.values()].map(rowOf);

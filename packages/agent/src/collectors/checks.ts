@@ -86,6 +86,7 @@ export function createChecks(door: ChecksDoor): ChecksCollector {
         const next_ms = CHECKS_PERIOD_MS - (performance.now() - published_at);
         await bell.rung(runner === null ? NEVER_MS : Math.max(1, next_ms), signal);
       }
+      await runner?.kept();
     },
   };
 }

@@ -100,7 +100,7 @@ suite("checks of a host", (test) => {
     async () => {
       const server = await listening();
       const port = portOf(server);
-      const spec = { web: { tcp: `[::1]:${port}`, every: "1s", timeout: "500ms", fall: 2, rise: 1 } };
+      const spec = { web: { tcp: `[::1]:${port}`, every: "1s", timeout: "1s", fall: 2, rise: 1 } };
       const first = host("turns");
       first.declare(spec);
       await eventually(() => assert.is(first.row("web")?.state, "up"), 15_000);
