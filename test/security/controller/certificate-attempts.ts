@@ -354,6 +354,6 @@ function shownCertificate(line: string): string {
       env: { PATH: process.env.PATH, TZ: "UTC" },
     }).toString();
   } finally {
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }

@@ -46,7 +46,7 @@ suite("packages of a round", (test) => {
 
   const round = async (resources: readonly Resource[], given: Ports = ports) => {
     const directory = join(prefix.path, "srv/state");
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     const ledger = await Ledger.open(join(directory, "ledger.json"), join(directory, "manifests"));
     const content = { groups: [], labels: {}, resources: [...resources], switches: [] };
     const options = { host: "core1", state: ledger.state, holds: [], overwrite: [], also: [] };

@@ -48,7 +48,7 @@ suite("files of a round", (test) => {
   const round = async (resources: readonly Resource[]) => {
     asked = [];
     const directory = at("srv/state");
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     const ledger = await Ledger.open(join(directory, "ledger.json"), join(directory, "manifests"));
     const content = { groups: [], labels: {}, resources: [...resources], switches: [] };
     const known = { content_hash: contentHash(content), spec_hashes: new WeakMap() };

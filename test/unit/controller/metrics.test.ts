@@ -228,7 +228,7 @@ suite(
       life.abort();
       await controller?.stop();
       await fleet?.stop();
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     });
 
     test("a real Prometheus has the fleet as it is, and sees a session go down", async () => {

@@ -170,7 +170,7 @@ export async function startGround(
     async stop() {
       await controller.stop();
       await fleet.stop();
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     },
   };
 }

@@ -143,7 +143,7 @@ suite("ctl prometheus", (test) => {
     rules = (JSON.parse(json.out) as RuleFile).groups.flatMap((group) => group.rules);
     await writeFile(join(directory, "rules.yml"), text);
   });
-  test.after(() => rm(directory, { recursive: true, force: true }));
+  test.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
 
   test("promtool takes the file; every rule says what to type next; every declared host is asked for", async () => {
     const { stdout } = await execute("promtool", ["check", "rules", join(directory, "rules.yml")]);

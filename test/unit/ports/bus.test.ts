@@ -53,7 +53,7 @@ suite("bus port", (test) => {
   const stream = async (config: { name: string; [field: string]: unknown }): Promise<void> => {
     const body = { storage: "memory", allow_direct: true, ...config };
     const answer = await bus.request(`$JS.API.STREAM.CREATE.${config.name}`, bytes(JSON.stringify(body)), {
-      timeout_ms: 2_000,
+      timeout_ms: 10_000,
     });
     assert.not.match(text(answer.body), /"error"/);
   };
@@ -134,7 +134,7 @@ suite("bus port", (test) => {
     assertWithin(Date.now() - began, 1_000, "what ends when all is known");
     assert.equal([...quick.answers.keys()].sort(), ["a", "b"]);
     assert.equal([quick.absent, quick.silent], [["gone"], []]);
-    const slow = await bus.gather(targets(["a", "mute"]), { timeout_ms: 600 });
+    const slow = await bus.gather(targets(["a", "mute"]), { timeout_ms: 2_500 });
     assert.equal([[...slow.answers.keys()], slow.absent, slow.silent], [["a"], [], ["mute"]]);
     for (const end of ends) end();
   });
@@ -150,7 +150,7 @@ suite("bus port", (test) => {
     const all = await bus.gatherBroadcast(message, { expected: ["a", "b"], timeout_ms: 5_000 });
     assertWithin(Date.now() - began, 1_000);
     assert.equal([...all.answers.keys()].sort(), ["a", "b"]);
-    const some = await bus.gatherBroadcast(message, { expected: ["a", "c"], timeout_ms: 600 });
+    const some = await bus.gatherBroadcast(message, { expected: ["a", "c"], timeout_ms: 2_500 });
     assert.equal(some.silent, ["c"]);
     for (const end of ends) end();
     await other.roundTrip();
@@ -292,8 +292,8 @@ suite("bus port", (test) => {
       ["ixp1"],
     );
     assert.ok((await kv.create("core1", bytes("again"))) > next);
-    await kv.create("token", bytes("1"), { ttl_s: 2 });
-    assert.is(await code(kv.create("token", bytes("2"), { ttl_s: 2 })), "CONFLICT");
+    await kv.create("token", bytes("1"), { ttl_s: 4 });
+    assert.is(await code(kv.create("token", bytes("2"), { ttl_s: 4 })), "CONFLICT");
     await eventually(async () => assert.is(await kv.get("token"), null), 10_000);
     assert.is(await code(kv.get("a b")), "INVALID");
     assert.is(await code(kv.get("a.>")), "INVALID");

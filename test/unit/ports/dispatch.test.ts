@@ -237,7 +237,7 @@ suite(
         many,
         "reconcile",
         {},
-        { timeout_ms: 1_500, filter: {} },
+        { timeout_ms: 4_000, filter: {} },
       );
       assert.is(everybody.answered.size, 3);
       assert.equal([everybody.silent.length, everybody.absent.length], [300, 0]);
@@ -248,7 +248,7 @@ suite(
         "reconcile",
         {},
         {
-          timeout_ms: 1_500,
+          timeout_ms: 4_000,
           filter: { groups: ["ixp"] },
         },
       );

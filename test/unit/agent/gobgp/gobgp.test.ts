@@ -254,7 +254,8 @@ suite(
           const life = new AbortController();
           const server = await answering(join(path, name), body, end);
           try {
-            const gobgp = createGobgp({ address: join(path, name), reply_ms: 500 }, life.signal);
+            const reply_ms = body === null ? 500 : 20_000;
+            const gobgp = createGobgp({ address: join(path, name), reply_ms }, life.signal);
             const failed = await gobgp.table(life.signal).then(
               () => assert.unreachable(name),
               (error: unknown) => error,

@@ -72,7 +72,7 @@ suite(
       for (const agent of agents.values()) await agent.remove();
       life.abort();
       await ground.stop();
-      await rm(ground.home, { recursive: true, force: true });
+      await rm(ground.home, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
     });
 
     test("twenty files on three hosts, from plan to converged and back to no steps", async () => {

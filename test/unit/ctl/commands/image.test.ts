@@ -46,7 +46,7 @@ suite("image update", (test) => {
     if (before === undefined) delete process.env.DOCKER_CONFIG;
     else process.env.DOCKER_CONFIG = before;
     await registry.stop();
-    await rm(directory, { recursive: true, force: true });
+    await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   });
 
   test("an image without a line is a mistake that says what to type", async () => {

@@ -137,6 +137,6 @@ suite("briefs of hosts", (test) => {
     assert.equal(await declaredAtAGlance(root, join(root, "home")), first);
     await write(601);
     assert.is((await declaredAtAGlance(root, join(root, "home")))?.hosts.length, 601);
-    await rm(root, { recursive: true });
+    await rm(root, { recursive: true, maxRetries: 10, retryDelay: 100 });
   });
 });
