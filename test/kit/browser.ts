@@ -12,6 +12,8 @@ export type TestBrowser = {
   stop(): Promise<void>;
 };
 
+/** Of whatever a test waits for without a limit of its own. */
+const WAIT_MS = 60_000;
 const SIZE = { width: 1280, height: 900 };
 
 /**
@@ -32,6 +34,7 @@ export async function startBrowser(): Promise<TestBrowser> {
     async open() {
       const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: SIZE });
       contexts.push(context);
+      context.setDefaultTimeout(WAIT_MS);
       const page = await context.newPage();
       page.on("pageerror", (error) => complaints.push(String(error)));
       page.on("console", (message) => {

@@ -96,8 +96,7 @@ suite(
       const { mark } = (await record()) ?? {};
       await sleep(2_500);
       assert.equal((await record())?.mark, mark, "neither is issued anything");
-      const log = agent.output() + copy.output();
-      assert.match(log, /in quarantine/);
+      await until("told why", () => /in quarantine/.test(agent.output() + copy.output()));
     });
 
     test("when the copy is gone a person ends the quarantine, and the host renews again", async () => {
@@ -116,7 +115,8 @@ suite(
       await until("it asks", async () => (await waiting()).length > 0);
       const [asks] = await waiting();
       assert.equal([asks?.name, asks?.id], ["core1", before?.id]);
-      assert.match((await agent.read("/run/muster-agent/status.json")) ?? "", /waiting for approval/);
+      const status = async () => (await agent.read("/run/muster-agent/status.json")) ?? "";
+      await until("it says so on the host", async () => /waiting for approval/.test(await status()));
       await callOne(caller, before?.id ?? "", "ping", {});
       const word = { fingerprint: asks?.fingerprint ?? "", name: "core1", groups: [] };
       await callController(caller, "approve", word);

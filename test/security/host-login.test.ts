@@ -20,7 +20,7 @@ async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      if (!(error instanceof FleetError) || tries > 50) throw error;
+      if (!(error instanceof FleetError) || tries > 600) throw error;
       await sleep(100);
     }
   }

@@ -22,7 +22,7 @@ import { randomHex } from "../kit/rollout.ts";
 
 export const HOST_FILE = "/etc/motd";
 const WAIT_MS = 15_000;
-const ORDER_MS = 10_000;
+const ORDER_MS = 20_000;
 
 export type Signed = { readonly manifest: Manifest; readonly envelope: Envelope };
 
@@ -132,9 +132,9 @@ function refusals(agent: TestAgent, bus: Bus): Pick<Host, "manifestRefused" | "b
   const next = async (list: () => readonly string[], act: () => Promise<unknown>): Promise<string> => {
     const before = list().length;
     await act();
-    const end = Date.now() + WAIT_MS;
+    const patience = patienceOf(WAIT_MS);
     while (list().length === before) {
-      if (Date.now() > end) return "taken";
+      if (patience.over()) return "taken";
       await sleep(10);
     }
     return codeIn(list().at(-1) ?? "");

@@ -39,7 +39,7 @@ suite(
       const body = Buffer.from(JSON.stringify({ v: 1, args }));
       const { headers } = seal(subject, body, signer, Date.now() + ahead_ms, nonce);
       return async (): Promise<Reply> => {
-        const answer = await connection.bus.request(subject, body, { headers, timeout_ms: 5_000 });
+        const answer = await connection.bus.request(subject, body, { headers, timeout_ms: 20_000 });
         return Reply.parse(JSON.parse(Buffer.from(answer.body).toString()));
       };
     };
@@ -47,7 +47,7 @@ suite(
     const answers = async () => {
       const patience = patienceOf(20_000);
       for (;;) {
-        const { answered } = await callMany(connection, [id], "ping", {}, { timeout_ms: 500 });
+        const { answered } = await callMany(connection, [id], "ping", {}, { timeout_ms: 3_000 });
         if (answered.size > 0) return;
         if (patience.over()) throw new Error(`the agent does not answer\n${agent.output().slice(-2_000)}`);
       }
@@ -133,7 +133,7 @@ suite(
       const viewer = await fleet.person("vera", "viewer");
       assert.is(codeOf(await command(subjects.rpc(id, "reboot"), { why: "no" }, viewer, 0)()), "NOT_ALLOWED");
       let heads = await askHeads(connection, new Map([["core1", id]]));
-      for (const end = Date.now() + 8_000; (heads.said.get(id)?.waiting ?? 1) > 0 && Date.now() < end; )
+      for (const end = Date.now() + 40_000; (heads.said.get(id)?.waiting ?? 1) > 0 && Date.now() < end; )
         heads = await askHeads(connection, new Map([["core1", id]]));
       const stored: Stored[] = [];
       const own = await readAudit(connection, { since: null, writer: null }, (each) => stored.push(each));
@@ -226,7 +226,7 @@ suite(
       });
       await thief.bus.roundTrip();
       const many = [id, ...Array.from({ length: 300 }, () => createNkey("user").public)];
-      const results = await callMany(connection, many, "ping", {}, { filter: {}, timeout_ms: 3_000 });
+      const results = await callMany(connection, many, "ping", {}, { filter: {}, timeout_ms: 6_000 });
       assert.equal([...results.answered.keys()], [id]);
       assert.is.not(results.answered.get(id)?.version, "forged");
       assert.is(results.silent.length, 300);

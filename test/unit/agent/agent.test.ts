@@ -267,7 +267,7 @@ suite(
       const manifest = manifestOf(body);
       await send({ ...manifest, intent: { ...manifest.intent, plan_index: "0".repeat(64) } });
       await refused("CONFLICT");
-      assert.ok(events.some((event) => event.kind === "refusal"));
+      await until("its event", () => events.some((event) => event.kind === "refusal"));
     });
 
     test(

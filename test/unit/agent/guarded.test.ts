@@ -35,6 +35,9 @@ import {
   UPSTREAM,
 } from "./resources/private-bird.ts";
 
+/** For a change that is good: it is confirmed as soon as that is known. */
+const AMPLE_MS = 30_000;
+
 suite(
   "guarded",
   (test) => {
@@ -156,7 +159,7 @@ suite(
     });
 
     test("a good change is confirmed and becomes the boot file", async () => {
-      await send(good("# one"), 10_000);
+      await send(good("# one"), AMPLE_MS);
       await until("converged", stateOf(generation, "converged"));
       assert.ok(states.includes("unconfirmed"), states.join());
       assert.match((await boot()) ?? "", /# one/);
@@ -190,7 +193,7 @@ suite(
 
     test("with the agent dead, the armed undo takes it back", async () => {
       const before = await boot();
-      await send(bad("# two"), 4_000);
+      await send(bad("# two"), 12_000);
       await until("unconfirmed", () => last?.state === "unconfirmed");
       await agent.stop("SIGKILL");
       await until("imports lost", async () => ((await imports(ports, life.signal)).upstream ?? 0) === 0);
@@ -206,13 +209,13 @@ suite(
     });
 
     test("killed in the middle and back at once: taken back, tried once more, and it ends well or is undone", async () => {
-      await send(good("# three"), 10_000);
+      await send(good("# three"), AMPLE_MS);
       await until("unconfirmed", () => last?.state === "unconfirmed");
       await agent.stop("SIGKILL");
       agent.start();
       await until("converged", stateOf(generation, "converged"), 25_000);
       assert.match((await boot()) ?? "", /# three/);
-      assert.ok(events.some((event) => /was undone: the agent was gone/.test(event.what)));
+      await until("the event", () => events.some(({ what }) => /was undone: the agent was gone/.test(what)));
     });
 
     test("a hand edit is left, and a new state over it needs --overwrite", async () => {
@@ -223,7 +226,7 @@ suite(
       await send(good("# four"), 6_000);
       await until("overwrite", () => last?.generation === generation && last.error === "OVERWRITE");
       assert.match((await boot()) ?? "", /# by hand/);
-      await send(good("# five"), 6_000, { overwrite: ["bird/main"] });
+      await send(good("# five"), AMPLE_MS, { overwrite: ["bird/main"] });
       await until("converged", stateOf(generation, "converged"));
       assert.match((await boot()) ?? "", /# five/);
     });
@@ -237,7 +240,7 @@ suite(
       await until("drift, told anew", () => last?.state === "converged" && last.drift.length === 1);
       await new Promise((resolve) => setTimeout(resolve, 1_500));
       assert.match((await boot()) ?? "", /# by hand again/);
-      await send(good("# six"), 6_000, { overwrite: ["bird/main"] });
+      await send(good("# six"), AMPLE_MS, { overwrite: ["bird/main"] });
       await until("converged", stateOf(generation, "converged"));
     });
 

@@ -227,6 +227,7 @@ suite(
       const ends = new AbortController();
       const running = history.run(() => ({ bus, id, host: "other" }), ends.signal);
       const work = setInterval(() => history.take("health", { ...HEALTH, at: Date.now() }), 8);
+      await eventually(async () => assert.ok((await readdir(directory)).length > 0), 10_000);
       await sleep(600);
       clearInterval(work);
       ends.abort();

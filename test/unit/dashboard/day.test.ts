@@ -9,14 +9,14 @@ import * as assert from "uvu/assert";
 import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
 import { freePort } from "../../kit/child.ts";
 import { startController, type TestController } from "../../kit/controller.ts";
-import { measured, slowness } from "../../kit/figures.ts";
+import { assertWithin, measured } from "../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
 import { SESSION } from "../ctl/report/samples.ts";
 
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
-const WAIT_MS = 40_000;
+const WAIT_MS = 60_000;
 /** A host's of a day are 8,640: as many until all that is bounded is full, and then as many again twice. */
 const SAMPLES = 800;
 /** Of what a page keeps of a host's samples, were it to keep them, it would be megabytes. */
@@ -146,7 +146,7 @@ suite(
         "a session that went down",
         `red on an open page ${Math.round(shown_ms)} ms after it was told`,
       );
-      assert.ok(shown_ms <= SHOWN_MS * slowness(), `${shown_ms} ms`);
+      assertWithin(shown_ms, SHOWN_MS);
 
       const devtools = await page.context().newCDPSession(page);
       const used = async (): Promise<number> => {

@@ -22,7 +22,7 @@ import { CHECK, collected, HEALTH, MEASURED, sessions } from "./told.ts";
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
 const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
 const PACKED_BYTES = 200_000;
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 suite(
   "the web page",
   (test) => {

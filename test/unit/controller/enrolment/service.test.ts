@@ -218,10 +218,12 @@ suite(
       const thief = await makeMachine(name);
       assert.is(refusal(await enrol(bus, thief, string({ name }))), "NAME_TAKEN");
       assert.is(refusal(await enrol(bus, thief)), "NAME_TAKEN");
-      const { events } = await callController(await caller(alice), "events", { since: null, limit: 100 });
-      assert.ok(
-        events.some(({ event }) => event.severity === "error" && event.what.includes(`calls itself ${name}`)),
-      );
+      const ops = await caller(alice);
+      await eventually(async () => {
+        const { events } = await callController(ops, "events", { since: null, limit: 100 });
+        const alarm = `calls itself ${name}`;
+        assert.ok(events.some(({ event }) => event.severity === "error" && event.what.includes(alarm)));
+      });
 
       for (let time = 1; time <= 10; time++) {
         assert.is(refusal(await enrol(bus, machine)), "admitted", `time ${time}`);

@@ -5,6 +5,7 @@ import { type Caller, callController } from "@muster/ports/call";
 import { FleetError, type Rollout, verifierOf } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { startController, type TestController } from "../../../kit/controller.ts";
+import { eventually } from "../../../kit/eventually.ts";
 import { assertWithin } from "../../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../../kit/fleet.ts";
 import type { Person } from "../../../kit/people.ts";
@@ -61,7 +62,6 @@ suite(
       controllers = [await startController(fleet), await startController(fleet)];
       watcher = (await fleet.connect("operator", "alice", life.signal)).bus;
       ops = { bus: watcher, signer: alice, now: Date.now };
-      await sleep(100);
     });
     test.after(async () => {
       for (const controller of controllers) await controller.stop();
@@ -93,16 +93,18 @@ suite(
       assert.equal([done.state, done.detail, host("core1").got], ["done", "", [1]]);
       const { generation: head, rollout } = await callController(ops, "head", {});
       assert.equal([head, rollout], [1, signed.id]);
-      const { events } = await callController(ops, "events", { since: null, kind: "rollout", limit: 10 });
-      assert.equal(
-        events.map(({ event }) => event.what),
-        [
-          "alice rolls out generation 1 to 3 hosts in 3 waves: a test",
-          "wave 1 of 3 is done",
-          "wave 2 of 3 is done",
-          "rollout of generation 1 is done",
-        ],
-      );
+      await eventually(async () => {
+        const { events } = await callController(ops, "events", { since: null, kind: "rollout", limit: 10 });
+        assert.equal(
+          events.map(({ event }) => event.what),
+          [
+            "alice rolls out generation 1 to 3 hosts in 3 waves: a test",
+            "wave 1 of 3 is done",
+            "wave 2 of 3 is done",
+            "rollout of generation 1 is done",
+          ],
+        );
+      });
       // The same order once more is the same rollout, and nothing goes out twice.
       await callController(ops, "apply", { rollout: signed.id, release: signed.release });
       assert.equal(host("core1").got, [1]);
@@ -142,7 +144,8 @@ suite(
       const late = signRollout(fleet, alice, ids, { generation: next, waves: [["core1"]] });
       const failure = await order(ops, late).catch((error: FleetError) => `${error.code} ${error.detail}`);
       assert.match(String(failure), new RegExp(`^CONFLICT generation ${next}: alice took ${next} at `));
-      await sleep(100);
+      const { rollout } = await callController(ops, "head", {});
+      await ended(rollout ?? "");
     });
 
     test("a number that was given up is passed over", async () => {
@@ -266,11 +269,16 @@ suite(
         `telemetry.${ids.core1}.core1.convergence`,
         Buffer.from('{"state":"nonsense"}'),
       );
+      // On a slow machine it is long since they said something.
+      for (const each of Object.values(hosts)) each.say();
+      await eventually(async () => {
+        const { hosts: all } = await callController(ops, "hosts", { after: null, limit: 10 });
+        assert.ok(all.every((view) => !view.silent && view.convergence !== null));
+      });
       const first = await callController(ops, "hosts", { after: null, limit: 2 });
       assert.equal([first.hosts.map((view) => view.record.name), first.next], [["core1", "ixp1"], "ixp1"]);
       const rest = await callController(ops, "hosts", { after: first.next, limit: 2 });
       assert.equal([rest.hosts.map((view) => view.record.name), rest.next], [["probe1"], null]);
-      assert.ok(first.hosts.every((view) => !view.silent && view.convergence !== null));
       const { values } = await callController(ops, "last", { kind: "convergence", after: null, limit: 10 });
       assert.is(values.length, 3);
       // A key of our own broker that is not core1's: as after a stolen signing key.
@@ -279,8 +287,11 @@ suite(
       await sleep(200);
       const { hosts: still } = await callController(ops, "hosts", { after: null, limit: 1 });
       assert.is(still[0]?.record.id, ids.core1);
-      const { events } = await callController(ops, "events", { since: null, kind: "credentials", limit: 10 });
-      assert.ok(events.some(({ host: name, event }) => name === "core1" && event.severity === "error"));
+      await eventually(async () => {
+        const asked = { since: null, kind: "credentials", limit: 10 } as const;
+        const { events } = await callController(ops, "events", asked);
+        assert.ok(events.some(({ host: name, event }) => name === "core1" && event.severity === "error"));
+      });
     });
 
     test("a controller that begins knows what was said before it, and goes on with what runs", async () => {

@@ -76,7 +76,10 @@ rules:
         );
         assert.match(out, /^routes {2}hook \(webhook\) ok .*; rules 3 by alice$/m);
       }, SOON_MS);
-      assert.match((await ground.run("status")).out, /^alerts {2}1 firing {6}ctl alerts$/m);
+      await eventually(
+        async () => assert.match((await ground.run("status")).out, /^alerts {2}1 firing {6}ctl alerts$/m),
+        SOON_MS,
+      );
 
       const fires = await ground.run("alerts ixp1 --json");
       assert.is(fires.code, 1, fires.out);

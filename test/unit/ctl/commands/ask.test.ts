@@ -4,6 +4,7 @@ import { callController } from "@muster/ports/call";
 import { type Facts, subjects } from "@muster/protocol";
 import type { BgpSession } from "@muster/protocol/telemetry/bgp";
 import * as assert from "uvu/assert";
+import { eventually } from "../../../kit/eventually.ts";
 import { suite } from "../../../kit/suite.ts";
 import { EMPTY_BGP, type Ground, startGround, writeSmallFolder } from "../ground.ts";
 
@@ -256,6 +257,8 @@ suite(
       tell("first");
       await ground.hosts.core1?.bus.roundTrip();
       await bus.roundTrip();
+      const newest = async () => (await ground.run("events --last 1 --kind session")).out;
+      await eventually(async () => assert.match(await newest(), /first\n$/));
       const stop = new AbortController();
       const later = setInterval(() => tell("second"), 50);
       const ran = await ground.run("events --follow --host core1", {

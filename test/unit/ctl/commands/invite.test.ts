@@ -54,6 +54,8 @@ suite(
         const rows = JSON.parse((await admin("hosts", "--json")).out) as Row[];
         assert.is(rows.length, 2);
         for (const { name, record } of rows) ids.set(name, record.id);
+        // A record stands there before its agent listens.
+        assert.is((await admin("rpc", "ping")).code, 0);
       }, 20_000);
       // What a host is, it knows by what was signed for it; the records follow.
       const folder = home("folder");

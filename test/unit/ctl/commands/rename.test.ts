@@ -91,6 +91,11 @@ suite(
       id = (await known())[0]?.record.id ?? "";
       await writeFile(join(folder, "hosts.lock"), `ixp1 ${id}\n`);
       await eventually(async () => assert.ok(JSON.parse(await state("credentials.json")).identity), 20_000);
+      // A record stands there before its agent listens.
+      await eventually(
+        async () => assert.is((await ctl(["rpc", "ping"], { home: made.home })).code, 0),
+        20_000,
+      );
     });
     test.after(async () => {
       life.abort();

@@ -56,6 +56,8 @@ suite(
       for (const [name, text] of Object.entries(files)) await writeText(join(file("folder"), name), text);
       await eventually(async () => {
         assert.is(JSON.parse((await admin("hosts", "--json")).out).length, 1);
+        // A record stands there before its agent listens.
+        assert.is((await admin("rpc", "ping")).code, 0);
       }, 30_000);
     });
     test.after(async () => {

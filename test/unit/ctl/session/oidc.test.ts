@@ -7,6 +7,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { freePort } from "../../../kit/child.ts";
 import { eventually } from "../../../kit/eventually.ts";
 import {
   CLIENT,
@@ -27,7 +28,7 @@ suite(
     let port: number;
     test.before(async () => {
       // Not one that the system hands out by itself: until `ctl` listens there any server of this test could get it.
-      port = 20_000 + (process.pid % 10_000);
+      port = await freePort();
       // One after the other: two that look for a free port at once may find the same.
       provider = await startIdentityProvider([port]);
       made = await emptyGround(life.signal);
