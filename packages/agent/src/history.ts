@@ -95,6 +95,8 @@ export class History {
       if (open_since !== null && age_ms >= this.#times.send_ms - this.#times.line_ms / 2) this.#spool.close();
       await this.#sendAll(target);
     }
+    // What came while the last line was written, or was on its way to the broker.
+    await this.#keep();
   }
 
   async #keep(): Promise<void> {
