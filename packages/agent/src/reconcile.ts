@@ -161,7 +161,7 @@ export class Reconciler {
     const round = admitted ?? (await this.#look(content, content_hash, overwrite, "corrected", signal));
     const applied = await this.#apply(round, manifest, overwrite, signal);
     this.#news.tell(round, applied, manifest);
-    const summary = summarise(round, applied, ledger.state, manifest, {
+    const summary = summarise(round, applied, manifest, {
       since: (ref) => this.#since(ref),
       returned_generation: returned,
     });

@@ -1,7 +1,6 @@
 /** The convergence sample of a round, pure: what state the host is in, and what a person should read. */
 import type { Convergence, Manifest } from "@muster/protocol";
 import type { Applied } from "./apply.ts";
-import type { LedgerState } from "./ledger.ts";
 import type { Round } from "./round.ts";
 
 const DETAIL_LIMIT = 4_000;
@@ -9,7 +8,6 @@ const DETAIL_LIMIT = 4_000;
 export function summarise(
   round: Round,
   applied: Applied,
-  state: LedgerState,
   manifest: Manifest,
   told: { since(ref: string): number; returned_generation: number | null },
 ): Partial<Omit<Convergence, "at" | "since">> {
@@ -37,7 +35,8 @@ export function summarise(
   }));
   const [first] = failed;
   const undone = [...failed.values()].some(({ code }) => code === "UNDONE");
-  const returned = state.returned_to !== null;
+  // As of this round: the word to return may have come in its middle, and nothing of that is done yet.
+  const returned = told.returned_generation !== null;
   const convergence: Convergence["state"] = undone
     ? "undone"
     : failed.size > 0
@@ -50,7 +49,7 @@ export function summarise(
     first !== undefined
       ? `${first[1].code === "UNDONE" ? "" : `${first[0]}: `}${first[1].what}${more}`
       : returned
-        ? `generation ${manifest.generation}, returned to the content of ${told.returned_generation ?? "before"}`
+        ? `generation ${manifest.generation}, returned to the content of ${told.returned_generation}`
         : held.length > 0
           ? `${held.length} held`
           : "";
