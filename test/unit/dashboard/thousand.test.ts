@@ -129,7 +129,7 @@ suite(
         sessions(host);
         told(host);
       }
-      await all.roundTrip();
+      await all.roundTrip(WAIT_MS);
       let at = 0;
       talk = setInterval(() => {
         for (let count = 0; count < A_SECOND / 10; count++) {
