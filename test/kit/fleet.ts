@@ -162,7 +162,7 @@ export async function startFleet(
         inbox_prefix,
         credentials: () => credentials,
         reconnect_max_ms: 100,
-        first_connect: "once",
+        ...{ first_connect: "once", connect_timeout_ms: 30_000 },
       },
       signal,
     );

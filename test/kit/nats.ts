@@ -63,7 +63,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
       : `jetstream { store_dir: "${join(directory, "store")}", sync_interval: always }`,
     tls === undefined
       ? ""
-      : `tls { cert_file: "${tls.certificate_file}", key_file: "${tls.key_file}", handshake_first: ${options.handshake_first === true} }`,
+      : `tls { cert_file: "${tls.certificate_file}", key_file: "${tls.key_file}", handshake_first: ${options.handshake_first === true}, timeout: 30 }`,
     extra,
   ];
   await writeFile(config_file, `${lines.join("\n")}\n`, { mode: 0o600 });

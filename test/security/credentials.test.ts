@@ -96,7 +96,7 @@ suite(
             name: "forged",
             inbox_prefix: subjects.inboxPrefix(key.public),
             credentials: () => ({ jwt, sign: (nonce) => signEd25519(key.key, nonce) }),
-            first_connect: "once",
+            ...{ first_connect: "once", connect_timeout_ms: 30_000 },
           },
           signal,
         );

@@ -126,7 +126,7 @@ suite(
         `rpc.${ground.victim.id}.ping`,
         Buffer.from('{"v":1,"args":{}}'),
         {
-          timeout_ms: 5_000,
+          timeout_ms: 20_000,
         },
       );
       assert.match(Buffer.from(reply.body).toString(), /"ok"/);

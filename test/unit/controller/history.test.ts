@@ -190,7 +190,7 @@ suite(
       const body = Buffer.from(
         JSON.stringify({ v: 1, args: { ...asked, series: ["load"], step_ms: 10 * MIN } }),
       );
-      const answer = await page.bus.request(subjects.page(page.id, "history"), body, { timeout_ms: 5_000 });
+      const answer = await page.bus.request(subjects.page(page.id, "history"), body, { timeout_ms: 20_000 });
       const { ok } = JSON.parse(Buffer.from(answer.body).toString());
       assert.ok(ok.track.at.length >= 3);
     });

@@ -52,7 +52,7 @@ suite(
       const curve = createCurvePair();
       const body = { v: 1, curve: curve.public, ticket, id: key.public };
       const asked = await stranger.request(subjects.enrol("page"), Buffer.from(JSON.stringify(body)), {
-        timeout_ms: 5_000,
+        timeout_ms: 20_000,
       });
       const { from, box } = parseJson(SealedReply, asked.body, "page");
       return parseJson(PageReply, openSealed(from, Buffer.from(box, "base64"), curve), "page");
@@ -76,7 +76,7 @@ suite(
       const ask = async (method: string, args: unknown) => {
         const body = Buffer.from(JSON.stringify({ v: 1, args }));
         const { body: answer } = await page.bus.request(subjects.page(key.public, method), body, {
-          timeout_ms: 5_000,
+          timeout_ms: 20_000,
         });
         return JSON.parse(Buffer.from(answer).toString());
       };

@@ -17,7 +17,7 @@ import { setUpVault } from "../../../packages/ctl/src/fleet/vault-setup.ts";
 import { type Child, freePort, startChild } from "../../kit/child.ts";
 import { controllerConfig } from "../../kit/controller.ts";
 import { eventually } from "../../kit/eventually.ts";
-import { assertWithin, slowness } from "../../kit/figures.ts";
+import { assertWithin } from "../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { enrol, makeMachine } from "../../kit/machine.ts";
 import type { Person } from "../../kit/people.ts";
@@ -185,7 +185,7 @@ suite(
         `host.${machine.nkey.public}.renew`,
         Buffer.from(JSON.stringify(body)),
         {
-          timeout_ms: 5_000,
+          timeout_ms: 20_000,
         },
       );
       assert.equal(Object.keys(JSON.parse(Buffer.from(renewed.body).toString()).ok), [
@@ -263,18 +263,18 @@ suite(
       await order(ops, signed);
       while (one.got.length === 0) await sleep(10);
       children[0]?.signal("SIGKILL");
-      const slow = slowness();
       const began = performance.now();
       const { content_hash } = JSON.parse(
         Buffer.from(signed.manifests[0]?.manifest.body ?? "", "base64").toString(),
       );
       one.say({ state: "converged", generation: 1, content_hash, release: signed.id });
       while (two.got.length === 0) {
-        assert.ok(performance.now() - began < 6_000 * slow, `nobody took over\n${second.output()}`);
+        assert.ok(performance.now() - began < 60_000, `nobody took over\n${second.output()}`);
         await sleep(10);
       }
-      console.log(`  taken over after ${Math.round(performance.now() - began)} ms`);
-      assert.ok(performance.now() - began < 5_000 * slow);
+      const took_ms = performance.now() - began;
+      console.log(`  taken over after ${Math.round(took_ms)} ms`);
+      assertWithin(took_ms, 5_000, "taking over");
       for (;;) {
         const { rollout } = await callController(ops, "rollout", { rollout: signed.id });
         if (rollout?.state === "done") break;
