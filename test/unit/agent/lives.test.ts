@@ -20,6 +20,10 @@ const BETWEEN_TRIES = 1 / 20;
 /** What a renewal takes, and how long an agent may be busy with one: on a machine that is free. */
 const WORK_S = 2;
 const SILENT_MS = 3_000;
+/** A machine may stand still between two looks at how slow it is. */
+const STOOD_STILL = 2;
+/** Of a life: with less of it left the agent calls a person, and is right. */
+const CALLS_AT = 0.4;
 
 /** What of its life has to be left at the worst: due as late as may be, kept from it by the longest outage, tried again as late as may be. */
 function leftAtWorst(name: CredentialName, slow: number): number {
@@ -39,7 +43,7 @@ suite(
         faults: FAULTS,
         say: (text) => console.log(`    ${new Date().toISOString().slice(17, 23)} ${text}`),
       });
-      const slow = Math.max(before, slowness());
+      const slow = Math.max(STOOD_STILL, before, slowness());
       const { renewed, least_left, silent_ms, back_ms, told, log } = report;
       console.log(`    ${JSON.stringify({ renewed, least_left, silent_ms, back_ms })}`);
       for (const [name, count] of Object.entries(renewed))
@@ -50,7 +54,8 @@ suite(
         assert.ok(left > 0, `${name} had ended\n${log}`);
       }
       assert.ok(silent_ms < SILENT_MS * slow, `no answer for ${silent_ms} ms\n${log}`);
-      assert.equal(told, []);
+      const short = Object.values(least_left).some((left) => left < CALLS_AT);
+      assert.ok(short || told.length === 0, told.join());
     });
   },
   { limit_ms: 58_000 },
