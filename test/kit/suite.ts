@@ -42,7 +42,7 @@ export interface Test {
 }
 
 /** How long a file may hang on open handles after its last test: as other limits. */
-const HANG_LIMIT_MS = 2_000;
+const HANG_LIMIT_MS = 4_000;
 
 interface Declared {
   name: string;

@@ -1,7 +1,7 @@
 // limit: 120 s
 /**
  * The runner and the guarded suite, tried on a small tree of their own: each way in which a test file can go wrong
- * must be seen, counted and named. One run for all of them, because the hanging file takes its six seconds.
+ * must be seen, counted and named. One run for all of them, because the hanging file takes its twelve seconds.
  */
 import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
