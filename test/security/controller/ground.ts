@@ -43,7 +43,7 @@ export type Ground = {
   stop(): Promise<void>;
 };
 
-const LAPSE_MS = 6_000;
+const LAPSE_MS = 10_000;
 
 /** What the web page is called. */
 export const PAGE_NAME = "core1.as64500.example";

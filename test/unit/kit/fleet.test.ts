@@ -47,11 +47,11 @@ suite(
     test("keys go by themselves, and a newer life replaces the older", async ({ signal }) => {
       const { bus } = await fleet.connect("controller", "one", signal);
       const kv = bus.kv("fleet");
-      const first = await kv.create("lease", text("a"), { ttl_s: 1 });
-      const second = await kv.update("lease", text("b"), first, { ttl_s: 4 });
-      await sleep(1_500);
+      const first = await kv.create("lease", text("a"), { ttl_s: 4 });
+      const second = await kv.update("lease", text("b"), first, { ttl_s: 10 });
+      await sleep(4_500);
       assert.is((await kv.get("lease"))?.revision, second);
-      await eventually(async () => assert.is(await kv.get("lease"), null), 10_000);
+      await eventually(async () => assert.is(await kv.get("lease"), null), 15_000);
       await kv.create("lease", text("c"), { ttl_s: 1 });
     });
 
@@ -75,7 +75,7 @@ suite(
       const { bus, id } = await fleet.connect("agent", "core1", signal);
       await bus.publishStored(`telemetry.${id}.core1.health`, text("{}"));
       await bus
-        .publishStored(`telemetry.${id}.core2.health`, text("{}"), { timeout_ms: 1_000 })
+        .publishStored(`telemetry.${id}.core2.health`, text("{}"), { timeout_ms: 10_000 })
         .then(() => assert.unreachable("forged telemetry was taken"))
         .catch((error) => assert.is(error instanceof FleetError && error.code, "BUS_DENIED"));
     });
