@@ -211,7 +211,7 @@ async function readBack(
   const hashes = new Map<string, string>();
   const again = round.looked.filter(({ ref }) => touched.has(ref) && !failed.has(ref));
   // Else our own writing would wake the loop for a look at what is looked at here.
-  await ports.files.seen(again.flatMap(({ resource }) => [...kindOf(resource).watch(resource)]));
+  ports.files.seen(again.flatMap(({ resource }) => [...kindOf(resource).watch(resource)]));
   await Promise.all(
     again.map(async ({ ref, resource }) => {
       const observed = await observe(resource, ports, signal);

@@ -23,7 +23,7 @@ export function shownDrain(
   thrown: ThrownSwitch | null,
   round: Round | null,
   failed: readonly string[],
-  addresses: readonly string[] = ownAddresses(),
+  addresses: () => readonly string[] = ownAddresses,
 ): NonNullable<Convergence["drained"]> | null {
   const drain = birdDrain(thrown);
   if (thrown === null || drain === null) return null;
@@ -34,7 +34,7 @@ export function shownDrain(
     why,
     until,
     in_effect: false,
-    addresses: addresses.slice(0, ADDRESSES_LIMIT),
+    addresses: addresses().slice(0, ADDRESSES_LIMIT),
   };
   const bird = round?.looked.find(({ resource }) => resource.kind === "bird");
   if (round == null || bird?.resource.kind !== "bird" || !("value" in bird.observed)) return shown;

@@ -3,13 +3,14 @@
  * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once.
  */
 import { constants } from "node:fs";
-import { lstat, rename, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import type { Accounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import type { Held, Hold } from "./files-held.ts";
+import { renameTo, statsAgain } from "./files-paths.ts";
 import { OpenFile } from "./open-file.ts";
 
 export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
@@ -47,7 +48,8 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
 
   /** Writes the new file beside the target and syncs it; gives its path. */
   const writeBeside = async ({ path, content, attributes }: Writing, directory: string): Promise<string> => {
-    const [names, found] = await Promise.all([accounts(), lstatOrNull(targetIn(directory, path))]);
+    const names = await accounts();
+    const found = statsAgain(targetIn(directory, path));
     if (found !== null && !found.isFile()) {
       const what = found.isSymbolicLink()
         ? "a link"
@@ -80,7 +82,7 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
 
   const put = async (candidate: string, directory: string, path: string): Promise<void> => {
     try {
-      await rename(candidate, targetIn(directory, path));
+      await renameTo(candidate, targetIn(directory, path));
     } catch (error) {
       await unlinkIfThere(candidate);
       throw missingDirectory(error, path);
@@ -205,15 +207,6 @@ async function openFresh(candidate: string, mode: number): Promise<OpenFile> {
     if (codeOf(error) !== "EEXIST") throw error;
     await unlinkIfThere(candidate);
     return open_();
-  }
-}
-
-async function lstatOrNull(real: string) {
-  try {
-    return await lstat(real);
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
   }
 }
 

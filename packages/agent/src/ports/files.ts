@@ -3,7 +3,7 @@
  * written in place, and never through a link in the last part of the path.
  */
 import { type BigIntStats, constants } from "node:fs";
-import { lstat, mkdir, opendir, realpath, rename, rmdir, unlink } from "node:fs/promises";
+import { mkdir, opendir, realpath, rename, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { FleetError } from "@muster/protocol/errors";
 import { type Accounts, createAccounts } from "./files-accounts.ts";
@@ -17,6 +17,7 @@ import {
   type Refuse,
   seenFrom,
 } from "./files-held.ts";
+import { statsAgain, statsOf } from "./files-paths.ts";
 import { type Attributes, type Content, createReplacer, give, type Writing } from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
 import { OpenFile } from "./open-file.ts";
@@ -89,7 +90,7 @@ export type Files = {
    * What these paths hold now is about to be looked at: what a watch hears of them later is no news while they are still so. Not seen that way is what is
    * changed in place, to the same size, within the same tick of the kernel's clock (4 ms; none from Linux 6.13 on): the loop's own timer finds it.
    */
-  seen(paths: readonly string[]): Promise<void>;
+  seen(paths: readonly string[]): void;
   /** The real path on disk: prefix + path, for commands. */
   real(path: string): string;
   /**
@@ -136,9 +137,9 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
   const mountsNow = sharedInTurn(askMounts);
   const seen = new Map<string, string>();
   /** Null when it cannot be looked at, which is news each time. */
-  const stampNow = async (path: string): Promise<string | null> => {
+  const stampNow = (path: string): string | null => {
     try {
-      const found = await statOrNull(real(path));
+      const found = statsAgain(real(path));
       return found === null ? "nothing" : stampOf(found);
     } catch {
       return null;
@@ -181,12 +182,12 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
     real,
     facts: (path) =>
       told(path, async () => {
-        const [found, names] = await Promise.all([statOrNull(real(path)), accounts()]);
+        const [found, names] = await Promise.all([statsOf(real(path)), accounts()]);
         return found === null ? null : factsOf(found, names);
       }),
     look: (path, limit_bytes) =>
       told(path, async () => {
-        const [found, names] = await Promise.all([statOrNull(real(path)), accounts()]);
+        const [found, names] = await Promise.all([statsOf(real(path)), accounts()]);
         if (found === null) return null;
         const facts = factsOf(found, names);
         const hashed =
@@ -221,7 +222,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
     makeDirectory: (path, attributes) =>
       told(path, () =>
         within(path, async ({ at, sync }) => {
-          const found = await statOrNull(at);
+          const found = await statsOf(at);
           if (found !== null && !found.isDirectory())
             throw new FleetError("FAILED", `${path} is there and is no directory: remove it by hand first`);
           if (found === null) await mkdir(at, 0o700);
@@ -236,9 +237,9 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
       ),
     remove: (path) =>
       told(path, async () => {
-        if ((await statOrNull(real(path))) === null) return;
+        if ((await statsOf(real(path))) === null) return;
         await within(path, async ({ at, sync }) => {
-          const found = await statOrNull(at);
+          const found = await statsOf(at);
           if (found === null) return;
           if (found.isDirectory()) await rmdir(at);
           else await unlink(at);
@@ -278,25 +279,23 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
           file.close();
         }
       }),
-    async seen(paths) {
+    seen(paths) {
       // A few hundred bytes each; of what is pushed out a watch tells once more than it need.
       if (seen.size + paths.length > SEEN_LIMIT) seen.clear();
-      await Promise.all(
-        paths.map(async (path) => {
-          const stamp = await stampNow(path);
-          if (stamp === null) seen.delete(path);
-          else seen.set(path, stamp);
-        }),
-      );
+      for (const path of paths) {
+        const stamp = stampNow(path);
+        if (stamp === null) seen.delete(path);
+        else seen.set(path, stamp);
+      }
     },
     watch(paths, on, signal) {
-      const changed = async (path: string): Promise<void> => {
+      const changed = (path: string): void => {
         const before = seen.get(path);
-        if (before !== undefined && (await stampNow(path)) === before) return;
+        if (before !== undefined && stampNow(path) === before) return;
         seen.delete(path);
         on.changed(path);
       };
-      watchPaths(paths, real, { ...on, changed: (path) => void changed(path) }, signal);
+      watchPaths(paths, real, { ...on, changed }, signal);
     },
   };
 }
@@ -336,15 +335,6 @@ async function readBounded(
     }
   } finally {
     file.close();
-  }
-}
-
-async function statOrNull(real: string): Promise<BigIntStats | null> {
-  try {
-    return await lstat(real, { bigint: true });
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
   }
 }
 

@@ -121,14 +121,15 @@ const Shape = z.strictObject({
 
 /** A resource by the schema of its own kind. */
 export const Resource = Shape.transform((shape, context): Resource => {
-  const row = KINDS[shape.kind];
-  for (const [field, schema, value] of [
-    ["name", row.name, shape.name],
-    ["spec", row.spec, shape.spec],
+  const row: KindRow<z.ZodType> = KINDS[shape.kind];
+  const name = row.name.safeParse(shape.name);
+  const spec = row.spec.safeParse(shape.spec);
+  if (name.success && spec.success) return { ...shape, spec: spec.data } as Resource;
+  for (const [field, { error }] of [
+    ["name", name],
+    ["spec", spec],
   ] as const) {
-    const result = schema.safeParse(value);
-    if (result.success) continue;
-    for (const issue of result.error.issues) {
+    for (const issue of error?.issues ?? []) {
       context.addIssue({
         code: "custom",
         message: `${shape.kind}/${shape.name}: ${issue.message}`,
@@ -136,8 +137,7 @@ export const Resource = Shape.transform((shape, context): Resource => {
       });
     }
   }
-  if (context.issues.length > 0) return z.NEVER;
-  return { ...shape, spec: (row.spec as z.ZodType).parse(shape.spec) } as Resource;
+  return z.NEVER;
 });
 
 /** `kind/name`. */

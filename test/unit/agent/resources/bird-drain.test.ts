@@ -83,7 +83,7 @@ suite(
     const shown = async (failed: readonly string[] = []) => {
       const { resource, observed, plan } = await look();
       const looked = [{ ref: "bird/main", resource, observed: { value: observed } }];
-      return shownDrain(thrown, { looked, plan } as unknown as Round, failed, ["2001:db8::1"]);
+      return shownDrain(thrown, { looked, plan } as unknown as Round, failed, () => ["2001:db8::1"]);
     };
 
     test.before(async () => {
