@@ -22,7 +22,7 @@ import { AlertStore } from "./store.ts";
 import type { AlertPorts } from "./watch.ts";
 
 export type AlertParts = {
-  readonly bus: Pick<Bus, "kv" | "readAll" | "subscribe">;
+  readonly bus: Pick<Bus, "kv" | "readAll" | "subscribe" | "onStatus">;
   readonly fleet: string;
   readonly backup_report: string | undefined;
   readonly log: Log;

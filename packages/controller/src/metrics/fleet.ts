@@ -40,25 +40,27 @@ export function fleetMetrics({ records, last, leading, logs }: FleetSource, now_
 function logMetrics(logs: LogCounts | null): Family[] {
   if (logs === null) return [];
   const total = { type: "counter", labels: ["by"] } as const;
+  const plain = (name: string, help: string, value: number): Family => ({
+    ...{ name, help, type: "counter", labels: [] },
+    values: [{ words: [], value }],
+  });
   return [
-    {
-      ...{
-        name: "muster_log_lines_pushed_total",
-        help: "Log lines that Loki took.",
-        type: "counter",
-        labels: [],
-      },
-      values: [{ words: [], value: logs.pushed }],
-    },
+    plain("muster_log_lines_pushed_total", "Log lines that Loki took.", logs.pushed),
+    plain(
+      "muster_log_messages_unreadable_total",
+      "Messages of log lines that could not be read.",
+      logs.unreadable,
+    ),
     {
       ...{
         name: "muster_log_lines_dropped_total",
-        help: "Log lines that were dropped, and by whom.",
+        help: "Log lines that were dropped, and by whom; by loki: of pushes that it refused, at most.",
         ...total,
       },
       values: [
         { words: ["host"], value: logs.dropped_by_host },
         { words: ["controller"], value: logs.dropped },
+        { words: ["loki"], value: logs.refused },
       ],
     },
   ];

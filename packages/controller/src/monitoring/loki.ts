@@ -13,23 +13,25 @@ import type { Loki } from "@muster/protocol/monitoring";
 import { patterns } from "@muster/protocol/subjects";
 import { AnsweredStatus, ask, authorization } from "../outside.ts";
 import { pause } from "../retry.ts";
+import { LineQueue, type Queued } from "./queue.ts";
 
 const packed = promisify(gzip);
 
-const QUEUE_BYTES = 8 * 1024 * 1024;
 /** Of one push, as text. */
 const PUSH_BYTES = 1024 * 1024;
-const AROUND_BYTES = 100;
 const GATHER_MS = 1_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LONGEST_MS = 60_000;
-/** These say that the lines are wrong, and would say so again; all else may be mended, and is tried again. */
+/** These say that lines are wrong, and would say so again; all else may be mended, and is tried again. Loki keeps those of a push with which nothing is wrong, and does not say how many. */
 const HOPELESS: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 
-type Queued = { readonly host: string | null; readonly line: SentLine };
+/**
+ * Lines that got there; that hosts dropped, that the queue had no place for, that were in pushes that Loki refused; and messages that cannot be read.
+ */
+export type LogCounted = "pushed" | "dropped_by_host" | "dropped" | "refused" | "unreadable";
 
 export type LokiPorts = {
-  readonly bus: Pick<Bus, "subscribe">;
+  readonly bus: Pick<Bus, "subscribe" | "onStatus">;
   readonly fleet: string;
   /** Whether a name is that key's. */
   isHost(name: string, id: string): boolean;
@@ -37,42 +39,56 @@ export type LokiPorts = {
   readonly now: () => number;
   /** The value of a reference to Vault; any other text as it is. */
   secret(text: string): Promise<string>;
-  /** So many lines got there, or were dropped, and by whom. */
-  count(what: "pushed" | "dropped_by_host" | "dropped", lines: number): void;
+  count(what: LogCounted, count: number): void;
 };
 
 export class LokiPush {
   readonly #loki: Loki;
   readonly #ports: LokiPorts;
   readonly #life = new AbortController();
-  #queue: Queued[] = [];
-  #bytes = 0;
+  readonly #queue = new LineQueue();
   #dropped = 0;
+  /** Since Loki last took something: lines of refused pushes, and its last words. */
+  #refused = { lines: 0, why: "" };
+  /** Hosts whose messages cannot be read. */
+  readonly #unreadable = new Set<string>();
+  /** Since when the broker does not let us hear lines. */
+  #deaf_since: number | null = null;
   #wake: (() => void) | null = null;
   #standing: Pick<RouteStanding, "ok_at" | "failing_since" | "error"> = {
     ok_at: null,
     failing_since: null,
     error: "",
   };
-  readonly #end: () => void;
+  readonly #ends: readonly (() => void)[];
   readonly #running: Promise<void>;
 
   constructor(loki: Loki, ports: LokiPorts) {
     this.#loki = loki;
     this.#ports = ports;
-    this.#end = ports.bus.subscribe(patterns.log, { concurrency: 1, pending_limit: 4_096 }, (message) =>
-      this.#take(message.subject, message.body),
-    );
+    this.#ends = [
+      ports.bus.onStatus((event) => {
+        if (event.type === "denied" && event.subject === patterns.log) this.#deaf_since ??= ports.now();
+        else if (event.type === "reconnected") this.#deaf_since = null;
+      }),
+      ports.bus.subscribe(patterns.log, { concurrency: 1, pending_limit: 4_096 }, (message) =>
+        this.#take(message.subject, message.body),
+      ),
+    ];
     this.#running = this.#run();
   }
 
   standing(): RouteStanding {
-    return { name: "loki", to: "loki", ...this.#standing, waiting: this.#queue.length };
+    const deaf =
+      this.#deaf_since === null
+        ? {}
+        : { failing_since: this.#deaf_since, error: `no host's lines are heard: ${OLDER_FLEET}` };
+    return { name: "loki", to: "loki", ...this.#standing, ...deaf, waiting: this.#queue.length };
   }
 
   /** Ends; what is queued is lost. */
   async stop(): Promise<void> {
-    this.#end();
+    for (const end of this.#ends) end();
     this.#life.abort();
     this.#wake?.();
     await this.#running;
@@ -84,6 +100,7 @@ export class LokiPush {
     if (!isHost(host, id)) return;
     try {
       const { lines, dropped, at } = parseJson(LogBatch, body, subject);
+      this.#unreadable.delete(host);
       for (const line of lines) this.#put({ host, line });
       if (dropped === 0) return;
       this.#ports.count("dropped_by_host", dropped);
@@ -93,27 +110,25 @@ export class LokiPush {
       });
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
+      this.#ports.count("unreadable", 1);
+      if (this.#unreadable.has(host)) return;
+      this.#unreadable.add(host);
       log.warn({ err: error, subject }, "log lines that cannot be read");
+      this.#put({
+        host,
+        line: ownLine(
+          this.#ports.now(),
+          "muster-controller",
+          "what this host sends cannot be read here: is its agent newer than the controllers?",
+        ),
+      });
     }
   }
 
   #put(queued: Queued): void {
-    this.#queue.push(queued);
-    this.#bytes += cost(queued);
-    if (this.#bytes > QUEUE_BYTES) {
-      // Many at once: taking from the front of a long list one by one is dear.
-      let end = 0;
-      for (let gone = 0; gone < QUEUE_BYTES / 8 && end < this.#queue.length - 1; end += 1)
-        gone += cost(this.#queue[end] as Queued);
-      this.#drop(this.#cut(end).length, "Loki takes no more, and the queue is full");
-    }
+    const gone = this.#queue.put(queued);
+    if (gone > 0) this.#drop(gone, "Loki takes no more, and the queue is full");
     this.#wake?.();
-  }
-
-  #cut(count: number): Queued[] {
-    const cut = this.#queue.splice(0, count);
-    for (const each of cut) this.#bytes -= cost(each);
-    return cut;
   }
 
   #drop(lines: number, why: string): void {
@@ -131,7 +146,7 @@ export class LokiPush {
           this.#wake = resolve;
         });
       this.#wake = null;
-      if (tries === 0 && this.#bytes < PUSH_BYTES) await pause(GATHER_MS, signal);
+      if (tries === 0 && this.#queue.bytes < PUSH_BYTES) await pause(GATHER_MS, signal);
       if (signal.aborted) return;
       tries = (await this.#push(signal)) ? 0 : tries + 1;
       if (tries > 0) {
@@ -144,21 +159,14 @@ export class LokiPush {
   /** One push of what is first. False: it is to be tried again. */
   async #push(signal: AbortSignal): Promise<boolean> {
     const { log, now, secret, count } = this.#ports;
-    let [end, bytes] = [0, 0];
-    while (end < this.#queue.length && bytes < PUSH_BYTES) bytes += cost(this.#queue[end++] as Queued);
     // They are in hand from now on: what is dropped meanwhile is not of them.
-    const batch = this.#cut(end);
+    const batch = this.#queue.take(PUSH_BYTES);
     const dropped = this.#dropped;
-    const told =
-      dropped === 0
-        ? batch
-        : [
-            ...batch,
-            {
-              host: null,
-              line: ownLine(now(), "muster-controller", `${dropped} lines were dropped on their way to Loki`),
-            },
-          ];
+    const refused = this.#refused;
+    const told = [...batch];
+    const tell = (text: string) => told.push({ host: null, line: ownLine(now(), "muster-controller", text) });
+    if (dropped > 0) tell(`${dropped} lines were dropped on their way to Loki`);
+    if (refused.lines > 0) tell(`up to ${refused.lines} lines were refused: ${refused.why}`);
     try {
       const [url, log_in, body] = await Promise.all([
         secret(this.#loki.url),
@@ -175,6 +183,7 @@ export class LokiPush {
       if (this.#standing.failing_since !== null) log.info({}, "Loki takes log lines again");
       this.#standing = { ok_at: now(), failing_since: null, error: "" };
       this.#dropped -= dropped;
+      this.#refused = { lines: 0, why: "" };
       count("pushed", batch.length);
       return true;
     } catch (error) {
@@ -182,20 +191,21 @@ export class LokiPush {
       if (signal.aborted) return true;
       if (this.#standing.error === "") log.warn({ err: error }, "Loki does not take log lines");
       this.#standing.failing_since ??= now();
-      this.#standing.error = error.message.slice(0, 500);
-      if (error.cause instanceof AnsweredStatus && HOPELESS.has(error.cause.status)) {
-        this.#drop(batch.length, error.message);
-        return true;
-      }
-      this.#queue.unshift(...batch);
-      for (const each of batch) this.#bytes += cost(each);
-      return false;
+      const hopeless = error.cause instanceof AnsweredStatus && HOPELESS.has(error.cause.status);
+      if (hopeless) {
+        count("refused", batch.length);
+        this.#refused = { lines: refused.lines + batch.length, why: error.detail };
+      } else this.#queue.putBack(batch);
+      const what = hopeless ? `up to ${this.#refused.lines} lines were refused and are not sent again: ` : "";
+      this.#standing.error = `${what}${hopeless ? error.detail : error.message}`.slice(0, 500);
+      return hopeless;
     }
   }
 }
 
 const WHY = "more was written than is sent, or the broker was away";
-const cost = ({ line }: Queued) => Buffer.byteLength(line.text) + AROUND_BYTES;
+const OLDER_FLEET =
+  "the broker refuses it, as this fleet's account is from before log lines; type the ctl init line again";
 const ownLine = (at: number, unit: string, text: string): SentLine => ({
   ...{ at, unit: `${unit}.service`, priority: "warning", text },
 });

@@ -1,7 +1,7 @@
 /** What the leader pushes to the monitoring around: begun, changed and ended as an operator's document says. How each stands is told beside the alert routes. */
 import type { RouteStanding } from "@muster/protocol/alert";
 import type { Loki, Monitoring, Otlp } from "@muster/protocol/monitoring";
-import { type LokiPorts, LokiPush } from "./loki.ts";
+import { type LogCounted, type LokiPorts, LokiPush } from "./loki.ts";
 import { OtlpExport, type OtlpPorts } from "./otlp.ts";
 
 type Pushing = { stop(): Promise<void>; standing(): RouteStanding };
@@ -9,16 +9,12 @@ type Pushing = { stop(): Promise<void>; standing(): RouteStanding };
 export type OutletPorts = Omit<LokiPorts, "count"> & OtlpPorts;
 
 /** Since this controller began. */
-export type LogCounts = {
-  readonly pushed: number;
-  readonly dropped_by_host: number;
-  readonly dropped: number;
-};
+export type LogCounts = Readonly<Record<LogCounted, number>>;
 
 export class Outlets {
   readonly #ports: OutletPorts;
   readonly #held = new Map<string, { key: string; pushing: Pushing }>();
-  readonly #counts = { pushed: 0, dropped_by_host: 0, dropped: 0 };
+  readonly #counts = { pushed: 0, dropped_by_host: 0, dropped: 0, refused: 0, unreadable: 0 };
 
   constructor(ports: OutletPorts) {
     this.#ports = ports;
@@ -27,8 +23,8 @@ export class Outlets {
   /** Null: this controller does not lead, or ends. */
   use(monitoring: Monitoring | null): void {
     this.#keep("loki", monitoring?.loki, (loki: Loki) => {
-      const count = (what: keyof LogCounts, lines: number) => {
-        this.#counts[what] += lines;
+      const count = (what: LogCounted, count: number) => {
+        this.#counts[what] += count;
       };
       return new LokiPush(loki, { ...this.#ports, count });
     });

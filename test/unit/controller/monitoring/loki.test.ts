@@ -1,7 +1,8 @@
 // limit: 240 s
 /** Log lines from a host over the bus through a whole controller to what speaks Loki's push API: with their labels, in order, again when it was away, bounded and told. */
 
-import { LokiPush, streamsOf } from "@muster/controller/monitoring/loki";
+import { type LokiPorts, LokiPush, streamsOf } from "@muster/controller/monitoring/loki";
+import { LineQueue } from "@muster/controller/monitoring/queue";
 import { HostRecords } from "@muster/controller/records/hosts";
 import type { Bus } from "@muster/ports/bus";
 import { callController } from "@muster/ports/call";
@@ -51,6 +52,45 @@ suite("streams of Loki", (test) => {
   });
 });
 
+suite("lines that wait for Loki", (test) => {
+  const long = (name: string) => line(name.padEnd(900));
+  const names = (queue: LineQueue, host: string) =>
+    queue
+      .take(Number.POSITIVE_INFINITY)
+      .flatMap((each) => (each.host === host ? [each.line.text.trim()] : []));
+
+  test("one host that is loud costs the others no line; of its own the oldest go", () => {
+    const queue = new LineQueue(100_000);
+    let gone = 0;
+    for (let at = 0; at < 10; at += 1) gone += queue.put({ host: "quiet", line: long(`${at}`) });
+    for (let at = 0; at < 1_000; at += 1) gone += queue.put({ host: "loud", line: long(`${at}`) });
+    assert.ok(queue.bytes <= 100_000 && queue.bytes > 80_000, `${queue.bytes}`);
+    assert.is(queue.length + gone, 1_010);
+    const taken = queue.take(Number.POSITIVE_INFINITY);
+    queue.putBack(taken);
+    assert.is(queue.length, taken.length);
+    assert.is(names(queue, "quiet").length, 10);
+    queue.putBack(taken);
+    const loud = names(queue, "loud").map(Number);
+    assert.equal(
+      loud,
+      Array.from({ length: loud.length }, (_, at) => 1_000 - loud.length + at),
+    );
+    assert.equal([queue.length, queue.bytes], [0, 0]);
+  });
+
+  test("what many take too much of is shared alike", () => {
+    const queue = new LineQueue(100_000);
+    for (let at = 0; at < 200; at += 1)
+      for (const host of ["a", "b", "c", "d"]) queue.put({ host, line: long(`${at}`) });
+    const taken = queue.take(Number.POSITIVE_INFINITY);
+    for (const host of ["a", "b", "c", "d"]) {
+      const count = taken.filter((each) => each.host === host).length;
+      assert.ok(count >= 20 && count <= 26, `${host} has ${count}`);
+    }
+  });
+});
+
 suite(
   "a Loki that is pushed to",
   (test) => {
@@ -58,13 +98,14 @@ suite(
     /** A push of its own, whose host is `ixp1` with id `U1`. */
     async function pushing(receiver: LokiReceiver, given: object = {}) {
       let hear: (message: { subject: string; body: Uint8Array }) => unknown = () => undefined;
-      const counts = { pushed: 0, dropped_by_host: 0, dropped: 0 };
+      const counts = { pushed: 0, dropped_by_host: 0, dropped: 0, refused: 0, unreadable: 0 };
       const push = new LokiPush(Loki.parse({ url: receiver.url, ...given }), {
         bus: {
           subscribe: ((_subject: string, _options: object, handler: typeof hear) => {
             hear = handler;
             return () => undefined;
           }) as unknown as Bus["subscribe"],
+          onStatus: () => () => undefined,
         },
         ...{ fleet: "lab", log, now: Date.now },
         isHost: (name, id) => name === "ixp1" && id === "U1",
@@ -75,7 +116,8 @@ suite(
       });
       const say = (lines: SentLine[], dropped = 0, subject = "log.U1.ixp1") =>
         hear({ subject, body: Buffer.from(JSON.stringify({ at: AT, lines, dropped } satisfies LogBatch)) });
-      return { push, say, counts };
+      const sayText = (text: string) => hear({ subject: "log.U1.ixp1", body: Buffer.from(text) });
+      return { push, say, sayText, counts };
     }
 
     test("it logs in as it is told, in its tenant; secrets stand in no error", async () => {
@@ -113,18 +155,38 @@ suite(
       const { push, say, counts } = await pushing(receiver);
       try {
         say([line("ancient", { at: 1_000_000_000_000 })]);
-        await eventually(() => assert.is(counts.dropped, 1), SOON_MS);
-        assert.match(push.standing().error, /answered 400: .*too old/);
+        await eventually(() => assert.is(counts.refused, 1), SOON_MS);
+        const refused = /^up to 1 lines were refused and are not sent again: Loki answered 400: .*too old/;
+        await eventually(() => assert.match(push.standing().error, refused), SOON_MS);
         say([line("new")]);
-        await eventually(
-          () =>
-            assert.equal(
-              receiver.stored.map(({ text }) => text),
-              ["new", "1 lines were dropped on their way to Loki"],
-            ),
-          SOON_MS,
-        );
+        await eventually(() => assert.is(receiver.stored.length, 2), SOON_MS);
+        const [first, second] = receiver.stored.map(({ text }) => text);
+        assert.is(first, "new");
+        assert.match(second ?? "", /^up to 1 lines were refused: Loki answered 400: .*too old/);
         await eventually(() => assert.equal([push.standing().error, counts.pushed], ["", 1]), SOON_MS);
+        assert.is(counts.dropped, 0);
+      } finally {
+        await push.stop();
+        await receiver.stop();
+      }
+    });
+
+    test("messages that cannot be read are counted, and told once until one can be", async () => {
+      const receiver = await lokiReceiver();
+      const { push, say, sayText, counts } = await pushing(receiver);
+      try {
+        sayText("no JSON");
+        sayText('{"lines":7}');
+        say([line("fine")]);
+        await eventually(() => assert.is(receiver.stored.length, 2), SOON_MS);
+        const told = receiver.stored.filter(({ text }) =>
+          text.startsWith("what this host sends cannot be read"),
+        );
+        assert.equal(
+          told.map(({ labels }) => labels.host),
+          ["ixp1"],
+        );
+        assert.is(counts.unreadable, 2);
       } finally {
         await push.stop();
         await receiver.stop();
@@ -200,6 +262,25 @@ suite(
       life.abort();
       await receiver?.stop();
       await fleet?.stop();
+    });
+
+    test("that the broker lets nobody hear lines, as in a fleet from before, is how the route stands", async () => {
+      // An agent has the right that is missing there as little.
+      const { bus } = await fleet.connect("agent", "ixp2", life.signal);
+      const ports = {
+        ...{ bus, fleet: fleet.name, log: openLog({ name: "loki-test", level: "silent" }), now: Date.now },
+        ...{ isHost: () => true, secret: async (text: string) => text, count: () => undefined },
+      } satisfies LokiPorts;
+      const push = new LokiPush(Loki.parse({ url: receiver.url }), ports);
+      try {
+        await eventually(() => {
+          const { error, failing_since } = push.standing();
+          assert.match(error, /no host's lines are heard: .*ctl init line again/);
+          assert.ok(failing_since !== null);
+        }, SOON_MS);
+      } finally {
+        await push.stop();
+      }
     });
 
     test("from the host's subject to Loki, when an operator says so, and how that stands beside the alert routes", async () => {
