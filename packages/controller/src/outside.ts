@@ -41,8 +41,10 @@ export async function ask(wanted: HttpRequest, signal: AbortSignal): Promise<str
   }
   if (url.protocol !== "https:" && url.protocol !== "http:")
     throw new FleetError("CONFIG", `${what}: the address must begin with https:// or http://`);
-  if (url.protocol === "http:" && wanted.headers?.authorization !== undefined && !LOOPBACK.test(url.hostname))
-    throw new FleetError("CONFIG", `${what}: a token goes over https only`);
+  // Node logs in by what stands in the address, too.
+  const logs_in = wanted.headers?.authorization !== undefined || url.username !== "" || url.password !== "";
+  if (url.protocol === "http:" && logs_in && !LOOPBACK.test(url.hostname))
+    throw new FleetError("CONFIG", `${what}: a token or password goes over https only`);
   const send = url.protocol === "https:" ? secure : plain;
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   return new Promise<string>((resolve, reject) => {

@@ -14,6 +14,11 @@ export const OutsideUrl = z
   .string()
   .max(2_000)
   .regex(/^https?:\/\/[^\s]+$/, "must begin with https:// or http://")
+  // Many may read what an operator signs.
+  .refine(
+    (text) => !URL.canParse(text) || (new URL(text).username === "" && new URL(text).password === ""),
+    "must be without user and password: put the whole address into Vault and write vault:kv/alerts/NAME#FIELD here",
+  )
   .describe("Its address.");
 
 /** An address that is a secret by itself, as those of many services are, may lie in Vault. */

@@ -109,15 +109,19 @@ export function checkFields<S extends z.ZodType>(
     const wanted = issue.message
       .replace(/^Invalid input: (?:expected )?/, "expected ")
       .replace(/, received .*/, "");
-    const choice =
-      issue.code === "invalid_union"
-        ? `expected one of ${known.map((key) => `\`${key}: …\``).join(", ")}`
-        : wanted;
+    const choice = issue.code === "invalid_union" ? choiceOf(issue, known) : wanted;
     const hint = hintFor(name, node, wanted);
     const message = `\`${name}\` of ${what} is ${nodeText(node)}: ${choice}`;
     faults.push({ at: node.at, message, ...(hint === null ? {} : { hint }) });
   }
   return { spec: null, faults };
+}
+
+/** What would be right instead of something that is none of several things: maps by their keys, texts in the words of each. */
+function choiceOf({ errors }: z.core.$ZodIssueInvalidUnion, known: readonly string[]): string {
+  if (known.length > 0) return `expected one of ${known.map((key) => `\`${key}: …\``).join(", ")}`;
+  const words = errors.flat().map(({ message }) => message.replace(/^Invalid input: /, ""));
+  return [...new Set(words)].join(", or ");
 }
 
 function unknownKeys(code: string, node: YamlNode, known: readonly string[]): string[] {

@@ -262,7 +262,9 @@ class Reader {
 export function nodeText(node: YamlNode): string {
   if (node.t !== "scalar") return node.t === "list" ? "a list" : "a map";
   if (node.value === null) return "nothing";
-  const shown = node.source.length > 60 ? `${node.source.slice(0, 57)}…` : node.source;
+  // A log-in within an address may be a password, and an error goes into the log of a CI.
+  const source = node.source.replace(/(https?:[\\/]*)[^\s/@]*@/gi, "$1…@");
+  const shown = source.length > 60 ? `${source.slice(0, 57)}…` : source;
   return typeof node.value === "string" ? `the text "${shown}"` : `\`${shown}\``;
 }
 

@@ -95,6 +95,12 @@ otlp: { url: "vault:kv/alerts/otlp#url", every: 30s, user: muster, password: "va
       wrong('loki: { url: "https://x", user: me }'),
       /either with `token`, or with `user` and `password`/,
     );
+    for (const url of ["https://me:hunter2@x/", "https://me@x", "https://:hunter2@x"]) {
+      const said = wrong(`loki: { url: "${url}" }`);
+      assert.match(said, /loki\.url.*without user and password: .*vault:kv\/alerts\//);
+      assert.not.match(said, /hunter2/);
+    }
+    assert.is(wrong('loki: { url: "https://x/a@b" }'), "");
     assert.match(wrong('otlp: { url: "https://x", every: 1s }'), /`every` must be from 5s to 1h/);
     assert.match(
       wrong('otlp: { url: "https://x", password: "vault:kv/alerts/a#b" }'),
