@@ -18,10 +18,17 @@ export const asking =
     let late = false;
     try {
       const docker = await engine();
+      // One that aborted meanwhile tells nobody any more.
+      signal.throwIfAborted();
       return await new Promise<T>((resolve, reject) => {
         // The library drops a call whose answer breaks off, as when the engine stops just then, and nothing would ever wake who waits for it. A timer
-        // and a listener that are held here do, whatever became of the call.
+        // and a listener that are held here do, whatever became of the call, and are let go of with it: the signal is the agent's own.
+        const over = () => {
+          clearTimeout(timer);
+          signal.removeEventListener("abort", stop);
+        };
         const stop = () => {
+          over();
           life.abort(signal.reason);
           reject(life.signal.reason);
         };
@@ -30,12 +37,7 @@ export const asking =
           stop();
         }, limit_ms);
         signal.addEventListener("abort", stop, { once: true });
-        work(docker, life.signal)
-          .then(resolve, reject)
-          .finally(() => {
-            clearTimeout(timer);
-            signal.removeEventListener("abort", stop);
-          });
+        work(docker, life.signal).then(resolve, reject).finally(over);
       });
     } catch (error) {
       const status = statusOf(error);
