@@ -45,12 +45,12 @@ export function statusOf(known: Known, now_ms: number): HostStatus {
   };
   if (!known.enrolled) {
     const trouble: Trouble = {
-      tint: "amber",
+      tint: "red",
       about: "joined",
       what: "in the folder, and no machine has joined under this name",
       next: `ctl join ${name}`,
     };
-    return { ...base, state: "not enrolled", word: "not enrolled", tint: "grey", troubles: [trouble] };
+    return { ...base, state: "not enrolled", word: "not enrolled", tint: "red", troubles: [trouble] };
   }
   if (known.silent || convergence === null) {
     const since = !known.silent

@@ -190,11 +190,11 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** One for each declared host: one that never joined has no series, and no other rule would name it. */
+/** One for each declared host: one that never joined has no series, and no other rule would name it. It is not waited for: controllers show what they have read whole. */
 const missing = (name: string): Rule => ({
   alert: "MusterHostMissing",
   expr: `absent(muster_host_up{host="${name}"}) and on() muster_controller_leading`,
-  for: "5m",
+  for: "0s",
   severity: "ticket",
   host: name,
   summary: `${name} is in the folder and never joined`,

@@ -101,13 +101,14 @@ const EMPTY = {
 } as const;
 
 function header(model: FleetModel, now: Seen, now_ms: number, columns: number, colour: Colour): string {
-  const enrolled = now.hosts.filter(({ known }) => known.enrolled);
-  const red = enrolled.filter((row) => row.tint === "red" || row.troubles.some(({ tint }) => tint === "red"));
+  const red = now.hosts.filter(
+    (row) => row.tint === "red" || row.troubles.some(({ tint }) => tint === "red"),
+  );
   const up = now.sessions.filter(({ session }) => session.expected === "up");
   const down = up.filter(({ session }) => session.state !== "established").length;
   const left = [
     colour.bold(`${model.fleet} · ${model.person}`),
-    `${countText(enrolled.length, "host")}, ${red.length === 0 ? colour.green("none red") : colour.red(`${numberText(red.length)} red`)}`,
+    `${countText(now.hosts.length, "host")}, ${red.length === 0 ? colour.green("none red") : colour.red(`${numberText(red.length)} red`)}`,
     `sessions ${down === 0 ? `${up.length}/${up.length}` : colour.red(`${up.length - down}/${up.length}`)}`,
   ].join("   ");
   const clock = new Date(now_ms).toISOString().slice(11, 19);

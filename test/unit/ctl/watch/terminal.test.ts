@@ -50,7 +50,7 @@ suite(
       const began = Date.now();
       const text = await tty.until("what failed", (screen) => /▸ core1 .*failed/.test(screen), 2_000);
       assertWithin(Date.now() - began, 1_000);
-      assert.match(text, /2 hosts, 1 red/);
+      assert.match(text, /3 hosts, 2 red/);
       tty.type("\r");
       await tty.until("the host", (screen) => /^state +failed/m.test(screen));
       tty.type("\u001b/ixp\r");
