@@ -1,4 +1,4 @@
-/** FRR's bgpd (and bfdd beside it) on this host, read over its vty: the same questions as to BIRD, and no process for any of them. */
+/** FRR's bgpd (and bfdd, ospfd, ospf6d and babeld beside it) on this host, read over its vty: the same questions as to BIRD, and no process for any of them. */
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { BgpSample } from "@muster/protocol";
@@ -8,7 +8,9 @@ import { unjudged } from "../bird/judge.ts";
 import { UNKNOWN_SINCE } from "../bird/since.ts";
 import { NOTHING_BESIDE } from "../bird/survey.ts";
 import { frrBfd, frrRpki, unwatched } from "../frr/beside.ts";
+import { babelNeighbors, ospf6Neighbors, ospfNeighbors } from "../frr/inner.ts";
 import { objectOf } from "../frr/json.ts";
+import { frrMemory } from "../frr/memory.ts";
 import { frrSessions } from "../frr/neighbors.ts";
 import { frrLooks } from "../frr/parts.ts";
 import type { Routing } from "./routing.ts";
@@ -30,6 +32,8 @@ const REPLY_LIMIT_MS = 10_000;
 const MAX_REPLY_BYTES = 32 * 1024 * 1024;
 const MOST_CACHES = 100;
 const MOST_PEERS = 5_000;
+/** Readers take no more rows than this. */
+const MOST_NEIGHBORS = 10_000;
 
 /** Makes the port; nothing is opened before the first call. `signal` is its lifetime. */
 export function createFrr(
@@ -55,6 +59,7 @@ export function createFrr(
     };
   };
   const bfdd = beside("bfdd.vty", "enable");
+  const [ospfd, ospf6d, babeld] = [beside("ospfd.vty"), beside("ospf6d.vty"), beside("babeld.vty")];
   const caches_heard = new Map<string, number>();
   const looks = frrLooks(() => performance.now());
   let flaps = emptyFlaps(clocks());
@@ -71,15 +76,28 @@ export function createFrr(
     return frrRpki(...(await Promise.all([servers, connections])), caches_heard, now());
   };
 
+  const ospf6 = async () => {
+    const command = "show ipv6 ospf6 neighbor";
+    return ospf6Neighbors(
+      ...(await Promise.all([ospf6d(`${command} json`), ospf6d(`${command} detail json`)])),
+    );
+  };
+
   return {
     present: () => isSocket(socketPath),
     async survey(): Promise<BgpSample> {
       const look = looks();
-      const [version, found, caches, told] = await Promise.all([
+      const [version, found, [memory_bytes = null], caches, told, ...neighbors] = await Promise.all([
         vty.command("show version"),
         sessions(),
+        look.part("its memory", 1, async () => [frrMemory(await vty.command("show memory"))]),
         look.part("RPKI caches", MOST_CACHES, rpki),
         look.part("BFD", MOST_PEERS, async () => frrBfd(await bfdd("show bfd peers json"), now())),
+        look.part("OSPF", MOST_PEERS, async () =>
+          ospfNeighbors(await ospfd("show ip ospf vrf all neighbor json")),
+        ),
+        look.part("OSPFv3", MOST_PEERS, ospf6),
+        look.part("Babel", MOST_PEERS, async () => babelNeighbors(await babeld("show babel neighbor"))),
       ]);
       const { router_id, with_bfd, instants } = found;
       const at_ms = instants.day_ms;
@@ -97,7 +115,7 @@ export function createFrr(
           reconfigured: UNKNOWN_SINCE,
           state: "running",
           undo_in_s: null,
-          memory_bytes: null,
+          memory_bytes,
         },
         sessions: found.sessions.map((session) => unjudged(session, flapCount(flaps, session.name, at_ms))),
         ...NOTHING_BESIDE,
@@ -105,6 +123,7 @@ export function createFrr(
         faults: [...look.faults].sort((one, other) => one.what.localeCompare(other.what)),
         rpki: caches,
         bfd: [...told, ...unwatched(with_bfd, told)],
+        neighbors: neighbors.flat().slice(0, MOST_NEIGHBORS),
       };
     },
     async table() {

@@ -10,10 +10,12 @@ import * as assert from "uvu/assert";
 import { faultsOf } from "../../../../packages/agent/src/bird/faults.ts";
 import { frrBfd, frrRpki, unwatched } from "../../../../packages/agent/src/frr/beside.ts";
 import { frrDeclared } from "../../../../packages/agent/src/frr/declared.ts";
+import { babelNeighbors, ospf6Neighbors, ospfNeighbors } from "../../../../packages/agent/src/frr/inner.ts";
+import { frrMemory } from "../../../../packages/agent/src/frr/memory.ts";
 import { frrSessions } from "../../../../packages/agent/src/frr/neighbors.ts";
-import { freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
+import { type Child, freePort, startChild, temporaryDirectory } from "../../../kit/child.ts";
 import { suite } from "../../../kit/suite.ts";
-import { hostPrefix, portsBelow, until } from "../resources/private-bird.ts";
+import { BINARY, hostPrefix, portsBelow, until } from "../resources/private-bird.ts";
 
 const BGPD = "/usr/lib/frr/bgpd";
 const HOST = "127.78.0.1";
@@ -21,38 +23,40 @@ const PEER = "127.78.0.2";
 const recorded = (name: string) =>
   readFileSync(new URL(`../../../transcripts/frr/8.4.4/${name}`, import.meta.url), "utf8");
 
-function configOf(of: {
-  own: string;
-  as: number;
-  peer: string;
-  peer_as: number;
-  port: number;
-  nets: string[];
-}): string {
-  return [
-    `router bgp ${of.as}`,
-    ` bgp router-id ${of.own.replace("127.", "10.")}`,
-    " no bgp ebgp-requires-policy",
-    " no bgp network import-check",
-    ` neighbor ${of.peer} remote-as ${of.peer_as}`,
-    ` neighbor ${of.peer} port ${of.port}`,
-    ` neighbor ${of.peer} ebgp-multihop 5`,
-    ` neighbor ${of.peer} timers 3 9`,
-    ` neighbor ${of.peer} timers connect 1`,
-    ` neighbor ${of.peer} update-source ${of.own}`,
-    // There is no bfdd beside it.
-    ` neighbor ${of.peer} bfd`,
-    " address-family ipv4 unicast",
-    ...of.nets.map((net) => `  network ${net}`),
-    `  neighbor ${of.peer} route-map hop out`,
-    " exit-address-family",
-    "!",
-    "route-map hop permit 10",
-    // Loopback addresses are no next hops to FRR.
-    ` set ip next-hop ${of.own.replace("127.", "10.")}`,
-    "!",
-    "",
-  ].join("\n");
+const configOf = (peer_port: number): string =>
+  `router bgp 64500
+ bgp router-id 10.78.0.1
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ neighbor ${PEER} remote-as 64496
+ neighbor ${PEER} port ${peer_port}
+ neighbor ${PEER} ebgp-multihop 5
+ neighbor ${PEER} timers 3 9
+ neighbor ${PEER} timers connect 1
+ neighbor ${PEER} update-source ${HOST}
+ ! There is no bfdd beside it.
+ neighbor ${PEER} bfd
+ address-family ipv4 unicast
+  network 192.0.2.0/24
+ exit-address-family
+!
+`;
+
+/** BIRD is the neighbour: it connects at once. Loopback addresses are no next hops to FRR. */
+function startPeer(directory: string, port: number, peer_port: number): Child {
+  mkdirSync(directory, { recursive: true });
+  const text = `router id ${PEER};
+protocol static own { ipv4; route 198.51.100.0/24 unreachable; }
+protocol bgp host { local ${PEER} port ${peer_port} as 64496; neighbor ${HOST} port ${port} as 64500;
+  multihop; strict bind yes; connect delay time 1; connect retry time 1; error wait time 1, 2;
+  ipv4 { import all; export where source = RTS_STATIC; next hop address 10.78.0.2; }; }
+`;
+  writeFileSync(join(directory, "bird.conf"), text);
+  const files = ["-c", "bird.conf", "-s", "bird.ctl", "-P", "pid"];
+  return startChild(BINARY, [
+    "-f",
+    ...files.map((each) => (each.startsWith("-") ? each : join(directory, each))),
+  ]);
 }
 
 const RPKI = "rpki\n rpki cache 127.0.0.1 9 preference 1\nexit\n!\n";
@@ -169,6 +173,47 @@ suite(
       assert.equal(frrRpki("{}", "{}", heard, 0), []);
     });
 
+    test("8.4.4, recorded: neighbours in OSPF of both versions and in Babel, against BIRD; memory", () => {
+      const rest = { metric: null, routes: null };
+      assert.equal(ospfNeighbors(recorded("ospf-neighbors.json")), [
+        {
+          ...{ protocol: "ospfd", kind: "ospf", id: "10.0.0.2", address: "10.99.0.2", interface: "va" },
+          ...{ state: "Full/-", ...rest, expires_s: 3.018 },
+        },
+      ]);
+      assert.equal(
+        ospf6Neighbors(recorded("ospf6-neighbors.json"), recorded("ospf6-neighbors-detail.json")),
+        [
+          {
+            ...{ protocol: "ospf6d", kind: "ospf", id: "10.0.0.2", interface: "va" },
+            ...{ address: "fe80::d43d:4dff:fea2:bf0", state: "Full/PointToPoint", ...rest, expires_s: 3 },
+          },
+        ],
+      );
+      const babel = recorded("babel-neighbors.txt");
+      const link = {
+        protocol: "babeld",
+        kind: "babel",
+        id: null,
+        state: null,
+        routes: null,
+        expires_s: null,
+      };
+      const address = "fe80::d43d:4dff:fea2:bf0";
+      assert.equal(babelNeighbors(babel), [{ ...link, address, interface: "va", metric: 96 }]);
+      assert.is(babelNeighbors(babel.replace("rxcost 96", "rxcost 65535"))[0]?.metric, 65_535);
+      // Of a daemon that runs and is not configured.
+      assert.equal([ospfNeighbors("{\n}\n"), ospf6Neighbors("", ""), babelNeighbors("\n")], [[], [], []]);
+      assert.is(frrMemory(recorded("memory.txt")), (6_688 + 3_552) * 1_024);
+      assert.is(frrMemory("--- qmem libfrr ---"), null);
+      for (const read of [
+        () => ospfNeighbors('{"default":{"neighbors":{"10.0.0.2":[{}]}}}'),
+        () => ospf6Neighbors('{"neighbors":[{}]}', "{}"),
+        () => babelNeighbors("% unlucky"),
+      ])
+        assert.throws(read, (error: unknown) => error instanceof FleetError && error.code === "FRR_REPLY");
+    });
+
     test("what is no answer of FRR is an error, not an empty list", () => {
       for (const text of ["", "% Unknown command", "[]", '{"default":']) {
         try {
@@ -241,7 +286,10 @@ router bgp 64500 vrf blue
 
     test("what stands beside the sessions and is refused, broken or silent is unknown by itself, and said so", async () => {
       const unknown = ["% [BGP] Unknown command: show rpki", 2] as const;
-      const bgpd = { "show version": "FRRouting 8.4.4 (r1)", "show bgp": recorded("neighbors.json") };
+      const bgpd = {
+        ...{ "show version": "FRRouting 8.4.4 (r1)", "show bgp": recorded("neighbors.json") },
+        "show memory": recorded("memory.txt"),
+      };
       const enable = { enable: "" };
       const cases: [string, Parameters<typeof answering>[1], Parameters<typeof answering>[1], RegExp][] = [
         ["none", { "show rpki": unknown }, { ...enable, show: "[]" }, /^$/],
@@ -270,6 +318,11 @@ router bgp 64500 vrf blue
         const servers = [
           await answering(join(path, "bgpd.vty"), { ...bgpd, ...rpki }),
           await answering(join(path, "bfdd.vty"), bfd),
+          await answering(join(path, "ospfd.vty"), { "show ip ospf": recorded("ospf-neighbors.json") }),
+          await answering(join(path, "ospf6d.vty"), {
+            "show ipv6 ospf6 neighbor json": recorded("ospf6-neighbors.json"),
+            "show ipv6 ospf6 neighbor detail": recorded("ospf6-neighbors-detail.json"),
+          }),
         ];
         try {
           const frr = createFrr(
@@ -280,6 +333,12 @@ router bgp 64500 vrf blue
           assert.equal([sample.daemon.reachable, sample.sessions.length], [true, 3], name);
           assert.match(sample.faults.map(({ what }) => what).join("; "), words, name);
           assert.equal([sample.rpki, sample.bfd], [[], []], name);
+          // No babeld runs.
+          assert.equal(
+            sample.neighbors.map(({ protocol }) => protocol),
+            ["ospfd", "ospf6d"],
+            name,
+          );
           assert.equal(faultsOf(sample), [...sample.faults], name);
           // The one that was silent is not waited for again, and what it was stands.
           const again = await frr.survey(life.signal);
@@ -296,20 +355,12 @@ router bgp 64500 vrf blue
       const life = new AbortController();
       const prefix = await hostPrefix();
       const [port, peer_port] = [await freePort(HOST), await freePort(PEER)];
-      const own = {
-        own: HOST,
-        as: 64500,
-        peer: PEER,
-        peer_as: 64496,
-        port: peer_port,
-        nets: ["192.0.2.0/24"],
-      };
-      const other = { own: PEER, as: 64496, peer: HOST, peer_as: 64500, port, nets: ["198.51.100.0/24"] };
+      const config = configOf(peer_port);
       const directory = join(prefix.path, "run");
       mkdirSync(join(prefix.path, "etc/frr"), { recursive: true });
-      writeFileSync(join(prefix.path, "etc/frr/frr.conf"), configOf(own));
-      let frr = startBgpd(directory, HOST, port, RPKI + configOf(own));
-      const peer = startBgpd(join(prefix.path, "peer"), PEER, peer_port, configOf(other));
+      writeFileSync(join(prefix.path, "etc/frr/frr.conf"), config);
+      let frr = startBgpd(directory, HOST, port, RPKI + config);
+      const peer = startPeer(join(prefix.path, "peer"), port, peer_port);
       const bgp = createBgp(portsBelow(prefix.path, life.signal), () => null);
       const events: string[] = [];
       let last: BgpSample | null = null;
@@ -335,6 +386,7 @@ router bgp 64500 vrf blue
         );
         await seen("the export is looked up", ({ sessions }) => sessions[0]?.exports[0]?.exported === true);
         assert.is(up.sessions.length, 1);
+        assert.ok((up.daemon.memory_bytes ?? 0) > 1024 ** 2);
         assert.ok((up.sessions[0]?.messages?.received.total ?? 0) > 0);
         assert.equal(
           [up.rpki[0]?.server, up.rpki[0]?.state, up.rpki[0]?.last_update_s],
@@ -355,7 +407,7 @@ router bgp 64500 vrf blue
         await seen("FRR is away", ({ daemon }) => !daemon.reachable);
         assert.is(bgp.last()?.sessions[0]?.verdict, "missing");
         assert.match(events.join("; "), /FRR does not answer/);
-        frr = startBgpd(directory, HOST, port, RPKI + configOf(own));
+        frr = startBgpd(directory, HOST, port, RPKI + config);
         await seen("FRR is back, on a new socket", ({ daemon }) => daemon.reachable);
       } finally {
         life.abort();
