@@ -3,6 +3,7 @@ import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { release } from "node:os";
 import type { Health } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
+import { z } from "zod";
 import type { Ports } from "../ports/index.ts";
 import { REBOOT_REQUIRED } from "../ports/packages.ts";
 
@@ -48,7 +49,7 @@ export async function temperatures(root = "/sys/class/hwmon"): Promise<NonNullab
   return found.flat(2).slice(0, SENSORS);
 }
 
-/** chrony tells its offset; of others systemd knows whether the kernel's clock is kept. Each is a process. */
+/** chrony and systemd-timesyncd tell their offset; of others systemd knows whether the kernel's clock is kept. Each question is a process. */
 export async function clockKept({ run, systemd }: Ports, signal: AbortSignal): Promise<Health["clock"]> {
   try {
     if (await there("/run/chrony/chronyd.sock")) {
@@ -62,12 +63,18 @@ export async function clockKept({ run, systemd }: Ports, signal: AbortSignal): P
     }
     if (!(await systemd.available())) return null;
     const args = ["show", "--property=NTP", "--property=NTPSynchronized"];
-    const { code, stdout } = await run("timedatectl", args, { timeout_ms: COMMAND_MS }, signal);
-    if (code !== 0) return null;
     const kept = await there("/run/systemd/timesync");
+    const [{ code, stdout }, offset_s] = await Promise.all([
+      run("timedatectl", args, { timeout_ms: COMMAND_MS }, signal),
+      kept ? timesyncdOffset(run, signal) : null,
+    ]);
+    if (code !== 0) return null;
     if (!kept && !/^NTP=yes$/m.test(stdout)) return null;
-    const source = kept ? "systemd-timesyncd" : "another";
-    return { source, synchronized: /^NTPSynchronized=yes$/m.test(stdout), offset_s: null };
+    return {
+      source: kept ? "systemd-timesyncd" : "another",
+      synchronized: /^NTPSynchronized=yes$/m.test(stdout),
+      offset_s,
+    };
   } catch (error) {
     if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
     return null;
@@ -83,6 +90,54 @@ export function readTracking(text: string): NonNullable<Health["clock"]> {
     synchronized: fields.at(-1) !== "Not synchronised" && fields[0] !== "00000000",
     offset_s: fields[4] === undefined || Number.isNaN(offset) ? null : -offset,
   };
+}
+
+/** The last answer of timesyncd's time server; one that does not run is not started for the question. */
+const NTP_MESSAGE = [
+  ...["--json=short", "--auto-start=no", "get-property", "org.freedesktop.timesync1"],
+  ...["/org/freedesktop/timesync1", "org.freedesktop.timesync1.Manager", "NTPMessage"],
+];
+const NO_ANSWER_YET = 3;
+
+/** Whatever hinders, the rest is told without it. */
+async function timesyncdOffset(run: Ports["run"], signal: AbortSignal): Promise<number | null> {
+  try {
+    const { code, stdout } = await run("busctl", NTP_MESSAGE, { timeout_ms: COMMAND_MS }, signal);
+    return code === 0 ? readNtpMessage(stdout) : null;
+  } catch (error) {
+    if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
+    return null;
+  }
+}
+
+/**
+ * `{"type":"(uuuuittayttttbtt)","data":[leap, …, origin, receive, transmit, destination, spike, packets, jitter]}`, instants in microseconds: by how many seconds
+ * we were ahead of the server when it answered last (RFC 5905, 8); null while it has not, and for an answer that timesyncd itself passed over.
+ * Source: systemd, src/timesync/timesyncd-bus.c
+ */
+export function readNtpMessage(text: string): number | null {
+  const { data } = NtpMessage.safeParse(jsonIn(text)).data ?? {};
+  if (data === undefined) return null;
+  const [leap, , , , , , , , origin, receive, transmit, destination, spike, packets] = data;
+  if (leap === NO_ANSWER_YET || spike || packets === 0) return null;
+  const behind_us = (receive - origin + (transmit - destination)) / 2;
+  return -behind_us / 1_000_000;
+}
+
+const Count = z.int();
+const NtpMessage = z.object({
+  data: z.tuple([
+    ...([Count, Count, Count, Count, Count, Count, Count, z.array(Count)] as const),
+    ...([Count, Count, Count, Count, z.boolean(), Count, Count] as const),
+  ]),
+});
+
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /** By what packages leave for it, and by Debian's link to the kernel that the next boot takes: the one may be there without the other. */

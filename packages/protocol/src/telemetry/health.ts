@@ -144,7 +144,9 @@ export const Health = z
         offset_s: z
           .number()
           .nullable()
-          .describe("By how much it is ahead of the server's; null = it does not tell."),
+          .describe(
+            "By how much it was ahead of the server's when that answered last; null = it does not tell.",
+          ),
       })
       .nullish()
       .describe("As of the last dear sample; null = nothing keeps it, or nothing tells."),

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createFilling } from "@muster/agent/collectors/filling";
 import { createHealth } from "@muster/agent/collectors/health";
-import { readTracking, rebootDue, temperatures } from "@muster/agent/collectors/machine";
+import { readNtpMessage, readTracking, rebootDue, temperatures } from "@muster/agent/collectors/machine";
 import { cpuTicks, cpuTimes, disksIoOf, oomKillsOf, pressureOf } from "@muster/agent/collectors/proc";
 import { createRates } from "@muster/agent/collectors/rates";
 import { createFiles } from "@muster/agent/ports/files";
@@ -79,7 +79,7 @@ suite("health", (test) => {
     assert.equal([readings.get("/")?.length, readings.size], [7, 8]);
   });
 
-  test("chrony's word, sensors, and why a reboot is waited for", async () => {
+  test("the word of chrony and of timesyncd, sensors, and why a reboot is waited for", async () => {
     assert.equal(
       readTracking(
         "C0000201,192.0.2.1,3,1764121000.1,0.000012,-0.00002,0.00003,-1.2,0.001,0.05,0.01,0.002,64.3,Normal\n",
@@ -87,6 +87,15 @@ suite("health", (test) => {
       { source: "chrony", synchronized: true, offset_s: -0.000012 },
     );
     assert.is(readTracking("00000000,,0,0.0,0.0,0,0,0,0,0,1,1,0.0,Not synchronised\n").synchronized, false);
+    // As busctl prints it of a real timesyncd.
+    const answer = (tail: string) =>
+      `{"type":"(uuuuittayttttbtt)","data":[0,4,4,1,-25,0,0,[71,80,83,0],1787323275100216,1787323275104113,1787323275104118,1787323275107131,${tail}]}\n`;
+    assert.is(readNtpMessage(answer("false,4,355")), -0.000442);
+    assert.is(readNtpMessage(answer("true,4,355")), null);
+    assert.is(readNtpMessage(answer("false,0,0")), null);
+    assert.is(readNtpMessage(answer("false,4,355").replace("[0,4", "[3,4")), null);
+    for (const text of ["", "{}", '{"data":[0]}', "Failed to get property"])
+      assert.is(readNtpMessage(text), null);
     const root = await temporaryDirectory("sensors");
     mkdirSync(join(root.path, "hwmon/hwmon0"), { recursive: true });
     const put = (name: string, text: string) => writeFileSync(join(root.path, "hwmon/hwmon0", name), text);
