@@ -361,12 +361,16 @@ router bgp 64500 vrf blue
       writeFileSync(join(prefix.path, "etc/frr/frr.conf"), config);
       let frr = startBgpd(directory, HOST, port, RPKI + config);
       const peer = startPeer(join(prefix.path, "peer"), port, peer_port);
-      const bgp = createBgp(portsBelow(prefix.path, life.signal), () => null);
+      let ahead_ms = 0;
+      const ports = { ...portsBelow(prefix.path, life.signal), now: () => Date.now() + ahead_ms };
+      const bgp = createBgp(ports, () => null);
       const events: string[] = [];
       let last: BgpSample | null = null;
       const seen = async (what: string, done: (sample: BgpSample) => boolean) => {
         try {
           await until(what, 30_000, async () => {
+            // So that everything is due at each poll.
+            ahead_ms += 10_000;
             const polled = await bgp.poll(life.signal);
             events.push(...polled.events.map((event) => event.what));
             last = bgp.last();
