@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import { join } from "node:path";
-import { execPath } from "node:process";
+import { execPath, getuid } from "node:process";
 import { pathToFileURL } from "node:url";
 import { lastWords, NODE_OPTIONS } from "./last-words.mjs";
 import { runGroup } from "./process-group.mjs";
@@ -68,6 +68,17 @@ export function limitOf(text, default_ms) {
 }
 
 /**
+ * What goes before the program of a file with the line `// network: own` in its first five: a network with nothing but loopback. A browser fails the
+ * requests that are under way whenever an interface of the machine comes or goes (ERR_NETWORK_CHANGED), and other tests make servers and containers all
+ * the time. Only root may; for others it runs in the machine's network.
+ */
+function networkOf(text) {
+  const own = /^\/\/ network: own$/m.test(text.split("\n", 5).join("\n"));
+  if (!own || getuid() !== 0) return [];
+  return ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+}
+
+/**
  * Runs one test file. Gives `{ passed, failed, skips, problems, output, ms }`: `skips` are texts "suite: test: reason",
  * `problems` say what is wrong with the file beyond its failed tests. A file is never better than its process: no
  * result line, no tests, another exit code or processes left behind each count as one failure.
@@ -86,7 +97,9 @@ export async function runTest(root, file, { limit_ms, env, verbose }) {
       ms: 0,
     };
   }
-  const run = await runGroup(execPath, ["--enable-source-maps", ...NODE_OPTIONS, bundle], {
+  const network = networkOf(readFileSync(join(root, file), "utf8"));
+  const [program, ...args] = [...network, execPath, "--enable-source-maps", ...NODE_OPTIONS, bundle];
+  const run = await runGroup(program, args, {
     cwd: root,
     env,
     limit_ms,

@@ -1,4 +1,5 @@
 // limit: 120 s
+// network: own
 /** A page that is left open: what a day of telemetry leaves in its memory, how soon it shows what fails, and what it says when the log-in behind it is over. */
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";

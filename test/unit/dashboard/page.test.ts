@@ -1,4 +1,5 @@
 // limit: 120 s
+// network: own
 /** The web page in a real Chromium on a real broker: opened by a ticket, live without a reload, and true when nothing comes any more. */
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, stat } from "node:fs/promises";

@@ -1,4 +1,5 @@
 // limit: 120 s
+// network: own
 /** The web page with a thousand hosts that all talk: only what is seen is in it, what changes is seen, and it goes on being painted. */
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";

@@ -260,7 +260,7 @@ suite("vault port: defects of node-vault", (test) => {
     for (const stream of [child.stdout, child.stderr])
       stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
     await once(child, "close");
-    assert.match(output, /written/);
+    assert.match(output, /written/, output);
     assert.not.match(output, /CANARY/);
     assert.is(vault.seen.length, 1);
   });
