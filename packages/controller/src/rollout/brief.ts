@@ -43,8 +43,9 @@ export class RolloutBriefs {
     for (const { entry, read } of found.slice(0, limit)) {
       read.brief ??= parsed(entry).brief;
       if (read.brief === null) continue;
-      bytes += JSON.stringify(read.brief).length;
-      if (bytes > REPLY_BYTES) break;
+      bytes += Buffer.byteLength(JSON.stringify(read.brief));
+      // The newest is told in any case.
+      if (rollouts.length > 0 && bytes > REPLY_BYTES) break;
       rollouts.push(read.brief);
     }
     return { rollouts, now: now_ms };

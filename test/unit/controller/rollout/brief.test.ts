@@ -82,6 +82,19 @@ suite("rollouts in short", (test) => {
       [4, 3],
     );
     assert.ok(JSON.stringify(page).length < 1_000_000);
+    // In letters of two bytes one alone is as large as two of these, and is told all the same.
+    const words = Object.fromEntries(
+      Object.keys(long).map((name) => [name, of("failed", "ё".repeat(2_000))]),
+    );
+    const letters = new RolloutBriefs(stored([rollout(1, [], words), rollout(2, [], words)]));
+    const told = await letters.page({ limit: 20 }, NOW);
+    assert.is(told.rollouts.length, 1);
+    assert.ok(Buffer.byteLength(JSON.stringify(told)) < 1_000_000);
+    const many = Object.fromEntries(
+      Array.from({ length: 200 }, (_, at) => [`host${at}`, of("failed", "ё".repeat(2_000))]),
+    );
+    const largest = new RolloutBriefs(stored([rollout(1, [], many)]));
+    assert.is((await largest.page({ limit: 20 }, NOW)).rollouts.length, 1);
   });
 
   test("a revision is read once, others get their turn in between, and what changed or went is seen", async () => {
