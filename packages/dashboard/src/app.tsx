@@ -1,7 +1,7 @@
 /** The frame around every view: where one is, how fresh it is, and the way elsewhere. */
 import { timeText } from "@muster/protocol/time";
 import { durationText } from "@muster/view/words";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import type { Frame } from "./live.ts";
 import { AlertsPage } from "./pages/alerts.tsx";
 import { BgpPage } from "./pages/bgp.tsx";
@@ -10,6 +10,7 @@ import { ChangesPage } from "./pages/changes.tsx";
 import { EventsPage } from "./pages/events.tsx";
 import { FleetPage } from "./pages/fleet.tsx";
 import { HostPage } from "./pages/host.tsx";
+import { hrefOf, usePlace } from "./place.ts";
 
 const VIEWS = [
   ["", "Fleet"],
@@ -34,19 +35,20 @@ export function Door({ fleet, words }: { fleet: string; words: string | null }) 
 }
 
 export function App({ frame }: { frame: Frame }) {
-  const [view = "", name] = usePath();
+  const [view = "", name] = usePlace().path;
+  useKeys();
   return (
     <>
-      <a class="skip" href="#content">
+      <button type="button" class="skip" onClick={() => document.getElementById("content")?.focus()}>
         to the content
-      </a>
+      </button>
       <header>
         <strong>{frame.access.fleet}</strong>
         <nav aria-label="views">
           {VIEWS.map(([path, title], at) => (
             <a
               key={path}
-              href={`#/${path}`}
+              href={hrefOf(path)}
               aria-current={view === path ? "page" : undefined}
               title={`key ${at + 1}`}
             >
@@ -100,29 +102,21 @@ function Freshness({ frame }: { frame: Frame }) {
   );
 }
 
-/** The parts of `#/host/ixp1`; keys 1 to 6 go to the views, / to the search. */
-function usePath(): string[] {
-  const read = () => location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  const [path, setPath] = useState(read);
+/** Keys 1 to 6 go to the views, / to the search. */
+function useKeys(): void {
   useEffect(() => {
-    const turn = () => setPath(read());
     const key = (event: KeyboardEvent) => {
       const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
       const to = VIEWS[Number(event.key) - 1];
-      if (to !== undefined) location.hash = `#/${to[0]}`;
+      if (to !== undefined) location.hash = hrefOf(to[0]);
       else if (event.key === "Escape") history.back();
       else if (event.key === "/") {
         event.preventDefault();
         document.querySelector<HTMLInputElement>("input[type=search]")?.focus();
       }
     };
-    addEventListener("hashchange", turn);
     addEventListener("keydown", key);
-    return () => {
-      removeEventListener("hashchange", turn);
-      removeEventListener("keydown", key);
-    };
+    return () => removeEventListener("keydown", key);
   }, []);
-  return path;
 }

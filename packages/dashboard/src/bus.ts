@@ -32,6 +32,8 @@ export interface PageBus {
 }
 
 const TIMEOUT_MS = 5_000;
+/** A ticket works once: who gave up too soon would have lost it. */
+const REDEEM_MS = 20_000;
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 
@@ -43,7 +45,7 @@ export async function redeem(brokers: readonly string[], ticket: string): Promis
   try {
     const question = { v: 1, curve: curve.getPublicKey(), ticket, id: key.getPublicKey() };
     const message = await bus
-      .request(subjects.enrol("page"), bytes(question), { timeout: TIMEOUT_MS })
+      .request(subjects.enrol("page"), bytes(question), { timeout: REDEEM_MS })
       .catch((cause) => Promise.reject(new FleetError("NO_RESPONDER", "no controller answers", { cause })));
     const { from, box } = JSON.parse(text(message.data)) as { from: string; box: string };
     const sealed = Uint8Array.from(atob(box), (char) => char.charCodeAt(0));

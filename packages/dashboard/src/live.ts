@@ -20,9 +20,13 @@ const CLOCK_MS = 1_000;
 const EVENTS_AT_FIRST = 500;
 const HOSTS_A_PAGE = 200;
 const ASK_AGAIN_MS = 3_000;
+/** Records of hosts are asked for anew that often at most. */
+const REFILL_MS = 10_000;
 
 /** Events of these kinds say that what was asked before may be another thing now. */
 const ALERTING = new Set(["alert", "drain", "rollout"]);
+/** And of these, that there are other hosts, or other groups and labels of theirs. */
+const REGROUPING = new Set(["enrolment", "host", "rollout"]);
 
 /** The fleet at one instant. */
 export type Frame = {
@@ -60,6 +64,8 @@ export class Live {
   #over: string | null = null;
   #pending = false;
   #round = 0;
+  #regrouped = false;
+  #filled_ms = 0;
   #unreadable = 0;
 
   constructor(brokers: readonly string[], access: Access, paint: (frame: Frame) => void) {
@@ -87,7 +93,7 @@ export class Live {
       (subject, body) => this.#hear(subject, body),
       (state) => this.#turn(state),
     );
-    setInterval(() => this.#soon(), CLOCK_MS);
+    setInterval(() => this.#tick(), CLOCK_MS);
     await this.#fill();
   }
 
@@ -98,6 +104,12 @@ export class Live {
 
   #empty(): FleetModel {
     return new FleetModel(this.#access.fleet, this.#access.person, null);
+  }
+
+  #tick(): void {
+    if (this.#regrouped && this.#model.cut_at === null && performance.now() >= this.#filled_ms + REFILL_MS)
+      void this.#fill();
+    this.#soon();
   }
 
   #turn(state: BusState): void {
@@ -120,6 +132,8 @@ export class Live {
   /** Tries until a controller answers; hosts that tell of themselves meanwhile are shown already. */
   async #fill(): Promise<void> {
     const round = ++this.#round;
+    this.#regrouped = false;
+    this.#filled_ms = performance.now();
     const model = this.#model.cut_at === null ? this.#model : this.#empty();
     if (model !== this.#model) this.#next = model;
     while (round === this.#round && this.#over === null) {
@@ -143,6 +157,9 @@ export class Live {
   async #ask(model: FleetModel): Promise<void> {
     const bus = this.#bus;
     if (bus === null) return;
+    // Only then it is known by how much our clock is ahead of theirs.
+    const again_ms = this.#lack === null ? this.#now() : null;
+    const named = new Set<string>();
     const events = bus.ask("events", { since: null, limit: EVENTS_AT_FIRST });
     // Waited for below; what fails before that is told by the hosts' own failure.
     events.catch(() => undefined);
@@ -154,6 +171,7 @@ export class Live {
       const hosts = enrolled.map((view) => knownOf(view, null, null));
       model.begin(hosts, []);
       for (const { name, health, bgp, heard_at } of hosts) {
+        named.add(name);
         if (heard_at === null) continue;
         if (health !== null) this.#history.begin(name, { kind: "health", sample: health }, heard_at);
         if (bgp !== null) this.#history.begin(name, { kind: "bgp", sample: bgp }, heard_at);
@@ -162,6 +180,7 @@ export class Live {
       this.#soon();
     } while (after !== null);
     model.begin([], (await events).events);
+    if (again_ms !== null) model.keep(named, again_ms);
   }
 
   #connected(): PageBus {
@@ -177,6 +196,7 @@ export class Live {
         const event = parseJson(FleetEvent, body, subject);
         for (const model of this.#models()) model.tell({ host, event });
         if (event.kind === "rollout") this.#questions.stale("rollouts");
+        this.#regrouped ||= REGROUPING.has(event.kind);
         if (ALERTING.has(event.kind)) this.#questions.stale("alerts");
       } else if (isTold(kind)) {
         const told = { kind, sample: parseJson(TELEMETRY[kind].sample, body, subject) } as Told;

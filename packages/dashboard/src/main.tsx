@@ -7,11 +7,11 @@ import { dropAccess, openAccess } from "./access.ts";
 import { App, Door } from "./app.tsx";
 import { Live } from "./live.ts";
 
+const RETRY_MS = 1_000;
 const About = z.object({ fleet: z.string(), brokers: z.array(z.string()) });
 
 async function begin(place: Element): Promise<void> {
-  const answer = await fetch("fleet.json", { cache: "no-store" });
-  const { fleet, brokers } = About.parse(await answer.json());
+  const { fleet, brokers } = About.parse(await about());
   document.title = `${fleet} · Muster`;
   render(<Door fleet={fleet} words="opening …" />, place);
   const access = await openAccess(brokers, Date.now()).catch((error: Error) => {
@@ -30,6 +30,17 @@ async function begin(place: Element): Promise<void> {
   await live.begin().catch((error: Error) => {
     render(<Door fleet={fleet} words={error.message} />, place);
   });
+}
+
+/** A network that changes while a page opens is no reason to give up. */
+async function about(tries = 5): Promise<unknown> {
+  try {
+    return await (await fetch("fleet.json", { cache: "no-store" })).json();
+  } catch (error) {
+    if (tries <= 1) throw error;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    return about(tries - 1);
+  }
 }
 
 const place = document.getElementById("page");

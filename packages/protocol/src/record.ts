@@ -13,6 +13,12 @@ export const HostRecord = z.object({
   groups: z
     .array(z.string())
     .describe("As the join string or the approval said; the manifest decides later."),
+  labels: z
+    .record(z.string(), z.string())
+    .optional()
+    .describe(
+      "Variables to select by, as the newest ordered manifest has them; absent = none was ordered yet.",
+    ),
   enrolled_at: Instant.describe("When it joined, in milliseconds since 1970 UTC."),
   enrolled_by: z.string().describe("Who made the join string, or approved."),
   recoveries: z.int().describe("How often it came back through its bound key."),

@@ -14,6 +14,8 @@ export type Known = {
   /** Null for a host of the folder that is not enrolled. */
   readonly id: string | null;
   readonly groups: readonly string[];
+  /** Variables to select by; empty where they are not known. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly enrolled: boolean;
   readonly heard_at: number | null;
   readonly silent: boolean;
@@ -71,6 +73,7 @@ export function knownOf(
     name: record.name,
     id: record.id,
     groups: groups ?? record.groups,
+    labels: record.labels ?? {},
     enrolled: true,
     heard_at: view.heard_at,
     silent: view.silent,
@@ -117,6 +120,7 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     name,
     id: null,
     groups,
+    labels: {},
     enrolled: false,
     heard_at: null,
     silent: false,

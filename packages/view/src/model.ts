@@ -122,6 +122,15 @@ export class FleetModel {
       .slice(-EVENTS_LIMIT);
   }
 
+  /** The controllers know these hosts. Any other that told nothing since `since_ms` is of the fleet no more. */
+  keep(names: ReadonlySet<string>, since_ms: number): void {
+    for (const [name, { heard_at }] of this.#hosts)
+      if (!names.has(name) && (heard_at ?? 0) < since_ms) {
+        this.#hosts.delete(name);
+        this.#drained.delete(name);
+      }
+  }
+
   signed(generations: ReadonlyMap<string, number>): void {
     for (const [name, signed_generation] of generations) {
       const known = this.#hosts.get(name);

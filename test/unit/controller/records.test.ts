@@ -41,6 +41,26 @@ suite("host records", (test) => {
     await fleet.stop();
   });
 
+  test("its groups and labels are those that were ordered last, and written only where that is news", async () => {
+    const id = await enrolled("g1");
+    const said = { groups: ["ixp", "core"], labels: { site: "ams", exchange: "locix" } };
+    await records.regroup("g1", said);
+    const first = await records.fetch("g1");
+    assert.equal(
+      [first?.record.id, first?.record.groups, first?.record.labels],
+      [id, ...Object.values(said)],
+    );
+    const turned = { groups: ["core", "ixp"], labels: { exchange: "locix", site: "ams" } };
+    for (const known of [records, await read()]) await known.regroup("g1", turned);
+    assert.is((await records.fetch("g1"))?.revision, first?.revision);
+    await (await read()).regroup("g1", { ...said, labels: { site: "fra" } });
+    assert.equal((await records.fetch("g1"))?.record.labels, { site: "fra" });
+    await enrolled("g2");
+    await records.regroup("g2", { groups: [], labels: {} });
+    assert.equal((await records.fetch("g2"))?.record.labels, {});
+    await records.regroup("nobody", said);
+  });
+
   test("renamed twice, and back: found under the last name, also after an old name was looked at", async () => {
     const id = await enrolled("m1");
     const chain = ["m1", "z1", "a1", "m1", "b1"];

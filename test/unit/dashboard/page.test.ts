@@ -248,6 +248,9 @@ suite(
         .first()
         .waitFor();
       await page.screenshot({ path: join(PICTURES, "page-changes.png") });
+      // What was ordered says where hosts belong, and the page hears of it.
+      await page.evaluate(() => location.assign("#/?by=text"));
+      await has('[data-row="group one"]');
     });
 
     test("what fires is there, and what a person silenced, with why and until when", async () => {
@@ -382,7 +385,7 @@ suite(
     });
 
     test("nothing that the browser refuses, and no error that nobody caught", () => {
-      const expected = /WebSocket connection to|ERR_CONNECTION_REFUSED/;
+      const expected = /WebSocket connection to|ERR_CONNECTION_REFUSED|ERR_NETWORK_CHANGED/;
       assert.equal(
         browser.complaints.filter((each) => !expected.test(each)),
         [],

@@ -1,4 +1,4 @@
-// limit: 120 s
+// limit: 200 s
 // network: own
 /** The web page with a thousand hosts that all talk: only what is seen is in it, what changes is seen, and it goes on being painted. */
 import { randomBytes } from "node:crypto";
@@ -63,6 +63,7 @@ suite(
       name: `host${String(at).padStart(4, "0")}`,
       id: createNkey("user").public,
       group: `group${at % 10}`,
+      site: at < 999 ? ["ams", "fra"][at % 2] : undefined,
     }));
     type Host = (typeof hosts)[number];
 
@@ -101,9 +102,10 @@ suite(
       fleet = await startFleet({ name: "as64500", websocket });
       const { bus } = await fleet.connect("controller", "setup", life.signal);
       const kv = bus.kv("hosts");
-      const enrolled = ({ name, id, group }: Host) => {
+      const enrolled = ({ name, id, group, site }: Host) => {
         const record: HostRecord = {
-          ...{ name, id, groups: [group], ssh_public_key: "ssh-ed25519 AAAA", curve: "" },
+          ...{ name, id, groups: [group], ...(site === undefined ? {} : { labels: { site } }) },
+          ...{ ssh_public_key: "ssh-ed25519 AAAA", curve: "" },
           ...{ enrolled_at: Date.now(), enrolled_by: "test", recoveries: 0, state: "enrolled" },
           ...{ certificates: { user_jwt: 0, service: 0, ssh: 0 }, os: "Debian 12", agent_version: "0.1.0" },
         };
@@ -204,6 +206,30 @@ suite(
       await counted("1,000 hosts");
       assert.is(await page.locator("input[type=search]:focus").count(), 0);
       assert.is(await page.locator("input[type=search]").inputValue(), "");
+    });
+
+    test("by a label such as site instead of by group, which stands in the address and outlives another view and a reload", async () => {
+      const group = (name: string) =>
+        page.waitForSelector(`[data-row="group ${name}"]`, { timeout: WAIT_MS, state: "attached" });
+      await page.getByLabel("by").selectOption("site");
+      await page.getByText("500 hosts").first().waitFor({ timeout: WAIT_MS });
+      assert.is(new URL(page.url()).hash, "#/?by=site");
+      await page.keyboard.press("/");
+      await page.keyboard.type("host099");
+      for (const name of ["ams", "fra", "no site"]) await group(name);
+      await page.keyboard.press("Escape");
+      await page.evaluate(() => location.assign("#/host/host0001"));
+      await page.getByText("site fra").waitFor({ timeout: WAIT_MS });
+      await page.keyboard.press("1");
+      await page.getByText("500 hosts").first().waitFor({ timeout: WAIT_MS });
+      await page.reload();
+      await page
+        .getByText("500 hosts")
+        .first()
+        .waitFor({ timeout: 3 * WAIT_MS });
+      await page.getByLabel("by").selectOption("group");
+      await group("group0");
+      assert.is(new URL(page.url()).hash, "#/");
     });
 
     test("while all talk it is painted, and what fails is on top", async () => {

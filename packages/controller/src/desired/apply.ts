@@ -11,7 +11,7 @@ import {
 } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { Events } from "../events.ts";
-import type { HostRecords } from "../records/hosts.ts";
+import type { HostRecords, Said } from "../records/hosts.ts";
 import { beginRollout, RolloutState } from "../rollout/state.ts";
 import { checkFree, checkHosts, checkRelease } from "./check.ts";
 import { moveHead, readHead, taken } from "./head.ts";
@@ -106,9 +106,9 @@ async function stagedOf(release: Release, ports: ApplyPorts) {
   return found;
 }
 
-/** The records follow what a person signed: whom a guest may see goes by them. What fails is told, and done with the next apply. */
+/** The records follow what a person signed: whom a guest may see goes by them, and how pages are ordered. What fails is told, and done with the next apply. */
 async function regroup(
-  staged: ReadonlyMap<string, { readonly groups: readonly string[] } | null>,
+  staged: ReadonlyMap<string, Said | null>,
   { records, events }: ApplyPorts,
 ): Promise<void> {
   const hosts = [...staged];
@@ -116,10 +116,10 @@ async function regroup(
     await Promise.all(
       hosts.slice(at, at + READS_AT_ONCE).map(async ([host, manifest]) => {
         try {
-          if (manifest !== null) await records.regroup(host, manifest.groups);
+          if (manifest !== null) await records.regroup(host, manifest);
         } catch (error) {
           if (!(error instanceof FleetError)) throw error;
-          const what = `its new groups could not be written down: ${error.message}`;
+          const what = `its new groups and labels could not be written down: ${error.message}`;
           events.emit({ host, kind: "host", severity: "warning", what });
         }
       }),

@@ -21,6 +21,7 @@ export type Staged = {
   readonly content_hash: string;
   readonly return_to: string | null;
   readonly groups: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
 };
 
 type Opened = { readonly staged: Staged; readonly manifest: Manifest };
@@ -89,8 +90,8 @@ export class Staging {
       );
     const { host, generation, content_hash } = manifest;
     const { return_to } = manifest.release;
-    const { groups } = manifest.content;
-    return { manifest, staged: { host, generation, content_hash, return_to, groups } };
+    const { groups, labels } = manifest.content;
+    return { manifest, staged: { host, generation, content_hash, return_to, groups, labels } };
   }
 
   #remember(rollout: string, id: string, staged: Staged): void {

@@ -11,6 +11,12 @@ const HOSTS = 50_000;
 
 const SEARCH_MS = 5_000;
 
+/** What a manifest says of its host beside its resources. */
+export type Said = {
+  readonly groups: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+};
+
 export type Kept = { readonly record: HostRecord; readonly revision: number };
 
 export class HostRecords {
@@ -73,13 +79,14 @@ export class HostRecords {
     );
   }
 
-  /** Writes down which groups a person has put a host into, where that is news. Errors: CONFLICT, those of the bus. */
-  async regroup(name: string, groups: readonly string[]): Promise<void> {
+  /** Writes down which groups a person has put a host into, and with which labels, where that is news. Errors: CONFLICT, those of the bus. */
+  async regroup(name: string, said: Said): Promise<void> {
     const known = this.#by_name.get(name);
-    if (known === undefined || sameGroups(known.groups, groups)) return;
+    if (known === undefined || saysSame(known, said)) return;
     const kept = await this.fetch(name);
-    if (kept === null || sameGroups(kept.record.groups, groups)) return;
-    await this.write({ ...kept.record, groups: [...groups] }, kept.revision);
+    if (kept === null || saysSame(kept.record, said)) return;
+    const { groups, labels } = said;
+    await this.write({ ...kept.record, groups: [...groups], labels: { ...labels } }, kept.revision);
   }
 
   /** The record as it is stored now. */
@@ -201,5 +208,9 @@ export class HostRecords {
   }
 }
 
-const sameGroups = (one: readonly string[], other: readonly string[]) =>
-  [...one].sort().join() === [...other].sort().join();
+const saysSame = (record: HostRecord, { groups, labels }: Said) =>
+  textOf(record.groups) === textOf(groups) &&
+  record.labels !== undefined &&
+  textOf(Object.entries(record.labels)) === textOf(Object.entries(labels));
+
+const textOf = (list: readonly unknown[]) => JSON.stringify([...list].sort());

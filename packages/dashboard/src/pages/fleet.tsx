@@ -1,5 +1,6 @@
-/** The fleet by group: one state a host at a glance, and what is wrong with the next command to type. */
+/** The fleet by group, or by a label such as site: one state a host at a glance, and what is wrong with the next command to type. */
 import type { Judged } from "@muster/view/judge";
+import type { Known } from "@muster/view/known";
 import { RANK } from "@muster/view/status";
 import { durationText } from "@muster/view/words";
 import { useMemo, useState } from "preact/hooks";
@@ -8,8 +9,10 @@ import { Counts } from "../parts/counts.tsx";
 import { Rows } from "../parts/rows.tsx";
 import { finds, Search } from "../parts/search.tsx";
 import { State } from "../parts/state.tsx";
+import { useWay } from "../place.ts";
 
 const TROUBLES = 12;
+const GROUP = "group";
 
 type Group = { readonly group: string; readonly hosts: Judged[] };
 type Row = Group | Judged;
@@ -17,13 +20,28 @@ type Row = Group | Judged;
 export function FleetPage({ frame }: { frame: Frame }) {
   const [typed, setTyped] = useState("");
   const hosts = useMemo(() => found(frame.hosts, typed), [frame.hosts, typed]);
-  const rows = useMemo(() => grouped(hosts), [hosts]);
+  const labels = labelsOf(frame.hosts);
+  const [chosen, choose] = useWay("by", GROUP);
+  const by = labels.includes(chosen) ? chosen : GROUP;
+  const rows = useMemo(() => grouped(hosts, by), [hosts, by]);
   const red = hosts.flatMap(({ known, troubles }) =>
     troubles.flatMap((trouble) => (trouble.tint === "red" ? [{ host: known.name, trouble }] : [])),
   );
   return (
     <>
       <div class="bar">
+        {labels.length === 0 ? null : (
+          <label>
+            by{" "}
+            <select value={by} onChange={(event) => choose(event.currentTarget.value)}>
+              {[GROUP, ...labels].map((each) => (
+                <option key={each} value={each}>
+                  {each}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
         <Search value={typed} what="hosts, groups, states" set={setTyped} />
         <Counts hosts={hosts} />
       </div>
@@ -72,19 +90,28 @@ function hostCells({ known, sessions, soonest, troubles, worst, word }: Judged, 
 /** The worst first, then by name. */
 function found(hosts: readonly Judged[], typed: string): Judged[] {
   const chosen =
-    typed.trim() === ""
-      ? [...hosts]
-      : hosts.filter(({ known, word }) => finds(typed, `${known.name} ${known.groups.join(" ")} ${word}`));
+    typed.trim() === "" ? [...hosts] : hosts.filter(({ known, word }) => finds(typed, textOf(known, word)));
   return chosen.sort(
     (one, other) => RANK[one.worst] - RANK[other.worst] || (one.known.name < other.known.name ? -1 : 1),
   );
 }
 
-/** Each host once, below the first of its groups; groups with trouble first. */
-function grouped(hosts: readonly Judged[]): Row[] {
+const textOf = ({ name, groups, labels }: Known, word: string) =>
+  [name, ...groups, ...Object.values(labels), word].join(" ");
+
+/** Every label that a host has. One called as what is not a label is left to that. */
+function labelsOf(hosts: readonly Judged[]): string[] {
+  const names = new Set(hosts.flatMap(({ known }) => Object.keys(known.labels)));
+  names.delete(GROUP);
+  return [...names].sort();
+}
+
+/** Each host once, below the first of its groups or what it has for that label; groups with trouble first. */
+function grouped(hosts: readonly Judged[], by: string): Row[] {
   const groups = new Map<string, Group>();
   for (const host of hosts) {
-    const name = host.known.groups[0] ?? "no group";
+    const { known } = host;
+    const name = (by === GROUP ? known.groups[0] : known.labels[by]) ?? `no ${by}`;
     const group = groups.get(name);
     if (group === undefined) groups.set(name, { group: name, hosts: [host] });
     else group.hosts.push(host);

@@ -32,7 +32,8 @@ export function HostPage({ frame, name }: { frame: Frame; name: string }) {
         {name} <State tint={row.tint} word={row.word} />
       </h1>
       <p class="quiet">
-        {known.groups.length === 0 ? "" : `${listText(known.groups)} · `}generation{" "}
+        {known.groups.length === 0 ? "" : `${listText(known.groups)} · `}
+        {Object.entries(known.labels).map(([label, value]) => `${label} ${value} · `)}generation{" "}
         {known.convergence?.generation ?? "-"} · agent {known.agent_version ?? "-"} ·{" "}
         {known.heard_at === null ? "never heard" : `heard ${durationText(now_ms - known.heard_at)} ago`}
       </p>

@@ -29,8 +29,8 @@ const base: Release = {
 const record = (name: string, id: string, state: HostRecord["state"] = "enrolled") =>
   ({ name, id, state }) as HostRecord;
 const staged: Record<string, Staged> = {
-  a: { host: "a", generation: 7, content_hash: HASH, return_to: null, groups: [] },
-  b: { host: "b", generation: 7, content_hash: HASH, return_to: HASH, groups: [] },
+  a: { host: "a", generation: 7, content_hash: HASH, return_to: null, groups: [], labels: {} },
+  b: { host: "b", generation: 7, content_hash: HASH, return_to: HASH, groups: [], labels: {} },
 };
 const records: Record<string, HostRecord> = { a: record("a", "UA"), b: record("b", "UB") };
 
@@ -82,7 +82,7 @@ suite("apply: what is checked", (test) => {
     assert.match(hosts(records, { a }), /^INVALID no manifest is staged for b/);
     for (const wrong of [
       { ...b, content_hash: "b".repeat(64) },
-      { ...b, return_to: null, groups: [] },
+      { ...b, return_to: null, groups: [], labels: {} },
       { ...b, generation: 6 },
       { ...b, host: "a" },
     ])
