@@ -229,7 +229,10 @@ async function run(
   });
   serve({ ...answering, table: CONTROL, handlers, ...route(patterns.ctl, subjects.ctl) }, signal);
   serve(
-    { ...answering, table: PAGE, handlers, ...route(patterns.page, (method) => `page.${method}`) },
+    {
+      ...{ ...answering, table: PAGE, handlers, ...route(patterns.page, (method) => `page.${method}`) },
+      vouched: (subject) => access.ownerOfPage(subject.split(".")[1] ?? ""),
+    },
     signal,
   );
   if (config.metrics !== undefined) {

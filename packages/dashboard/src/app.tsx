@@ -4,6 +4,7 @@ import { durationText } from "@muster/view/words";
 import { useEffect } from "preact/hooks";
 import type { Frame } from "./live.ts";
 import { AlertsPage } from "./pages/alerts.tsx";
+import { AuditPage, mayReadAudit } from "./pages/audit.tsx";
 import { BgpPage } from "./pages/bgp.tsx";
 import { CertificatesPage } from "./pages/certificates.tsx";
 import { ChangesPage } from "./pages/changes.tsx";
@@ -19,6 +20,7 @@ const VIEWS = [
   ["certificates", "Certificates"],
   ["events", "Events"],
   ["alerts", "Alerts"],
+  ["audit", "Audit"],
 ] as const;
 
 /** Before there is anything to show. `words` null: nobody has opened it. */
@@ -45,16 +47,18 @@ export function App({ frame }: { frame: Frame }) {
       <header>
         <strong>{frame.access.fleet}</strong>
         <nav aria-label="views">
-          {VIEWS.map(([path, title], at) => (
-            <a
-              key={path}
-              href={hrefOf(path)}
-              aria-current={view === path ? "page" : undefined}
-              title={`key ${at + 1}`}
-            >
-              {title}
-            </a>
-          ))}
+          {VIEWS.filter(([path]) => path !== "audit" || mayReadAudit(frame.access)).map(
+            ([path, title], at) => (
+              <a
+                key={path}
+                href={hrefOf(path)}
+                aria-current={view === path ? "page" : undefined}
+                title={`key ${at + 1}`}
+              >
+                {title}
+              </a>
+            ),
+          )}
         </nav>
         <span class="quiet">
           {frame.access.person}, until {timeText(frame.access.expires)}
@@ -72,6 +76,8 @@ export function App({ frame }: { frame: Frame }) {
           <CertificatesPage frame={frame} />
         ) : view === "alerts" ? (
           <AlertsPage frame={frame} />
+        ) : view === "audit" ? (
+          <AuditPage frame={frame} />
         ) : view === "events" ? (
           <EventsPage frame={frame} />
         ) : (
@@ -102,7 +108,7 @@ function Freshness({ frame }: { frame: Frame }) {
   );
 }
 
-/** Keys 1 to 6 go to the views, / to the search. */
+/** Keys 1 to 7 go to the views, / to the search. */
 function useKeys(): void {
   useEffect(() => {
     const key = (event: KeyboardEvent) => {

@@ -12,6 +12,8 @@ import type { z } from "zod";
 export type Access = {
   readonly fleet: string;
   readonly person: string;
+  /** What that person is; absent in one that an older page kept. */
+  readonly rank?: "viewer" | "operator" | "admin";
   readonly seed: string;
   readonly user_jwt: string;
   readonly expires: number;
@@ -53,8 +55,8 @@ export async function redeem(brokers: readonly string[], ticket: string): Promis
     if (clear === null) throw new FleetError("BAD_PROOF", "the answer was not for this page");
     const reply = JSON.parse(text(clear)) as PageReply;
     if (reply.status === "refused") throw FleetError.fromReply(reply.error);
-    const { fleet, person, user_jwt, expires } = reply;
-    return { fleet, person, user_jwt, expires, seed: text(key.getSeed()) };
+    const { fleet, person, rank, user_jwt, expires } = reply;
+    return { fleet, person, rank, user_jwt, expires, seed: text(key.getSeed()) };
   } finally {
     await bus.close();
   }

@@ -10,6 +10,7 @@ import { Judge, type Judged } from "@muster/view/judge";
 import { knownOf } from "@muster/view/known";
 import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
 import { askPast, askSamples } from "./asks.ts";
+import { AuditTrail } from "./audit-trail.ts";
 import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
 import { type AskPast, History, PAST_MS } from "./history.ts";
 import { Questions } from "./questions.ts";
@@ -39,6 +40,7 @@ export type Frame = {
   readonly history: History;
   readonly samples: Samples;
   readonly questions: Questions;
+  readonly audit: AuditTrail;
   /** Since when there is no connection: everything is as of then. */
   readonly cut_at: number | null;
   /** Why the page is not whole; null = it is. */
@@ -54,6 +56,7 @@ export class Live {
   readonly #history: History;
   readonly #samples: Samples;
   readonly #questions: Questions;
+  readonly #audit: AuditTrail;
   /** By how much our clock is ahead of the controllers'. */
   #ahead_ms = 0;
   #bus: PageBus | null = null;
@@ -81,6 +84,7 @@ export class Live {
     this.#history = new History(past, soon);
     this.#samples = new Samples((kind, host) => askSamples(this.#connected(), kind, host), soon);
     this.#questions = new Questions((method, request) => this.#connected().ask(method, request), soon);
+    this.#audit = new AuditTrail((request) => this.#connected().ask("audit", request), soon);
   }
 
   /** Errors: BUS_UNREACHABLE when no broker was reached at first. */
@@ -238,6 +242,7 @@ export class Live {
       history: this.#history,
       samples: this.#samples,
       questions: this.#questions,
+      audit: this.#audit,
       cut_at: this.#model.cut_at,
       lack: this.#lack,
       over: this.#over,

@@ -4,9 +4,10 @@
  * then the handler, and one reply `{ok}` or `{error, challenge?}`. No handler sees a request that did not pass all of these.
  */
 import { randomBytes } from "node:crypto";
-import type { CommandMemory, Opened, Principal, Verifier } from "@muster/protocol";
+import type { CommandMemory, Principal, Verifier } from "@muster/protocol";
 import { auditBy } from "@muster/protocol/audit";
 import { sha256 } from "@muster/protocol/canonical";
+import { permits } from "@muster/protocol/certificate";
 import { HEADER, openCommand } from "@muster/protocol/envelope";
 import { FleetError, parse, parseJson } from "@muster/protocol/errors";
 import { type Filter, fits, type Method, RpcBody } from "@muster/protocol/rpc/index";
@@ -51,6 +52,11 @@ export type DispatchOptions<T extends MethodTable> = {
   readonly routes: readonly Route[];
   /** Asked at every call, so that a newer trust bundle counts at once; null = no bundle yet, and nothing signed is taken. */
   verifier(): Verifier | null;
+  /**
+   * Where nothing is signed: who stands behind a message on this subject, by what the broker lets its sender alone ask on. Throws NOT_ALLOWED for nobody.
+   * Absent: what needs authority is signed.
+   */
+  readonly vouched?: (subject: string) => Promise<Principal>;
   readonly now: () => number;
   /** This host, for filters and as the answerer of broadcasts; null for controllers: a filter is then refused. */
   readonly self?: () => { id: string; groups: readonly string[]; labels: Readonly<Record<string, string>> };
@@ -232,16 +238,28 @@ function tellEnd<T extends MethodTable>(
   else if (row.audited === "sums") guard.sum(entryOf({ ...note, result: "done" }));
 }
 
+type Authorised = { readonly principal: Principal; readonly signed_at_ms: number | null };
+
 async function authorise<T extends MethodTable>(
   options: DispatchOptions<T>,
   guard: Guard,
   row: Method,
   logical: string,
   message: BusMessage,
-): Promise<Opened | null> {
+): Promise<Authorised | null> {
   if (row.authority === "none") return null;
   const verifier = options.verifier();
   if (verifier === null) throw new FleetError("BAD_CERTIFICATE", "there is no trust bundle here yet");
+  if (options.vouched !== undefined) {
+    const principal = await options.vouched(message.subject);
+    if (verifier.voided(principal, options.now())) throw new FleetError("VOIDED", principal.name);
+    if (!permits(row.authority, principal.rank))
+      throw new FleetError(
+        "NOT_ALLOWED",
+        `${principal.name} is ${principal.rank}, this needs ${row.authority}`,
+      );
+    return { principal, signed_at_ms: null };
+  }
   if (message.headers[HEADER.signature] === undefined)
     throw new FleetError("UNSIGNED", `${logical} needs ${row.authority}`);
   return openCommand(logical, { headers: message.headers, body: message.body }, verifier, row.authority, {

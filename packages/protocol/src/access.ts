@@ -19,6 +19,10 @@ export const AccessRecord = z.object({
     .array(GroupName)
     .nullable()
     .describe("Limited to the hosts of these groups; null = no such limit."),
+  kit: z.boolean().optional().describe("It was given to the recovery kit."),
+  certified_at: Instant.optional().describe(
+    "Since when the certificate that it was given for is valid; absent = not known.",
+  ),
   certificate: Sha256.nullable().describe("Of the certificate that it was given for; null = without one."),
   given_at: Instant,
   given_by: z.string().describe("Who asked for it."),

@@ -129,6 +129,7 @@ export const PageReply = z.discriminatedUnion("status", [
     expires: Instant,
     fleet: FleetName,
     person: PersonName.describe("Who asked for the ticket."),
+    rank: z.enum(["viewer", "operator", "admin"]).describe("What that person is."),
   }),
   z.strictObject({ status: z.literal("refused"), error: ErrorReply }),
 ]);

@@ -105,8 +105,11 @@ export const VIEWER_CTL = [
   "alerts",
   "ticket",
 ] as const;
-/** What a viewer's web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. */
-export const PAGE_METHODS = ["hosts", "last", "history", "events", "alerts", "rollouts"] as const;
+/**
+ * What a web page may ask of controllers. It has no certificate to sign with: that the broker lets it ask under its own key is its proof. For the audit, which is
+ * for operators, controllers look up whose page it is.
+ */
+export const PAGE_METHODS = ["hosts", "last", "history", "events", "alerts", "rollouts", "audit"] as const;
 
 export type Role = "agent" | "controller" | "operator" | "viewer" | "guest" | "page";
 export const ROLES: readonly Role[] = ["agent", "controller", "operator", "viewer", "guest", "page"];

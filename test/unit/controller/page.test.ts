@@ -90,6 +90,46 @@ suite(
       assert.is((await ask("hosts", { limit: "all" })).error.code, "INVALID");
     });
 
+    test("an operator's page is answered the audit, which says so; a viewer's is refused, and so is one that was revoked", async () => {
+      const alice = await fleet.person("alice", "operator");
+      const pageOf = async (person: Person) => {
+        const key = createNkey("user");
+        const reply = await redeem((await ticketOf(person)).ticket, key);
+        if (reply.status !== "granted") throw new Error(refusal(reply));
+        const { bus } = await fleet.connect("page", reply.person, life.signal, key);
+        const ask = async (method: string, args: unknown, of = key.public) => {
+          const body = Buffer.from(JSON.stringify({ v: 1, args }));
+          const answer = await bus.request(subjects.page(of, method), body, { timeout_ms: 10_000 });
+          return JSON.parse(Buffer.from(answer.body).toString());
+        };
+        return { ask, rank: reply.rank, id: key.public };
+      };
+      const [hers, veras] = [await pageOf(alice), await pageOf(vera)];
+      assert.equal([hers.rank, veras.rank], ["operator", "viewer"]);
+      const all = { after: 0, since: null, writer: null, limit: 2_000 };
+      const refused = async (page: typeof hers) => (await page.ask("audit", all)).error?.code;
+      assert.is(await refused(veras), "NOT_ALLOWED");
+      type Told = {
+        record: { what: string; result: string; code: string | null; by: { name: string } | null };
+      };
+      const records = async () =>
+        ((await hers.ask("audit", all)).ok.records as Told[]).map(({ record }) => record);
+      await eventually(async () => {
+        const told = await records();
+        assert.ok(told.some(({ what, by }) => what === "ticket" && by?.name === "alice"));
+        assert.ok(
+          told.some(({ what, by, result }) => what === "audit" && by?.name === "alice" && result === "done"),
+        );
+        assert.ok(told.some(({ what, code }) => what === "audit" && code === "NOT_ALLOWED"));
+      }, 20_000);
+      // An operator's page reads more than a viewer's, and orders as little.
+      await hers.ask("hosts", { after: null, limit: 1 }).then(({ ok }) => assert.equal(ok.hosts, []));
+      const { bus } = await fleet.connect("operator", "alice", life.signal);
+      const admin = { bus, signer: await fleet.person("root", "admin"), now: Date.now };
+      await callController(admin, "revoke", { host: null, accesses: [hers.id], why: "a test" });
+      assert.is(await refused(hers), "VOIDED");
+    });
+
     test("a ticket works once, also when two pages show it at the same time", async () => {
       const { ticket } = await ticketOf(vera);
       const replies = await Promise.all([redeem(ticket), redeem(ticket), redeem(ticket)]);

@@ -71,8 +71,9 @@ suite(
         certificates: [{ name: "bus", not_before: Date.now(), not_after: Date.now() + 7 * 24 * HOUR_MS }],
       });
     /** A page of somebody whose log-in ends after that time, on a machine whose clock is ahead by so much. */
-    const open = async (to_ms: number, ahead_ms: number): Promise<Page> => {
-      const signer = await fleet.operators.person("vera", "viewer", { to_ms });
+    const open = async (to_ms: number, ahead_ms: number, rank = "viewer"): Promise<Page> => {
+      const name = rank === "viewer" ? "vera" : "alice";
+      const signer = await fleet.operators.person(name, rank, { to_ms });
       const { bus } = await fleet.connect("viewer", "vera", life.signal);
       const word = randomBytes(32).toString("base64url");
       const { pages } = await callController({ bus, signer, now: Date.now }, "ticket", {
@@ -174,6 +175,24 @@ suite(
         `${(first / 1e6).toFixed(1)} MB, ${(growth / 1e3).toFixed(0)} kB more after ${SAMPLES} further samples of each kind`,
       );
       assert.ok(growth < GROWTH_BYTES, `${first}, ${second}, ${third} bytes`);
+    });
+
+    test("the audit is in an operator's page, as it goes on and with a search; in a viewer's it is not", async () => {
+      const page = await open(HOUR_MS, HOUR_MS, "operator");
+      const told = (what: string, where = page) =>
+        where.locator(`[data-what="${what}"]`, { hasText: "alice (operator)" }).first();
+      await page.keyboard.press("7");
+      await told("ticket").waitFor({ timeout: WAIT_MS });
+      // That it was read is in it too, without a reload.
+      await told("audit").waitFor({ timeout: WAIT_MS });
+      await page.getByPlaceholder(/people/).fill("alice ticket");
+      await told("audit").waitFor({ timeout: WAIT_MS, state: "detached" });
+      await told("ticket").waitFor({ timeout: WAIT_MS });
+      const viewer = await open(HOUR_MS, 0);
+      assert.is(await viewer.getByRole("link", { name: "Audit" }).count(), 0);
+      await viewer.keyboard.press("7");
+      await viewer.getByText("this page was opened by a viewer").waitFor({ timeout: WAIT_MS });
+      assert.is(await viewer.locator("[data-audit]").count(), 0);
     });
 
     test("when the log-in behind it is over it says so, and nothing on it looks as if it were so now", async () => {

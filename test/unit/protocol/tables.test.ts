@@ -29,9 +29,15 @@ suite("tables", (test) => {
     assert.equal([...VIEWER_CTL].sort(), openTo(CONTROL));
   });
 
-  test("a web page is answered what a viewer may read, and no more", () => {
+  test("a web page is answered what a viewer may read, and an operator's the audit besides; nothing there acts", () => {
     assert.equal(Object.keys(PAGE), [...PAGE_METHODS]);
-    for (const method of PAGE_METHODS) assert.is(CONTROL[method].authority, "viewer", method);
+    for (const method of PAGE_METHODS) {
+      const { authority } = CONTROL[method];
+      assert.is(PAGE[method].authority, authority === "viewer" ? "none" : authority, method);
+      assert.is.not(PAGE[method].audited, "acts", method);
+    }
+    const more = PAGE_METHODS.filter((method) => CONTROL[method].authority !== "viewer");
+    assert.equal(more, ["audit"]);
   });
 
   test("a row that is loaded alone is that of the table", async () => {

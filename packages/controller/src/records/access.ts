@@ -1,6 +1,6 @@
 /** Which accesses to the bus people and programs have: bucket `access`, one record a key, which goes when the access has ended. */
 import type { Bus, KeyValue } from "@muster/ports/bus";
-import { AccessRecord } from "@muster/protocol";
+import { AccessRecord, type Principal } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 
@@ -53,6 +53,19 @@ export class AccessRecords {
     const rest = after === null ? all : all.filter((record) => record.id > after);
     const accesses = rest.slice(0, PAGE);
     return { accesses, next: rest.length > PAGE ? (accesses.at(-1)?.id ?? null) : null };
+  }
+
+  /** Whose web page has that key, as they were when it was given; by the broker's word that only its owner asks under it. Errors: NOT_ALLOWED, those of the bus. */
+  async ownerOfPage(id: string): Promise<Principal> {
+    const entry = await this.#kv.get(id);
+    const record = entry === null ? null : parseJson(AccessRecord, entry.value, `access ${id}`);
+    if (record === null || record.kind !== "page" || record.certificate === null)
+      throw new FleetError("NOT_ALLOWED", "no page was opened with this key");
+    if (record.revoked !== null) throw new FleetError("VOIDED", record.name);
+    if (record.ends <= this.#now()) throw new FleetError("NOT_ALLOWED", "this page's log-in has ended");
+    const { name, rank, kit = false, certificate, certified_at = 0, ends } = record;
+    const span = { not_before_ms: certified_at, not_after_ms: ends };
+    return { name, rank, kit, fingerprint: certificate, guest: null, ...span };
   }
 
   /** Marks accesses as void; those that are gone or marked already stay as they are. Resolves with how many it marked. */

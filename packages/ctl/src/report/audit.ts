@@ -1,4 +1,5 @@
 /** The audit for the eye: a row a record, and what a check of it found. Pure. */
+import { auditFailed, auditResult, auditTarget, auditWho } from "@muster/view/audit";
 import type { Stored } from "../audit/read.ts";
 import type { Verdict } from "../audit/verify.ts";
 import type { Colour } from "../output/colour.ts";
@@ -9,9 +10,8 @@ export type AuditRow = Stored & { readonly record: NonNullable<Stored["record"]>
 
 export function auditColumns(colour: Colour): Column<AuditRow>[] {
   const result = ({ record }: AuditRow) => {
-    const text = record.code === null ? record.result : `${record.result} ${record.code}`;
-    if (record.result === "refused" || record.result === "failed") return colour.red(text);
-    return text;
+    const text = auditResult(record);
+    return auditFailed(record) ? colour.red(text) : text;
   };
   return [
     {
@@ -19,26 +19,15 @@ export function auditColumns(colour: Colour): Column<AuditRow>[] {
       value: ({ record }) => new Date(record.at).toISOString().slice(0, 19).replace("T", " "),
     },
     { title: "WHERE", value: ({ record, writer }) => record.host ?? writer },
-    { title: "WHO", value: ({ record }) => whoText(record) },
+    { title: "WHO", value: ({ record }) => auditWho(record) },
     { title: "WHAT", value: ({ record }) => record.what },
     { title: "RESULT", value: result },
-    {
-      title: "TARGET",
-      value: ({ record }) =>
-        `${record.target}${record.more === 0 ? "" : ` (and ${record.more} more like it)`}`,
-    },
+    { title: "TARGET", value: ({ record }) => auditTarget(record) },
     { title: "AUTHORITY", value: ({ record }) => record.authority, wide: true },
     { title: "FROM", value: ({ record }) => record.from, wide: true },
     { title: "RECORD", value: ({ record }) => String(record.seq), align: "right", wide: true },
     { title: "LATE", value: ({ late_ms }) => (late_ms === 0 ? "" : durationText(late_ms)), wide: true },
   ];
-}
-
-/** Of what was done on a host itself: whom its own log-in says it was. */
-function whoText({ by, kind, from }: AuditRow["record"]): string {
-  const [, local] = /^this host: (.+)$/.exec(from) ?? [];
-  if (by === null) return kind === "act" && local !== undefined ? `${local} (on the host)` : "-";
-  return by.kit ? `${by.name} (recovery kit)` : `${by.name} (${by.rank})`;
 }
 
 /** What `ctl audit --verify` says, the worst first. */

@@ -1,4 +1,4 @@
-/** What happened, newest first, with a search: of the last day as it comes, of before by asking. And the audit, which this page may not read. */
+/** What happened, newest first, with a search: of the last day as it comes, of before by asking. */
 import { EVENT_KINDS, type EventKind } from "@muster/protocol/event";
 import { countText } from "@muster/view/words";
 import { useState } from "preact/hooks";
@@ -64,14 +64,10 @@ export function EventsPage({ frame }: { frame: Frame }) {
         <EventLines events={found.slice(-SHOWN).reverse()} />
       )}
       {found.length > SHOWN ? <p class="quiet">and {found.length - SHOWN} more: search for them</p> : null}
-      <section>
-        <h2>audit</h2>
-        <p class="quiet">
-          Who ordered what stands in the events above, with the person's name. The audit itself, every order
-          and every refusal in a chain that shows what is missing, is for operators, and this page never holds
-          more than a viewer may read: <code>ctl audit --since 7d</code>
-        </p>
-      </section>
+      <p class="quiet">
+        Who ordered what stands here with the person's name. The <a href="#/audit">audit</a> itself, every
+        order and every refusal, is for operators.
+      </p>
     </>
   );
 }

@@ -17,12 +17,10 @@ import { type Method, method } from "../rpc/method.ts";
 import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 import { alerts, rules, set_rules, silence, unsilence } from "./alerts.ts";
+import { audit, note } from "./audit.ts";
 import { history } from "./history.ts";
 import { names } from "./names.ts";
 import { rollouts } from "./rollouts.ts";
-
-/** What `ctl` does without a controller and tells one afterwards. */
-export const NOTED = ["init", "kit", "login", "revoke", "operator", "vault", "restore"] as const;
 
 const none = z.strictObject({});
 
@@ -320,58 +318,8 @@ export const CONTROL = {
     }),
     reply: z.object({ renamed: z.boolean().describe("False: it was so before.") }),
   }),
-  audit: method({
-    what: "Records of the audit as the stream has them, oldest first, paged.",
-    authority: "operator",
-    audited: "sums",
-    timeout_ms: 10_000,
-    request: z.strictObject({
-      after: z.int().min(0).describe("The last number of the page before; 0 for the first."),
-      since: Instant.nullable().describe("Not stored before this; null = all that is kept."),
-      writer: HostId.nullable().describe("By this writer only."),
-      limit: z
-        .int()
-        .min(1)
-        .max(2_000)
-        .describe("The most records on a page; there are fewer where they would not fit."),
-    }),
-    reply: z.object({
-      records: z
-        .array(
-          z.object({
-            at: z.int().min(1).describe("Its number in the stream."),
-            stored_at: Instant.describe("By the broker's clock."),
-            subject_of: z
-              .string()
-              .max(64)
-              .describe("Under whose grant it was published: the broker holds the writer to it."),
-            late_ms: z.int().min(0).describe("So long it waited for the broker; 0 = it did not."),
-            record: Json.describe("As it was written: an audit record, or something that is none."),
-          }),
-        )
-        .describe("In the stream's order."),
-      next: z.int().nullable().describe("Give it as `after` for the next page; null = no more."),
-      own: z
-        .object({
-          writer: HostId,
-          seq: z.int().min(0).describe("The newest; 0 = none yet."),
-          hash: Sha256,
-        })
-        .describe("What the controller that answers has written itself."),
-    }),
-  }),
-  note: method({
-    what: "Records what `ctl` did by itself: it goes into the audit under the name of who signs.",
-    authority: "operator",
-    audited: "refusals",
-    timeout_ms: 5_000,
-    request: z.strictObject({
-      what: z.enum(NOTED).describe("What was done."),
-      target: z.string().max(300).describe("To what, in words. Never a secret."),
-      result: z.enum(["done", "failed"]).describe("What came of it."),
-    }),
-    reply: z.object({ noted: z.literal(true) }),
-  }),
+  audit,
+  note,
   trust: method({
     what: "A newer trust bundle, signed by an admin; it is checked and then stored for everybody.",
     authority: "admin",
@@ -381,7 +329,10 @@ export const CONTROL = {
   }),
 } as const;
 
-/** The rows that a web page is answered on `page.<id>.<method>`: nothing is signed there, the broker's grant on the subject is the proof. */
+/**
+ * The rows that a web page is answered on `page.<id>.<method>`: nothing is signed there, the broker's grant on the subject is the proof. What is for more
+ * than viewers asks besides for whom the page was opened, which the controllers have written down (ADR 26).
+ */
 const ofPage = <R extends Method>(row: R): R => ({ ...row, authority: "none", audited: "refusals" });
 export const PAGE = {
   hosts: ofPage(CONTROL.hosts),
@@ -390,6 +341,7 @@ export const PAGE = {
   events: ofPage(CONTROL.events),
   alerts: ofPage(CONTROL.alerts),
   rollouts: ofPage(CONTROL.rollouts),
+  audit: CONTROL.audit,
 } as const satisfies Record<(typeof PAGE_METHODS)[number], Method>;
 
 export type ControlMethod = keyof typeof CONTROL;
