@@ -4,8 +4,9 @@
 import type { PAGE } from "@muster/protocol/control/index";
 import type { PageReply } from "@muster/protocol/enrolment";
 import { FleetError } from "@muster/protocol/errors";
+import { LATE_HEADER, lateMs } from "@muster/protocol/streams";
 import { subjects } from "@muster/protocol/subjects";
-import { jwtAuthenticator, type NatsConnection, nkeys, wsconnect } from "@nats-io/nats-core";
+import { jwtAuthenticator, type Msg, type NatsConnection, nkeys, wsconnect } from "@nats-io/nats-core";
 import type { z } from "zod";
 
 /** What a ticket was good for. `seed` is the page's own secret. */
@@ -62,7 +63,8 @@ export async function redeem(brokers: readonly string[], ticket: string): Promis
   }
 }
 
-export type Heard = (subject: string, body: Uint8Array) => void;
+/** `late_ms`: so long it waited for the broker; 0 = it did not. */
+export type Heard = (subject: string, body: Uint8Array, late_ms: number) => void;
 
 /** Connects and listens to `patterns`; dials again by itself for as long as it is taken. Errors: BUS_UNREACHABLE. */
 export async function connectPage(
@@ -89,7 +91,7 @@ export async function connectPage(
   for (const pattern of patterns)
     bus.subscribe(pattern, {
       callback: (error, message) => {
-        if (error === null) heard(message.subject, message.data);
+        if (error === null) heard(message.subject, message.data, lateOf(message));
       },
     });
   watch(bus, on_state);
@@ -106,6 +108,8 @@ export async function connectPage(
     close: () => bus.close(),
   };
 }
+
+const lateOf = ({ headers }: Msg): number => lateMs({ [LATE_HEADER]: headers?.get(LATE_HEADER) ?? "" });
 
 async function watch(bus: NatsConnection, on_state: (state: BusState) => void): Promise<void> {
   bus.closed().then(() => on_state("over"));

@@ -94,7 +94,7 @@ export class Live {
       this.#brokers,
       this.#access,
       hears,
-      (subject, body) => this.#hear(subject, body),
+      (subject, body, late_ms) => this.#hear(subject, body, late_ms),
       (state) => this.#turn(state),
     );
     setInterval(() => this.#tick(), CLOCK_MS);
@@ -192,13 +192,13 @@ export class Live {
     return this.#bus;
   }
 
-  #hear(subject: string, body: Uint8Array): void {
+  #hear(subject: string, body: Uint8Array, late_ms: number): void {
     const [what, id = "", host = "_", kind = ""] = subject.split(".");
     const now_ms = this.#now();
     try {
       if (what === "event") {
         const event = parseJson(FleetEvent, body, subject);
-        for (const model of this.#models()) model.tell({ host, event });
+        for (const model of this.#models()) model.tell({ host, event, ...(late_ms > 0 && { late_ms }) });
         if (event.kind === "rollout") this.#questions.stale("rollouts");
         this.#regrouped ||= REGROUPING.has(event.kind);
         if (ALERTING.has(event.kind)) this.#questions.stale("alerts");

@@ -172,7 +172,9 @@ export class FleetModel {
 
   tell(event: HostEvent): void {
     if (!this.#wants(event.host)) return;
-    this.#events.push(event);
+    // One that had to wait comes where it happened.
+    const at = this.#events.findLastIndex((before) => before.event.at <= event.event.at) + 1;
+    this.#events.splice(at, 0, event);
     if (this.#events.length > EVENTS_LIMIT) this.#events.shift();
   }
 

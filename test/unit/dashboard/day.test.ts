@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { callController } from "@muster/ports/call";
-import { subjects, verifierOf } from "@muster/protocol";
+import { LATE_HEADER, subjects, verifierOf } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
 import * as assert from "uvu/assert";
 import { type Page, startBrowser, type TestBrowser } from "../../kit/browser.ts";
@@ -193,6 +193,28 @@ suite(
       await viewer.keyboard.press("7");
       await viewer.getByText("this page was opened by a viewer").waitFor({ timeout: WAIT_MS });
       assert.is(await viewer.locator("[data-audit]").count(), 0);
+    });
+
+    test("what a host tells late is shown as late, where it happened", async () => {
+      const page = await open(HOUR_MS, 0);
+      await page.keyboard.press("5");
+      const tell = (what: string, ago_ms: number, headers: Record<string, string>) =>
+        ixp1.bus.publish(
+          subjects.event(ixp1.id, "ixp1", "session"),
+          Buffer.from(JSON.stringify({ at: Date.now() - ago_ms, kind: "session", severity: "error", what })),
+          headers,
+        );
+      tell("told at once", 0, {});
+      tell("told when the broker was back", 600_000, { [LATE_HEADER]: "600000" });
+      const late = page.locator("[data-event]", { hasText: "told when the broker was back" });
+      await late.getByText("told 10 min later").waitFor({ timeout: WAIT_MS });
+      const all = await page.locator("[data-event]").allTextContents();
+      const place = (words: string) => all.findIndex((each) => each.includes(words));
+      assert.ok(place("told at once") < place("told when the broker was back"), all.join("\n"));
+      assert.is(await page.locator("[data-event] small").count(), 1);
+      // And so it is when it is asked for.
+      await page.reload();
+      await late.getByText("told 10 min later").waitFor({ timeout: WAIT_MS });
     });
 
     test("when the log-in behind it is over it says so, and nothing on it looks as if it were so now", async () => {
