@@ -5,7 +5,7 @@ import { execPath } from "node:process";
 /** What starting an empty Node takes on the machine that the limits are meant for: two free cores. */
 const NODE_START_MS = 45;
 const STARTS = 5;
-/** Beyond this a figure says nothing of the program, and a limit stretched further would hold nothing: a machine five times slower, with three files side by side. */
+/** Beyond this a limit that is stretched further would hold nothing: a machine five times slower, with three files side by side. */
 const SLOWEST = 10;
 /** A machine that stood still for some seconds is fast again when it is asked: what only keeps a test from waiting for ever is never stretched by less. */
 export const LEAST_PATIENCE = 3;
