@@ -174,8 +174,8 @@ export class FleetModel {
     if (!this.#wants(event.host)) return;
     // One that had to wait comes where it happened.
     const at = this.#events.findLastIndex((before) => before.event.at <= event.event.at) + 1;
-    this.#events.splice(at, 0, event);
-    if (this.#events.length > EVENTS_LIMIT) this.#events.shift();
+    // Another list, so that whoever looks sees that there is more, wherever it stands.
+    this.#events = this.#events.toSpliced(at, 0, event).slice(-EVENTS_LIMIT);
   }
 
   #wants(name: string): boolean {

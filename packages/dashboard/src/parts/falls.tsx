@@ -21,9 +21,8 @@ export function Falls({ frame }: { frame: Frame }) {
   const since = Math.floor(frame.there_ms / HOUR_MS) * HOUR_MS - SPAN_MS;
   const { value, why } = useAnswer(frame, "events", { since, kind: "session", limit: ASKED }, EVERY_MS);
   const kept: readonly HostEvent[] = value?.events ?? [];
-  const newest = frame.events.at(-1);
   // One that is in both is one: it fell at one instant.
-  const { falls, pairs, counts } = useMemo(() => together([...kept, ...frame.events]), [kept, newest]);
+  const { falls, pairs, counts } = useMemo(() => together([...kept, ...frame.events]), [kept, frame.events]);
   const flapping = frame.hosts.flatMap(({ known, state }) =>
     state === "silent"
       ? []
