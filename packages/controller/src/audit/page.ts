@@ -3,11 +3,15 @@ import type { Bus } from "@muster/ports/bus";
 import type { AuditHead } from "@muster/protocol/audit";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import { lateMs } from "@muster/protocol/streams";
+import { recordIn } from "./record.ts";
 
 /** A reply must fit into one message of 1 MiB. */
 const REPLY_BYTES = 700_000;
+/** Several times the largest that Muster writes. */
+const RECORD_BYTES = 32_000;
 
 type Page = ControlReply<"audit">;
+type Shown = Page["records"][number]["record"];
 
 export async function auditPage(
   bus: Pick<Bus, "readAll">,
@@ -28,25 +32,27 @@ export async function auditPage(
   });
   for await (const message of bus.readAll("AUDIT", filter, from)) {
     const last = records.at(-1);
-    bytes += message.body.length + 256;
+    const shown = shownOf(message.body);
+    bytes += shown.bytes + 256;
     if (last !== undefined && (records.length >= request.limit || bytes > REPLY_BYTES)) return reply(last.at);
     records.push({
       at: message.seq,
       stored_at: message.stored_at,
       subject_of: message.subject.split(".")[1] ?? "",
       late_ms: lateMs(message.headers),
-      record: jsonOf(message.body),
+      record: shown.record,
     });
   }
   return reply(null);
 }
 
-/** What is no JSON is shown as the text that it is. */
-function jsonOf(body: Uint8Array): Page["records"][number]["record"] {
-  const text = Buffer.from(body).toString();
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text.slice(0, 1_000);
-  }
+/** With the bytes that it takes in an answer. What is larger than any record is shown by its beginning, as text: it would keep those after it from being read. */
+function shownOf(body: Uint8Array): { record: Shown; bytes: number } {
+  const record = recordIn(body) as Shown;
+  const bytes = bytesOf(record);
+  if (bytes <= RECORD_BYTES) return { record, bytes };
+  const text = Buffer.from(body).toString().slice(0, 1_000);
+  return { record: text, bytes: bytesOf(text) };
 }
+
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
