@@ -7,7 +7,7 @@ import type { Answer } from "./way.ts";
 
 /** How often it is asked while a turn is in question. */
 const QUICK_MS = 5_000;
-/** How often at least while it is not up: that it is again is not to be waited for. */
+/** How often at least while it is not up: that it is again is not to be waited for. Not of one that starts a process: how often it may is its owner's to say. */
 const DOWN_MS = 15_000;
 
 export type Judged = {
@@ -50,10 +50,10 @@ export function judge(
   return { ...before, ...seen, why, turning: { to: told, count } };
 }
 
-/** Until it is asked again, of one that is asked so often while it is up. */
-export function restOf({ turning, state }: Judged, every_ms: number): number {
+/** Until it is asked again, of one that is asked so often while it is up; whether a process is started for it. */
+export function restOf({ turning, state }: Judged, every_ms: number, is_program: boolean): number {
   if (turning !== null) return Math.min(QUICK_MS, every_ms);
-  return state === "up" ? every_ms : Math.min(DOWN_MS, every_ms);
+  return state === "up" || is_program ? every_ms : Math.min(DOWN_MS, every_ms);
 }
 
 /** What a turn is in a sentence; null where nothing turned, or one that is new is well. */

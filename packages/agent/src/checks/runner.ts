@@ -126,7 +126,7 @@ export class CheckRunner {
       const answer = await turn(() => asked(way, spec, method, life));
       if (life.aborted) return;
       this.#take(one, answer);
-      await pause(jittered(restOf(one.judged, every_ms), 0.1), life);
+      await pause(jittered(restOf(one.judged, every_ms, isProgram(method)), 0.1), life);
     }
   }
 

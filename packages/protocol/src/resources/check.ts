@@ -181,7 +181,7 @@ export const Check = z
       .optional()
       .describe("Of command: who runs it; default: a user that exists only for the run."),
     every: Duration.default("30s").describe(
-      "How often, give or take a tenth; every 15 s at least while it is not up, every 5 s while a turn is in question.",
+      "How often, give or take a tenth; every 5 s while a turn is in question; every 15 s at least while it is not up, but for command and icmp, which start a process.",
     ),
     timeout: Duration.default("5s").describe("An answer that takes longer is none; 10s at most."),
     rise: z.int().min(1).max(20).default(2).describe("Good answers in a row until it is up again."),

@@ -229,11 +229,16 @@ suite("checks of a host", (test) => {
     for (let at = 0; at < 6; at += 1)
       mixed = judge(mixed, at % 2 === 0 ? bad : { ok: null, why: "?" }, check, 2_000 + at);
     assert.is(mixed.state, "up");
-    const rests = (judged: Judged) => [600_000, 10_000, 1_000].map((every_ms) => restOf(judged, every_ms));
+    const rests = (judged: Judged, is_program = false) =>
+      [600_000, 10_000, 1_000].map((every_ms) => restOf(judged, every_ms, is_program));
     assert.equal(rests(up), [600_000, 10_000, 1_000]);
     for (const one of [once, rising])
       assert.equal(rests(one), [5_000, 5_000, 1_000], "a turn is in question");
-    for (const one of [down, now]) assert.equal(rests(one), [15_000, 10_000, 1_000], "it is not up");
+    for (const one of [down, now]) {
+      assert.equal(rests(one), [15_000, 10_000, 1_000], "it is not up");
+      assert.equal(rests(one, true), [600_000, 10_000, 1_000], "a process is started as often as was said");
+    }
+    assert.equal(rests(once, true), [5_000, 5_000, 1_000], "a turn is in question, which ends");
   });
 
   test("so many at a time, in their order", async () => {
