@@ -110,12 +110,17 @@ export function checkFields<S extends z.ZodType>(
       .replace(/^Invalid input: (?:expected )?/, "expected ")
       .replace(/, received .*/, "");
     const choice = issue.code === "invalid_union" ? choiceOf(issue, known) : wanted;
-    const hint = hintFor(name, node, wanted);
-    const message = `\`${name}\` of ${what} is ${nodeText(node)}: ${choice}`;
+    const hidden = node.t === "scalar" && node.value !== null && isSecret(name, choice);
+    const hint = hidden ? null : hintFor(name, node, wanted);
+    const message = `\`${name}\` of ${what} is ${hidden ? "something that is not shown" : nodeText(node)}: ${choice}`;
     faults.push({ at: node.at, message, ...(hint === null ? {} : { hint }) });
   }
   return { spec: null, faults };
 }
+
+/** Whether what stands there may be a secret in clear: an error goes into the log of a CI. */
+const isSecret = (name: string, choice: string) =>
+  choice.includes("vault:") || /(?:token|passw(?:or)?d|secret|credential)[^.]*$/i.test(name);
 
 /** What would be right instead of something that is none of several things: maps by their keys, texts in the words of each. */
 function choiceOf({ errors }: z.core.$ZodIssueInvalidUnion, known: readonly string[]): string {

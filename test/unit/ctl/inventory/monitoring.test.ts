@@ -100,6 +100,16 @@ otlp: { url: "vault:kv/alerts/otlp#url", every: 30s, user: muster, password: "va
       assert.match(said, /loki\.url.*without user and password: .*vault:kv\/alerts\//);
       assert.not.match(said, /hunter2/);
     }
+    for (const text of [
+      'loki: { url: "https://x", token: hunter2 }',
+      'loki: { url: "https://x", token: 40967231 }',
+      'otlp: { url: "https://x", user: me, password: "hunter2" }',
+      'loki: { url: "x/hook/hunter2" }',
+    ]) {
+      const said = wrong(text);
+      assert.match(said, /`(?:loki|otlp)\.\w+` of .* is something that is not shown: /);
+      assert.not.match(said, /hunter2|40967231/);
+    }
     assert.is(wrong('loki: { url: "https://x/a@b" }'), "");
     assert.match(wrong('otlp: { url: "https://x", every: 1s }'), /`every` must be from 5s to 1h/);
     assert.match(
