@@ -1,9 +1,7 @@
 /** `ctl watch`: the fleet as it is, in the terminal, as long as it is looked at. Subscribes to what hosts tell anyway; only a rollout that runs is asked for again. */
 import { callController } from "@muster/ports/call";
-import type { RolloutBrief } from "@muster/protocol/control/rollouts";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import { FleetEvent } from "@muster/protocol/event";
-import type { Rollout } from "@muster/protocol/record";
 import { patterns } from "@muster/protocol/subjects";
 import { TELEMETRY } from "@muster/protocol/telemetry/index";
 import type { HostEvent } from "@muster/view/model";
@@ -13,6 +11,7 @@ import type { Context } from "../program/context.ts";
 import { type Connection, openSession, type Session } from "../session/session.ts";
 import { Again } from "../watch/again.ts";
 import { act, readKeys, START, type Ui } from "../watch/keys.ts";
+import { newestRollout } from "../watch/rollout.ts";
 import { openScreen } from "../watch/screen.ts";
 import { type Frame, frameOf } from "../watch/view.ts";
 import { look, signedGenerations, status } from "./status.ts";
@@ -202,29 +201,12 @@ function subscribe(connection: Connection, now: () => number, take: Take): void 
   });
 }
 
-const unlessSilent =
-  <T>(otherwise: T) =>
-  (error: unknown): T => {
-    // Without a controller the hosts still tell what they are; the frame says that there is none.
-    if (error instanceof FleetError && error.retryable) return otherwise;
-    throw error;
-  };
-
+/** None while there is no controller: the hosts still tell what they are, and the frame says that there is none. */
 const pastEvents = (connection: Connection): Promise<HostEvent[]> =>
   callController(connection, "events", { since: null, limit: EVENTS_AT_FIRST }).then(
     ({ events }) => events,
-    unlessSilent<HostEvent[]>([]),
+    (error: unknown) => {
+      if (error instanceof FleetError && error.retryable) return [];
+      throw error;
+    },
   );
-
-/** What is `known` of it while no controller answers. Viewers are told it in short. */
-function newestRollout(
-  { rank }: Session,
-  connection: Connection,
-  known: Rollout | RolloutBrief | null,
-): Promise<Rollout | RolloutBrief | null> {
-  const asked: Promise<Rollout | RolloutBrief | null> =
-    rank === "viewer"
-      ? callController(connection, "rollouts", { limit: 1 }).then(({ rollouts }) => rollouts[0] ?? null)
-      : callController(connection, "rollout", { rollout: null }).then(({ rollout }) => rollout);
-  return asked.catch(unlessSilent(known));
-}
