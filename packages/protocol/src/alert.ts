@@ -6,6 +6,8 @@ import { HostName, Instant, PersonName } from "./names.ts";
 /** Whom an alert is about: a host, or `_` for the fleet. */
 export const FLEET_WIDE = "_";
 
+const NEXT_MAX = 500;
+
 export const Alert = z.object({
   host: z.string().max(63).describe("Whom it is about; `_` = the fleet."),
   about: About.describe("What it is about, the same for as long as it lasts: session/upstream."),
@@ -18,7 +20,7 @@ export const Alert = z.object({
   fired_at: Instant.describe("Since when it is an alert."),
   resolved_at: Instant.nullable().describe("Since when it is over; null while it fires."),
   what: z.string().max(1_000).describe("What is wrong, as `ctl status` says it."),
-  next: z.string().max(500).describe("The next command to type."),
+  next: z.string().max(NEXT_MAX).describe("The next command to type."),
   told: z
     .record(
       z.string(),
@@ -62,6 +64,12 @@ export const NotKnown = z.object({
   count: z.int().describe("How many there are."),
 });
 export type NotKnown = z.infer<typeof NotKnown>;
+
+/** The command that says of whom a condition is true, as a shell takes it; of one that is too long for `next` the list of alerts, since what is cut cannot be typed. */
+export function queryOf(when: string): string {
+  const command = `ctl query '${when.replaceAll("'", "'\\''")}'`;
+  return command.length <= NEXT_MAX ? command : "ctl alerts";
+}
 
 /** The short of it, for `ctl status`. */
 export const AlertSummary = z.object({

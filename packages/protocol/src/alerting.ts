@@ -8,7 +8,7 @@ import type { Principal } from "./certificate.ts";
 import { conditionFault } from "./condition.ts";
 import { type Envelope, open, type Verifier } from "./envelope.ts";
 import { FleetError, parse, parseJson } from "./errors.ts";
-import { Monitoring } from "./monitoring.ts";
+import { Loki, Monitoring, Otlp } from "./monitoring.ts";
 import { FleetName, HostName } from "./names.ts";
 import { AlertSecret, OutsideUrl, ServerCa, UrlOrSecret } from "./outside.ts";
 
@@ -186,25 +186,62 @@ export function openAlerting(envelope: Envelope, verifier: Verifier): OpenedAler
   return { alerting, principal: opened.principal };
 }
 
-/** As `openAlerting`, for whoever goes by what is stored: rules that cannot be read, such as those of a later version, are named in `faults` and left out. */
+/**
+ * As `openAlerting`, for whoever goes by what is stored: what cannot be read of it, such as a rule of a later version or an address of a form that was taken
+ * before, is named in `faults` and left out, and all else holds. `whole`: the rules, routes and heartbeat are all there.
+ */
 export function openStoredAlerting(
   envelope: Envelope,
   verifier: Verifier,
-): OpenedAlerting & { readonly faults: readonly string[] } {
+): OpenedAlerting & { readonly faults: readonly string[]; readonly whole: boolean } {
   const { principal } = open(ALERTING_SUBJECT, envelope, verifier, "operator", { signs_release: true });
   const stored = parseJson(StoredAlerting, envelope.body, "alert rules");
   const faults: string[] = [];
-  const rules = stored.rules.filter((rule, at) => {
+  const readable = (schema: z.ZodType, value: unknown, what: string): boolean => {
     try {
-      parse(AlertRule, rule, `rule ${(rule as { name?: unknown } | null)?.name ?? at + 1}`);
+      parse(schema, value, what);
       return true;
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       faults.push(error.detail);
       return false;
     }
-  });
-  return { alerting: parse(Alerting, { ...stored, rules }, "alert rules"), principal, faults };
+  };
+  const { routes, heartbeat, monitoring } = stored;
+  const rules = stored.rules.filter((rule, at) =>
+    readable(AlertRule, rule, `rule ${(rule as { name?: unknown } | null)?.name ?? at + 1}`),
+  );
+  const alerts = {
+    rules,
+    routes: only(routes, ([name, route]) => readable(AlertRoute, route, `route ${name}`)),
+    heartbeat: heartbeat === null || readable(Heartbeat, heartbeat, "heartbeat") ? heartbeat : null,
+  };
+  const whole = faults.length === 0;
+  const pushed =
+    monitoring === undefined
+      ? {}
+      : {
+          monitoring: only(monitoring, ([name, value]) => {
+            const schema = PUSHED[name];
+            return schema === undefined || value === undefined || readable(schema, value, name);
+          }),
+        };
+  return {
+    alerting: parse(Alerting, { ...stored, ...alerts, ...pushed }, "alert rules"),
+    ...{ principal, faults, whole },
+  };
 }
 
-const StoredAlerting = z.looseObject({ rules: z.array(z.unknown()).max(200) });
+const PUSHED: Readonly<Record<string, z.ZodType>> = { loki: Loki, otlp: Otlp };
+
+const StoredAlerting = z.looseObject({
+  rules: z.array(z.unknown()).max(200),
+  routes: z.record(z.string(), z.unknown()),
+  heartbeat: z.unknown(),
+  monitoring: z.record(z.string(), z.unknown()).optional(),
+});
+
+const only = (
+  all: Readonly<Record<string, unknown>>,
+  fits: (entry: [string, unknown]) => boolean,
+): Record<string, unknown> => Object.fromEntries(Object.entries(all).filter(fits));

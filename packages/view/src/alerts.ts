@@ -1,5 +1,11 @@
 /** Alerts in words: who was told, how the routes stand, and what is wrong with the alerting itself. Pure. */
-import { type AlertSummary, type AlertView, FLEET_WIDE, type NotKnown } from "@muster/protocol/alert";
+import {
+  type AlertSummary,
+  type AlertView,
+  FLEET_WIDE,
+  type NotKnown,
+  queryOf,
+} from "@muster/protocol/alert";
 import { clockText } from "./trouble.ts";
 import { countText, durationText, listText, numberText, timeText } from "./words.ts";
 
@@ -75,7 +81,7 @@ export function alertCounts({ firing, silenced, not_known }: AlertSummary): stri
 /** `rule slow of ixp1 and 2 more: what it asks for is not told, or not for the whole time; until then it neither begins an alert nor ends one`, with what to type. */
 export const notKnownText = ({ rule, when, hosts, count }: NotKnown): { what: string; next: string } => ({
   what: `rule ${rule} of ${listText(hosts)}${count > hosts.length ? ` and ${numberText(count - hosts.length)} more` : ""}: what it asks for is not told, or not for the whole time; until then it neither begins an alert nor ends one`,
-  next: `ctl query '${when}'`,
+  next: queryOf(when),
 });
 
 /** `noc (email) ok 03:12 UTC, chat (matrix) not used yet; rules 3 by alice`. */

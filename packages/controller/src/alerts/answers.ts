@@ -123,7 +123,7 @@ function viewsOf(
 function fitting(views: readonly AlertView[]): Pick<ControlReply<"alerts">, "alerts" | "left_out"> {
   let bytes = 0;
   const fit = views.findIndex((view) => {
-    bytes += JSON.stringify(view).length;
+    bytes += Buffer.byteLength(JSON.stringify(view));
     return bytes > REPLY_BYTES;
   });
   const alerts = fit < 0 ? [...views] : views.slice(0, fit);

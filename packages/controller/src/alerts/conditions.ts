@@ -1,5 +1,5 @@
 /** Rules with a condition of their own: expressions of `ctl query` over what each host told last, and before. Of a host of which that is not known nothing rises and nothing falls. Pure. */
-import type { NotKnown } from "@muster/protocol/alert";
+import { type NotKnown, queryOf } from "@muster/protocol/alert";
 import type { AlertRule } from "@muster/protocol/alerting";
 import { conditionFault, fitting, kindsIn, parseCondition } from "@muster/protocol/condition";
 import { FleetError } from "@muster/protocol/errors";
@@ -56,7 +56,7 @@ export function conditionFindings(rules: readonly AlertRule[], hosts: readonly K
           ...{ host: known.name, tint: "amber" },
           about: `${METRIC}${rule}${of === "" ? "" : `/${of}`}`,
           what: `${rule}${of === "" ? "" : ` (${of})`}: ${what}`,
-          next: `ctl query '${when}'`,
+          next: queryOf(when),
         });
     }
     const told = toldOf(open, judged, kindsIn(node), only !== null);

@@ -84,11 +84,9 @@ export async function takeRules(
     throw new FleetError("NOT_ALLOWED", `${limited.who} is limited, and alert rules are for the whole fleet`);
   checkConditions(alerting.rules);
   const held = await store.rules();
-  const given = held === null ? null : rulesOf(held.document, fleet, verifier).given;
-  const before = given?.version ?? 0;
-  // Who cannot read what is held begins anew.
-  const anew = alerting.version === 1 && given !== null && given.error !== "";
-  if (alerting.version !== before + 1 && !anew)
+  // Where nothing of what is held can be read it is 0, and one begins anew.
+  const before = held === null ? 0 : (rulesOf(held.document, fleet, verifier).given?.version ?? 0);
+  if (alerting.version !== before + 1)
     throw new FleetError("CONFLICT", `alert rules ${before} hold, and these are ${alerting.version}`);
   await store.putRules(document, held?.revision ?? null);
   return { version: alerting.version, by: principal.name };

@@ -1,22 +1,22 @@
 /** Alert rules and monitoring of the folder on their way to the controllers: what differs from those that hold, and the next version, signed. */
 import { callController } from "@muster/ports/call";
-import { ALERTING_SUBJECT, type Alerting, openAlerting } from "@muster/protocol/alerting";
+import { ALERTING_SUBJECT, type Alerting, openStoredAlerting } from "@muster/protocol/alerting";
 import { canonicalize } from "@muster/protocol/canonical";
-import { loadEnvelope, seal, storeEnvelope } from "@muster/protocol/envelope";
+import { loadEnvelope, type StoredEnvelope, seal, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { type Monitoring, NO_MONITORING } from "@muster/protocol/monitoring";
 import type { DeclaredAlerting } from "../inventory/alerts.ts";
 import type { Fleet } from "../inventory/fleet.ts";
 import type { Colour } from "../output/colour.ts";
+import { isFromBefore } from "../session/older.ts";
 import type { Connection, Session } from "../session/session.ts";
 
-const FROM_BEFORE: ReadonlySet<string> = new Set(["NOT_FOUND", "NO_RESPONDER", "BUS_DENIED"]);
-
-export type AlertingChange = { readonly lines: readonly string[]; readonly next: Alerting };
+/** `next` null: there is only something to say. */
+export type AlertingChange = { readonly lines: readonly string[]; readonly next: Alerting | null };
 
 /**
- * What would change; null when nothing would: the same hold already, or the folder says nothing of either. Without an alerts.yml the rules that hold stay.
- * Errors: as `callController`; INVALID when the folder has no alerts.yml and what would have to stay cannot be read.
+ * What would change; null when nothing would and nothing is wrong with what holds: the same hold already, or the folder says nothing of either. Without an
+ * alerts.yml the rules that hold stay. Errors: as `callController`; INVALID when the folder has no alerts.yml and what would have to stay cannot be read.
  */
 export async function alertingChange(
   session: Session,
@@ -27,27 +27,12 @@ export async function alertingChange(
   const silent = alerts === null && canonicalize(monitoring) === canonicalize(NO_MONITORING);
   const { document } = await callController(connection, "rules", {}).catch((error: unknown) => {
     // Who says nothing of either wants nothing of controllers from before: they do not know the question, or have no bucket yet, or no right to it.
-    if (silent && error instanceof FleetError && FROM_BEFORE.has(error.code)) return { document: null };
+    if (silent && isFromBefore(error)) return { document: null };
     throw error;
   });
-  let held: Alerting | null = null;
-  const lines: string[] = [];
-  if (document !== null) {
-    try {
-      held = openAlerting(loadEnvelope(document), session.verifier).alerting;
-    } catch (error) {
-      if (!(error instanceof FleetError)) throw error;
-      if (alerts === null && !silent)
-        throw new FleetError(
-          "INVALID",
-          `the alert rules that the controllers hold cannot be read, and without an alerts.yml they would have to stay: ${error.message}. Put an alerts.yml next to monitoring.yml`,
-        );
-      lines.push(
-        `${colour.red("alerts")}  what the controllers hold is not signed as it must be: ${error.message}`,
-      );
-    }
-  }
-  if (silent && held === null) return null;
+  const { held, fault, whole } = heldIn(document, session);
+  const lines = fault === null ? [] : [`${colour.red("alerts")}  ${fault}`];
+  if (silent && held === null) return fault === null ? null : { lines, next: null };
   const before = held ?? { rules: [], routes: {}, heartbeat: null };
   const declared: DeclaredAlerting = alerts ?? {
     ...{ rules: before.rules, routes: before.routes, heartbeat: before.heartbeat },
@@ -61,7 +46,16 @@ export async function alertingChange(
   if (changes.length === 0 && order(before.rules) !== order(declared.rules))
     changes.push("~ order of the rules");
   const given = monitoringChanges(held?.monitoring ?? NO_MONITORING, monitoring);
-  if (changes.length + given.length === 0 && (held !== null || lines.length === 0)) return null;
+  const same = changes.length + given.length === 0;
+  if (same && fault === null) return null;
+  // With an alerts.yml what cannot be read goes, and nothing of it is missed.
+  if (alerts === null && !whole) {
+    if (same) return { lines, next: null };
+    throw new FleetError(
+      "INVALID",
+      `the alert rules that the controllers hold cannot be read, and without an alerts.yml they would have to stay: ${fault}. Put an alerts.yml into the folder`,
+    );
+  }
   const next: Alerting = {
     ...{ v: 1, fleet: session.fleet, version: (held?.version ?? 0) + 1, ...declared },
     // A document without it is one that controllers from before take, too.
@@ -69,6 +63,22 @@ export async function alertingChange(
   };
   const told = (what: string, all: readonly string[]) => all.map((each) => `${colour.bold(what)} ${each}`);
   return { lines: [...lines, ...told("alerts", changes), ...told("monitoring", given)], next };
+}
+
+type Held = { readonly held: Alerting | null; readonly fault: string | null; readonly whole: boolean };
+
+/** What the controllers hold as far as it can be read, what is wrong with it, and whether that leaves the rules, routes and heartbeat whole. */
+function heldIn(document: StoredEnvelope | null, session: Session): Held {
+  if (document === null) return { held: null, fault: null, whole: true };
+  try {
+    const { alerting, faults, whole } = openStoredAlerting(loadEnvelope(document), session.verifier);
+    const words = `of what the controllers hold not all can be read: ${faults.join("; ")}`;
+    return { held: alerting, fault: faults.length === 0 ? null : words, whole };
+  } catch (error) {
+    if (!(error instanceof FleetError)) throw error;
+    const fault = `what the controllers hold is not signed as it must be: ${error.message}`;
+    return { held: null, fault, whole: false };
+  }
 }
 
 function monitoringChanges(before: Monitoring, after: Monitoring): string[] {
@@ -92,7 +102,7 @@ function monitoringChanges(before: Monitoring, after: Monitoring): string[] {
 export async function giveAlerting(
   session: Session,
   connection: Connection,
-  { next }: AlertingChange,
+  next: Alerting,
   now_ms: number,
 ): Promise<number> {
   const signed = seal(ALERTING_SUBJECT, Buffer.from(JSON.stringify(next)), session.signer, now_ms);

@@ -75,8 +75,8 @@ async function applyAlerting(
     const change = await alertingChange(session, connection, declared, output.colour);
     if (change === null) return true;
     for (const line of change.lines) output.line(line);
-    if (!(await output.confirm("Give the controllers this?"))) return true;
-    const version = await giveAlerting(session, connection, change, now());
+    if (change.next === null || !(await output.confirm("Give the controllers this?"))) return true;
+    const version = await giveAlerting(session, connection, change.next, now());
     output.line(`alert rules ${version} hold      ctl alerts`);
     return true;
   } catch (error) {

@@ -52,11 +52,12 @@ ctl plan ixp --only bird/main  one resource on a group`,
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
     for (const line of alerting?.lines ?? []) output.line(line);
     const told = planExit(planned, scope, wanted.named);
-    const exit = told === EXIT.done && alerting !== null ? EXIT.changes : told;
+    const next = alerting?.next ?? null;
+    const exit = told === EXIT.done && next !== null ? EXIT.changes : told;
     const held = planned.some(({ target }) => target.desired.held_back.length > 0);
     const same = exit === 0 && scope.targets.length > 0 && scope.pending.length === 0;
     if (same && !held && !planned.some(isEdited)) output.line("folder and servers agree");
-    output.json({ ...plansJson(planned, scope), ...(alerting === null ? {} : { alerts: alerting.next }) });
+    output.json({ ...plansJson(planned, scope), ...(next === null ? {} : { alerts: next }) });
     return exit;
   },
 });

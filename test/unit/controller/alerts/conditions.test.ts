@@ -26,6 +26,11 @@ suite("conditions", (test) => {
     const { findings, unsure } = conditionFindings([rule("health.cpu_busy>80%")], [busy, calm, blind]);
     assert.is(findings[0]?.next, "ctl query 'health.cpu_busy>80%'");
     assert.equal([...unsure], ["probe1 mine"]);
+    const quoted = "health.disks.mount='/' and health.cpu_busy>80%";
+    assert.is(
+      conditionFindings([rule(quoted)], [busy]).findings[0]?.next,
+      "ctl query 'health.disks.mount='\\''/'\\'' and health.cpu_busy>80%'",
+    );
   });
 
   test("each thing by itself, also divided; what is said of a list; several together are about the host", () => {

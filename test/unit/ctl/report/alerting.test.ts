@@ -1,4 +1,5 @@
 /** What is wrong with the alerting itself, in words. */
+import { execFileSync } from "node:child_process";
 import { AlertSummary } from "@muster/protocol/alert";
 import { alertCounts, alertingTroubles, notKnownText } from "@muster/view/alerts";
 import * as assert from "uvu/assert";
@@ -15,6 +16,12 @@ suite("alerting in words", (test) => {
     assert.match(notKnownText(slow).what, /^rule slow of core1, ixp1 and 5 more: /);
     assert.not.match(notKnownText({ ...slow, count: 2 }).what, /more/);
     assert.is(notKnownText(slow).next, "ctl query 'health.load1>9'");
+    // As a shell takes it; what had to be cut could not be typed.
+    const when = "checks.checks.why='it''s'";
+    const { next } = notKnownText({ ...slow, when });
+    const words = execFileSync("sh", ["-c", next.replace("ctl query", "printf %s")], { encoding: "utf8" });
+    assert.is(words, when);
+    assert.is(notKnownText({ ...slow, when: `health.load1>${"9".repeat(500)}` }).next, "ctl alerts");
   });
 
   test("none of the rules holds, or all but one", () => {
