@@ -128,6 +128,16 @@ suite(
       const admin = { bus, signer: await fleet.person("root", "admin"), now: Date.now };
       await callController(admin, "revoke", { host: null, accesses: [hers.id], why: "a test" });
       assert.is(await refused(hers), "VOIDED");
+      // That it is the recovery kit was told when it asked for the ticket: a page asks again every few seconds.
+      const kits = await pageOf(await fleet.person("alice", "kit"));
+      for (let times = 0; times < 5; times += 1) assert.ok((await kits.ask("audit", all)).ok);
+      await eventually(async () => {
+        const { events } = await callController(admin, "events", { since: null, kind: "kit", limit: 10 });
+        assert.equal(
+          events.map(({ event }) => event.what),
+          ["ticket with the recovery kit by alice"],
+        );
+      }, 20_000);
     });
 
     test("a ticket works once, also when two pages show it at the same time", async () => {
