@@ -215,6 +215,7 @@ async function main(args) {
 function close() {
   for (const skip of total.skips) say(`skipped  ${skip}`);
   const ran = total.passed + total.failed > 0;
+  if (existsSync(join(root, "build/pictures"))) say("pictures of the page, for review: build/pictures");
   say(`all of it took ${(performance.now() / 1000).toFixed(1)} s`);
   if (!ran) say("nothing ran");
   const skipped = total.skips.length > 0 ? `, ${total.skips.length} skipped` : "";
