@@ -36,6 +36,7 @@ import { WaitingRoom } from "./enrolment/waiting.ts";
 import { Events } from "./events.ts";
 import { fleetMetrics } from "./metrics/fleet.ts";
 import { serveMetrics } from "./metrics/server.ts";
+import { FleetText } from "./metrics/text.ts";
 import { declaredMonitoring } from "./monitoring/declared.ts";
 import { AccessRecords } from "./records/access.ts";
 import { HostRecords } from "./records/hosts.ts";
@@ -181,8 +182,8 @@ async function run(
     signal,
   );
   const tickets = new Tickets(bus);
-  const families = () =>
-    fleetMetrics({ records, last, leading: engine.leading, logs: alerts.outlets.logCounts() }, now());
+  const told = () => ({ records, last, leading: engine.leading, logs: alerts.outlets.logCounts() });
+  const families = () => fleetMetrics(told(), now());
   const alerts = alertParts({
     ...{ bus, fleet: config.fleet, backup_report: config.backup_report, log, now, trust, records, last },
     ...{ engine, silence, storage, secret, families },
@@ -238,8 +239,9 @@ async function run(
     signal,
   );
   if (config.metrics !== undefined) {
+    const text = new FleetText();
     const pages = {
-      families,
+      metrics: () => text.of(told(), now()),
       targets: async (job: string | undefined) => targetGroups(await monitoring(), config.fleet, job),
     };
     // A port that is taken must not keep hosts from being admitted and rolled out to.

@@ -7,7 +7,14 @@ import { COLLECTED_METRICS } from "./collected.ts";
 import type { Family } from "./exposition.ts";
 import { HOST_METRICS } from "./host.ts";
 import { MACHINE_METRICS } from "./machine.ts";
-import type { Heard } from "./metric.ts";
+import type { Heard, HostMetric } from "./metric.ts";
+
+/** All that is told of a host, in the order in which it is told. */
+export const METRICS_OF_A_HOST: readonly HostMetric[] = [
+  ...HOST_METRICS,
+  ...MACHINE_METRICS,
+  ...COLLECTED_METRICS,
+];
 
 export type FleetSource = {
   readonly records: Pick<HostRecords, "names" | "byName">;
@@ -18,21 +25,30 @@ export type FleetSource = {
 };
 
 /** At this instant, in milliseconds since 1970 UTC. */
-export function fleetMetrics({ records, last, leading, logs }: FleetSource, now_ms: number): Family[] {
+export function fleetMetrics(source: FleetSource, now_ms: number): Family[] {
+  const { records, last } = source;
   const hosts = records.names().flatMap((name) => heard(name, last, now_ms) ?? []);
   return [
+    ...ownMetrics(source, hosts.length),
+    ...METRICS_OF_A_HOST.map(({ of, labels, ...metric }): Family => {
+      const values: { words: string[]; value: number }[] = [];
+      for (const host of hosts)
+        for (const [words, value] of of(host))
+          if (value !== null) values.push({ words: [host.record.name, ...words], value });
+      return { ...metric, labels: ["host", ...labels], values };
+    }),
+  ];
+}
+
+/** Of the controller itself, and how many hosts there are: what stands before the metrics of the hosts. */
+export function ownMetrics(
+  { leading, logs }: Pick<FleetSource, "leading" | "logs">,
+  hosts: number,
+): Family[] {
+  return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
-    one("muster_hosts", "Hosts that are enrolled.", hosts.length),
+    one("muster_hosts", "Hosts that are enrolled.", hosts),
     ...logMetrics(logs ?? null),
-    ...[...HOST_METRICS, ...MACHINE_METRICS, ...COLLECTED_METRICS].map(
-      ({ of, labels, ...metric }): Family => {
-        const values: { words: string[]; value: number }[] = [];
-        for (const host of hosts)
-          for (const [words, value] of of(host))
-            if (value !== null) values.push({ words: [host.record.name, ...words], value });
-        return { ...metric, labels: ["host", ...labels], values };
-      },
-    ),
   ];
 }
 
