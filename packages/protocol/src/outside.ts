@@ -14,6 +14,7 @@ export const OutsideUrl = z
   .string()
   .max(2_000)
   .regex(/^https?:\/\/[^\s]+$/, "must begin with https:// or http://")
+  .refine((text) => URL.canParse(text), "must be an address such as https://hook.example.net/path")
   // Many may read what an operator signs.
   .refine(
     (text) => !URL.canParse(text) || (new URL(text).username === "" && new URL(text).password === ""),

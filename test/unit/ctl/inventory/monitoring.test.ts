@@ -100,6 +100,12 @@ otlp: { url: "vault:kv/alerts/otlp#url", every: 30s, user: muster, password: "va
       assert.match(said, /loki\.url.*without user and password: .*vault:kv\/alerts\//);
       assert.not.match(said, /hunter2/);
     }
+    // What is no address to Node cannot be used, and may hold a password all the same.
+    for (const url of ["https://me:hunter2@x:99999/", "https://me:hun/ter2@x/"])
+      assert.match(
+        wrong(`loki: { url: "${url}" }`),
+        /is something that is not shown: .*must be an address such as/,
+      );
     for (const text of [
       'loki: { url: "https://x", token: hunter2 }',
       'loki: { url: "https://x", token: 40967231 }',
