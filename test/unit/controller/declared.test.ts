@@ -25,9 +25,15 @@ suite(
     let controller: TestController;
     let port = 0;
 
-    const caller = async (name: string, rank: "viewer" | "operator" | "ci" = "operator"): Promise<Caller> => {
-      const { bus } = await fleet.connect(rank === "viewer" ? "viewer" : "operator", name, life.signal);
-      return { bus, signer: await fleet.person(name, rank), now: Date.now };
+    const callers = new Map<string, Promise<Caller>>();
+    const caller = (name: string, rank: "viewer" | "operator" | "ci" = "operator"): Promise<Caller> => {
+      const connected = async (): Promise<Caller> => {
+        const { bus } = await fleet.connect(rank === "viewer" ? "viewer" : "operator", name, life.signal);
+        return { bus, signer: await fleet.person(name, rank), now: Date.now };
+      };
+      const calling = callers.get(name) ?? connected();
+      callers.set(name, calling);
+      return calling;
     };
     const document = async (by: string, version: number, more: Partial<Declared> = {}, rank = "operator") => {
       const declared: Declared = {
