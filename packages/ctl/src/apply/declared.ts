@@ -21,10 +21,8 @@ import {
 import { FleetError } from "@muster/protocol/errors";
 import type { Colour } from "../output/colour.ts";
 import { countText, listText } from "../output/words.ts";
+import { isFromBefore } from "../session/older.ts";
 import type { Connection, Session } from "../session/session.ts";
-
-/** Controllers from before do not know the question, or have no bucket yet; and who does not answer is asked for more than this. */
-const NOT_NOW: ReadonlySet<string> = new Set(["NOT_FOUND", "NO_RESPONDER", "BUS_DENIED", "TIMEOUT"]);
 
 /** Without `lines` there is nothing to ask a person about. */
 export type DeclaredChange = { readonly lines: readonly string[]; readonly next: Declared };
@@ -50,7 +48,8 @@ export async function declaredChange(
     );
   const told = await callController(connection, "declared", { hosts: [...wanted.keys()] }).catch(
     (error: unknown) => {
-      if (error instanceof FleetError && NOT_NOW.has(error.code)) return null;
+      // Who does not answer in time is asked for more than this.
+      if (isFromBefore(error) || (error instanceof FleetError && error.code === "TIMEOUT")) return null;
       throw error;
     },
   );
