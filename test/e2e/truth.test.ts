@@ -325,7 +325,8 @@ certificate:
       measured("tunnels, certificates and units of a server", `all told ${ms} ms after its agent began`);
       assert.equal(value.peers.sort(), ["far ok", "other missing"]);
       assert.ok(value.certificates.includes("service ok") && value.certificates.includes("bus ok"));
-      assert.not.match(value.text, new RegExp((await core1.sh("cat /run/wgt0.key")).trim().slice(0, 20)));
+      const secret = (await core1.sh("cat /run/wgt0.key")).trim();
+      assert.not(value.text.includes(secret.slice(0, 20)), "a private key is told");
       const line = /^core1 {2}certificate gone \(\/etc\/ssl\/gone\.pem\) is not there {6}ctl health core1$/m;
       await fleet.until("a red line", async () => line.test((await fleet.ctl(["status"])).stdout), 30_000);
       for (const host of [core1, probe1])
