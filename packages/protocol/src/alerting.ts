@@ -153,8 +153,6 @@ const rule = (
 export const SHIPPED_RULES: readonly AlertRule[] = [
   // Silence has been waited for already, and what was undone does not pass by itself.
   rule("silent", ["silent", "change", "quarantine", "broker"], "page", 0, "red"),
-  // A machine that was never there is no reason to wake anybody.
-  rule("missing", ["joined"], "ticket", 0, "red"),
   rule("ends", ["certificate/*", "backup"], "ticket", 60_000, "red"),
   // After a broker was away hosts say first that they are there, and then the rest.
   rule("blind", ["blind/*"], "page", 30_000, "red"),

@@ -1,7 +1,6 @@
 /** All metrics of the fleet from the last values that a controller holds, and of the controller itself. */
 import { isBlind, type Sample, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
 import type { LogCounts } from "../monitoring/outlets.ts";
-import type { DeclaredHosts } from "../records/declared.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "../telemetry/last.ts";
 import { COLLECTED_METRICS } from "./collected.ts";
@@ -19,8 +18,6 @@ export const METRICS_OF_A_HOST: readonly HostMetric[] = [
 
 export type FleetSource = {
   readonly records: Pick<HostRecords, "names" | "byName">;
-  /** Absent where nothing is known of the folder. */
-  readonly declared?: Pick<DeclaredHosts, "names" | "isMissing">;
   readonly last: Pick<LastValues, "view" | "sample">;
   readonly leading: boolean;
   /** Null while this controller pushes none. */
@@ -45,19 +42,12 @@ export function fleetMetrics(source: FleetSource, now_ms: number): Family[] {
 
 /** Of the controller itself, and how many hosts there are: what stands before the metrics of the hosts. */
 export function ownMetrics(
-  { leading, declared, logs }: Pick<FleetSource, "leading" | "declared" | "logs">,
+  { leading, logs }: Pick<FleetSource, "leading" | "logs">,
   hosts: number,
 ): Family[] {
   return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
     one("muster_hosts", "Hosts that are enrolled.", hosts),
-    {
-      ...{ name: "muster_host_missing", type: "gauge", labels: ["host"] },
-      help: "Of every host that the folder declares: 1 = no machine ever joined as it.",
-      values: [...(declared?.names ?? [])].map((name) => ({
-        ...{ words: [name], value: Number(declared?.isMissing(name)) },
-      })),
-    },
     ...logMetrics(logs ?? null),
   ];
 }
