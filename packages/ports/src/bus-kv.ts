@@ -13,6 +13,9 @@ export type KeyValueEntry = {
   readonly stored_at: number;
 };
 
+/** `value` null: the key was deleted, or went by its own age; that is told for as long as the bucket keeps the marker. */
+export type KeyValueChange = Omit<KeyValueEntry, "value"> & { readonly value: Uint8Array | null };
+
 export interface KeyValue {
   /** null when there is no such key, or it was deleted. */
   get(key: string): Promise<KeyValueEntry | null>;
@@ -25,11 +28,18 @@ export interface KeyValue {
   delete(key: string, options?: { revision?: number; ttl_s?: number }): Promise<void>;
   /** Every living key below a filter (`>` = all), with its newest value. */
   entries(filter?: string): Promise<KeyValueEntry[]>;
+  /**
+   * What was written after a revision (0 = all that there is), oldest first, a few at a time: for a bucket too large to be held at once.
+   * A key that is written meanwhile comes again.
+   */
+  changes(after: number): AsyncGenerator<KeyValueChange, void, undefined>;
 }
 
 const KEY = /^[-/_=A-Za-z0-9]+(?:\.[-/_=A-Za-z0-9]+)*$/;
 const BUCKET = /^[A-Za-z0-9_-]{1,60}$/;
 const DELETED = new Uint8Array();
+/** What `changes` holds at once, but for one value that is larger. */
+const AT_ONCE_BYTES = 1024 * 1024;
 
 export function keyValue(
   bucket: string,
@@ -90,6 +100,11 @@ export function keyValue(
       for await (const message of stored.readAll(stream, prefix + filter))
         newest.set(message.subject, message);
       return [...newest.values()].filter((message) => !isGone(message)).map(entryOf);
+    },
+    async *changes(after) {
+      const limits = { from_seq: after + 1, max_bytes: AT_ONCE_BYTES };
+      for await (const message of stored.readAll(stream, `${prefix}>`, limits))
+        yield isGone(message) ? { ...entryOf(message), value: null } : entryOf(message);
     },
   };
 }

@@ -35,6 +35,14 @@ export type PublishStoredOptions = {
   readonly timeout_ms?: number;
 };
 
+export type ReadAllOptions = {
+  readonly from_seq?: number;
+  readonly from_time_ms?: number;
+  readonly batch?: number;
+  readonly max_bytes?: number;
+  readonly timeout_ms?: number;
+};
+
 export interface BusStored {
   /** The newest message on a subject, or null. `BUS_DENIED` without the right, `NO_RESPONDER` without the stream. */
   directGet(
@@ -50,13 +58,13 @@ export interface BusStored {
   ): Promise<{ seq: number; duplicate: boolean }>;
   /**
    * Everything a stream holds on the subjects of a filter, oldest first, in batches; ends at what is newest now. Begins at
-   * `from_seq`, or at what was stored at `from_time_ms`.
+   * `from_seq`, or at what was stored at `from_time_ms`. A batch holds up to `batch` messages, and up to `max_bytes` where that is said (or one message).
    * For controllers: it needs the right to `$JS.API.DIRECT.GET.<stream>`, which reads the whole stream.
    */
   readAll(
     stream: string,
     filter: string,
-    options?: { from_seq?: number; from_time_ms?: number; batch?: number; timeout_ms?: number },
+    options?: ReadAllOptions,
   ): AsyncGenerator<StoredMessage, void, undefined>;
   kv(bucket: string): KeyValue;
 }
@@ -108,10 +116,10 @@ export function busStored(requests: BusRequests): BusStored {
   async function* readAll(
     stream: string,
     filter: string,
-    options: { from_seq?: number; from_time_ms?: number; batch?: number; timeout_ms?: number } = {},
+    options: ReadAllOptions = {},
   ): AsyncGenerator<StoredMessage, void, undefined> {
     const api = `$JS.API.DIRECT.GET.${streamName(stream)}`;
-    const batch = options.batch ?? 256;
+    const { batch = 256, max_bytes } = options;
     let from: { seq: number } | { start_time: string } =
       options.from_time_ms === undefined
         ? { seq: Math.max(1, options.from_seq ?? 1) }
@@ -119,7 +127,9 @@ export function busStored(requests: BusRequests): BusStored {
     for (;;) {
       const found: StoredMessage[] = [];
       let pending = 0;
-      const body = Buffer.from(JSON.stringify({ ...from, batch, next_by_subj: filterSubject(filter) }));
+      const body = Buffer.from(
+        JSON.stringify({ ...from, batch, max_bytes, next_by_subj: filterSubject(filter) }),
+      );
       await requests.collect(api, body, { timeout_ms: options.timeout_ms ?? TIMEOUT_MS }, (message) => {
         // 404: nothing at or after `seq`; 204: the end of this batch.
         if (message.status === 404) return true;

@@ -3,6 +3,7 @@ import { type Bus, type BusEvent, connectBus } from "@muster/ports/bus";
 import { FleetError } from "@muster/protocol/errors";
 import { intakeOf } from "@muster/protocol/streams";
 import * as assert from "uvu/assert";
+import { busStored } from "../../../packages/ports/src/bus-stored.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { assertWithin } from "../../kit/figures.ts";
 import { type NatsServer, startNats } from "../../kit/nats.ts";
@@ -295,6 +296,36 @@ suite("bus port", (test) => {
     await kv.create("token", bytes("1"), { ttl_s: 4 });
     assert.is(await code(kv.create("token", bytes("2"), { ttl_s: 4 })), "CONFLICT");
     await eventually(async () => assert.is(await kv.get("token"), null), 10_000);
+    const last = (await kv.get("core1"))?.revision ?? 0;
+    const changed = async (after: number) => {
+      const found: string[] = [];
+      for await (const { key, value } of kv.changes(after))
+        found.push(`${key} ${value === null ? "gone" : value.length}`);
+      return found;
+    };
+    // What was there before, what goes, and what is larger than the batch that it comes in.
+    await kv.delete("ixp1");
+    for (const key of ["big1", "big2", "big3"]) await kv.put(key, new Uint8Array(700_000));
+    await kv.put("core1", bytes("once more"));
+    const news = ["ixp1 gone", "big1 700000", "big2 700000", "big3 700000", "core1 9"];
+    assert.equal((await changed(last)).slice(-5), news);
+    assert.equal((await changed(0)).slice(-5), news);
+    assert.equal(await changed(((await kv.get("core1"))?.revision ?? 0) - 1), ["core1 9"]);
+    assert.equal(await changed((await kv.get("core1"))?.revision ?? 0), []);
+    const batches: number[] = [];
+    const counted = busStored({
+      ...bus,
+      collect: (subject, body, options, on_message) => {
+        batches.push(0);
+        return bus.collect(subject, body, options, (message) => {
+          batches.push((batches.pop() ?? 0) + message.body.length);
+          return on_message(message);
+        });
+      },
+    });
+    for await (const { key } of counted.kv("hosts").changes(last)) assert.is.not(key, "");
+    assert.ok(batches.length >= 2, `${batches}`);
+    assert.ok(Math.max(...batches) < 2_000_000, `${batches}`);
     assert.is(await code(kv.get("a b")), "INVALID");
     assert.is(await code(kv.get("a.>")), "INVALID");
   });

@@ -1,4 +1,5 @@
 /** `ctl.apply`: orders a rollout. Everything is checked first; then the release is stored, the generation taken, and the rollout begun. */
+import { setImmediate as turn } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
 import {
   loadEnvelope,
@@ -130,20 +131,23 @@ async function regroup(
 /** Those that run; also the newest one whose state was not yet written when its controller died or is about to be. Drops the oldest that ended. */
 async function runningRollouts(ports: ApplyPorts, newest: string | null): Promise<RolloutState[]> {
   const kv = ports.bus.kv("rollouts");
-  const entries = await kv.entries();
-  const states = entries.map((entry) => ({
-    revision: entry.revision,
-    state: parseJson(RolloutState, entry.value, `rollout ${entry.key}`),
-  }));
-  const ended = states
-    .filter(({ state }) => state.state !== "running")
-    .sort((a, b) => b.state.generation - a.state.generation);
+  const ended = new Map<string, { generation: number; revision: number }>();
+  const going = new Map<string, RolloutState>();
+  for await (const { key, value, revision } of kv.changes(0)) {
+    ended.delete(key);
+    going.delete(key);
+    if (value === null) continue;
+    const state = parseJson(RolloutState, value, `rollout ${key}`);
+    if (state.state === "running") going.set(key, state);
+    else ended.set(key, { generation: state.generation, revision });
+    // The bucket may hold 64 MiB: what else a controller does, its lease above all, goes in between.
+    await turn();
+  }
+  const oldest = [...ended].sort(([, a], [, b]) => b.generation - a.generation).slice(KEPT);
   // Only one more comes with every order: a few deletions each keep the bucket small, and what is in use is never touched.
-  await Promise.all(
-    ended.slice(KEPT).map(({ state, revision }) => kv.delete(state.id, { revision, ttl_s: 60 })),
-  );
-  const running = states.flatMap(({ state }) => (state.state === "running" ? [state] : []));
-  if (newest === null || states.some(({ state }) => state.id === newest)) return running;
+  await Promise.all(oldest.map(([id, { revision }]) => kv.delete(id, { revision, ttl_s: 60 })));
+  const running = [...going.values()];
+  if (newest === null || ended.has(newest) || going.has(newest)) return running;
   const stored = await ports.bus.directGet("RELEASE", subjects.release(newest));
   if (stored === null) return running;
   const { release, by } = openRelease(newest, stored, ports.verifier());

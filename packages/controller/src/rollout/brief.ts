@@ -1,7 +1,7 @@
 /** `ctl.rollouts`: the rollouts that are kept, in short, as bucket `rollouts` has them: any controller answers. */
 import { setImmediate as turn } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
-import type { KeyValueEntry } from "@muster/ports/bus-kv";
+import type { KeyValueChange } from "@muster/ports/bus-kv";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
 import { ROLLOUT_HOSTS_LIMIT, type RolloutBrief } from "@muster/protocol/control/rollouts";
 import { FleetError, parseJson } from "@muster/protocol/errors";
@@ -14,13 +14,16 @@ const KEPT = 20;
 /** Worst first: what comes first stays when there are too many. */
 const TOLD = ["failed", "returned", "silent", "published"] as const;
 
-/** Of one stored rollout; `generation` null: it cannot be read. `brief` null: it is not among the newest. */
-type Read = { readonly revision: number; readonly generation: number | null; brief: RolloutBrief | null };
+/** What went without a word, by the bucket's limit or because its stream was made anew, is told for so long. */
+const ANEW_MS = 3_600_000;
 
 export class RolloutBriefs {
   readonly #bus: Pick<Bus, "kv">;
-  /** By key, of its newest revision: most have ended and change no more, and pages ask every few seconds. */
-  readonly #read = new Map<string, Read>();
+  /** The newest, by key. The bucket may hold 64 MiB: only what was written since the last question is read. */
+  readonly #kept = new Map<string, { generation: number; brief: RolloutBrief }>();
+  #read_to = 0;
+  #anew_at = 0;
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(bus: Pick<Bus, "kv">) {
     this.#bus = bus;
@@ -28,46 +31,63 @@ export class RolloutBriefs {
 
   /** Errors: those of the broker. A rollout that cannot be read is left out. */
   async page({ limit }: ControlRequest<"rollouts">, now_ms: number): Promise<ControlReply<"rollouts">> {
-    const entries = await this.#bus.kv("rollouts").entries();
-    const found: { entry: KeyValueEntry; generation: number; read: Read }[] = [];
-    for (const entry of entries) {
-      const read = await this.#readOf(entry);
-      if (read.generation !== null) found.push({ entry, generation: read.generation, read });
-    }
-    const living = new Set(entries.map(({ key }) => key));
-    for (const key of this.#read.keys()) if (!living.has(key)) this.#read.delete(key);
-    found.sort((one, other) => other.generation - one.generation);
-    for (const { read } of found.slice(KEPT)) read.brief = null;
+    // One after the other: who asks is told what was stored before.
+    const read = this.#reading.then(() => this.#read(now_ms));
+    this.#reading = read.catch(() => undefined);
+    await read;
+    const newest = [...this.#kept.values()].sort((one, other) => other.generation - one.generation);
     const rollouts: RolloutBrief[] = [];
     let bytes = 0;
-    for (const { entry, read } of found.slice(0, limit)) {
-      read.brief ??= parsed(entry).brief;
-      if (read.brief === null) continue;
-      bytes += Buffer.byteLength(JSON.stringify(read.brief));
+    for (const { brief } of newest.slice(0, limit)) {
+      bytes += Buffer.byteLength(JSON.stringify(brief));
       // The newest is told in any case.
       if (rollouts.length > 0 && bytes > REPLY_BYTES) break;
-      rollouts.push(read.brief);
+      rollouts.push(brief);
     }
     return { rollouts, now: now_ms };
   }
 
-  async #readOf(entry: KeyValueEntry): Promise<Read> {
-    const held = this.#read.get(entry.key);
-    if (held?.revision === entry.revision) return held;
-    const read = parsed(entry);
-    this.#read.set(entry.key, read);
-    // The bucket may hold 64 MiB: what else a controller does, its lease above all, goes in between.
-    await turn();
-    return read;
+  async #read(now_ms: number): Promise<void> {
+    if (now_ms < this.#anew_at || now_ms - this.#anew_at >= ANEW_MS) this.#forget(now_ms);
+    // When one of the newest went, those behind it are among them.
+    while (await this.#readOn()) this.#forget(now_ms);
+  }
+
+  #forget(now_ms: number): void {
+    this.#kept.clear();
+    this.#read_to = 0;
+    this.#anew_at = now_ms;
+  }
+
+  /** Whether one of the newest went. */
+  async #readOn(): Promise<boolean> {
+    let went = false;
+    for await (const change of this.#bus.kv("rollouts").changes(this.#read_to)) {
+      const full = this.#kept.size === KEPT;
+      const was = this.#kept.delete(change.key);
+      const state = stateOf(change);
+      if (state !== null) this.#kept.set(change.key, { generation: state.generation, brief: briefOf(state) });
+      went ||= full && was && state === null;
+      this.#trim();
+      this.#read_to = change.revision;
+      // What else a controller does, its lease above all, goes in between.
+      await turn();
+    }
+    return went;
+  }
+
+  #trim(): void {
+    if (this.#kept.size <= KEPT) return;
+    const [oldest] = [...this.#kept].sort(([, one], [, other]) => one.generation - other.generation);
+    if (oldest !== undefined) this.#kept.delete(oldest[0]);
   }
 }
 
-function parsed({ key, value, revision }: KeyValueEntry): Read {
+function stateOf({ key, value }: KeyValueChange): RolloutState | null {
   try {
-    const state = parseJson(RolloutState, value, `rollout ${key}`);
-    return { revision, generation: state.generation, brief: briefOf(state) };
+    return value === null ? null : parseJson(RolloutState, value, `rollout ${key}`);
   } catch (error) {
-    if (error instanceof FleetError) return { revision, generation: null, brief: null };
+    if (error instanceof FleetError) return null;
     throw error;
   }
 }

@@ -15,6 +15,8 @@ import { type Advance, advance } from "./advance.ts";
 import { RolloutState } from "./state.ts";
 import type { HostFact } from "./verdict.ts";
 
+/** Most have ended: their hosts are not looked at. */
+const Stands = RolloutState.pick({ state: true });
 const RETRY_MS = 500;
 /** A timer of Node overflows beyond 2^31 ms. */
 const TIMER_LIMIT_MS = 3_600_000;
@@ -67,13 +69,14 @@ export class RolloutEngine {
   /** Begins to lead: takes up every running rollout. */
   async lead(): Promise<void> {
     this.#leading = true;
-    for (const entry of await this.#ports.bus.kv("rollouts").entries()) {
+    for await (const { key, value } of this.#ports.bus.kv("rollouts").changes(0)) {
       try {
-        await this.take(entry.key);
+        if (value !== null && parseJson(Stands, value, `rollout ${key}`).state === "running")
+          await this.take(key);
       } catch (error) {
         // One that cannot be read must not keep the others from going on.
         if (!(error instanceof FleetError) || error.retryable) throw error;
-        this.#ports.log.error({ err: error, rollout: entry.key }, "a rollout cannot be taken up");
+        this.#ports.log.error({ err: error, rollout: key }, "a rollout cannot be taken up");
       }
     }
   }

@@ -20,17 +20,22 @@ const rollout = (generation: number, waves: string[][], hosts: Record<string, Ho
   },
   ...{ state: "running", wave: 1, waves, hosts, detail: "", wave_began_at: NOW },
 });
-const stored = (states: readonly unknown[]) => ({
+type Change = { readonly key: string; readonly revision: number; readonly value: Uint8Array | null };
+/** A bucket as it is asked for what is new. */
+const bucket = (changes: () => readonly Change[]) => ({
   kv: () =>
     ({
-      entries: async () =>
-        states.map((state, at) => ({
-          key: String(at),
-          value: Buffer.from(JSON.stringify(state)),
-          revision: 1,
-        })),
+      async *changes(after: number) {
+        for (const change of changes()) if (change.revision > after) yield change;
+      },
     }) as never,
 });
+const stored = (states: readonly unknown[]) => {
+  const changes = states.map((state, at) => ({
+    ...{ key: String(at), revision: at + 1, value: Buffer.from(JSON.stringify(state)) },
+  }));
+  return bucket(() => changes);
+};
 
 suite("rollouts in short", (test) => {
   test("each batch is counted, and who is fine or waits is not named; what is worst comes first", () => {
@@ -97,7 +102,7 @@ suite("rollouts in short", (test) => {
     assert.is((await largest.page({ limit: 20 }, NOW)).rollouts.length, 1);
   });
 
-  test("a revision is read once, others get their turn in between, and what changed or went is seen", async () => {
+  test("only what is new is read, others get their turn in between, and what changed or went is seen", async () => {
     let reads = 0;
     const entry = (generation: number, revision: number, message = "no bogons") => ({
       ...{ key: String(generation), revision },
@@ -106,8 +111,15 @@ suite("rollouts in short", (test) => {
         return Buffer.from(JSON.stringify({ ...rollout(generation, [], {}), message }));
       },
     });
-    let entries = Array.from({ length: 30 }, (_, at) => entry(at + 1, at + 1));
-    const briefs = new RolloutBriefs({ kv: () => ({ entries: async () => entries }) as never });
+    const gone = (generation: number, revision: number) => ({
+      ...{ key: String(generation), revision, value: null },
+    });
+    let changes: Change[] = Array.from({ length: 30 }, (_, at) => entry(at + 1, at + 1));
+    /** A key holds one value. */
+    const write = (...news: Change[]) => {
+      changes = [...changes.filter(({ key }) => !news.some((each) => each.key === key)), ...news];
+    };
+    const briefs = new RolloutBriefs(bucket(() => changes));
     let turns = 0;
     let going = true;
     const count = () => {
@@ -115,23 +127,29 @@ suite("rollouts in short", (test) => {
       if (going) setImmediate(count);
     };
     setImmediate(count);
-    const told = async (limit: number) => {
-      const { rollouts } = await briefs.page({ limit }, NOW);
+    const told = async (limit: number, at = NOW) => {
+      const { rollouts } = await briefs.page({ limit }, at);
       return rollouts.map(({ generation, message }) => `${generation} ${message}`);
     };
-    assert.equal(await told(2), ["30 no bogons", "29 no bogons"]);
+    const both = await Promise.all([told(2), told(1)]);
+    assert.equal(both, [["30 no bogons", "29 no bogons"], ["30 no bogons"]]);
     going = false;
     assert.ok(turns >= 20, `${turns} turns`);
-    assert.is(reads, 30);
+    assert.is(reads, 30, "and once for both");
     assert.is((await told(20)).length, 20);
     assert.is(reads, 30, "nothing changed");
-    entries = entries.map((each) => (each.key === "3" ? entry(3, 31) : each));
-    entries[29] = entry(30, 32, "undone");
+    write(entry(3, 31), entry(30, 32, "undone"));
     assert.equal(await told(1), ["30 undone"]);
     assert.is(reads, 32);
+    write(gone(1, 33));
+    assert.is((await told(20)).length, 20);
+    assert.is(reads, 32, "one that was not told");
     // The newest went: those behind them are told, though they were too old before.
-    entries = entries.slice(0, 5);
-    assert.equal(await told(2), ["5 no bogons", "4 no bogons"]);
-    assert.is(reads, 34);
+    write(...Array.from({ length: 25 }, (_, at) => gone(at + 6, 34 + at)));
+    assert.equal(await told(3), ["5 no bogons", "4 no bogons", "3 no bogons"]);
+    // What goes without a word: by the bucket's limit, or because its stream was made anew and counts from the beginning.
+    changes = [entry(7, 1), entry(8, 2)];
+    assert.equal(await told(1, NOW + 3_600_000), ["8 no bogons"]);
+    assert.is((await told(20, NOW + 3_600_000)).length, 2);
   });
 });
