@@ -46,6 +46,12 @@ export const Silence = z.object({
 });
 export type Silence = z.infer<typeof Silence>;
 
+/** A silence as it is told: of many hosts some, first those that were asked about. */
+export const SilenceView = Silence.extend({
+  hosts_left_out: z.int().optional().describe("So many more hosts it names; absent = none."),
+});
+export type SilenceView = z.infer<typeof SilenceView>;
+
 export const RouteStanding = z.object({
   name: z.string().max(32).describe("Name of the route; `heartbeat` = the dead man's."),
   to: z.string().max(32).describe("Of which kind."),

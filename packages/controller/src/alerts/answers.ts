@@ -8,21 +8,22 @@ import {
   FLEET_WIDE,
   type Silence,
 } from "@muster/protocol/alert";
-import type { CONTROL, ControlReply } from "@muster/protocol/control/index";
+import type { CONTROL } from "@muster/protocol/control/index";
 import type { Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { limitsOf, type TrustBundle } from "@muster/protocol/trust";
 import type { Events } from "../events.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Look } from "./findings.ts";
-import { quietFor } from "./quiet.ts";
+import { fittingAlerts, fittingSilences } from "./fitting.ts";
+import { quietFor, silencing } from "./quiet.ts";
 import { worstFirst } from "./route-state.ts";
 import { takeRules } from "./rules.ts";
 import type { AlertStore } from "./store.ts";
 
-/** A reply must fit into one message of 1 MiB. */
-const REPLY_BYTES = 700_000;
 const SILENCES = 500;
+/** Of all together: their bucket holds the alerts and the rules too. */
+const SILENCES_BYTES = 16 * 1024 * 1024;
 
 export type AlertAnswers = {
   readonly store: AlertStore;
@@ -57,8 +58,11 @@ export function alertAnswers(
       ]);
       const views = viewsOf(alerts, look, silences, ports, now()).filter(({ host }) => sees(host));
       return {
-        ...fitting(views),
-        silences: seen === null ? silences : silences.flatMap((silence) => cutTo(silence, seen)),
+        ...fittingAlerts(views),
+        ...fittingSilences(
+          seen === null ? silences : silences.flatMap((silence) => cutTo(silence, seen)),
+          hosts ?? [],
+        ),
         summary: seen === null ? (summary ?? null) : null,
         now: now(),
       };
@@ -69,10 +73,17 @@ export function alertAnswers(
       const unknown = hosts.filter((host) => host !== FLEET_WIDE && records.byName(host) === undefined);
       if (unknown.length > 0) throw new FleetError("NOT_FOUND", `no host ${unknown.slice(0, 5).join(", ")}`);
       mayTouch(call, hosts, ports);
-      if ((await store.silences(now())).length >= SILENCES)
+      const held = await store.silences(now());
+      if (held.length >= SILENCES)
         throw new FleetError("TOO_LARGE", `there are ${SILENCES} silences: end some of them`);
       const id = randomBytes(4).toString("hex");
       const silence: Silence = { id, selector, hosts, about, by, why, at: now(), until: now() + for_ms };
+      const bytes = Buffer.byteLength(JSON.stringify([...held, silence]));
+      if (bytes > SILENCES_BYTES)
+        throw new FleetError(
+          "TOO_LARGE",
+          `the ${held.length} silences and this one name too many hosts: end some of them`,
+        );
       await store.addSilence(silence);
       const what = `${by} silenced alerts of ${selector}${about.includes("*") ? "" : ` about ${about.join(", ")}`}: ${why}`;
       events.emit({ host: hosts.length === 1 ? (hosts[0] ?? FLEET_WIDE) : FLEET_WIDE, ...EVENT, what, by });
@@ -109,25 +120,16 @@ function viewsOf(
   { changing }: Pick<AlertAnswers, "changing">,
   now_ms: number,
 ): AlertView[] {
+  const quiet = { silences: silencing(silences), look, changing };
   const words = new Map(look.findings.map((finding) => [`${finding.host} ${finding.about}`, finding]));
   return alerts
     .filter(({ resolved_at }) => resolved_at === null)
     .map((alert) => {
       const finding = words.get(`${alert.host} ${alert.about}`);
       const now = finding === undefined ? {} : { what: finding.what.slice(0, 1_000), next: finding.next };
-      return { ...alert, ...now, silenced: quietFor(alert, { silences, look, changing }, now_ms) };
+      return { ...alert, ...now, silenced: quietFor(alert, quiet, now_ms) };
     })
     .sort(worstFirst);
-}
-
-function fitting(views: readonly AlertView[]): Pick<ControlReply<"alerts">, "alerts" | "left_out"> {
-  let bytes = 0;
-  const fit = views.findIndex((view) => {
-    bytes += Buffer.byteLength(JSON.stringify(view));
-    return bytes > REPLY_BYTES;
-  });
-  const alerts = fit < 0 ? [...views] : views.slice(0, fit);
-  return { alerts, left_out: views.length - alerts.length };
 }
 
 /** A silence as a guest may know of it. */

@@ -3,7 +3,7 @@
  * leader goes on where this one was, tells nothing twice and leaves nothing out. What only began to be wrong begins anew with it.
  */
 import type { Log } from "@muster/ports/log";
-import type { Alert, AlertSummary, Silence } from "@muster/protocol/alert";
+import type { Alert, AlertSummary } from "@muster/protocol/alert";
 import type { AlertRule } from "@muster/protocol/alerting";
 import type { StoredEnvelope, Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
@@ -14,7 +14,7 @@ import { AlertBook } from "./book.ts";
 import { Delivery } from "./delivery.ts";
 import type { Look } from "./findings.ts";
 import { DeadMan } from "./heartbeat.ts";
-import { quietFor } from "./quiet.ts";
+import { type QuietBy, quietFor, silencing } from "./quiet.ts";
 import type { RouteState } from "./route-state.ts";
 import { type Rules, rulesOf, shipped } from "./rules.ts";
 import type { AlertStore } from "./store.ts";
@@ -70,7 +70,7 @@ export class AlertWatch {
   readonly #dead_man: DeadMan;
   #rules: Rules = shipped();
   #signed = "";
-  #silences: readonly Silence[] = [];
+  #silences: QuietBy["silences"] = [];
   /** What was on its way when this controller began to lead; null while it does not. */
   #taken_over: Map<string, RouteState> | null = null;
   #told_summary = { text: "", at: 0 };
@@ -133,7 +133,7 @@ export class AlertWatch {
   async #readStored(): Promise<void> {
     const { store, now } = this.#ports;
     const [rules, silences] = await Promise.all([store.rules(), store.silences(now())]);
-    this.#silences = silences;
+    this.#silences = silencing(silences);
     const begins = this.#taken_over === null;
     if (begins) {
       const [alerts, routes] = await Promise.all([store.alerts(), store.routes()]);

@@ -6,7 +6,14 @@ import { FleetError } from "@muster/protocol/errors";
 import { alertingTroubles } from "@muster/view/alerts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { alertLines, leftOutText, notKnownLines, routesLine, silenceLines } from "../report/alerts.ts";
+import {
+  alertLines,
+  leftOutText,
+  notKnownLines,
+  routesLine,
+  silenceLines,
+  silencesLeftOutText,
+} from "../report/alerts.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession } from "../session/session.ts";
 
@@ -43,6 +50,7 @@ ctl alerts --secret smtp#password     for "vault:kv/alerts/smtp#password" in ale
         hosts === undefined || silence.hosts.some((host) => host === FLEET_WIDE || hosts.includes(host)),
     );
     for (const line of silenceLines(about, now)) output.line(`silence ${line}`);
+    if ((found.silences_left_out ?? 0) > 0) output.line(silencesLeftOutText(found.silences_left_out ?? 0));
     const troubles = summary === null ? [] : alertingTroubles(summary, now);
     for (const line of notKnownLines(summary?.not_known ?? [], output.colour)) output.line(line);
     if (hosts === undefined && summary !== null) output.line(routesLine(summary, now));

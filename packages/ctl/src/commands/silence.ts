@@ -5,7 +5,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { durationOf, durationText, listText, timeText } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
-import { silenceLines } from "../report/alerts.ts";
+import { silenceLines, silencesLeftOutText } from "../report/alerts.ts";
 import { chooseHosts } from "../roster/roster.ts";
 import { openSession, type Session } from "../session/session.ts";
 
@@ -67,8 +67,10 @@ ctl silence --end 3fa90c11`,
 
 async function list(context: Context, session: Session): Promise<number> {
   const { output } = context;
-  const { silences, now } = await callController(await session.connect(), "alerts", { hosts: [] });
+  const found = await callController(await session.connect(), "alerts", { hosts: [] });
+  const { silences, silences_left_out: left_out = 0, now } = found;
   for (const line of silenceLines(silences, now)) output.line(line);
+  if (left_out > 0) output.line(silencesLeftOutText(left_out));
   if (silences.length === 0) output.line("nothing is silenced");
   output.json(silences);
   return EXIT.done;

@@ -39,3 +39,6 @@ export const routesLine = (summary: AlertSummary, now_ms: number): string =>
 
 /** What is left out of a long list. */
 export const leftOutText = (count: number) => `and ${countText(count, "more alert")}: ctl alerts HOST`;
+
+export const silencesLeftOutText = (count: number) =>
+  `and ${countText(count, "older silence")}: ctl alerts HOST shows those of a host`;

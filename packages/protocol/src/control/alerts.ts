@@ -1,6 +1,6 @@
 /** What operators ask controllers about alerts: `alerts`, `silence`, `unsilence`, and the rules of the folder as they were signed. */
 import { z } from "zod";
-import { AlertSummary, AlertView, SILENCE_LONGEST_MS, Silence, SilencedHost } from "../alert.ts";
+import { AlertSummary, AlertView, SILENCE_LONGEST_MS, Silence, SilencedHost, SilenceView } from "../alert.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { Instant } from "../names.ts";
 import { method } from "../rpc/method.ts";
@@ -15,7 +15,12 @@ export const alerts = method({
   reply: z.object({
     alerts: z.array(AlertView).describe("Pages first, then the oldest first; as many as fit into a message."),
     left_out: z.int().describe("So many more there are."),
-    silences: z.array(Silence).describe("Those in force."),
+    silences: z
+      .array(SilenceView)
+      .describe(
+        "Those in force, of the hosts that were asked about where there are any; the newest first, as many as fit.",
+      ),
+    silences_left_out: z.int().optional().describe("So many more there are; absent = none."),
     summary: AlertSummary.nullable().describe("Null = no controller has looked yet."),
     now: Instant.describe("The controller's clock."),
   }),
