@@ -25,7 +25,7 @@ import {
 } from "@muster/protocol";
 import * as assert from "uvu/assert";
 import { AlertStore } from "../../../packages/controller/src/alerts/store.ts";
-import { expose } from "../../../packages/controller/src/metrics/exposition.ts";
+import { expose, type Family } from "../../../packages/controller/src/metrics/exposition.ts";
 import { type FleetSource, fleetMetrics } from "../../../packages/controller/src/metrics/fleet.ts";
 import { DASHBOARDS } from "../../../packages/ctl/src/prometheus/dashboards.ts";
 import { type Child, freePort, startChild } from "../../kit/child.ts";
@@ -102,28 +102,35 @@ function lastValues(count: number, change: { silent?: boolean; health_heard_at?:
     },
   };
 }
+const familiesOf = async (source: FleetSource) => {
+  const families: Family[] = [];
+  for await (const family of fleetMetrics(source, NOW)) families.push(family);
+  return families;
+};
 /** Names of the metrics that have a value. */
-const named = (source: FleetSource) =>
-  fleetMetrics(source, NOW).flatMap(({ name, values }) => (values.length > 0 ? [name] : []));
+const named = async (source: FleetSource) =>
+  (await familiesOf(source)).flatMap(({ name, values }) => (values.length > 0 ? [name] : []));
 
 suite("metrics of last values", (test) => {
-  test("a silent host keeps that it is silent and when it was heard, and none of its last colours", () => {
+  test("a silent host keeps that it is silent and when it was heard, and none of its last colours", async () => {
     assert.equal(
-      named(lastValues(1, { silent: true })).filter((name) => !/^muster_(controller|hosts)/.test(name)),
+      (await named(lastValues(1, { silent: true }))).filter(
+        (name) => !/^muster_(controller|hosts)/.test(name),
+      ),
       ["muster_host_up", "muster_host_last_heard_timestamp_seconds", "muster_host_info"],
     );
   });
 
-  test("checks: down and blind are not up; what is not known has no series; a host without checks is not blind for them", () => {
-    const text = (managed: Record<string, number>) => {
+  test("checks: down and blind are not up; what is not known has no series; a host without checks is not blind for them", async () => {
+    const text = async (managed: Record<string, number>) => {
       const source = lastValues(1);
       const view = source.last.view("h0", NOW) as HostView;
       const convergence = { ...CONVERGENCE, resources: { ...CONVERGENCE.resources, managed } };
       return expose(
-        fleetMetrics({ ...source, last: { ...source.last, view: () => ({ ...view, convergence }) } }, NOW),
+        await familiesOf({ ...source, last: { ...source.last, view: () => ({ ...view, convergence }) } }),
       );
     };
-    const declared = text({ check: 2 });
+    const declared = await text({ check: 2 });
     for (const line of [
       'muster_check_up{host="h0",check="web",method="http"} 0',
       'muster_check_up{host="h0",check="anycast",method="probe"} 0',
@@ -135,12 +142,13 @@ suite("metrics of last values", (test) => {
     assert.not.match(declared, /check_latency_seconds\{host="h0",check="web"/);
     assert.not.match(declared, /reason="replies"/);
     assert.match(declared, /sample_timestamp_seconds\{host="h0",kind="checks"\}/);
-    assert.not.match(text({}), /sample_timestamp_seconds\{host="h0",kind="checks"\}/);
+    assert.not.match(await text({}), /sample_timestamp_seconds\{host="h0",kind="checks"\}/);
   });
 
-  test("a collector that says nothing any more loses its series, and the time of its last word stays", () => {
+  test("a collector that says nothing any more loses its series, and the time of its last word stays", async () => {
     const blind = { health_heard_at: NOW - 3 * TELEMETRY.health.period_ms - 1 };
-    const lost = named(lastValues(1)).filter((name) => !named(lastValues(1, blind)).includes(name));
+    const left = await named(lastValues(1, blind));
+    const lost = (await named(lastValues(1))).filter((name) => !left.includes(name));
     assert.ok(lost.includes("muster_host_memory_total_bytes"));
     assert.ok(!lost.some((name) => name.startsWith("muster_bgp") || name.includes("sample_timestamp")));
   });

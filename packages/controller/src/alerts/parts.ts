@@ -6,7 +6,7 @@ import { FleetError } from "@muster/protocol/errors";
 import { withoutChecks } from "@muster/protocol/expression/values";
 import { isBlind, TELEMETRY_KINDS } from "@muster/protocol/telemetry/index";
 import { backupReport } from "../backup-report.ts";
-import type { Family } from "../metrics/exposition.ts";
+import type { Families } from "../monitoring/otlp.ts";
 import { Outlets } from "../monitoring/outlets.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Storage } from "../records/storage.ts";
@@ -35,7 +35,7 @@ export type AlertParts = {
   readonly storage: Storage;
   secret(reference: string): Promise<string>;
   /** All that `/metrics` shows. */
-  families(): readonly Family[];
+  families(): Families;
 };
 
 export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { readonly outlets: Outlets } {

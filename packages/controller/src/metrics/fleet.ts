@@ -1,5 +1,6 @@
 /** All metrics of the fleet from the last values that a controller holds, and of the controller itself. */
 import { isBlind, type Sample, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
+import { breathing } from "../breath.ts";
 import type { LogCounts } from "../monitoring/outlets.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "../telemetry/last.ts";
@@ -24,20 +25,26 @@ export type FleetSource = {
   readonly logs?: LogCounts | null;
 };
 
-/** At this instant, in milliseconds since 1970 UTC. */
-export function fleetMetrics(source: FleetSource, now_ms: number): Family[] {
+/** As of this instant, in milliseconds since 1970 UTC; made one after the other, while other work goes in between. */
+export async function* fleetMetrics(source: FleetSource, now_ms: number): AsyncGenerator<Family> {
   const { records, last } = source;
-  const hosts = records.names().flatMap((name) => heard(name, last, now_ms) ?? []);
-  return [
-    ...ownMetrics(source, hosts.length),
-    ...METRICS_OF_A_HOST.map(({ of, labels, ...metric }): Family => {
-      const values: { words: string[]; value: number }[] = [];
-      for (const host of hosts)
-        for (const [words, value] of of(host))
-          if (value !== null) values.push({ words: [host.record.name, ...words], value });
-      return { ...metric, labels: ["host", ...labels], values };
-    }),
-  ];
+  const breathe = breathing();
+  const hosts: Heard[] = [];
+  for (const name of records.names()) {
+    const host = heard(name, last, now_ms);
+    if (host !== null) hosts.push(host);
+    await breathe();
+  }
+  yield* ownMetrics(source, hosts.length);
+  for (const { of, labels, ...metric } of METRICS_OF_A_HOST) {
+    const values: { words: string[]; value: number }[] = [];
+    for (const host of hosts) {
+      for (const [words, value] of of(host))
+        if (value !== null) values.push({ words: [host.record.name, ...words], value });
+      await breathe();
+    }
+    yield { ...metric, labels: ["host", ...labels], values };
+  }
 }
 
 /** Of the controller itself, and how many hosts there are: what stands before the metrics of the hosts. */

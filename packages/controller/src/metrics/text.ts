@@ -4,13 +4,11 @@
  * clock (silent, blind, how old) alike. What is kept is the text once, some 25 kB of a host that has
  * everything: as much as there are hosts, and nothing when nobody asks.
  */
-import { setImmediate as turn } from "node:timers/promises";
+import { breathing } from "../breath.ts";
 import { expose, Lines, titleOf } from "./exposition.ts";
 import { type FleetSource, heard, METRICS_OF_A_HOST, ownMetrics } from "./fleet.ts";
 import type { Heard, HostMetric } from "./metric.ts";
 
-/** The longest that other work waits for it, but for the lines of one host or one metric. */
-const BLOCK_MS = 10;
 /** Longer than Prometheus ever waits between two scrapes: it takes what is older for gone. */
 const FORGET_MS = 5 * 60_000;
 
@@ -99,13 +97,3 @@ export class FleetText {
 const markOf = (value: unknown) => (value instanceof Object ? new WeakRef(value) : value);
 const isOf = (mark: unknown, value: unknown) =>
   mark instanceof WeakRef ? mark.deref() === value : mark === value;
-
-/** Lets other work go first, when it has waited for so long. */
-function breathing(): () => Promise<void> | undefined {
-  let until = performance.now() + BLOCK_MS;
-  const rest = () =>
-    turn().then(() => {
-      until = performance.now() + BLOCK_MS;
-    });
-  return () => (performance.now() < until ? undefined : rest());
-}

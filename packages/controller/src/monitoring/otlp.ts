@@ -27,9 +27,12 @@ const Answer = z.object({
     .nullish(),
 });
 
+/** One after the other, as they are made. */
+export type Families = AsyncIterable<Family> | Iterable<Family>;
+
 export type OtlpPorts = {
   readonly fleet: string;
-  families(): readonly Family[];
+  families(): Families;
   readonly log: Log;
   readonly now: () => number;
   /** The value of a reference to Vault; any other text as it is. */
@@ -91,14 +94,14 @@ export class OtlpExport {
     const resource = { "service.name": "muster", "service.namespace": fleet, ...attributes };
     let refused = 0;
     let why = "";
-    for (const request of otlpRequests(families(), resource, now())) {
+    for await (const request of otlpRequests(families(), resource, now())) {
+      // A thousand hosts have many values: what controllers are there for goes in between.
+      await turn();
       const body = await packed(JSON.stringify(request));
       const wanted = { method: "POST", url: at, what: "the OTLP receiver", headers, body, ca } as const;
       const rejected = rejectedOf(await ask(wanted, signal));
       refused += rejected.points;
       if (rejected.points > 0 && why === "") why = rejected.why;
-      // A thousand hosts have many values: what controllers are there for goes in between.
-      await turn();
     }
     if (refused > 0) throw new FleetError("FAILED", `the OTLP receiver refused ${refused} values: ${why}`);
   }
@@ -120,11 +123,11 @@ const attributesOf = (pairs: Iterable<readonly [string, string]>) =>
   [...pairs].map(([key, value]) => ({ key, value: { stringValue: value } }));
 
 /** Each an ExportMetricsServiceRequest of bounded size; numbers of 64 bits are texts, as proto3's JSON has it. */
-export function* otlpRequests(
-  families: readonly Family[],
+export async function* otlpRequests(
+  families: Families,
   resource: Readonly<Record<string, string>>,
   now_ms: number,
-): Generator<object> {
+): AsyncGenerator<object> {
   const timeUnixNano = `${now_ms}000000`;
   let metrics: object[] = [];
   let points = 0;
@@ -136,7 +139,7 @@ export function* otlpRequests(
       },
     ],
   });
-  for (const { name, help, type, labels, values } of families)
+  for await (const { name, help, type, labels, values } of families)
     for (let from = 0; from < values.length; from += POINTS) {
       const dataPoints = values.slice(from, from + POINTS).map(({ words, value }) => ({
         attributes: attributesOf(labels.map((label, at) => [label, words[at] ?? ""] as const)),
@@ -146,11 +149,12 @@ export function* otlpRequests(
         type === "counter"
           ? { sum: { dataPoints, aggregationTemporality: CUMULATIVE, isMonotonic: true } }
           : { gauge: { dataPoints } };
+      if (points > 0 && points + dataPoints.length > POINTS) {
+        yield request();
+        [metrics, points] = [[], 0];
+      }
       metrics.push({ name, description: help, ...data });
       points += dataPoints.length;
-      if (points < POINTS) continue;
-      yield request();
-      [metrics, points] = [[], 0];
     }
   if (points > 0) yield request();
 }

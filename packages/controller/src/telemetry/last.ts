@@ -181,43 +181,19 @@ export class LastValues {
   view(host: string, now_ms: number): HostView | null {
     const record = this.#records.byName(host);
     if (record === undefined) return null;
-    const value = (kind: TelemetryKind) => this.sample(host, kind)?.value ?? null;
+    const last = this.#current(host);
+    const value = (kind: TelemetryKind) => last?.samples[kind]?.value ?? null;
     return {
       record,
       heard_at: this.heardAt(host),
       silent: this.isSilent(host, now_ms),
-      clock_skew_ms: this.#skewOf(host),
+      clock_skew_ms: last === undefined ? null : skewOf(last),
       convergence: value("convergence") as HostView["convergence"],
       bgp: value("bgp") as HostView["bgp"],
       health: value("health") as HostView["health"],
       checks: value("checks") as HostView["checks"],
-      faults: this.#faultsOf(host, now_ms),
+      faults: last === undefined ? [] : faultsOf(last, now_ms),
     };
-  }
-
-  /**
-   * Of the kinds that the host has something of; and of those that it tells in a way that cannot be read, whatever it told before, as long as it does: after a downgrade
-   * it may tell nothing of that kind any more.
-   */
-  #faultsOf(host: string, now_ms: number): NonNullable<HostView["faults"]> {
-    const unreadable = Object.fromEntries(
-      Object.entries(this.#current(host)?.unreadable ?? {}).filter(
-        ([kind, { heard_at }]) => !isBlind({ kind, heard_at }, now_ms),
-      ),
-    );
-    const known = FAULTY_KINDS.flatMap((kind) => {
-      const sample = this.sample(host, kind);
-      const { present, faults } = (sample?.value ?? {}) as Partial<FaultySample<FaultyKind>>;
-      return sample === undefined || present !== true || unreadable[kind] !== undefined
-        ? []
-        : [{ kind, heard_at: sample.heard_at, faults: faults ?? [] }];
-    });
-    return [...known, ...Object.entries(unreadable).map(([kind, of]) => unreadableFault(kind, of))];
-  }
-
-  #skewOf(host: string): number | null {
-    const sample = this.sample(host, "convergence");
-    return sample === undefined ? null : (sample.value as Convergence).at - sample.heard_at;
   }
 
   /** What a machine that was replaced had said no longer counts. */
@@ -236,6 +212,29 @@ export class LastValues {
     this.#last.set(host, fresh);
     return fresh;
   }
+}
+
+/**
+ * Of the kinds that the host has something of; and of those that it tells in a way that cannot be read, whatever it told before, as long as it does: after a downgrade
+ * it may tell nothing of that kind any more.
+ */
+function faultsOf(last: Last, now_ms: number): NonNullable<HostView["faults"]> {
+  const unreadable = Object.entries(last.unreadable).filter(
+    ([kind, { heard_at }]) => !isBlind({ kind, heard_at }, now_ms),
+  );
+  const known = FAULTY_KINDS.flatMap((kind) => {
+    const { heard_at = 0, value } = last.samples[kind] ?? {};
+    const { present, faults } = (value ?? {}) as Partial<FaultySample<FaultyKind>>;
+    return present !== true || unreadable.some(([each]) => each === kind)
+      ? []
+      : [{ kind, heard_at, faults: faults ?? [] }];
+  });
+  return [...known, ...unreadable.map(([kind, of]) => unreadableFault(kind, of))];
+}
+
+function skewOf({ samples }: Last): number | null {
+  const sample = samples.convergence;
+  return sample === undefined ? null : (sample.value as Convergence).at - sample.heard_at;
 }
 
 const unreadableFault = (kind: string, { heard_at, why }: Unreadable): KindFaults => ({
