@@ -16,7 +16,7 @@ import {
   type Point,
   pointsOf,
 } from "@muster/protocol/history";
-import { KEPT } from "@muster/protocol/kept";
+import { type Column, KEPT } from "@muster/protocol/kept";
 import { patterns } from "@muster/protocol/subjects";
 
 /** So many hosts are read at once. */
@@ -39,8 +39,19 @@ type Need = {
   readonly step_ms: number;
   readonly columns: Set<string>;
 };
-/** What was told within one step: `at` its newest instant, `from` its first. */
-type Step = { readonly at: number; readonly from: number; readonly count: number; readonly numbers: Numbers };
+/** By the name of a number. */
+type ByName = Readonly<Record<string, number>>;
+/**
+ * What was told within one step: `at` its newest instant, `from` its first; `counts`: of how many points a mean is, absent = one;
+ * `offsets`: what counters that began anew had come to before.
+ */
+type Step = {
+  readonly at: number;
+  readonly from: number;
+  readonly numbers: Numbers;
+  readonly counts: ByName;
+  readonly offsets: ByName;
+};
 type Held = {
   readonly id: string;
   /** By need. A list is never changed: what changed is another one, so that what came of it can be kept. */
@@ -198,28 +209,54 @@ function added(before: readonly Step[], need: Need, points: readonly Point[]): r
   const all = [...steps];
   for (const { at, numbers } of later) {
     const last = all.at(-1);
-    const told = chosen(numbers, need.columns);
     if (last?.at === at) continue;
+    const told = risen(all, need, chosen(numbers, need.columns));
     if (last === undefined || at - last.from >= need.step_ms * SLACK)
-      all.push({ at, from: at, count: 1, numbers: told });
+      all.push({ at, from: at, counts: {}, ...told });
     else all[all.length - 1] = joined(need.fn, last, at, told);
   }
   const oldest = (all.at(-1)?.at ?? 0) - need.window_ms - 2 * need.step_ms;
   return all.slice(all.findIndex(({ at }) => at >= oldest));
 }
 
-/** A step with one point more: of each number what its function asks for, and otherwise the last that is known. */
-function joined(fn: Over["fn"], step: Step, at: number, told: Numbers): Step {
-  const count = step.count + 1;
-  const numbers: Record<string, number | null> = { ...step.numbers };
+/** Of what grows, counters as they would stand had they never begun anew: of a step only its last value is kept, which may be above the one before all the same. */
+function risen(
+  steps: readonly Step[],
+  { fn, track }: Need,
+  told: Numbers,
+): Pick<Step, "numbers" | "offsets"> {
+  if (fn !== "rate" && fn !== "increase") return { numbers: told, offsets: {} };
+  const columns: Readonly<Record<string, Column>> = KEPT[track].columns;
+  const numbers: Record<string, number | null> = { ...told };
+  const offsets: Record<string, number> = {};
   for (const [name, value] of Object.entries(told)) {
+    if (value === null || columns[columnOf(name)]?.counter !== true) continue;
+    const before = steps.findLast((step) => step.numbers[name] != null);
+    const offset = before?.offsets[name] ?? 0;
+    const top = before?.numbers[name] ?? 0;
+    const now = value + offset < top ? top : offset;
+    numbers[name] = value + now;
+    if (now > 0) offsets[name] = now;
+  }
+  return { numbers, offsets };
+}
+
+/** A step with one point more: of each number what its function asks for, and otherwise the last that is known. */
+function joined(fn: Over["fn"], step: Step, at: number, told: Pick<Step, "numbers" | "offsets">): Step {
+  const numbers: Record<string, number | null> = { ...step.numbers };
+  const counts: Record<string, number> = { ...step.counts };
+  for (const [name, value] of Object.entries(told.numbers)) {
     const before = numbers[name];
     if (value === null) numbers[name] = before ?? null;
     else if (before == null) numbers[name] = value;
     else if (fn === "min" || fn === "max") numbers[name] = Math[fn](before, value);
-    else numbers[name] = fn === "mean" ? before + (value - before) / count : value;
+    else if (fn === "mean") {
+      const count = (counts[name] ?? 1) + 1;
+      counts[name] = count;
+      numbers[name] = before + (value - before) / count;
+    } else numbers[name] = value;
   }
-  return { at, from: step.from, count, numbers };
+  return { at, from: step.from, numbers, counts, offsets: { ...step.offsets, ...told.offsets } };
 }
 
 const chosen = (numbers: Numbers, columns: ReadonlySet<string>): Numbers =>
