@@ -3,7 +3,7 @@
 import { callController } from "@muster/ports/call";
 import { type Convergence, subjects, verifierOf, watched } from "@muster/protocol";
 import type { ControlReply } from "@muster/protocol/control/index";
-import { FRESH_PERIODS, TELEMETRY } from "@muster/protocol/telemetry/index";
+import { FRESH_PERIODS, SAMPLE_BYTES, SAMPLE_TAKEN_BYTES, TELEMETRY } from "@muster/protocol/telemetry/index";
 import * as assert from "uvu/assert";
 import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
 import { startController } from "../../kit/controller.ts";
@@ -52,6 +52,16 @@ suite("last values", (test) => {
     const fresh_ms = TELEMETRY.packages.period_ms * FRESH_PERIODS;
     assert.match(about(10_000 + fresh_ms)[0] ?? "", /what it tells of packages cannot be read here/);
     assert.equal(about(10_001 + fresh_ms), []);
+  });
+
+  test("an agent from before may tell 512 KiB of one kind, and one of now does not", () => {
+    const { last, generation } = held();
+    const sized = (generation: number, bytes: number) =>
+      Buffer.concat([said(generation)], bytes).fill(" ", said(generation).length);
+    assert.is(last.take(subject, sized(4, 524_288), 10_000).result, "changed");
+    assert.is(last.take(subject, sized(5, 524_289), 20_000).result, "invalid");
+    assert.is(generation(), 4);
+    assert.ok(SAMPLE_BYTES < SAMPLE_TAKEN_BYTES);
   });
 
   test("it reads on until nothing new comes, and takes each once", async ({ signal }) => {

@@ -22,7 +22,7 @@ import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { HistoryKind, Point } from "@muster/protocol/history";
 import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import type { KindFaults } from "@muster/protocol/telemetry/fault";
-import { SAMPLE_BYTES } from "@muster/protocol/telemetry/index";
+import { SAMPLE_TAKEN_BYTES } from "@muster/protocol/telemetry/index";
 import type { HostRecords } from "../records/hosts.ts";
 import { pause } from "../retry.ts";
 import { RecentPoints } from "./recent.ts";
@@ -98,8 +98,8 @@ export class LastValues {
     const last = this.#of(host, id);
     let value: unknown;
     try {
-      if (body.length > SAMPLE_BYTES)
-        throw new FleetError("INVALID", `${body.length} bytes, ${SAMPLE_BYTES} are taken`);
+      if (body.length > SAMPLE_TAKEN_BYTES)
+        throw new FleetError("INVALID", `${body.length} bytes, ${SAMPLE_TAKEN_BYTES} are taken`);
       value = parseJson(TELEMETRY[kind].sample, body, kind);
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;

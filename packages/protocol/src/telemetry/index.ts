@@ -22,8 +22,10 @@ export const TELEMETRY = {
   wireguard: { sample: WireguardSample, period_ms: WIREGUARD_PERIOD_MS },
 } as const;
 
-/** Of one sample as it travels: agents leave away what goes beyond it, controllers refuse what does. Behind a page of others it fits into a reply of 1 MiB. */
+/** Of one sample as it travels: agents leave away what goes beyond it. */
 export const SAMPLE_BYTES = 500_000;
+/** Controllers refuse what goes beyond this: agents from before `SAMPLE_BYTES` may tell so much. Behind a page of others it fits into a reply of 1 MiB. */
+export const SAMPLE_TAKEN_BYTES = 512 * 1024;
 
 /** A sample that is older than so many of its periods says nothing of now: its collector is blind. */
 export const FRESH_PERIODS = 3;
