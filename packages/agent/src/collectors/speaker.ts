@@ -10,7 +10,7 @@ import { frrDeclared } from "../frr/declared.ts";
 import type { Files } from "../ports/files.ts";
 import type { Speaker } from "../ports/frr.ts";
 import type { Ports } from "../ports/index.ts";
-import { declaredIn, type Includes, readIncludes, stillSo } from "../resources/bird-files.ts";
+import { declaredIn, type Includes, missingIn, readIncludes, stillSo } from "../resources/bird-files.ts";
 
 const BIRD_FILE = "/etc/bird/bird.conf";
 const FRR_FILE = "/etc/frr/frr.conf";
@@ -21,7 +21,7 @@ const PORTS = { bird: "routing", frr: "frr", gobgp: "gobgp" } as const;
 type Name = keyof typeof PORTS;
 type Declared = Pick<DeclaredBird, "sessions" | "originated">;
 export type Choice = Declared & {
-  /** Which files could not be read, and why: what they declared before stands. Null where all could. */
+  /** Which files could not be read, or what they include, and why: what they declared before stands. Null where all could. */
   readonly unread: string | null;
   readonly name: Name;
   readonly speaker: Speaker;
@@ -43,13 +43,13 @@ export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice
   const birdIn = standing(BIRD_FILE, async (spec: Bird | null) =>
     birdWithin(spec?.config ?? (await read(BIRD_FILE))),
   );
-  const frrIn = standing(FRR_FILE, async () => frrWithin(await read(FRR_FILE)));
+  const frrIn = standing(FRR_FILE, async () => whole(frrWithin(await read(FRR_FILE))));
   /** Null where there is no such file. What reads it is loaded with the first. */
-  const gobgpIn = standing(GOBGP_FILE, async (): Promise<Declared | null> => {
+  const gobgpIn = standing(GOBGP_FILE, async (): Promise<Told<Declared>> => {
     const text = await read(GOBGP_FILE);
-    if (text === "") return null;
+    if (text === "") return whole<Declared>(null);
     gobgpWithin ??= kept((await import("../gobgp/declared.ts")).gobgpDeclared);
-    return gobgpWithin(text);
+    return whole(gobgpWithin(text));
   });
   return async (spec) => {
     const unread: string[] = [];
@@ -73,18 +73,21 @@ export function speakerHere(ports: Ports): (spec: Bird | null) => Promise<Choice
   };
 }
 
+/** `why`: what of it could not be read; null = nothing. */
 type Told<T> = { readonly found: T | null; readonly why: string | null };
+const whole = <T>(found: T | null): Told<T> => ({ found, why: null });
 
-/** What a file declares; while it cannot be read, what it declared before, and why. */
+/** What a file declares; while it cannot be read, or not all of it, what it declared before, and why. */
 function standing<T>(
   path: string,
-  read: (spec: Bird | null) => Promise<T>,
+  read: (spec: Bird | null) => Promise<Told<T>>,
 ): (spec: Bird | null) => Promise<Told<T>> {
   let last: T | null = null;
   return async (spec) => {
     try {
-      last = await read(spec);
-      return { found: last, why: null };
+      const told = await read(spec);
+      if (told.why === null) last = told.found;
+      return { found: last ?? told.found, why: told.why };
     } catch (error) {
       if (!(error instanceof FleetError) || error.code === "CANCELLED") throw error;
       return { found: last, why: `${path} cannot be read: ${error.detail || error.message}` };
@@ -101,12 +104,18 @@ function kept(parse: (text: string) => Declared): (text: string) => Declared {
 }
 
 /** With the sessions of what bird.conf includes; parsed again when one of the files has changed. */
-function birdOf(files: Files): (text: string) => Promise<Declared> {
-  let last: { readonly text: string; readonly includes: Includes; readonly found: Declared } | null = null;
+function birdOf(files: Files): (text: string) => Promise<Told<Declared>> {
+  let last: { readonly text: string; readonly includes: Includes; readonly told: Told<Declared> } | null =
+    null;
   return async (text) => {
-    if (last?.text === text && (await stillSo(last.includes, files))) return last.found;
+    if (last?.text === text && (await stillSo(last.includes, files))) return last.told;
     const includes = await readIncludes(text, files);
-    last = { text, includes, found: declaredIn(text, includes) };
-    return last.found;
+    const missing = missingIn(includes);
+    const why =
+      missing.length === 0
+        ? null
+        : `${BIRD_FILE} includes ${missing.slice(0, 3).join(", ")}, which is not there or too large`;
+    last = { text, includes, told: { found: declaredIn(text, includes), why } };
+    return last.told;
   };
 }

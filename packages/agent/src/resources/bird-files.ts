@@ -27,6 +27,7 @@ const LEFTOVER = /^(bird\.\d+\.conf|\.muster-(check|confirming)\..*\.conf)$/;
 
 const INCLUDES_LIMIT = 200;
 const INCLUDED_BYTES = 4 * 1024 * 1024;
+const PATTERN = /[*?[]/;
 
 /** Every text that the configuration includes, by the path or pattern as written; null = cannot be had. */
 export type Includes = Readonly<Record<string, string | null>>;
@@ -58,6 +59,17 @@ export async function stillSo(includes: Includes, files: Files): Promise<boolean
 /** What stands in a text with its includes. */
 export function declaredIn(text: string, includes: Includes): DeclaredBird {
   return declaredSessions(text, (path) => includes[path] ?? null);
+}
+
+/**
+ * Included files that cannot be had: BIRD refuses the whole then, and goes on with what it has. A pattern that nothing matches is fine with it; muster.conf declares
+ * no session, and comes with the first apply.
+ */
+export function missingIn(includes: Includes): string[] {
+  return Object.keys(includes)
+    .filter((path) => includes[path] === null && !PATTERN.test(path))
+    .map(absolute)
+    .filter((path) => path !== MUSTER_FILE);
 }
 
 /** The names that an include may mean, on disk. */
@@ -111,7 +123,7 @@ const MUSTER_LINE = /include\s+"\/etc\/bird\/muster\.conf"\s*;/g;
 
 async function readIncluded(path: string, files: Files): Promise<string | null> {
   const target = absolute(path);
-  if (!/[*?[]/.test(target)) return readText(target, files);
+  if (!PATTERN.test(target)) return readText(target, files);
   const directory = dirname(target);
   const pattern = globPattern(target.slice(directory.length + 1));
   const texts: string[] = [];
