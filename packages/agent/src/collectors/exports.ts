@@ -14,13 +14,9 @@ const OWN_PREFIXES = 20;
 
 type Answers = Readonly<Record<string, boolean | null>>;
 type Wanted = readonly (readonly [session: string, prefixes: readonly string[]])[];
-type Held = {
-  readonly at: number;
-  readonly key: string;
-  readonly wanted: Wanted;
-  readonly period_ms: number;
-  readonly found: ReadonlyMap<string, Answers>;
-};
+/** Of one session. `key`: what was asked of which connection; another one is asked anew, and it alone. */
+type Answered = { readonly at: number; readonly key: string; readonly answers: Answers };
+type Held = { readonly wanted: Wanted; readonly found: ReadonlyMap<string, Answered> };
 
 export type Exports = {
   /** Of each session that is up and has something to be sent, the answers; what is not due yet is as it was. Errors: those of the daemon. */
@@ -30,45 +26,56 @@ export type Exports = {
 };
 
 export function createExports(now: () => number): Exports {
-  let expected: Held | null = null;
-  let own: Held | null = null;
+  const NOTHING: Held = { wanted: [], found: new Map() };
+  let expected = NOTHING;
+  let own = NOTHING;
 
-  const isDue = ({ at, period_ms }: Held) => Math.abs(now() - at) >= period_ms;
-
+  /** `since`: since when each session is up; without it they are as they were. */
   const renewed = async (
-    held: Held | null,
-    { wanted, key, each_ms }: { wanted: Wanted; key: string; each_ms: number },
+    held: Held,
+    { wanted, each_ms, since }: { wanted: Wanted; each_ms: number; since?: ReadonlyMap<string, unknown> },
     { speaker }: Choice,
     signal: AbortSignal,
   ): Promise<Held> => {
-    if (held !== null && held.key === key && !isDue(held)) return held;
-    const found = new Map<string, Answers>();
-    for (const [name, prefixes] of wanted) found.set(name, await speaker.exported(name, prefixes, signal));
+    const at = now();
     const period_ms = Math.max(PERIOD_MS, questionsIn(wanted) * each_ms);
-    return { at: now(), key, wanted, period_ms, found };
+    const found = new Map<string, Answered>();
+    for (const [name, prefixes] of wanted) {
+      const before = held.found.get(name);
+      const key = since === undefined ? before?.key : JSON.stringify([prefixes, since.get(name)]);
+      const isDue = before === undefined || before.key !== key || Math.abs(at - before.at) >= period_ms;
+      const answered = isDue
+        ? { at, key: key ?? "", answers: await speaker.exported(name, prefixes, signal) }
+        : before;
+      found.set(name, answered);
+    }
+    return { wanted, found };
   };
 
   return {
     async of(choice, seen, signal) {
       const wanted = wantedOf(choice, seen);
-      const states = seen.map(({ name, state, since }) => [name, state, since.at]);
-      const key = JSON.stringify([wanted, states]);
-      const asked = { wanted: wanted.expected, key, each_ms: EXPECTED_QUESTION_PERIOD_MS };
-      expected = await renewed(expected, asked, choice, signal);
-      own = await renewed(own, { wanted: wanted.own, key, each_ms: OWN_QUESTION_PERIOD_MS }, choice, signal);
-      const found = new Map(expected.found);
-      for (const [name, answers] of own.found) found.set(name, { ...found.get(name), ...answers });
+      const since = new Map(seen.map((session) => [session.name, session.since.at]));
+      const [of_expected, of_own] = [
+        { wanted: wanted.expected, each_ms: EXPECTED_QUESTION_PERIOD_MS, since },
+        { wanted: wanted.own, each_ms: OWN_QUESTION_PERIOD_MS, since },
+      ];
+      expected = await renewed(expected, of_expected, choice, signal);
+      own = await renewed(own, of_own, choice, signal);
+      const found = new Map([...expected.found].map(([name, { answers }]) => [name, answers]));
+      for (const [name, { answers }] of own.found) found.set(name, { ...found.get(name), ...answers });
       return found;
     },
     async moved(choice, signal) {
       const before = expected;
-      if (before === null || before.wanted.length === 0 || !isDue(before)) return false;
-      const each_ms = EXPECTED_QUESTION_PERIOD_MS;
-      const after = await renewed(before, { ...before, each_ms }, choice, signal);
+      if (before.wanted.length === 0) return false;
+      const again = { wanted: before.wanted, each_ms: EXPECTED_QUESTION_PERIOD_MS };
+      const after = await renewed(before, again, choice, signal);
       expected = after;
-      return before.wanted.some(([name, prefixes]) =>
-        prefixes.some((prefix) => before.found.get(name)?.[prefix] !== after.found.get(name)?.[prefix]),
-      );
+      return before.wanted.some(([name, prefixes]) => {
+        const [was, is] = [before.found.get(name), after.found.get(name)];
+        return was !== is && prefixes.some((prefix) => was?.answers[prefix] !== is?.answers[prefix]);
+      });
     },
   };
 }

@@ -45,6 +45,11 @@ function ground(sessions: number, own: number) {
       const before = questions;
       return [await exports.moved(choice, signal), questions - before];
     },
+    /** This session was down for a moment. */
+    flapped: (name: string) => {
+      for (const session of seen)
+        if (session.name === name) session.since = { ...session.since, at: `${clock}` };
+    },
     answer: (now: boolean) => {
       answer = now;
     },
@@ -65,6 +70,17 @@ suite("exports of sessions", (test) => {
     assert.is(await asked(0), 2_000);
     assert.is(await asked(39_000), 0);
     assert.is(await asked(40_000), 2_000);
+  });
+
+  test("a session that flaps is asked anew at once, and it alone", async () => {
+    const { asked, flapped } = ground(40, 10);
+    assert.is(await asked(0), 40 + 40 * 10);
+    flapped("peer3");
+    assert.is(await asked(1_000), 11);
+    assert.is(await asked(2_000), 0);
+    // Its own turn comes ten seconds after its last.
+    assert.is(await asked(10_000), 39);
+    assert.is(await asked(11_000), 1);
   });
 
   test("between two looks what is expected alone is asked, and a changed answer is seen", async () => {
