@@ -52,7 +52,7 @@ export function complaints(sources: Source[]): string[] {
     .sort((a, b) => (a.path < b.path ? -1 : 1));
   const found: string[] = [];
   for (const file of files) {
-    found.push(...namingComplaints(file.path, file.code));
+    found.push(...codeComplaints(file.path, file.code));
     for (const { target } of file.imports) {
       const complaint = arrowComplaint(file.path, file.package_name, target);
       if (complaint) found.push(`${file.path}: imports ${target}: ${complaint}`);
@@ -61,7 +61,7 @@ export function complaints(sources: Source[]): string[] {
   return [...found, ...libraryComplaints(files), ...cycleComplaints(files)];
 }
 
-function namingComplaints(path: string, code: string): string[] {
+function codeComplaints(path: string, code: string): string[] {
   const found: string[] = [];
   const parts = path
     .replace(/\.tsx?$/, "")
@@ -77,6 +77,8 @@ function namingComplaints(path: string, code: string): string[] {
       `${path}: has a default export: each import could call it differently, and search would miss it; name it`,
     );
   }
+  if (/\bsetMaxListeners\(0\b/.test(code))
+    found.push(`${path}: with no limit a leak of listeners is never told: say how many there may be`);
   return found;
 }
 

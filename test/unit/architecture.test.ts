@@ -81,6 +81,10 @@ const wrong: Record<string, [Record<string, string>, RegExp]> = {
     },
     /@muster\/ports has the port/,
   ],
+  "listeners without a limit": [
+    { "agent/src/a.ts": 'import { setMaxListeners } from "node:events";\nsetMaxListeners(0, signal);' },
+    /a leak of listeners is never told/,
+  ],
   "a circle": [
     {
       "agent/src/a.ts": 'import { b } from "./b/b.ts";',

@@ -7,6 +7,7 @@ import { readConfig } from "./config.ts";
 import { openStatus } from "./status.ts";
 import { runController } from "./system.ts";
 
+const LISTENERS = 10_000;
 const USAGE =
   "muster-controller --config FILE\n\nRuns one controller of a fleet. `ctl init` writes the file.\n";
 
@@ -19,8 +20,8 @@ async function main(): Promise<number> {
   const config = await readConfig(path);
   const log = openLog({ name: "muster-controller", level: config.log_level });
   const life = new AbortController();
-  // A listener for each part of the program; Node warns from the eleventh on.
-  setMaxListeners(0, life.signal);
+  // A listener for each part of the program and for each question under way; beyond this somebody forgets to take theirs off, and Node says so.
+  setMaxListeners(LISTENERS, life.signal);
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => life.abort());
   const status = openStatus(log, life.signal);
   await runController(config, { log, status, now: Date.now }, life.signal);

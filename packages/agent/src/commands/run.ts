@@ -6,11 +6,13 @@ import { readConfig } from "../config.ts";
 import { runAgent } from "../system.ts";
 import type { Given } from "./arguments.ts";
 
+const LISTENERS = 1_000;
+
 export async function run(given: Given): Promise<number> {
   const config = readConfig(given.config_file);
   const life = new AbortController();
-  // Every loop and port hangs on this one signal.
-  setMaxListeners(0, life.signal);
+  // Every loop and port hangs on this one signal; beyond this somebody forgets to take theirs off, and Node says so.
+  setMaxListeners(LISTENERS, life.signal);
   let stopped = false;
   for (const name of ["SIGTERM", "SIGINT"] as const)
     process.once(name, () => {

@@ -8,6 +8,8 @@ import type { Context } from "./context.ts";
 import { commandName } from "./globals.ts";
 import { parseWords } from "./parse.ts";
 
+const LISTENERS = 50_000;
+
 export type Surroundings = {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -46,8 +48,8 @@ export async function run(around: Surroundings, signal: AbortSignal): Promise<nu
   });
   const life = new AbortController();
   const asking = AbortSignal.any([signal, life.signal]);
-  // Every question to every host hangs on these.
-  for (const each of [signal, life.signal, asking]) setMaxListeners(0, each);
+  // Every question to every host hangs on these; beyond this somebody forgets to take theirs off, and Node says so.
+  for (const each of [signal, life.signal, asking]) setMaxListeners(LISTENERS, each);
   const context: Context = {
     global: {
       yes: yes === true,
