@@ -20,20 +20,27 @@ export type Hold = z.infer<typeof Hold>;
 const LIMIT = 256;
 export const HoldsFile = z.object({ holds: z.array(Hold).max(LIMIT) });
 
-/** Holds made on the host; none when there is no file: who takes it away wants none, and one that was ended must not come back. Errors: FAILED. */
-export async function readLocalHolds(file: string): Promise<readonly Hold[]> {
-  return (await readKept(file, HoldsFile, "nothing"))?.value.holds ?? [];
+/**
+ * Holds made on the host; none when there is no file: who takes it away wants none, and one that was ended must not come back. `damaged`: the newest version
+ * could not be read, and why; those of the one before hold. Errors: FAILED, also when neither can be read.
+ */
+export async function readLocalHolds(
+  file: string,
+): Promise<{ readonly holds: readonly Hold[]; readonly damaged: string | null }> {
+  const kept = await readKept(file, HoldsFile, "nothing");
+  return { holds: kept?.value.holds ?? [], damaged: kept?.damaged ?? null };
 }
 
 /** Adds or replaces the hold of the same thing. */
 export async function addLocalHold(file: string, hold: Hold, now_ms: number): Promise<void> {
-  const others = living(await readLocalHolds(file), now_ms).filter((each) => each.ref !== hold.ref);
+  const { holds } = await readLocalHolds(file);
+  const others = living(holds, now_ms).filter((each) => each.ref !== hold.ref);
   await writeKept(file, HoldsFile.parse({ holds: [...others, hold] }));
 }
 
 /** Ends the hold of that resource (null = of the whole host); false when there was none. */
 export async function endLocalHold(file: string, ref: string | null, now_ms: number): Promise<boolean> {
-  const holds = living(await readLocalHolds(file), now_ms);
+  const holds = living((await readLocalHolds(file)).holds, now_ms);
   const others = holds.filter((each) => each.ref !== ref);
   await writeKept(file, { holds: others });
   return others.length < holds.length;

@@ -53,6 +53,8 @@ export class Reconciler {
   #troubled = new Map<string, number>();
   /** In force at the last look: what they kept is due when they end. */
   #held: readonly Hold[] = [];
+  /** What was wrong with those made on the host, told once; null = nothing. */
+  #holds_damage: string | null = null;
   readonly #spec_hashes = new WeakMap<object, string>();
   /** The overdue drain that was told, by its time. */
   #overdue: number | null = null;
@@ -130,8 +132,14 @@ export class Reconciler {
 
   /** Those in force now. */
   async holds(): Promise<readonly Hold[]> {
-    const { ledger, ports, holds_file } = this.#door;
-    this.#held = holdsInForce(await readLocalHolds(holds_file), ledger.state.switches, ports.now());
+    const { ledger, ports, holds_file, events } = this.#door;
+    const { holds, damaged } = await readLocalHolds(holds_file);
+    if (damaged !== null && damaged !== this.#holds_damage) {
+      const what = `the holds that were made on this host were damaged, those of the version before hold: ${damaged}`;
+      events.tell({ kind: "convergence", severity: "error", what });
+    }
+    this.#holds_damage = damaged;
+    this.#held = holdsInForce(holds, ledger.state.switches, ports.now());
     return this.#held;
   }
 
