@@ -84,7 +84,11 @@ export const ControllerConfig = z.strictObject({
       syslog: z
         .discriminatedUnion("transport", [
           z.strictObject({
-            transport: z.enum(["udp", "tls"]).describe("RFC 5426 or RFC 5425."),
+            transport: z
+              .enum(["udp", "tls"])
+              .describe(
+                "RFC 5426 or RFC 5425. Over udp nothing is acknowledged: a record that is lost on its way does not come again.",
+              ),
             host: z.string().max(253).describe("Name or address of the server."),
             port: z.int().min(1).max(65_535).describe("514 or 6514, as the server says."),
             ca: Path.optional().describe(

@@ -1,10 +1,13 @@
 /** The audit outside: into a file and to a real rsyslog, over UDP and TLS, through a restart of the receiver; what is missing comes later, and in order. */
 // limit: 90 s
+
+import { createSocket } from "node:dgram";
 import { chmod, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { exportAudit } from "@muster/controller/audit/export";
+import { syslog } from "@muster/controller/audit/syslog";
 import { Audit } from "@muster/controller/audit/writer";
 import { Storage } from "@muster/controller/records/storage";
 import { entryOf } from "@muster/ports/audit";
@@ -12,6 +15,7 @@ import type { Bus } from "@muster/ports/bus";
 import { openLog } from "@muster/ports/log";
 import * as assert from "uvu/assert";
 import { temporaryDirectory } from "../../kit/child.ts";
+import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { patienceOf } from "../../kit/patience.ts";
 import { startRsyslog } from "../../kit/rsyslog.ts";
@@ -174,3 +178,27 @@ suite(
   },
   { limit_ms: 45_000 },
 );
+
+suite("the audit in datagrams", (test) => {
+  test("what is too large for one goes without its content, and holds up nothing", async ({ signal }) => {
+    const receiver = createSocket("udp4");
+    const received: string[] = [];
+    receiver.on("message", (message) => received.push(message.toString()));
+    await new Promise<void>((resolve) => receiver.bind(0, "127.0.0.1", resolve));
+    signal.addEventListener("abort", () => receiver.close());
+    const stored = (seq: number, body: string) => ({
+      ...{
+        seq,
+        body: Buffer.from(body),
+        subject: "audit.X.command",
+        headers: {},
+        stored_at: 1_795_000_000_000,
+      },
+    });
+    const sink = syslog({ transport: "udp", host: "127.0.0.1", port: receiver.address().port });
+    await sink.give([stored(1, "x".repeat(900_000)), stored(2, "small")]);
+    await eventually(() => assert.is(received.length, 2));
+    assert.match(received[0] ?? "", /"at":1,.*"record":"900000 bytes, too large for UDP/);
+    assert.match(received[1] ?? "", /"at":2,.*"record":"small"/);
+  });
+});

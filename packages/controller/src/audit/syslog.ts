@@ -1,11 +1,12 @@
 /**
  * Messages of RFC 5424 to a syslog server: over UDP (RFC 5426), over TLS (RFC 5425), or over a unix stream socket, the latter two with the length before each
  * message. Facility 13 (log audit); what was refused or failed is a warning, the rest information. UDP and syslog itself acknowledge nothing: what the
- * system took counts as handed over.
+ * system took counts as handed over, and a datagram that is lost on its way is lost. What is too large for one, as no record of ours is, goes without its content: it
+ * would be refused each time, and hold up all that comes after it.
  */
 import { createSocket } from "node:dgram";
 import { readFile } from "node:fs/promises";
-import { createConnection, isIPv6, type Socket } from "node:net";
+import { createConnection, isIP, isIPv6, type Socket } from "node:net";
 import { hostname } from "node:os";
 import { connect } from "node:tls";
 import type { StoredMessage } from "@muster/ports/bus";
@@ -24,6 +25,8 @@ export type SyslogTarget =
 
 const FACILITY = 13;
 const CONNECT_MS = 5_000;
+/** The most that fits into one over IPv6, with some room. */
+const DATAGRAM_BYTES = 65_000;
 
 /** Errors of `give`: FAILED with the system's words. */
 export function syslog(target: SyslogTarget): Sink {
@@ -59,7 +62,7 @@ function overUdp(target: { readonly host: string; readonly port: number }): Sink
         try {
           for (const record of records)
             await new Promise<void>((resolve, reject) => {
-              socket.send(messageOf(record), target.port, target.host, (error) =>
+              socket.send(datagramOf(record), target.port, target.host, (error) =>
                 error ? reject(error) : resolve(),
               );
             });
@@ -79,7 +82,7 @@ async function connected(target: Exclude<SyslogTarget, { transport: "udp" }>): P
         : connect({
             host: target.host,
             port: target.port,
-            ...(isIPv6(target.host) ? {} : { servername: target.host }),
+            ...(isIP(target.host) !== 0 ? {} : { servername: target.host }),
             ...ca,
           });
     const late = setTimeout(
@@ -111,6 +114,15 @@ export function messageOf(message: StoredMessage): string {
   const at = new Date(record?.at ?? message.stored_at).toISOString();
   const host = record?.host ?? hostname();
   return `<${priority}>1 ${at} ${host} muster - ${record?.kind ?? "none"} - ${lineOf(message)}`;
+}
+
+function datagramOf(message: StoredMessage): string {
+  const whole = messageOf(message);
+  if (Buffer.byteLength(whole) <= DATAGRAM_BYTES) return whole;
+  const body = Buffer.from(
+    `${message.body.length} bytes, too large for UDP: ctl audit, or stream AUDIT, has them`,
+  );
+  return messageOf({ ...message, body });
 }
 
 function jsonOf(body: Uint8Array): unknown {
