@@ -11,6 +11,7 @@ import { ChangesPage } from "./pages/changes.tsx";
 import { EventsPage } from "./pages/events.tsx";
 import { FleetPage } from "./pages/fleet.tsx";
 import { HostPage } from "./pages/host.tsx";
+import { LogIn } from "./parts/log-in.tsx";
 import { hrefOf, usePlace } from "./place.ts";
 
 const VIEWS = [
@@ -65,6 +66,7 @@ export function App({ frame }: { frame: Frame }) {
         </span>
       </header>
       <Freshness frame={frame} />
+      <LogIn frame={frame} />
       <main id="content" class={frame.cut_at === null ? "" : "old"} tabIndex={-1}>
         {view === "host" && name !== undefined ? (
           <HostPage key={name} frame={frame} name={name} />
@@ -93,7 +95,7 @@ function Freshness({ frame }: { frame: Frame }) {
   const { cut_at, over, lack, now_ms } = frame;
   const words =
     over !== null
-      ? `${over}: everything here is as of ${timeText(cut_at ?? now_ms)}. In a terminal: ctl dashboard`
+      ? `${over}: everything here is as of ${timeText(cut_at ?? now_ms)}`
       : cut_at !== null
         ? `no connection for ${durationText(now_ms - cut_at)}: everything here is as of ${timeText(cut_at)}. It tries again by itself`
         : lack;

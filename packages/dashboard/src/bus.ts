@@ -31,6 +31,8 @@ export interface PageBus {
   ask<M extends PageMethod>(method: M, request: PageRequest<M>): Promise<PageAnswer<M>>;
   /** Resolves when everything that was asked for before has reached the broker. */
   settle(): Promise<void>;
+  /** Another takes its place: what it was told before still comes, what was asked is still answered, and then it ends. */
+  retire(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -88,12 +90,13 @@ export async function connectPage(
     pingInterval: 10_000,
     maxPingOut: 2,
   });
-  for (const pattern of patterns)
+  const heard_by = patterns.map((pattern) =>
     bus.subscribe(pattern, {
       callback: (error, message) => {
         if (error === null) heard(message.subject, message.data, lateOf(message));
       },
-    });
+    }),
+  );
   watch(bus, on_state);
   return {
     async ask(method, request) {
@@ -105,6 +108,12 @@ export async function connectPage(
       return reply.ok;
     },
     settle: () => bus.flush(),
+    async retire() {
+      // Of one that is cut off there is nothing to wait for.
+      await bus.flush().catch(() => undefined);
+      for (const each of heard_by) each.unsubscribe();
+      setTimeout(() => void bus.close(), TIMEOUT_MS);
+    },
     close: () => bus.close(),
   };
 }

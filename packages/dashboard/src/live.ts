@@ -9,11 +9,13 @@ import { FAULTY_KINDS, type FaultyKind, TELEMETRY } from "@muster/protocol/telem
 import { Judge, type Judged } from "@muster/view/judge";
 import { knownOf } from "@muster/view/known";
 import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
+import { keepAccess, nextAccess } from "./access.ts";
 import { askPast, askSamples } from "./asks.ts";
 import { AuditTrail } from "./audit-trail.ts";
 import { type Access, type BusState, connectPage, type PageAnswer, type PageBus } from "./bus.ts";
 import { type AskPast, History, PAST_MS } from "./history.ts";
 import { Questions } from "./questions.ts";
+import { Renewal } from "./renewal.ts";
 import { Samples } from "./samples.ts";
 
 const FRAME_MS = 100;
@@ -41,6 +43,7 @@ export type Frame = {
   readonly samples: Samples;
   readonly questions: Questions;
   readonly audit: AuditTrail;
+  readonly renewal: Renewal;
   /** Since when there is no connection: everything is as of then. */
   readonly cut_at: number | null;
   /** Why the page is not whole; null = it is. */
@@ -50,13 +53,14 @@ export type Frame = {
 
 export class Live {
   readonly #brokers: readonly string[];
-  readonly #access: Access;
+  readonly renewal: Renewal;
+  #access: Access;
   readonly #paint: (frame: Frame) => void;
   readonly #judge = new Judge();
   readonly #history: History;
   readonly #samples: Samples;
   readonly #questions: Questions;
-  readonly #audit: AuditTrail;
+  #audit: AuditTrail;
   /** By how much our clock is ahead of the controllers'. */
   #ahead_ms = 0;
   #bus: PageBus | null = null;
@@ -84,21 +88,61 @@ export class Live {
     this.#history = new History(past, soon);
     this.#samples = new Samples((kind, host) => askSamples(this.#connected(), kind, host), soon);
     this.#questions = new Questions((method, request) => this.#connected().ask(method, request), soon);
-    this.#audit = new AuditTrail((request) => this.#connected().ask("audit", request), soon);
+    this.#audit = this.#unread();
+    this.renewal = new Renewal((text) => this.#renew(text), soon);
   }
 
   /** Errors: BUS_UNREACHABLE when no broker was reached at first. */
   async begin(): Promise<void> {
-    const hears = [patterns.telemetry(), patterns.event()];
-    this.#bus = await connectPage(
-      this.#brokers,
-      this.#access,
-      hears,
-      (subject, body, late_ms) => this.#hear(subject, body, late_ms),
-      (state) => this.#turn(state),
-    );
+    this.#bus = await this.#connect(this.#access);
     setInterval(() => this.#tick(), CLOCK_MS);
     await this.#fill();
+  }
+
+  async #connect(access: Access): Promise<PageBus> {
+    let bus: PageBus | null = null;
+    bus = await connectPage(
+      this.#brokers,
+      access,
+      [patterns.telemetry(), patterns.event()],
+      (subject, body, late_ms) => this.#hear(subject, body, late_ms),
+      (state) => {
+        // What becomes of one whose place another has taken is nobody's concern.
+        if (bus === this.#bus) this.#turn(state);
+      },
+    );
+    return bus;
+  }
+
+  /**
+   * Goes on by another ticket. Both connections are heard until all that the old one was told has come, so that nothing falls between; an event that
+   * both tell counts once.
+   */
+  async #renew(text: string): Promise<void> {
+    const access = await nextAccess(this.#brokers, this.#access, text);
+    const bus = await this.#connect(access);
+    await bus.settle().catch((error) => {
+      void bus.close();
+      throw error;
+    });
+    const old = this.#bus;
+    // Whoever is less now shall not go on reading what he was shown before.
+    if (access.rank !== this.#access.rank) this.#audit = this.#unread();
+    this.#bus = bus;
+    this.#access = access;
+    keepAccess(access);
+    if (this.#model.cut_at !== null || this.#over !== null) {
+      this.#over = null;
+      this.#turn("open");
+    }
+    await old?.retire();
+  }
+
+  #unread(): AuditTrail {
+    return new AuditTrail(
+      (request) => this.#connected().ask("audit", request),
+      () => this.#soon(),
+    );
   }
 
   /** By the controllers' clock, by which hosts are judged: that of this machine may be wrong by hours. */
@@ -243,6 +287,7 @@ export class Live {
       samples: this.#samples,
       questions: this.#questions,
       audit: this.#audit,
+      renewal: this.renewal,
       cut_at: this.#model.cut_at,
       lack: this.#lack,
       over: this.#over,

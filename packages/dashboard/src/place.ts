@@ -1,5 +1,6 @@
 /** Where one is, as the address says it behind its #: a view (`/host/ixp1`), and how it is looked at (`/?by=site`). So a reload and a bookmark keep it. */
 import { useEffect, useState } from "preact/hooks";
+import { ticketIn } from "./access.ts";
 
 export type Place = { readonly path: readonly string[]; readonly ways: URLSearchParams };
 
@@ -19,8 +20,13 @@ const left = new Map<string, string>();
 /** Where a view is gone to. */
 export const hrefOf = (view: string): string => left.get(view) ?? `#/${view}`;
 
+let here: Place = placeOf("");
+
 function noted(): Place {
+  // A ticket is no place: who shows one stays where he is.
+  if (ticketIn(location.hash) !== null) return here;
   const place = placeOf(location.hash);
+  here = place;
   if (place.path.length === 1) left.set(place.path[0] ?? "", location.hash || "#/");
   return place;
 }

@@ -172,6 +172,8 @@ export class FleetModel {
 
   tell(event: HostEvent): void {
     if (!this.#wants(event.host)) return;
+    // Two connections of a page may both tell it for a moment.
+    if (this.#events.some((before) => isSame(before, event))) return;
     // One that had to wait comes where it happened.
     const at = this.#events.findLastIndex((before) => before.event.at <= event.event.at) + 1;
     // Another list, so that whoever looks sees that there is more, wherever it stands.
@@ -194,3 +196,5 @@ function faultsWith(
 }
 
 const keyOf = ({ host, event }: HostEvent) => `${host} ${event.at} ${event.kind} ${event.what}`;
+const isSame = (one: HostEvent, other: HostEvent) =>
+  one.event.at === other.event.at && keyOf(one) === keyOf(other) && one.late_ms === other.late_ms;

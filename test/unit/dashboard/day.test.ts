@@ -2,6 +2,8 @@
 // network: own
 /** A page that is left open: what a day of telemetry leaves in its memory, how soon it shows what fails, and what it says when the log-in behind it is over. */
 import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { callController } from "@muster/ports/call";
 import { LATE_HEADER, subjects, verifierOf } from "@muster/protocol";
@@ -17,6 +19,7 @@ import { suite } from "../../kit/suite.ts";
 import { SESSION } from "../ctl/report/samples.ts";
 
 const FILES = fileURLToPath(new URL("../../../dist/dashboard", import.meta.url));
+const PICTURES = fileURLToPath(new URL("../../../build/pictures", import.meta.url));
 const WAIT_MS = 60_000;
 /** A host's of a day are 8,640: as many until all that is bounded is full, and then as many again twice. */
 const SAMPLES = 800;
@@ -72,21 +75,28 @@ suite(
       });
     /** A page of somebody whose log-in ends after that time, on a machine whose clock is ahead by so much. */
     const open = async (to_ms: number, ahead_ms: number, rank = "viewer"): Promise<Page> => {
-      const name = rank === "viewer" ? "vera" : "alice";
+      const page = await browser.open();
+      await page.addInitScript((by_ms) => {
+        const now = Date.now;
+        Date.now = () => now() + by_ms;
+      }, ahead_ms);
+      await page.goto(await ticket(rank === "viewer" ? "vera" : "alice", rank, to_ms));
+      await page.locator("[data-row=ixp1]").waitFor({ timeout: Math.min(WAIT_MS, to_ms) });
+      return page;
+    };
+    /** The address that `ctl dashboard` prints for somebody whose log-in ends after that time. */
+    const ticket = async (name: string, rank: string, to_ms: number): Promise<string> => {
       const signer = await fleet.operators.person(name, rank, { to_ms });
       const { bus } = await fleet.connect("viewer", "vera", life.signal);
       const word = randomBytes(32).toString("base64url");
       const { pages } = await callController({ bus, signer, now: Date.now }, "ticket", {
         hash: sha256(Buffer.from(word)),
       });
-      const page = await browser.open();
-      await page.addInitScript((by_ms) => {
-        const now = Date.now;
-        Date.now = () => now() + by_ms;
-      }, ahead_ms);
-      await page.goto(`${pages[0]}/#${word}`);
-      await page.locator("[data-row=ixp1]").waitFor({ timeout: Math.min(WAIT_MS, to_ms) });
-      return page;
+      return `${pages[0]}/#${word}`;
+    };
+    const paste = async (page: Page, address: string) => {
+      await page.getByLabel(/address that it prints/).fill(address);
+      await page.getByRole("button", { name: "go on" }).click();
     };
     const cell = (page: Page, tint: string, session = "peer1") =>
       page.waitForSelector(`[data-cell="ixp1 ${session}"][data-tint="${tint}"]`, {
@@ -107,6 +117,7 @@ suite(
       });
       const { bus } = await fleet.connect("controller", "setup", life.signal);
       ixp1 = await makeHost(fleet, "ixp1", bus, verifierOf(fleet.bundle), life.signal);
+      await mkdir(PICTURES, { recursive: true });
       browser = await startBrowser();
       // Again and again, or it would be silent before a slow machine has looked.
       telling = setInterval(() => {
@@ -217,10 +228,91 @@ suite(
       await late.getByText("told 10 min later").waitFor({ timeout: WAIT_MS });
     });
 
-    test("when the log-in behind it is over it says so, and nothing on it looks as if it were so now", async () => {
+    test("a log-in that nears its end is renewed in the page: nothing is loaded, looked for or told anew, and nothing is lost", async () => {
+      const page = await open(HOUR_MS / 3, 0, "operator");
+      await page.locator(".log-in", { hasText: "ctl login && ctl dashboard" }).waitFor({ timeout: WAIT_MS });
+      await page.screenshot({ path: join(PICTURES, "page-log-in.png") });
+      await page.keyboard.press("5");
+      await page.getByPlaceholder(/words/).fill("counted");
+      const fresh = await page.evaluateHandle(() => {
+        const seen: (string | null)[] = [];
+        const bar = document.querySelector("[data-fresh]");
+        if (bar !== null)
+          new MutationObserver(() => seen.push(bar.getAttribute("data-fresh"))).observe(bar, {
+            attributeFilter: ["data-fresh"],
+          });
+        return seen;
+      });
+      let told = 0;
+      const count = () =>
+        ixp1.bus.publish(
+          subjects.event(ixp1.id, "ixp1", "session"),
+          Buffer.from(
+            JSON.stringify({ at: Date.now(), kind: "session", severity: "info", what: `counted ${++told}.` }),
+          ),
+        );
+      const counting = setInterval(count, 50);
+      const address = await ticket("alice", "operator", HOUR_MS);
+      await page.evaluate((hash) => location.assign(hash), new URL(address).hash);
+      await page.locator(".log-in").waitFor({ state: "detached", timeout: WAIT_MS });
+      clearInterval(counting);
+      count();
+      await page.getByText(`counted ${told}.`).waitFor({ timeout: WAIT_MS });
+      const lines = await page.locator("[data-event]").allTextContents();
+      const numbers = lines.map((line) => Number(/counted (\d+)\./.exec(line)?.[1])).reverse();
+      assert.equal(
+        numbers,
+        Array.from({ length: told }, (_, at) => at + 1),
+      );
+      assert.equal(await fresh.jsonValue(), [], "it was live all the time, and is the page that it was");
+      assert.is(await page.getByPlaceholder(/words/).inputValue(), "counted");
+      assert.is(new URL(page.url()).hash, "#/events");
+      await page.goBack();
+      assert.not.match(page.url(), new URL(address).hash.slice(1));
+      // What is kept for a reload is the new one.
+      await page.reload();
+      await page.locator('[data-fresh="live"]').waitFor({ state: "attached", timeout: WAIT_MS });
+      assert.is(await page.locator(".log-in").count(), 0);
+    });
+
+    test("a ticket of nobody, of somebody else or used before is refused, and a viewer's takes the audit out of an operator's page", async () => {
+      const page = await open(HOUR_MS / 3, 0, "operator");
+      await page.keyboard.press("7");
+      await page.locator("[data-audit]").first().waitFor({ timeout: WAIT_MS });
+      const used = await ticket("alice", "operator", HOUR_MS / 4);
+      await paste(page, used);
+      await page.getByText(/ends in 1[45] min/).waitFor({ timeout: WAIT_MS });
+      const ends = () =>
+        page.evaluate(() => JSON.parse(sessionStorage.getItem("muster-access") ?? "{}").expires as number);
+      const before = await ends();
+      for (const [address, why] of [
+        ["https://localhost/", /that is no ticket: paste the whole address/],
+        [used, /the ticket is not of this fleet, has lapsed or was used/],
+        [randomBytes(32).toString("base64url"), /the ticket is not of this fleet, has lapsed or was used/],
+        [await ticket("bob", "operator", HOUR_MS), /that ticket is bob's, and this page is alice's/],
+      ] as const) {
+        await paste(page, address);
+        await page.locator('.log-in [role="alert"]', { hasText: why }).waitFor({ timeout: WAIT_MS });
+        assert.is(await page.getByLabel(/address that it prints/).inputValue(), "");
+      }
+      assert.is(await ends(), before);
+      assert.ok((await page.locator("[data-audit]").count()) > 0, "it is the page that it was");
+      await paste(page, await ticket("alice", "viewer", HOUR_MS));
+      await page.getByText("this page was opened by a viewer").waitFor({ timeout: WAIT_MS });
+      assert.is(await page.locator("[data-audit]").count(), 0);
+      assert.is(await page.getByRole("link", { name: "Audit" }).count(), 0);
+    });
+
+    test("when the log-in behind it is over it says so, nothing on it looks as if it were so now, and another ticket brings it back", async () => {
       await brief.getByText("the log-in behind this page has ended").waitFor({ timeout: 7 * LOG_IN_MS });
       const fresh = await brief.locator("[data-fresh]").getAttribute("data-fresh");
       assert.is.not(fresh, "live");
+      await paste(brief, await ticket("vera", "viewer", HOUR_MS));
+      await brief.locator('[data-fresh="live"]').waitFor({ state: "attached", timeout: WAIT_MS });
+      stand();
+      sessions(true, "renewed");
+      await brief.keyboard.press("2");
+      await cell(brief, "green", "renewed");
     });
   },
   { limit_ms: 90_000 },

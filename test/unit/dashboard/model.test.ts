@@ -5,7 +5,7 @@ import { suite } from "../../kit/suite.ts";
 import { known, NOW } from "../ctl/report/samples.ts";
 
 suite("what a live view keeps", (test) => {
-  test("events stand as they happened, also what is told late, and of more than are kept the oldest go", () => {
+  test("events stand once and as they happened, also what is told late, and of more than are kept the oldest go", () => {
     const model = new FleetModel("as64500", "alice", null);
     const tell = (at: number, late_ms?: number) =>
       model.tell({
@@ -13,7 +13,7 @@ suite("what a live view keeps", (test) => {
         event: { at, kind: "session", severity: "error", what: `at ${at}` },
         late_ms,
       });
-    for (const at of [10, 20, 30]) tell(at);
+    for (const at of [10, 20, 30, 30]) tell(at);
     tell(15, 60_000);
     tell(20, 60_000);
     assert.equal(

@@ -72,7 +72,7 @@ export class Tickets {
       `page.${hash}`,
       PAGE_LIFE_MS / 1_000,
       (value) => ticketOf(value).ends > now_ms,
-      "the ticket has lapsed or was used: ctl dashboard makes another",
+      "the ticket is not of this fleet, has lapsed or was used: ctl dashboard makes another",
     );
     return ticketOf(text).principal;
   }

@@ -4,11 +4,14 @@ import { callController } from "@muster/ports/call";
 import { FleetError } from "@muster/protocol/errors";
 import { fleetOfFolder } from "../fleet/folder.ts";
 import { withNext } from "../output/error.ts";
-import { durationText } from "../output/words.ts";
+import { durationText, timeText } from "../output/words.ts";
 import { defineCommand } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { requireProfile } from "../session/profile.ts";
 import { openSession } from "../session/session.ts";
+
+/** A page of a log-in that is nearly over is hardly worth the opening. */
+const BRIEF_MS = 30 * 60_000;
 
 export const dashboard = defineCommand({
   name: "dashboard",
@@ -34,9 +37,13 @@ ctl dashboard --ca > muster-ca.pem    once: import it in the browser as an autho
     // Behind the #: a browser keeps that to itself.
     const addresses = pages.map((page) => `${page.replace(/\/$/, "")}/#${ticket}`);
     for (const address of addresses) output.line(address);
+    const left_ms = session.ends_ms - context.now();
     output.note(
-      `opens once, within ${durationText(ends - context.now())}, as ${session.person}; the page only looks`,
+      `opens once, within ${durationText(ends - context.now())}, as ${session.person}; the page only looks, until ${timeText(session.ends_ms)} (${durationText(left_ms)})`,
     );
+    output.note("or goes on with one that is open: paste it there");
+    if (left_ms < BRIEF_MS)
+      output.note(output.colour.amber("the page ends with your log-in: ctl login && ctl dashboard"));
     if (addresses.length > 1)
       output.note("one page by several addresses: take the one that your browser reaches");
     output.note("a browser that does not know the fleet's CA: ctl dashboard --ca");
