@@ -326,6 +326,14 @@ suite("bus port", (test) => {
     for await (const { key } of counted.kv("hosts").changes(last)) assert.is.not(key, "");
     assert.ok(batches.length >= 2, `${batches}`);
     assert.ok(Math.max(...batches) < 2_000_000, `${batches}`);
+    // One that is larger than a batch comes all the same.
+    const keys: string[] = [];
+    for await (const { subject } of bus.readAll("KV_hosts", "$KV.hosts.>", {
+      from_seq: last + 1,
+      max_bytes: 1,
+    }))
+      keys.push(subject.slice("$KV.hosts.".length));
+    assert.equal(keys.slice(-4), ["big1", "big2", "big3", "core1"]);
     assert.is(await code(kv.get("a b")), "INVALID");
     assert.is(await code(kv.get("a.>")), "INVALID");
   });

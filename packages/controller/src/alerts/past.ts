@@ -52,6 +52,8 @@ type Step = {
   readonly counts: ByName;
   readonly offsets: ByName;
 };
+/** Shared: there are hundreds of steps for each host and need. */
+const NONE: ByName = {};
 type Held = {
   readonly id: string;
   /** By need. A list is never changed: what changed is another one, so that what came of it can be kept. */
@@ -211,9 +213,13 @@ function added(before: readonly Step[], need: Need, points: readonly Point[]): r
     const last = all.at(-1);
     if (last?.at === at) continue;
     const told = risen(all, need, chosen(numbers, need.columns));
-    if (last === undefined || at - last.from >= need.step_ms * SLACK)
-      all.push({ at, from: at, counts: {}, ...told });
-    else all[all.length - 1] = joined(need.fn, last, at, told);
+    if (last !== undefined && at - last.from < need.step_ms * SLACK)
+      all[all.length - 1] = joined(need.fn, last, at, told);
+    else {
+      // It is whole: of how many points it is a mean no longer matters.
+      if (last !== undefined) all[all.length - 1] = { ...last, counts: NONE };
+      all.push({ at, from: at, counts: NONE, ...told });
+    }
   }
   const oldest = (all.at(-1)?.at ?? 0) - need.window_ms - 2 * need.step_ms;
   return all.slice(all.findIndex(({ at }) => at >= oldest));
@@ -225,7 +231,7 @@ function risen(
   { fn, track }: Need,
   told: Numbers,
 ): Pick<Step, "numbers" | "offsets"> {
-  if (fn !== "rate" && fn !== "increase") return { numbers: told, offsets: {} };
+  if (fn !== "rate" && fn !== "increase") return { numbers: told, offsets: NONE };
   const columns: Readonly<Record<string, Column>> = KEPT[track].columns;
   const numbers: Record<string, number | null> = { ...told };
   const offsets: Record<string, number> = {};
@@ -238,7 +244,7 @@ function risen(
     numbers[name] = value + now;
     if (now > 0) offsets[name] = now;
   }
-  return { numbers, offsets };
+  return { numbers, offsets: Object.keys(offsets).length === 0 ? NONE : offsets };
 }
 
 /** A step with one point more: of each number what its function asks for, and otherwise the last that is known. */
@@ -256,7 +262,8 @@ function joined(fn: Over["fn"], step: Step, at: number, told: Pick<Step, "number
       numbers[name] = before + (value - before) / count;
     } else numbers[name] = value;
   }
-  return { at, from: step.from, numbers, counts, offsets: { ...step.offsets, ...told.offsets } };
+  const offsets = told.offsets === NONE ? step.offsets : { ...step.offsets, ...told.offsets };
+  return { at, from: step.from, numbers, counts: fn === "mean" ? counts : NONE, offsets };
 }
 
 const chosen = (numbers: Numbers, columns: ReadonlySet<string>): Numbers =>
