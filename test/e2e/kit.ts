@@ -31,7 +31,7 @@ import {
   testOperator,
 } from "./lab.ts";
 
-export { measured, median, slowness } from "../kit/figures.ts";
+export { assertWithin, measured, median, slowness } from "../kit/figures.ts";
 
 export const HOSTS = ["core1", "ixp1", "probe1"] as const;
 export type ServerName = (typeof HOSTS)[number] | "hub" | "upstream";

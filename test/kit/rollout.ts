@@ -102,6 +102,15 @@ export type TestHost = {
   say(change?: Partial<Convergence>): void;
 };
 
+/** From now on it says again and again what it said last, or it would be silent before a slow machine has looked. Until the signal aborts. */
+export function beat({ bus, say }: Pick<TestHost, "bus" | "say">, signal: AbortSignal): void {
+  const beating = setInterval(() => {
+    if (bus.connected) say();
+  }, 2_000);
+  beating.unref();
+  signal.addEventListener("abort", () => clearInterval(beating), { once: true });
+}
+
 /** An enrolled host without an agent: a record, a connection, and a word at every manifest. */
 export async function makeHost(
   fleet: TestFleet,

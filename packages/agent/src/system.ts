@@ -37,7 +37,7 @@ import { Reconciler } from "./reconcile.ts";
 import { recover } from "./recover.ts";
 import { renewLoop } from "./renewal.ts";
 import { takeName, type WaysDoor, waysOf } from "./renewal-ways.ts";
-import { type Connected, publishSample, report, watchdog } from "./reporter.ts";
+import { type Connected, report, Voice, watchdog } from "./reporter.ts";
 import { keepRevoked } from "./revoked-keys.ts";
 import { toldTo } from "./rpc/done.ts";
 import { operatingSystem } from "./rpc/facts.ts";
@@ -369,9 +369,10 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     }
   };
 
+  const voice = new Voice();
   const publish = (kind: TelemetryKind, sample: unknown) => {
     history.take(kind, sample);
-    return publishSample(connected, kind, sample, log);
+    return voice.publish(connected, kind, sample, log);
   };
   await ports.systemd.notify({ ready: true });
   await Promise.all([
@@ -382,7 +383,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     report(
       standing,
       where,
-      { systemd: ports.systemd, status_file: places.status, log, now: ports.now },
+      { systemd: ports.systemd, status_file: places.status, log, now: ports.now, voice },
       signal,
     ),
     collect({ health, bgp, checks, logs, steady, events, log, publish }, signal),

@@ -14,8 +14,10 @@ import type { Silence } from "./telemetry/silence.ts";
 const LOOK_MS = 1_000;
 /** By so much the clock may run away from the time that passes (CLOCK_MONOTONIC, which a sleep of the machine does not move) until it was set, or the machine slept. */
 const CLOCK_SET_MS = 1_000;
-/** More than this between two looks is no slow look: this process stood still, and has not yet heard what was said meanwhile. */
-const STALL_MS = 10_000;
+/**
+ * More than this between two looks is no slow look: this process stood still, and has not yet heard what was said meanwhile. With a beat before it, it is less than what makes a host silent.
+ */
+const STALL_MS = 5_000;
 const RENEW_CHECK_MS = 60_000;
 
 /** Tells who fell silent and who came back, until the signal aborts. */

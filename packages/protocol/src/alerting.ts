@@ -151,8 +151,10 @@ const rule = (
 
 /** What counts where alerts.yml says nothing else: all that is red, and of what is amber that which somebody has to mend. */
 export const SHIPPED_RULES: readonly AlertRule[] = [
-  // Silence has been waited for already, and what was undone does not pass by itself.
-  rule("silent", ["silent", "change", "quarantine", "broker"], "page", 0, "red"),
+  // Who is red for silence may be slow; nobody is woken for that.
+  rule("silent", ["silent"], "page", 10_000, "red"),
+  // What was undone does not pass by itself.
+  rule("undone", ["change", "quarantine", "broker"], "page", 0, "red"),
   rule("ends", ["certificate/*", "backup"], "ticket", 60_000, "red"),
   // After a broker was away hosts say first that they are there, and then the rest.
   rule("blind", ["blind/*"], "page", 30_000, "red"),

@@ -5,7 +5,7 @@ import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import * as assert from "uvu/assert";
 import { watchSilence } from "../../../packages/controller/src/duties.ts";
 import { LastValues } from "../../../packages/controller/src/telemetry/last.ts";
-import { Silence } from "../../../packages/controller/src/telemetry/silence.ts";
+import { SETTLING_MS, Silence } from "../../../packages/controller/src/telemetry/silence.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { suite } from "../../kit/suite.ts";
 
@@ -102,7 +102,28 @@ suite("a controller's clock", (test) => {
     await looked();
     assert.is(last.heardAt("ixp1"), heard_at, "the clock was right all the time");
     assert.equal(told, [], "what was said meanwhile is still to be read");
-    await pass(SILENT_AFTER_MS + 10_000, "core1");
+    await pass(SETTLING_MS + 10_000, "core1");
+    assert.equal(told, ["ixp1 silent"]);
+  });
+
+  test("a process that stood still for seconds after hosts had been quiet for a beat: nobody falls silent for it", async ({
+    signal,
+  }) => {
+    const { world, told, hear, run, looked, pass } = controller(signal);
+    for (const host of Object.keys(ids)) hear(host);
+    run();
+    // It has listened long enough.
+    await pass(30_000, "core1", "ixp1");
+    await pass(5_000);
+    for (const still_ms of [9_500, 6_000]) {
+      world.now_ms += still_ms;
+      world.passed_ms += still_ms;
+      await looked();
+      assert.equal(told, [], `after ${still_ms} ms`);
+      for (const host of Object.keys(ids)) hear(host);
+      await pass(30_000, "core1", "ixp1");
+    }
+    await pass(40_000, "core1");
     assert.equal(told, ["ixp1 silent"]);
   });
 

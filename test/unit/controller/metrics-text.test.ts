@@ -3,6 +3,7 @@
 import { request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostRecord, subjects, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
+import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import * as assert from "uvu/assert";
 import { samplesOf } from "../../../bench/one-host.ts";
 import { expose, type Family } from "../../../packages/controller/src/metrics/exposition.ts";
@@ -194,8 +195,8 @@ suite(
         assert.is(told, await madeAnew(ground.source(), NOW + ms));
         return told;
       };
-      assert.is(lines(await at(25_000), "muster_bgp_session_up"), 4 * NAMES.length);
-      const silent = await at(25_001);
+      assert.is(lines(await at(SILENT_AFTER_MS), "muster_bgp_session_up"), 4 * NAMES.length);
+      const silent = await at(SILENT_AFTER_MS + 1);
       assert.is(lines(silent, "muster_bgp_session_up"), 0);
       assert.match(silent, /^muster_host_up\{host="core1"\} 0$/m);
       // One kind is told on, so that the others grow blind.

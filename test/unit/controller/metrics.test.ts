@@ -33,7 +33,7 @@ import { startController, type TestController } from "../../kit/controller.ts";
 import { eventually } from "../../kit/eventually.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { patienceOf } from "../../kit/patience.ts";
-import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { beat, makeHost, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
 import { EMPTY_BGP } from "../ctl/ground.ts";
 import { CONVERGENCE, DOWN, NOW, SESSION, sample } from "../ctl/report/samples.ts";
@@ -191,6 +191,7 @@ suite(
       controller = await startController(fleet, { metrics: { listen: `127.0.0.1:${port}` } });
       const setup = await fleet.connect("controller", "setup", life.signal);
       host = await makeHost(fleet, "ixp1", setup.bus, verifierOf(fleet.bundle), life.signal);
+      beat(host, life.signal);
       // As the runbook has it.
       const discovery = {
         job_name: "fleet",

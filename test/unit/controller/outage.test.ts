@@ -8,13 +8,14 @@ import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import { enrol, hello, makeMachine } from "../../kit/machine.ts";
 import { patienceOf } from "../../kit/patience.ts";
 import type { Person } from "../../kit/people.ts";
-import { makeHost, order, signRollout, type TestHost } from "../../kit/rollout.ts";
+import { beat, makeHost, order, signRollout, type TestHost } from "../../kit/rollout.ts";
 import { suite } from "../../kit/suite.ts";
 
 suite(
   "a controller",
   (test) => {
     const life = new AbortController();
+    const beating = new AbortController();
     let fleet: TestFleet;
     let controller: TestController;
     let alice: Person;
@@ -25,6 +26,7 @@ suite(
       fleet = await startFleet();
       const { bus } = await fleet.connect("controller", "raw", life.signal);
       host = await makeHost(fleet, "core1", bus, verifierOf(fleet.bundle), life.signal);
+      beat(host, beating.signal);
       controller = await startController(fleet);
       alice = await fleet.person("alice");
       ops = {
@@ -36,6 +38,7 @@ suite(
     });
     test.after(async () => {
       await controller.stop();
+      beating.abort();
       life.abort();
       await fleet.stop();
     });
@@ -109,6 +112,7 @@ suite(
     test(
       "a host that falls silent is told of once, and again when it is back",
       async () => {
+        beating.abort();
         host.say();
         const began = Date.now();
         const [first, second] = [patienceOf(32_000), patienceOf(40_000)];

@@ -4,7 +4,7 @@ import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import * as assert from "uvu/assert";
 import { Identity } from "../../../packages/controller/src/certificates/identity.ts";
 import { type Issuer, LIFE_MS } from "../../../packages/controller/src/certificates/issuer.ts";
-import { Silence } from "../../../packages/controller/src/telemetry/silence.ts";
+import { SETTLING_MS, Silence } from "../../../packages/controller/src/telemetry/silence.ts";
 import { suite } from "../../kit/suite.ts";
 
 const HOUR_MS = 3_600_000;
@@ -82,6 +82,7 @@ suite("silence", (test) => {
     assert.equal(look(silence, { a: T0 }, T0 + 60_000), []);
     silence.listening(T0 + 60_000);
     assert.equal(look(silence, { a: T0 }, T0 + 61_000), []);
-    assert.equal(look(silence, { a: T0 }, T0 + 60_000 + LATE), ["a silent"]);
+    assert.equal(look(silence, { a: T0 }, T0 + 60_000 + SETTLING_MS), []);
+    assert.equal(look(silence, { a: T0 }, T0 + 60_000 + SETTLING_MS + 1), ["a silent"]);
   });
 });

@@ -34,7 +34,7 @@ import {
 import { startController, type TestController } from "../../kit/controller.ts";
 import { startFleet, type TestFleet } from "../../kit/fleet.ts";
 import type { Person } from "../../kit/people.ts";
-import { makeHost, type TestHost } from "../../kit/rollout.ts";
+import { beat, makeHost, type TestHost } from "../../kit/rollout.ts";
 import { ctl, type Ran } from "./terminal.ts";
 
 /** A host that is not there: what it would say is the test's to set. */
@@ -221,6 +221,7 @@ async function playHost(
       say({ ...played.now });
     },
   });
+  beat({ bus: host.bus, say }, signal);
   host.bus.subscribe(subjects.liveDesired(host.id), {}, (message) => {
     const { manifest } = openManifest(message, { fleet: fleet.name, id: host.id }, verifier);
     played.manifests.push(manifest);

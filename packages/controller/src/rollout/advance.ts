@@ -8,7 +8,7 @@
  */
 import type { Release } from "@muster/protocol";
 import type { HostState, RolloutState } from "./state.ts";
-import { type HostFact, isSilent, SILENT_GRACE_MS, verdict } from "./verdict.ts";
+import { type HostFact, isSilent, passedOverAt, verdict } from "./verdict.ts";
 
 export type Advance = {
   readonly state: RolloutState;
@@ -41,7 +41,7 @@ export function advance(state: RolloutState, release: Release, known: Known, now
     while (draft.state.state === "running" && waveIsOver(draft.state)) nextWave(draft, now_ms);
     if (draft.state.state === "running") publishWave(draft, release, known, now_ms);
   }
-  const wake_at = draft.state.state === "running" ? wakeAt(draft.state, release, now_ms) : null;
+  const wake_at = draft.state.state === "running" ? wakeAt(draft.state, release, known, now_ms) : null;
   return { state: draft.state, publish: draft.publish, notes: draft.notes, wake_at };
 }
 
@@ -143,13 +143,13 @@ function end(draft: Draft, state: "done" | "failed", detail: string, now_ms: num
   else draft.notes.push({ severity: "info", what: `rollout of ${generation} is done` });
 }
 
-function wakeAt(state: RolloutState, release: Release, now_ms: number): number {
+function wakeAt(state: RolloutState, release: Release, known: Known, now_ms: number): number {
   const times = [state.wave_began_at + release.gate.wave_timeout_ms];
   for (const name of waveOf(state)) {
     const host = state.hosts[name];
     if (host?.state !== "published" || !host.was_silent || host.published_at === null) continue;
     // One that was heard within it is at work: there is nothing to wake for any more.
-    const over_at = host.published_at + SILENT_GRACE_MS;
+    const over_at = passedOverAt(host.published_at, known(name));
     if (over_at > now_ms) times.push(over_at);
   }
   return Math.min(...times);

@@ -5,6 +5,8 @@ import type { HostState } from "./state.ts";
 
 /** A host that was silent when its manifest went out holds its wave up no longer than this; the manifest waits for it in the stream. */
 export const SILENT_GRACE_MS = 5_000;
+/** Nor is it passed over before it was quiet for so long: one that starts anew, or is slow just now, is red sooner. */
+export const PASSED_OVER_AFTER_MS = 25_000;
 
 /** What is known of a host. Times by this controller's clock, milliseconds since 1970. */
 export type HostFact = {
@@ -21,6 +23,10 @@ export type HostFact = {
 
 export const isSilent = (fact: HostFact, now_ms: number) =>
   fact.heard_at === null || now_ms - fact.heard_at > SILENT_AFTER_MS;
+
+/** When a wave waits no longer for a host that was silent as its manifest went out, and still is. */
+export const passedOverAt = (published_at: number, { heard_at }: HostFact) =>
+  Math.max(published_at + SILENT_GRACE_MS, (heard_at ?? 0) + PASSED_OVER_AFTER_MS);
 
 export type Verdict = { readonly state: HostState["state"]; readonly detail: string } | null;
 
@@ -52,7 +58,7 @@ export function verdict(
     if (said.state === "returned" && ours) return { state: "returned", detail: said.detail };
   }
   const unheard = host.was_silent && (fact.heard_at === null || fact.heard_at < host.published_at);
-  if (unheard && now_ms - host.published_at >= SILENT_GRACE_MS)
+  if (unheard && now_ms >= passedOverAt(host.published_at, fact))
     return { state: "silent", detail: "silent before its manifest went out; it converges when it is back" };
   return null;
 }

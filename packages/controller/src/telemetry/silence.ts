@@ -1,8 +1,11 @@
 /**
  * Who fell silent and who came back, told once each, by the leader. A controller that was itself cut off does not call the fleet silent:
- * it listens first for as long as a host may be quiet.
+ * it listens first for as long as hosts take to come back.
  */
 import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
+
+/** So long after we were cut off ourselves hosts may still be dialling, at a pace of their own, and slow ones take their time. */
+export const SETTLING_MS = 25_000;
 
 export type Heard = { readonly host: string; readonly heard_at: number | null };
 export type Change = { readonly host: string; readonly silent: boolean; readonly heard_at: number | null };
@@ -22,10 +25,10 @@ export class Silence {
     if (this.#listening_since !== null) this.#listening_since = now_ms;
   }
 
-  /** `deaf` while we hear nothing, `settling` while we have not heard for as long as a host may be quiet. */
+  /** `deaf` while we hear nothing, `settling` while hosts may still be on their way. */
   hearing(now_ms: number): "well" | "settling" | "deaf" {
     if (this.#listening_since === null) return "deaf";
-    return now_ms - this.#listening_since <= SILENT_AFTER_MS ? "settling" : "well";
+    return now_ms - this.#listening_since <= SETTLING_MS ? "settling" : "well";
   }
 
   /** What changed. The first look after the start only learns who is silent: that was told by the controller before us. */

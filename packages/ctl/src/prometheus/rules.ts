@@ -36,7 +36,7 @@ const RULES: readonly Rule[] = [
   {
     alert: "MusterHostSilent",
     expr: "muster_host_up == 0",
-    for: "0s",
+    for: "10s",
     severity: "page",
     summary: "{{ $labels.host }} is silent: what it does is not known",
     command: "ctl status {{ $labels.host }}",

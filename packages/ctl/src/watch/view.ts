@@ -33,9 +33,9 @@ const HELP = [
   "/                 only rows with these words; escape: all of them",
   "q ^C              end. The fleet goes on as it is",
   "",
-  "Nothing is asked again and again: hosts tell what changes, and every ten seconds that they are there.",
+  "Nothing is asked again and again: hosts tell what changes, and every few seconds that they are there.",
   "How a rollout goes is asked every two seconds, while it runs and hosts tell of themselves.",
-  "A host that was not heard of for 25 seconds is silent, and red.",
+  "A host that was not heard of for 14 seconds is silent, and red.",
 ];
 
 export function frameOf(

@@ -1,13 +1,15 @@
 /**
- * Telemetry `convergence`: where the host stands with its desired state. Sent on every change, and every 10 s so that silence shows.
+ * Telemetry `convergence`: where the host stands with its desired state. Sent on every change, every 10 s, and when nothing else was told for a while, so that silence shows.
  */
 import { z } from "zod";
 import { Instant, ResourceRef, Sha256 } from "../names.ts";
 import { Drift } from "../plan.ts";
 
 export const CONVERGENCE_PERIOD_MS = 10_000;
-/** After this long without a word a host is silent. */
-export const SILENT_AFTER_MS = 25_000;
+/** So long at most a host tells nothing at all, of whatever kind. Beside one kind that is told every 10 s this takes two samples in 10 s, which was one. */
+export const BEAT_MS = 3_500;
+/** After this long without a word a host is silent: one that stood still for 10 s between two beats is not. With a look at it that is told within 15 s. */
+export const SILENT_AFTER_MS = 14_000;
 
 export const ConvergenceState = z.enum([
   "watched", // no manifest yet
@@ -103,7 +105,9 @@ export const Convergence = z
     agent_version: z.string().describe("Version of the agent."),
     last_apply_ms: z.int().nullable().describe("How long the last apply took on the host."),
   })
-  .describe("Where the host stands with its desired state. Sent on every change besides.");
+  .describe(
+    "Where the host stands with its desired state. Sent on every change besides, and when nothing was told for 3.5 s.",
+  );
 export type Convergence = z.infer<typeof Convergence>;
 
 /** What a host says that has no manifest yet, at this instant. */

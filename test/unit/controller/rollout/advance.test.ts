@@ -1,9 +1,14 @@
 /** The state machine of a rollout, without anything around it: time and the hosts' words are given. */
 import type { Release } from "@muster/protocol";
+import { SILENT_AFTER_MS } from "@muster/protocol/telemetry/convergence";
 import * as assert from "uvu/assert";
 import { abort, advance } from "../../../../packages/controller/src/rollout/advance.ts";
 import { beginRollout, type RolloutState } from "../../../../packages/controller/src/rollout/state.ts";
-import { type HostFact, SILENT_GRACE_MS } from "../../../../packages/controller/src/rollout/verdict.ts";
+import {
+  type HostFact,
+  PASSED_OVER_AFTER_MS,
+  SILENT_GRACE_MS,
+} from "../../../../packages/controller/src/rollout/verdict.ts";
 import { suite } from "../../../kit/suite.ts";
 
 const T0 = 1_800_000_000_000;
@@ -172,6 +177,21 @@ suite("rollout: the state machine", (test) => {
     assert.is(game.of("a"), "silent");
     game.says("c", {}, T0 + SILENT_GRACE_MS + 10);
     assert.equal([game.at(T0 + SILENT_GRACE_MS + 10).state.state, game.state.detail], ["done", "silent: a"]);
+  });
+
+  test("who fell silent a moment ago is not passed over as soon as who is off", () => {
+    const game = play(release([["a", "b"], ["c"]]));
+    const heard_at = T0 - SILENT_AFTER_MS - 1;
+    game.facts.set("a", { heard_at, changed_at: null, convergence: null, unpublishable: null });
+    const over_at = heard_at + PASSED_OVER_AFTER_MS;
+    assert.ok(over_at > T0 + SILENT_GRACE_MS);
+    game.at(T0);
+    game.says("b", {}, T0 + 10);
+    assert.is(game.at(T0 + 10).wake_at, over_at);
+    game.at(over_at - 1);
+    assert.is(game.of("a"), "published");
+    assert.equal(game.at(over_at).publish, ["c"]);
+    assert.is(game.of("a"), "silent");
   });
 
   test("who is heard within the grace is waited for", () => {

@@ -9,7 +9,7 @@ import { eventually } from "../../../kit/eventually.ts";
 import { assertWithin } from "../../../kit/figures.ts";
 import { startFleet, type TestFleet } from "../../../kit/fleet.ts";
 import type { Person } from "../../../kit/people.ts";
-import { makeHost, order, randomHex, signRollout, type TestHost } from "../../../kit/rollout.ts";
+import { beat, makeHost, order, randomHex, signRollout, type TestHost } from "../../../kit/rollout.ts";
 import { suite } from "../../../kit/suite.ts";
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
@@ -57,6 +57,7 @@ suite(
       for (const name of ["core1", "ixp1", "probe1"]) {
         hosts[name] = await makeHost(fleet, name, raw, verifier, life.signal);
         ids[name] = host(name).id;
+        beat(host(name), life.signal);
       }
       // Two: either may answer, one leads.
       controllers = [await startController(fleet), await startController(fleet)];
@@ -269,7 +270,6 @@ suite(
         `telemetry.${ids.core1}.core1.convergence`,
         Buffer.from('{"state":"nonsense"}'),
       );
-      // On a slow machine it is long since they said something.
       for (const each of Object.values(hosts)) each.say();
       await eventually(async () => {
         const { hosts: all } = await callController(ops, "hosts", { after: null, limit: 10 });
