@@ -22,17 +22,19 @@ const RSS_WITH_CONTAINERS_MIB = 90;
 const RSS_WITHOUT_MIB = 70;
 const EVERYTHING = ["containers", "services", "certificates", "packages", "wireguard", "bgp", "checks"];
 
-const CHECKS = `
-check:
-  port: { tcp: "[::1]:22", every: 5s }
+/** Beside those that the example has already. */
+const CHECKS = `  port: { tcp: "[::1]:22", every: 5s }
   echo: { icmp: "::1", every: 5s }
-  page: { http: "http://172.18.0.1:8080/", every: 5s }
+  web: { http: "http://172.18.0.1:8080/", every: 5s }
   rights: { command: [test, -d, /etc], every: 10s }
   name: { dns: core1.example.net, server: "127.0.0.1:9", every: 10s }
   shown: { tls: "[::1]:9", every: 10s }
   measuring:
     every: 5s
     probe: { prefix: "2001:db8:5000::/36", counters: { file: /run/counters.prom, sent: sent_total, received: replies_total, accepted: replies_total } }
+`;
+
+const CERTIFICATES = `
 certificate:
   own: { file: /var/lib/muster-agent/certificates/service.crt }
   gone: { file: /etc/ssl/gone.pem }
@@ -106,7 +108,10 @@ printf 'sent_total 5000\\nreplies_total 500\\n' > /run/counters.prom`);
   fleet.edit("resources/routers.yml", (text) => text.replace(/^file:\n/m, `file:\n${files.join("")}`));
   fleet.edit("templates/soak.j2", () => "round {{ round }} on {{ inventory_hostname }}\n".repeat(20));
   fleet.edit("group_vars/routers.yml", () => "round: 0\n");
-  fleet.edit("resources/core1.yml", (text) => `${text}${CHECKS}`);
+  fleet.edit(
+    "resources/core1.yml",
+    (text) => `${text.replace(/^check:.*\n/m, (head) => head + CHECKS)}${CERTIFICATES}`,
+  );
   await fleet.ctl(["apply", "-y", "-m", "everything"], { expect: 0 });
 }
 
