@@ -5,8 +5,7 @@
 export const AGENT_V8_FLAGS = [
   "--optimize-for-size",
   "--max-semi-space-size=1",
-  // A full collection throws compiled code away too: a change that meets one takes nearly twice the processor time. What gathers at rest the agent clears itself.
-  "--heap-growing-percent=30",
+  "--heap-growing-percent=10",
   "--bytecode-old-age=1",
   // The agent itself says when (packages/agent/src/tidy.ts).
   "--expose-gc",
