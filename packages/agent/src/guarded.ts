@@ -147,14 +147,14 @@ export async function applyGuarded(
     if (good_since !== null && now_ms - good_since >= settle_ms) {
       const whole = lost(before, await probe(door.probes, before, false, signal));
       if (whole.length === 0) break;
-      failures = whole;
+      failures = last_bad = whole;
       good_since = null;
     }
     if (now_ms >= undo_at) {
       const seconds = Math.round((now_ms - (good_since ?? now_ms)) / 1_000);
-      return undo(
-        failures.join("; ") || `good for the last ${seconds} s only, before that: ${last_bad.join("; ")}`,
-      );
+      const earlier =
+        last_bad.length > 0 ? `before that: ${last_bad.join("; ")}` : "the change itself took the rest";
+      return undo(failures.join("; ") || `good for the last ${seconds} s only, ${earlier}`);
     }
     await pause(CHECK_PERIOD_MS, signal);
   }
