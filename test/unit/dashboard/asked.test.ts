@@ -1,6 +1,7 @@
 /** What the page asks controllers for: while somebody looks, once until it is due, and no more of it than it can hold. */
 import type { Sample } from "@muster/protocol/telemetry/index";
 import * as assert from "uvu/assert";
+import { AuditTrail } from "../../../packages/dashboard/src/audit-trail.ts";
 import { Questions } from "../../../packages/dashboard/src/questions.ts";
 import { type Kept, Samples } from "../../../packages/dashboard/src/samples.ts";
 import { suite } from "../../kit/suite.ts";
@@ -116,5 +117,45 @@ suite("what the page asks for", (test) => {
     assert.is(samples.lack("certificates", "ixp1").whole, true);
     assert.is(samples.lack("certificates", null).whole, false);
     assert.is(samples.lack("services", "host0").whole, true);
+  });
+
+  test("of the audit no more is read than is kept, however long the span, and then only what is new", async () => {
+    const HOUR_MS = 3_600_000;
+    const WEEK_MS = 168 * HOUR_MS;
+    /** The stream: a record a minute, and nothing in the newest two hours. */
+    const stored: { at: number; stored_at: number }[] = [];
+    for (let at = 1; at <= 20_000; at++)
+      stored.push({ at, stored_at: NOW - 2 * HOUR_MS - (20_000 - at) * 60_000 });
+    let [read, fails] = [0, true];
+    const ask = async ({ since, after, limit }: { since: number | null; after: number; limit: number }) => {
+      if (read > 200 && fails) {
+        fails = false;
+        throw new Error("no controller");
+      }
+      const all = stored.filter((each) => (after > 0 ? each.at > after : each.stored_at >= (since ?? 0)));
+      const records = all.slice(0, Math.min(limit, 700)).map((each) => ({
+        ...{ ...each, subject_of: "U", late_ms: 0, record: "none" },
+      }));
+      read += records.length;
+      return { records, next: records.length < all.length ? (records.at(-1)?.at ?? null) : null };
+    };
+    const trail = new AuditTrail(ask as never, () => undefined);
+    const look = async (at_ms: number, span_ms: number) => {
+      trail.want(NOW - span_ms, NOW + at_ms);
+      for (let each = 0; each < 30; each++) await turn();
+      return trail.trail.lines.map(({ at }) => at);
+    };
+    await look(0, WEEK_MS);
+    assert.is(trail.trail.why, "no controller");
+    const week = await look(10_000, WEEK_MS);
+    assert.equal([week.length, week[0], week.at(-1)], [2_000, 18_001, 20_000]);
+    assert.equal([trail.trail.whole, trail.trail.full], [true, true]);
+    assert.ok(read < 4_000, `${read} records were read for 2,000`);
+    const before = read;
+    stored.push({ at: 20_001, stored_at: NOW + 11_000 });
+    assert.is((await look(20_000, WEEK_MS)).at(-1), 20_001);
+    assert.is(read - before, 1);
+    const day = await look(30_000, 5 * HOUR_MS);
+    assert.equal([day.length, day[0], trail.trail.full], [182, 19_820, false]);
   });
 });

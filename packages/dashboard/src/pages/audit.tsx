@@ -7,11 +7,11 @@ import type { AuditLine } from "../audit-trail.ts";
 import type { Access } from "../bus.ts";
 import type { Frame } from "../live.ts";
 import { finds, Search } from "../parts/search.tsx";
+import { SpanChoice, sinceOf } from "../parts/span.tsx";
 import { State } from "../parts/state.tsx";
 import { useWay } from "../place.ts";
 
 const SHOWN = 200;
-const HOUR_MS = 3_600_000;
 const SPANS = { "1": "the last hour", "24": "the last day", "168": "the last week" };
 
 export const mayReadAudit = ({ rank }: Access): boolean => rank === "operator" || rank === "admin";
@@ -30,24 +30,18 @@ function Trail({ frame }: { frame: Frame }) {
   const [typed, setTyped] = useState("");
   const [span, setSpan] = useWay("hours", "24");
   const { audit, there_ms } = frame;
-  // By the hour, so that it stays the same while one looks.
-  const since_ms = Math.floor(there_ms / HOUR_MS) * HOUR_MS - (Number(span) || 24) * HOUR_MS;
+  const since_ms = sinceOf(Number(span) || 24, there_ms);
   useEffect(() => audit.want(since_ms, frame.now_ms));
-  const { lines, whole, why } = audit.trail;
+  const { lines, whole, full, why } = audit.trail;
   const found = typed.trim() === "" ? lines : lines.filter((line) => finds(typed, textOf(line)));
   return (
     <>
       <div class="bar">
         <Search value={typed} what="people, methods, hosts, results" set={setTyped} />
-        <select aria-label="since" value={span} onChange={(event) => setSpan(event.currentTarget.value)}>
-          {Object.entries(SPANS).map(([value, text]) => (
-            <option key={value} value={value}>
-              {text}
-            </option>
-          ))}
-        </select>
+        <SpanChoice spans={SPANS} span={span} set={setSpan} />
         <span>
           {countText(found.length, "record")}
+          {full ? ` of the newest ${lines.length}` : ""}
           {why !== null ? `, and nothing newer is known: ${why}` : whole ? "" : ", asking for more …"}
         </span>
       </div>

@@ -5,12 +5,12 @@ import { useState } from "preact/hooks";
 import type { Frame } from "../live.ts";
 import { EventLines } from "../parts/events.tsx";
 import { finds, Search } from "../parts/search.tsx";
+import { SpanChoice, sinceOf } from "../parts/span.tsx";
 import { useAnswer } from "../questions.ts";
 
 const SHOWN = 200;
 const ASKED = 1_000;
 const EVERY_MS = 60_000;
-const HOUR_MS = 3_600_000;
 const SPANS = { "": "as they come", "24": "the last day", "168": "the last week", "720": "the last 30 days" };
 type Span = keyof typeof SPANS;
 
@@ -42,17 +42,7 @@ export function EventsPage({ frame }: { frame: Frame }) {
             </option>
           ))}
         </select>
-        <select
-          aria-label="since"
-          value={span}
-          onChange={(event) => setSpan(event.currentTarget.value as Span)}
-        >
-          {Object.entries(SPANS).map(([value, text]) => (
-            <option key={value} value={value}>
-              {text}
-            </option>
-          ))}
-        </select>
+        <SpanChoice spans={SPANS} span={span} set={(value) => setSpan(value as Span)} />
         <span>
           {countText(found.length, "event")}
           {span === "" ? " of the newest 500" : full ? ` of the newest ${ASKED}: choose a kind` : ""}
@@ -72,9 +62,8 @@ export function EventsPage({ frame }: { frame: Frame }) {
   );
 }
 
-/** Asked for by the hour, so that the question stays the same while one looks. */
 function useBefore(frame: Frame, span: Span, kind: EventKind | "") {
-  const since = Math.floor(frame.there_ms / HOUR_MS) * HOUR_MS - Number(span) * HOUR_MS;
+  const since = sinceOf(Number(span), frame.there_ms);
   const question = { since, limit: span === "" ? 1 : ASKED, ...(kind === "" ? {} : { kind }) };
   return useAnswer(frame, "events", question, span === "" ? Number.POSITIVE_INFINITY : EVERY_MS);
 }
