@@ -284,7 +284,7 @@ function metrics(): string[] {
         help,
       ]),
     ),
-    "Of the controller itself: `muster_controller_leading`, `muster_hosts`; of the one that pushes log lines: `muster_log_lines_pushed_total`, `muster_log_lines_dropped_total` (by `host`, `controller`, or `loki`: of pushes that it refused, at most), `muster_log_messages_unreadable_total`.",
+    "Of the controller itself: `muster_controller_leading`, `muster_hosts`, `muster_host_missing` (by `host`, of every host that the folder declares: 1 = no machine ever joined as it); of the one that pushes log lines: `muster_log_lines_pushed_total`, `muster_log_lines_dropped_total` (by `host`, `controller`, or `loki`: of pushes that it refused, at most), `muster_log_messages_unreadable_total`.",
   ];
 }
 

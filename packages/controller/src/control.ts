@@ -19,6 +19,7 @@ import type { Tickets } from "./enrolment/tickets.ts";
 import type { WaitingRoom } from "./enrolment/waiting.ts";
 import type { Events } from "./events.ts";
 import type { AccessRecords } from "./records/access.ts";
+import { type DeclaredHosts, declaredAnswers } from "./records/declared.ts";
 import type { HostRecords } from "./records/hosts.ts";
 import type { Storage } from "./records/storage.ts";
 import { abortRollout, readRollout } from "./rollout/abort.ts";
@@ -38,6 +39,7 @@ export type ControlPorts = {
   readonly now: () => number;
   readonly trust: Trust;
   readonly records: HostRecords;
+  readonly declared: DeclaredHosts;
   readonly access: AccessRecords;
   readonly issuer: Issuer;
   readonly last: LastValues;
@@ -60,7 +62,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const briefs = new RolloutBriefs(bus);
   return {
     hosts: async (request, call) => ({
-      ...hostsPage(request, records, last, now(), guestOf(call)),
+      ...hostsPage(request, records, last, now(), guestOf(call), ports.declared.missing(guestOf(call))),
       stalled_since: ports.storage.stalled_since,
       ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
       // Counts of the whole fleet are not for guests.
@@ -95,6 +97,7 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
     host: async ({ name }) => ({ record: (await records.fetch(name))?.record ?? null }),
 
     ...alertAnswers(ports.alerts, events),
+    ...declaredAnswers(ports.declared, () => trust.bundle.policy, events),
 
     head: () => headReply(bus),
     blobs: async (request) => ({ missing: await ports.blobs.missing(request.blobs) }),

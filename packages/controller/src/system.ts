@@ -39,6 +39,7 @@ import { serveMetrics } from "./metrics/server.ts";
 import { FleetText } from "./metrics/text.ts";
 import { declaredMonitoring } from "./monitoring/declared.ts";
 import { AccessRecords } from "./records/access.ts";
+import { DeclaredHosts } from "./records/declared.ts";
 import { HostRecords } from "./records/hosts.ts";
 import { Storage } from "./records/storage.ts";
 import { untilDone } from "./retry.ts";
@@ -134,6 +135,7 @@ async function run(
   const audit = new Audit({ bus, id: identity.id, name: config.name, log, now, storage });
   const waiting = new WaitingRoom(bus, now);
   const verifier = () => trust.verifier;
+  const declared = new DeclaredHosts({ bus, fleet: config.fleet, records, log, verifier });
   const enrolled = (id: string) => records.byName(records.nameOf(id) ?? "")?.state === "enrolled";
   const blobs = new BlobStore({ bus, now, sweep: () => sweepBlobs({ bus, now, enrolled }) });
   const staging = new Staging({ bus, fleet: config.fleet, records, blobs, verifier });
@@ -147,7 +149,7 @@ async function run(
 
   const load = async (): Promise<void> => {
     await Promise.all([trust.load(bus), records.load()]);
-    await last.load(bus);
+    await Promise.all([last.load(bus), declared.read()]);
     silence.listening(now());
   };
   const loadAll = async (what: string): Promise<void> => {
@@ -182,17 +184,18 @@ async function run(
     signal,
   );
   const tickets = new Tickets(bus);
-  const told = () => ({ records, last, leading: engine.leading, logs: alerts.outlets.logCounts() });
+  const told = () => ({ records, declared, last, leading: engine.leading, logs: alerts.outlets.logCounts() });
   const families = () => fleetMetrics(told(), now());
   const alerts = alertParts({
     ...{ bus, fleet: config.fleet, backup_report: config.backup_report, log, now, trust, records, last },
-    ...{ engine, silence, storage, secret, families },
+    ...{ declared, engine, silence, storage, secret, families },
   });
   const monitoring = declaredMonitoring(alerts);
   const handlers = controlHandlers({
     backup_report: config.backup_report,
     ...{ bus, fleet: config.fleet, now, trust, records, access, issuer, last, blobs, staging, engine },
     ...{
+      declared,
       waiting,
       tickets,
       pages: config.dashboard?.addresses ?? [],
@@ -298,6 +301,7 @@ async function run(
         ),
     watchAlerts(alerts, signal),
     watchSilence({ records, last, silence, engine, events, log, now }, signal),
+    declared.follow(signal),
     keepIdentity(identity, bus, { log, now }, signal),
   ]);
   for (const end of ends) end();

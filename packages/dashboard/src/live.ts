@@ -7,7 +7,7 @@ import { FleetEvent } from "@muster/protocol/event";
 import { patterns } from "@muster/protocol/subjects";
 import { FAULTY_KINDS, type FaultyKind, TELEMETRY } from "@muster/protocol/telemetry/index";
 import { Judge, type Judged } from "@muster/view/judge";
-import { knownOf } from "@muster/view/known";
+import { knownOf, knownOfMissing } from "@muster/view/known";
 import { FleetModel, type HostEvent, isTold, type Told } from "@muster/view/model";
 import { keepAccess, nextAccess } from "./access.ts";
 import { askPast, askSamples } from "./asks.ts";
@@ -224,6 +224,10 @@ export class Live {
         if (health !== null) this.#history.begin(name, { kind: "health", sample: health }, heard_at);
         if (bgp !== null) this.#history.begin(name, { kind: "bgp", sample: bgp }, heard_at);
       }
+      // Controllers from before tell of none.
+      const missing = page.missing ?? [];
+      model.begin(missing.map(knownOfMissing), []);
+      for (const { name } of missing) named.add(name);
       after = page.next;
       this.#soon();
     } while (after !== null);

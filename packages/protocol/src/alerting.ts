@@ -155,6 +155,8 @@ export const SHIPPED_RULES: readonly AlertRule[] = [
   rule("silent", ["silent"], "page", 10_000, "red"),
   // What was undone does not pass by itself.
   rule("undone", ["change", "quarantine", "broker"], "page", 0, "red"),
+  // A machine that was never there is no reason to wake anybody.
+  rule("missing", ["joined"], "ticket", 0, "red"),
   rule("ends", ["certificate/*", "backup"], "ticket", 60_000, "red"),
   // After a broker was away hosts say first that they are there, and then the rest.
   rule("blind", ["blind/*"], "page", 30_000, "red"),

@@ -9,6 +9,7 @@ export * from "./canonical.ts";
 export * from "./certificate.ts";
 export * from "./condition.ts";
 export * from "./control/index.ts";
+export * from "./declared.ts";
 export * from "./drained.ts";
 export * from "./enrolment.ts";
 export * from "./envelope.ts";

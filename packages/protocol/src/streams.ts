@@ -57,7 +57,7 @@ export const BUCKETS = {
   blobs: { history: 1, max_bytes: 64 * MIB },
   /** Commands that were carried out and challenges that were given, each with its own time to live. */
   commands: { history: 1, max_bytes: 64 * MIB, discard: "new" },
-  /** `rules`: the alert rules as an operator signed them; `host.<name>`: a host's alerts; `route.<name>`: what is on its way; `silence.<id>`; `summary`. */
+  /** `rules`: the alert rules as an operator signed them; `host.<name>`: a host's alerts; `route.<name>`: what is on its way; `silence.<id>`; `summary`; `declared`: the folder's hosts as an operator signed them. */
   alerts: { history: 1, max_bytes: 64 * MIB },
   /** `generation`: the highest one allotted and its release; `leader`: the lease; `audit-writers`: the controllers that were. */
   fleet: { history: 16, max_bytes: 16 * MIB },

@@ -1,5 +1,6 @@
 /** What is known of one host, wherever it came from: a controller's record and last samples, the host itself, or only the folder. Pure. */
 import type { HostBrief } from "@muster/protocol/brief";
+import type { MissingHost } from "@muster/protocol/declared";
 import type { HostView } from "@muster/protocol/record";
 import type { RpcReply } from "@muster/protocol/rpc/index";
 import type { BgpSample } from "@muster/protocol/telemetry/bgp";
@@ -17,6 +18,8 @@ export type Known = {
   /** Variables to select by; empty where they are not known. */
   readonly labels: Readonly<Record<string, string>>;
   readonly enrolled: boolean;
+  /** Of one that never joined, where controllers told of it: when an apply told them of it first. */
+  readonly declared_since?: number;
   readonly heard_at: number | null;
   readonly silent: boolean;
   /** By how much its clock is ahead of ours: the instants in its samples are by its own. */
@@ -136,6 +139,12 @@ export function notEnrolled(name: string, groups: readonly string[]): Known {
     signed_generation: null,
   };
 }
+
+/** As `notEnrolled`, as controllers know it. */
+export const knownOfMissing = ({ name, groups, since }: MissingHost): Known => ({
+  ...notEnrolled(name, groups),
+  declared_since: since,
+});
 
 /** A host as it says itself, asked just now; null for one that did not answer. */
 export function knownByItself(

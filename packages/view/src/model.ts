@@ -94,9 +94,11 @@ export class FleetModel {
       if (convergence !== null && !this.#hosts.has(name)) this.#drained.set(name, convergence);
     for (const known of hosts) {
       const heard = this.#hosts.get(known.name);
+      // It joined meanwhile.
+      if (heard?.enrolled === true && !known.enrolled) continue;
       this.#hosts.set(
         known.name,
-        heard === undefined || !known.enrolled
+        heard === undefined
           ? known
           : {
               ...known,

@@ -37,7 +37,7 @@ export const byWorst = (one: HostStatus, other: HostStatus): number =>
   RANK[worstTint(one)] - RANK[worstTint(other)];
 
 export function statusOf(known: Known, now_ms: number): HostStatus {
-  const { name, convergence } = known;
+  const { name, convergence, declared_since } = known;
   const base = {
     known,
     sessions: sessionsOf(known, now_ms + known.clock_skew_ms),
@@ -47,7 +47,10 @@ export function statusOf(known: Known, now_ms: number): HostStatus {
     const trouble: Trouble = {
       tint: "red",
       about: "joined",
-      what: "in the folder, and no machine has joined under this name",
+      what:
+        declared_since === undefined
+          ? "in the folder, and no machine has joined under this name"
+          : `never joined; declared since ${clockText(declared_since, now_ms)} (${durationText(now_ms - declared_since)})`,
       next: `ctl join ${name}`,
     };
     return { ...base, state: "not enrolled", word: "not enrolled", tint: "red", troubles: [trouble] };

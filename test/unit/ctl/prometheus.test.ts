@@ -1,4 +1,4 @@
-/** `ctl prometheus`: its rules by the real promtool, each shown to fire and to be silent, with every declared host named; the files of its dashboards. */
+/** `ctl prometheus`: its rules by the real promtool, each shown to fire and to be silent; the files of its dashboards. */
 import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -122,8 +122,8 @@ const EXAMPLES: Readonly<Record<string, { fires: Series; silent: Series }>> = {
     silent: { [`muster_host_failed_units${host}`]: "0x20" },
   },
   MusterHostMissing: {
-    fires: { muster_controller_leading: "1x20" },
-    silent: { muster_controller_leading: "1x20", [`muster_host_up${host}`]: "0x20" },
+    fires: { [`muster_host_missing${host}`]: "1x20" },
+    silent: { [`muster_host_missing${host}`]: "0x20" },
   },
 };
 
@@ -145,12 +145,10 @@ suite("ctl prometheus", (test) => {
   });
   test.after(() => rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }));
 
-  test("promtool takes the file; every rule says what to type next; every declared host is asked for", async () => {
+  test("promtool takes the file; every rule says what to type next", async () => {
     const { stdout } = await execute("promtool", ["check", "rules", join(directory, "rules.yml")]);
     assert.match(stdout, `SUCCESS: ${rules.length} rules found`);
     for (const rule of rules) assert.match(rule.annotations.command, /^(ctl|systemctl) /, rule.alert);
-    const missing = rules.filter(({ alert }) => alert === "MusterHostMissing").map(({ expr }) => expr);
-    assert.equal(missing.map((expr) => /host="(.*?)"/.exec(expr)?.[1]).sort(), ["core1", "ixp1", "probe1"]);
   });
 
   test("each rule fires on what is wrong, and is silent on what is not", async () => {

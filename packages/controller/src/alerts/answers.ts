@@ -13,6 +13,7 @@ import type { Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import { limitsOf, type TrustBundle } from "@muster/protocol/trust";
 import type { Events } from "../events.ts";
+import type { DeclaredHosts } from "../records/declared.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Look } from "./findings.ts";
 import { fittingAlerts, fittingSilences } from "./fitting.ts";
@@ -29,6 +30,7 @@ export type AlertAnswers = {
   readonly store: AlertStore;
   readonly fleet: string;
   readonly records: Pick<HostRecords, "byName" | "seenBy">;
+  readonly declared: Pick<DeclaredHosts, "missing">;
   readonly now: () => number;
   verifier(): Verifier;
   bundle(): TrustBundle;
@@ -44,11 +46,14 @@ export function alertAnswers(
   ports: AlertAnswers,
   events: Pick<Events, "emit">,
 ): Pick<Handlers<typeof CONTROL>, Methods> {
-  const { store, fleet, records, now } = ports;
+  const { store, fleet, records, declared, now } = ports;
   return {
     async alerts({ hosts }, call) {
       const guest = call.principal?.guest ?? null;
-      const seen = guest === null ? null : new Set(records.seenBy(guest).map(({ name }) => name));
+      const seen =
+        guest === null
+          ? null
+          : new Set([...records.seenBy(guest), ...declared.missing(guest)].map(({ name }) => name));
       const sees = (host: string) => (seen === null || seen.has(host)) && (hosts?.includes(host) ?? true);
       const [alerts, silences, summary, look] = await Promise.all([
         store.alerts(),
@@ -70,7 +75,10 @@ export function alertAnswers(
     async silence(request, call) {
       const by = caller(call);
       const { hosts, selector, about, why, for_ms } = request;
-      const unknown = hosts.filter((host) => host !== FLEET_WIDE && records.byName(host) === undefined);
+      const missing = new Set(declared.missing().map(({ name }) => name));
+      const unknown = hosts.filter(
+        (host) => host !== FLEET_WIDE && records.byName(host) === undefined && !missing.has(host),
+      );
       if (unknown.length > 0) throw new FleetError("NOT_FOUND", `no host ${unknown.slice(0, 5).join(", ")}`);
       mayTouch(call, hosts, ports);
       const held = await store.silences(now());
@@ -139,14 +147,16 @@ const cutTo = (silence: Silence, seen: ReadonlySet<string>): Silence[] => {
 };
 
 /** A person who is limited to groups speaks for their hosts only. Errors: NOT_ALLOWED. */
-function mayTouch(call: Call, hosts: readonly string[], { bundle, records }: AlertAnswers): void {
+function mayTouch(call: Call, hosts: readonly string[], { bundle, records, declared }: AlertAnswers): void {
   if (call.principal === null) return;
+  const missing = new Map(declared.missing().map((host) => [host.name, host.groups]));
+  const groupsOf = (host: string) => records.byName(host)?.groups ?? missing.get(host);
   for (const { who, limits } of limitsOf(bundle().policy, call.principal)) {
     const { verbs, groups } = limits;
     if (verbs !== undefined && !verbs.includes("silence"))
       throw new FleetError("NOT_ALLOWED", `${who} is limited to ${verbs.join(", ") || "reading"}`);
     const foreign = hosts.filter(
-      (host) => groups !== undefined && !records.byName(host)?.groups.some((group) => groups.includes(group)),
+      (host) => groups !== undefined && !groupsOf(host)?.some((group) => groups.includes(group)),
     );
     if (foreign.length > 0)
       throw new FleetError(

@@ -3,12 +3,13 @@
  * there can be without one. Pure.
  */
 import { FLEET_WIDE, type NotKnown } from "@muster/protocol/alert";
+import type { MissingHost } from "@muster/protocol/declared";
 import { drainText } from "@muster/protocol/drained";
 import type { HostView } from "@muster/protocol/record";
 import type { Convergence } from "@muster/protocol/telemetry/convergence";
 import { drainsOf } from "@muster/view/drained";
 import { type FleetStanding, fleetTroubles } from "@muster/view/fleet";
-import { knownOf, seenWith } from "@muster/view/known";
+import { knownOf, knownOfMissing, seenWith } from "@muster/view/known";
 import { statusOf } from "@muster/view/status";
 import type { Trouble } from "@muster/view/trouble";
 
@@ -31,7 +32,12 @@ const CHANGE_MS = 15 * 60_000;
 
 const BEGIN_MS = 60_000;
 
-export function lookAt(views: readonly HostView[], fleet: FleetStanding, now_ms: number): Look {
+export function lookAt(
+  views: readonly HostView[],
+  fleet: FleetStanding,
+  now_ms: number,
+  missing: readonly MissingHost[] = [],
+): Look {
   // A machine that joined a moment ago has not begun to speak.
   const begun = views.filter(
     ({ heard_at, record }) => heard_at !== null || now_ms - record.enrolled_at > BEGIN_MS,
@@ -44,7 +50,7 @@ export function lookAt(views: readonly HostView[], fleet: FleetStanding, now_ms:
   }));
   const silent = new Set<string>();
   const quiet = new Map<string, string>();
-  for (const each of known) {
+  for (const each of [...known, ...missing.map(knownOfMissing)]) {
     const { state, troubles } = statusOf(seenWith(each, drains), now_ms);
     if (state === "silent") silent.add(each.name);
     const why = each.convergence === null ? null : quietBy(each.convergence, now_ms + each.clock_skew_ms);

@@ -8,6 +8,7 @@ import { isBlind, TELEMETRY_KINDS } from "@muster/protocol/telemetry/index";
 import { backupReport } from "../backup-report.ts";
 import type { Families } from "../monitoring/otlp.ts";
 import { Outlets } from "../monitoring/outlets.ts";
+import type { DeclaredHosts } from "../records/declared.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { Storage } from "../records/storage.ts";
 import type { RolloutEngine } from "../rollout/engine.ts";
@@ -29,6 +30,7 @@ export type AlertParts = {
   readonly now: () => number;
   readonly trust: Trust;
   readonly records: HostRecords;
+  readonly declared: Pick<DeclaredHosts, "missing">;
   readonly last: LastValues;
   readonly engine: RolloutEngine;
   readonly silence: Silence;
@@ -39,7 +41,7 @@ export type AlertParts = {
 };
 
 export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { readonly outlets: Outlets } {
-  const { fleet, log, now, trust, records, last, engine, silence, storage, secret } = parts;
+  const { fleet, log, now, trust, records, declared, last, engine, silence, storage, secret } = parts;
   const store = new AlertStore(parts.bus.kv("alerts"));
   const past = new PastOfFleet({
     bus: parts.bus,
@@ -64,7 +66,8 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     const backup = path === undefined ? undefined : await backupReport(path);
     const names = records.names().filter((name) => records.byName(name)?.state === "enrolled");
     const views = names.flatMap((name) => last.view(name, now()) ?? []);
-    const seen = lookAt(views, { stalled_since: storage.stalled_since, backup }, now());
+    const standing = { stalled_since: storage.stalled_since, backup };
+    const seen = lookAt(views, standing, now(), declared.missing());
     const own = rules.filter(({ when }) => when !== undefined);
     past.need(
       own.flatMap(({ when }) => when ?? []),
@@ -80,7 +83,7 @@ export function alertParts(parts: AlertParts): AlertPorts & AlertAnswers & { rea
     secret: async (text) => (text.startsWith("vault:") ? secret(text) : text),
   });
   return {
-    ...{ store, storage, fleet, log, now, records, secret, look, outlets },
+    ...{ store, storage, fleet, log, now, records, declared, secret, look, outlets },
     verifier: () => trust.verifier,
     bundle: () => trust.bundle,
     changing: (host) => engine.changing(host),

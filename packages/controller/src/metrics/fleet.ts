@@ -2,6 +2,7 @@
 import { isBlind, type Sample, TELEMETRY_KINDS, type TelemetryKind } from "@muster/protocol";
 import { breathing } from "../breath.ts";
 import type { LogCounts } from "../monitoring/outlets.ts";
+import type { DeclaredHosts } from "../records/declared.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { LastValues } from "../telemetry/last.ts";
 import { COLLECTED_METRICS } from "./collected.ts";
@@ -19,6 +20,8 @@ export const METRICS_OF_A_HOST: readonly HostMetric[] = [
 
 export type FleetSource = {
   readonly records: Pick<HostRecords, "names" | "byName">;
+  /** Absent where nothing is known of the folder. */
+  readonly declared?: Pick<DeclaredHosts, "names" | "isMissing">;
   readonly last: Pick<LastValues, "view" | "sample">;
   readonly leading: boolean;
   /** Null while this controller pushes none. */
@@ -49,12 +52,19 @@ export async function* fleetMetrics(source: FleetSource, now_ms: number): AsyncG
 
 /** Of the controller itself, and how many hosts there are: what stands before the metrics of the hosts. */
 export function ownMetrics(
-  { leading, logs }: Pick<FleetSource, "leading" | "logs">,
+  { leading, declared, logs }: Pick<FleetSource, "leading" | "declared" | "logs">,
   hosts: number,
 ): Family[] {
   return [
     one("muster_controller_leading", "1 = this controller leads: it runs the rollouts.", Number(leading)),
     one("muster_hosts", "Hosts that are enrolled.", hosts),
+    {
+      ...{ name: "muster_host_missing", type: "gauge", labels: ["host"] },
+      help: "Of every host that the folder declares: 1 = no machine ever joined as it.",
+      values: [...(declared?.names ?? [])].map((name) => ({
+        ...{ words: [name], value: Number(declared?.isMissing(name)) },
+      })),
+    },
     ...logMetrics(logs ?? null),
   ];
 }

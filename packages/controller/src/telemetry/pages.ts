@@ -1,6 +1,7 @@
 /** `ctl.hosts`, `ctl.names` and `ctl.last`: names and last values page by page, each page small enough for one message. */
 import { briefOf, type Grant } from "@muster/protocol";
 import type { ControlReply, ControlRequest } from "@muster/protocol/control/index";
+import type { MissingHost } from "@muster/protocol/declared";
 import type { HostView } from "@muster/protocol/record";
 import type { KindFaults } from "@muster/protocol/telemetry/fault";
 import type { HostRecords } from "../records/hosts.ts";
@@ -13,25 +14,39 @@ const REPLY_BYTES = 950_000;
 /** Of the faults of one kind, where a host tells too much. */
 const FAULTS_BYTES = 20_000;
 
+/** `missing`: hosts without a record, of which each stands where its name belongs. */
 export function hostsPage(
   request: ControlRequest<"hosts">,
   records: HostRecords,
   last: LastValues,
   now_ms: number,
   guest: Grant | null = null,
+  missing: readonly MissingHost[] = [],
 ): ControlReply<"hosts"> {
+  const { after } = request;
+  const never = new Map(missing.map((host) => [host.name, { missing: host }]));
   const make = (host: string) => {
+    const absent = never.get(host);
+    if (absent !== undefined) return absent;
     const view = last.view(host, now_ms);
     const brief = request.brief === true && view !== null ? briefOf(view, now_ms) : null;
     return brief ?? view;
   };
-  const names = namesFor(guest, records, request.after);
+  const known = namesFor(guest, records, after);
+  const absent = [...never.keys()].filter((name) => after === null || name > after);
+  const names = absent.length === 0 ? known : [...known, ...absent].sort();
   const { items, next } = page(names, request.limit, make, (item) =>
     "record" in item ? lessOf(item) : item,
   );
   const hosts = items.filter((item) => "record" in item);
-  if (request.brief !== true) return { hosts, next, now: now_ms };
-  return { hosts, brief: items.flatMap((item) => ("record" in item ? [] : [item])), next, now: now_ms };
+  const here = items.flatMap((item) => ("missing" in item ? [item.missing] : []));
+  const brief = items.flatMap((item) => ("record" in item || "missing" in item ? [] : [item]));
+  return {
+    hosts,
+    ...(request.brief === true ? { brief } : {}),
+    ...(here.length === 0 ? {} : { missing: here }),
+    ...{ next, now: now_ms },
+  };
 }
 
 export function namesPage(

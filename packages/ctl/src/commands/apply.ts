@@ -2,6 +2,7 @@
 import { FleetError } from "@muster/protocol/errors";
 import { alertingChange, giveAlerting } from "../apply/alerting.ts";
 import { change } from "../apply/change.ts";
+import { declaredChange, giveDeclared } from "../apply/declared.ts";
 import { watchNewest } from "../apply/newest.ts";
 import { loadWanted, scopeFor } from "../apply/prepare.ts";
 import type { Fleet } from "../inventory/fleet.ts";
@@ -49,7 +50,7 @@ ctl apply -y                   everything, without asking`,
     const connection = await dialled;
     context.output.begin(session.fleet, session.person);
     const whole = args[0] === undefined && options.only.length === 0;
-    const given = !whole || (await applyAlerting(context, session, connection, wanted.fleet));
+    const given = !whole || (await giveControllers(context, session, connection, wanted.fleet));
     const exit = await change(context, session, folder, wanted, {
       message,
       overwrite: options.overwrite,
@@ -63,28 +64,45 @@ ctl apply -y                   everything, without asking`,
   },
 });
 
-/** Alert rules and monitoring are for the whole fleet: they go with what is applied whole, and do not wait for any host. False when they were refused. */
-async function applyAlerting(
+/**
+ * Alert rules, monitoring and the names of all hosts are for the whole fleet: they go with what is applied whole, and do not wait for any host. False when something of it that a person was
+ * shown was refused: hosts are not held up by who may not speak for the whole fleet, nor by controllers from before.
+ */
+async function giveControllers(
   context: Context,
   session: Session,
   connection: Connection,
-  declared: Pick<Fleet, "alerts" | "monitoring">,
+  fleet: Pick<Fleet, "alerts" | "monitoring" | "hosts">,
 ): Promise<boolean> {
   const { output, now } = context;
-  try {
-    const change = await alertingChange(session, connection, declared, output.colour);
-    if (change === null) return true;
-    for (const line of change.lines) output.line(line);
-    if (change.next === null || !(await output.confirm("Give the controllers this?"))) return true;
-    const version = await giveAlerting(session, connection, change.next, now());
-    output.line(`alert rules ${version} hold      ctl alerts`);
-    return true;
-  } catch (error) {
-    // Hosts are not held up by who may not speak for the whole fleet, nor by controllers from before.
+  const { colour } = output;
+  let given = true;
+  const refused = (what: string) => (error: unknown) => {
     if (!(error instanceof FleetError)) throw error;
-    output.line(`${output.colour.red("alerts")}  the rules were not taken: ${error.message}`);
-    return false;
+    output.line(`${what}: ${error.message}`);
+    given = false;
+    return null;
+  };
+  const no_rules = refused(`${colour.red("alerts")}  the rules were not taken`);
+  const no_names = refused(`${colour.red("folder")}  the controllers were not told which hosts it has`);
+  const [alerting, declared] = await Promise.all([
+    alertingChange(session, connection, fleet, colour).catch(no_rules),
+    declaredChange(session, connection, fleet.hosts.values(), colour, now()).catch(no_names),
+  ]);
+  for (const line of [...(alerting?.lines ?? []), ...(declared?.lines ?? [])]) output.line(line);
+  const rules = alerting?.next ?? null;
+  const asks = rules !== null || (declared !== null && declared.lines.length > 0);
+  if (asks && !(await output.confirm("Give the controllers this?"))) return given;
+  if (rules !== null) {
+    const version = await giveAlerting(session, connection, rules, now()).catch(no_rules);
+    if (version !== null) output.line(`alert rules ${version} hold      ctl alerts`);
   }
+  if (declared !== null)
+    await giveDeclared(session, connection, declared, now()).catch((error: unknown) => {
+      // What nobody was shown goes with another's apply.
+      if (declared.lines.length > 0 || !(error instanceof FleetError)) no_names(error);
+    });
+  return given;
 }
 
 /** A guard's window in milliseconds; null when none was typed. */

@@ -2,6 +2,7 @@
 import { FleetError } from "@muster/protocol/errors";
 import { alertingChange } from "../apply/alerting.ts";
 import { editable } from "../apply/change.ts";
+import { type DeclaredChange, declaredChange } from "../apply/declared.ts";
 import { askPlans, isEdited } from "../apply/plans.ts";
 import { loadWanted, readGround, scopeFor } from "../apply/prepare.ts";
 import { planExit, plansJson } from "../apply/result.ts";
@@ -35,13 +36,23 @@ ctl plan ixp --only bird/main  one resource on a group`,
       output.note(output.colour.amber("no controller answers: planned with the hosts of hosts.lock"));
     const scope = scopeFor(wanted, ground, options.only);
     const whole = args[0] === undefined && options.only.length === 0 && ground.controller === null;
-    const alerting = whole
-      ? await alertingChange(session, connection, wanted.fleet, output.colour).catch((error: unknown) => {
-          if (!(error instanceof FleetError)) throw error;
-          output.note(output.colour.amber(`alert rules were not compared: ${error.message}`));
-          return null;
-        })
-      : null;
+    const uncompared = (what: string) => (error: unknown) => {
+      if (!(error instanceof FleetError)) throw error;
+      output.note(output.colour.amber(`${what} not compared: ${error.message}`));
+      return null;
+    };
+    const { colour } = output;
+    const { hosts } = wanted.fleet;
+    const [alerting, declared] = await Promise.all([
+      whole
+        ? alertingChange(session, connection, wanted.fleet, colour).catch(uncompared("alert rules were"))
+        : null,
+      whole
+        ? declaredChange(session, connection, hosts.values(), colour, context.now())
+            .then(shown)
+            .catch(uncompared("which hosts the controllers know of was"))
+        : null,
+    ]);
     const progress = output.progress(`asking ${countText(scope.targets.length, "host")} for a plan`);
     const planned = await askPlans(
       connection,
@@ -50,14 +61,21 @@ ctl plan ixp --only bird/main  one resource on a group`,
       context.signal,
     ).finally(() => progress.done());
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
-    for (const line of alerting?.lines ?? []) output.line(line);
+    for (const line of [...(alerting?.lines ?? []), ...(declared?.lines ?? [])]) output.line(line);
     const told = planExit(planned, scope, wanted.named);
     const next = alerting?.next ?? null;
-    const exit = told === EXIT.done && next !== null ? EXIT.changes : told;
+    const exit = told === EXIT.done && (next !== null || declared !== null) ? EXIT.changes : told;
     const held = planned.some(({ target }) => target.desired.held_back.length > 0);
     const same = exit === 0 && scope.targets.length > 0 && scope.pending.length === 0;
     if (same && !held && !planned.some(isEdited)) output.line("folder and servers agree");
-    output.json({ ...plansJson(planned, scope), ...(next === null ? {} : { alerts: next }) });
+    output.json({
+      ...plansJson(planned, scope),
+      ...(next === null ? {} : { alerts: next }),
+      ...(declared === null ? {} : { declared: declared.next }),
+    });
     return exit;
   },
 });
+
+/** What a person need not see is no difference. */
+const shown = (change: DeclaredChange | null) => (change !== null && change.lines.length > 0 ? change : null);

@@ -41,9 +41,9 @@ The metrics themselves are at http://127.0.0.1:9464/metrics of a controller's se
     }
     if (what === "rules") {
       if (out !== undefined) throw new FleetError("USAGE", "the rules are printed: no --out");
-      const { ruleFile, rulesFor } = await import("../prometheus/rules.ts");
+      const { RULES, ruleFile } = await import("../prometheus/rules.ts");
       const { fleet } = await (await requireFolder(context)).load();
-      const file = ruleFile(fleet.name, rulesFor([...fleet.hosts.keys()].sort()));
+      const file = ruleFile(fleet.name, RULES);
       output.line(yamlText(file).trimEnd());
       output.json(file);
       return undefined;

@@ -43,7 +43,9 @@ ctl silence --end 3fa90c11`,
       throw new FleetError("USAGE", `--for ${options.for}: must be 1m to 30d`);
     const connection = await session.connect();
     const chosen = await chooseHosts(context, async () => connection, selector);
-    const hosts = chosen.hosts.map(({ name }) => name);
+    const enrolled = chosen.hosts.map(({ name }) => name);
+    // One that never joined is an alert, too.
+    const hosts = enrolled.length > 0 ? enrolled : [...chosen.not_enrolled];
     if (hosts.length === 0) throw new FleetError("NOT_FOUND", `no enrolled host is ${selector}`);
     output.begin(session.fleet, session.person);
     const made = await callController(connection, "silence", {
@@ -58,7 +60,8 @@ ctl silence --end 3fa90c11`,
     output.line(
       `${listText(hosts)}${what}: nobody is told for ${durationText(for_ms)}, until ${timeText(until)}`,
     );
-    if (chosen.not_enrolled.length > 0) output.note(`not enrolled: ${listText(chosen.not_enrolled)}`);
+    if (enrolled.length > 0 && chosen.not_enrolled.length > 0)
+      output.note(`not enrolled: ${listText(chosen.not_enrolled)}`);
     output.note(`end it before: ctl silence --end ${id}`);
     output.json(made.silence);
     return EXIT.done;

@@ -6,7 +6,15 @@ import { FleetError } from "@muster/protocol/errors";
 import { alertCounts, alertingTroubles } from "@muster/view/alerts";
 import { drainsOf } from "@muster/view/drained";
 import { fleetTroubles } from "@muster/view/fleet";
-import { type Known, knownByItself, knownOf, knownOfBrief, notEnrolled, seenWith } from "@muster/view/known";
+import {
+  type Known,
+  knownByItself,
+  knownOf,
+  knownOfBrief,
+  knownOfMissing,
+  notEnrolled,
+  seenWith,
+} from "@muster/view/known";
 import { statusOf } from "@muster/view/status";
 import { clockText } from "@muster/view/trouble";
 import type { Host } from "../apply/signed.ts";
@@ -114,10 +122,13 @@ export async function look(
   const folder_hosts = declared?.hosts ?? [];
   const in_folder = new Set(folder_hosts.map(({ name }) => name));
   const strangers = [...there.values()].filter(({ name }) => !in_folder.has(name)).map(unlabelled);
-  const groups = [
-    ...new Set([...(declared?.groups ?? []), ...[...there.values()].flatMap((host) => host.groups)]),
-  ];
-  const all = [...folder_hosts, ...strangers];
+  // Where there is no folder, what the last apply said of it.
+  const missing = new Map(
+    declared === null && !("silence" in known) ? known.missing.map((host) => [host.name, host]) : [],
+  );
+  const others_groups = [...there.values(), ...missing.values()].flatMap((host) => host.groups);
+  const groups = [...new Set([...(declared?.groups ?? []), ...others_groups])];
+  const all = [...folder_hosts, ...strangers, ...[...missing.values()].map(unlabelled)];
   const ids = new Map<string, string>([...there].map(([name, { id }]) => [name, id]));
   if ("silence" in known) for (const [name, id] of folder?.pins ?? []) ids.set(name, id);
   const choice = { hosts: all, groups, connection: async () => connection, ids: async () => ids };
@@ -153,7 +164,10 @@ export async function look(
       return "brief" in glance
         ? knownOfBrief(glance.brief, declared_groups, signed.get(name) ?? null)
         : knownOf(glance.view, declared_groups, signed.get(name) ?? null);
-    if (id === undefined) return notEnrolled(name, declared_groups ?? []);
+    if (id === undefined) {
+      const never = missing.get(name);
+      return never === undefined ? notEnrolled(name, declared_groups ?? []) : knownOfMissing(never);
+    }
     const reply = asked?.answered.get(id) ?? null;
     const itself = knownByItself(
       { name, id, groups: declared_groups ?? [] },
@@ -214,8 +228,8 @@ async function whoIsThere(connection: Connection, whole: boolean) {
       { name, id: view.record.id, groups: view.record.groups, view },
     ]),
   );
-  const { now, stalled_since, backup, alerts } = known;
-  return { hosts, now, stalled_since, backup, alerts };
+  const { missing, now, stalled_since, backup, alerts } = known;
+  return { hosts, missing, now, stalled_since, backup, alerts };
 }
 
 /** By host, the newest generation signed for it, 0 for none; and why that is not known, of all or of those that it names. */

@@ -9,14 +9,12 @@ export type Rule = {
   /** How long it has to hold; durations in Prometheus' form. */
   readonly for: string;
   readonly severity: "page" | "ticket";
-  /** Of whom, where the series do not say it. */
-  readonly host?: string;
   readonly summary: string;
   /** The next command to type. */
   readonly command: string;
 };
 
-const RULES: readonly Rule[] = [
+export const RULES: readonly Rule[] = [
   {
     alert: "MusterControllerGone",
     expr: "absent(muster_controller_leading)",
@@ -40,6 +38,14 @@ const RULES: readonly Rule[] = [
     severity: "page",
     summary: "{{ $labels.host }} is silent: what it does is not known",
     command: "ctl status {{ $labels.host }}",
+  },
+  {
+    alert: "MusterHostMissing",
+    expr: "muster_host_missing == 1",
+    for: "0s",
+    severity: "ticket",
+    summary: "{{ $labels.host }} is in the folder and never joined",
+    command: "ctl join {{ $labels.host }} --ssh",
   },
   {
     alert: "MusterCollectorBlind",
@@ -190,28 +196,15 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** One for each declared host: one that never joined has no series, and no other rule would name it. It is not waited for: controllers show what they have read whole. */
-const missing = (name: string): Rule => ({
-  alert: "MusterHostMissing",
-  expr: `absent(muster_host_up{host="${name}"}) and on() muster_controller_leading`,
-  for: "0s",
-  severity: "ticket",
-  host: name,
-  summary: `${name} is in the folder and never joined`,
-  command: `ctl join ${name} --ssh`,
-});
-
-export const rulesFor = (hosts: readonly string[]): Rule[] => [...RULES, ...hosts.map(missing)];
-
 /** The file that Prometheus reads (`rule_files`). */
 export function ruleFile(fleet: string, rules: readonly Rule[]): object {
   return {
     groups: [
       {
         name: `muster ${fleet}`,
-        rules: rules.map(({ alert, expr, for: held, severity, host, summary, command }) => ({
+        rules: rules.map(({ alert, expr, for: held, severity, summary, command }) => ({
           ...{ alert, expr, for: held },
-          labels: { severity, fleet, ...(host === undefined ? {} : { host }) },
+          labels: { severity, fleet },
           annotations: { summary, command },
         })),
       },

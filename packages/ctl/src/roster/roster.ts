@@ -7,6 +7,7 @@ import type { AlertSummary } from "@muster/protocol/alert";
 import type { BackupReport } from "@muster/protocol/backup";
 import type { HostBrief } from "@muster/protocol/brief";
 import type { ControlReply } from "@muster/protocol/control/index";
+import type { MissingHost } from "@muster/protocol/declared";
 import { FleetError } from "@muster/protocol/errors";
 import type { HostView } from "@muster/protocol/record";
 import { fleetOfFolder } from "../fleet/folder.ts";
@@ -73,6 +74,8 @@ export async function requireFolder(context: Context): Promise<FolderHere> {
 
 export type HostViews = {
   readonly views: Map<string, HostView>;
+  /** Declared by an apply, and no machine ever joined as them. */
+  readonly missing: readonly MissingHost[];
   readonly now: number;
   /** Since when the broker stores nothing; null while it does. */
   readonly stalled_since: number | null;
@@ -85,14 +88,18 @@ export type HostViews = {
 /** Every host that the controllers know, by name. Errors: NO_RESPONDER without a controller, TIMEOUT. */
 export async function hostViews(connection: Connection, timeout_ms?: number): Promise<HostViews> {
   const views = new Map<string, HostView>();
+  const missing: MissingHost[] = [];
   let after: string | null = null;
   let alerts: HostViews["alerts"];
   for (;;) {
     const page: Awaited<ReturnType<typeof askPage>> = await askPage(connection, after, timeout_ms);
     if (after === null) alerts = page.alerts;
     for (const view of page.hosts) if (view.record.state === "enrolled") views.set(view.record.name, view);
-    if (page.next === null)
-      return { views, now: page.now, stalled_since: page.stalled_since ?? null, backup: page.backup, alerts };
+    missing.push(...(page.missing ?? []));
+    if (page.next === null) {
+      const { now, stalled_since = null, backup } = page;
+      return { views, missing, now, stalled_since, backup, alerts };
+    }
     after = page.next;
   }
 }
@@ -106,13 +113,14 @@ export type Glance = { readonly name: string; readonly id: string; readonly grou
   | { readonly brief: HostBrief }
 );
 
-export type Glances = Pick<HostViews, "now" | "stalled_since" | "backup" | "alerts"> & {
+export type Glances = Pick<HostViews, "missing" | "now" | "stalled_since" | "backup" | "alerts"> & {
   readonly hosts: Map<string, Glance>;
 };
 
 /** As `hostViews`, with briefs: the pages of a large fleet are few, and soon read. */
 export async function glances(connection: Connection): Promise<Glances | { silence: FleetError }> {
   const hosts = new Map<string, Glance>();
+  const missing: MissingHost[] = [];
   try {
     let after: string | null = null;
     let alerts: Glances["alerts"];
@@ -126,9 +134,11 @@ export async function glances(connection: Connection): Promise<Glances | { silen
       for (const brief of page.brief ?? []) hosts.set(brief.name, { ...nameOf(brief), brief });
       for (const view of page.hosts)
         if (view.record.state === "enrolled") hosts.set(view.record.name, { ...nameOf(view.record), view });
+      missing.push(...(page.missing ?? []));
       if (page.next === null)
         return {
           hosts: new Map([...hosts].sort(byName)),
+          missing,
           now: page.now,
           stalled_since: page.stalled_since ?? null,
           backup: page.backup,

@@ -44,19 +44,23 @@ export function HostPage({ frame, name }: { frame: Frame; name: string }) {
           </li>
         ))}
       </ul>
-      <HealthCharts {...of} />
-      <section>
-        <h2>sessions</h2>
-        <SessionTable row={row} now_ms={now_ms} />
-        <SessionRoutes {...of} />
-      </section>
-      <Checks {...of} />
-      <Resources {...of} />
-      <Containers {...of} />
-      <Services {...of} />
-      <Tunnels {...of} />
-      <Certificates {...of} />
-      <Packages {...of} />
+      {known.enrolled ? (
+        <>
+          <HealthCharts {...of} />
+          <section>
+            <h2>sessions</h2>
+            <SessionTable row={row} now_ms={now_ms} />
+            <SessionRoutes {...of} />
+          </section>
+          <Checks {...of} />
+          <Resources {...of} />
+          <Containers {...of} />
+          <Services {...of} />
+          <Tunnels {...of} />
+          <Certificates {...of} />
+          <Packages {...of} />
+        </>
+      ) : null}
       <section>
         <h2>events</h2>
         <EventLines events={events} />

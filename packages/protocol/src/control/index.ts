@@ -8,6 +8,7 @@ import { AlertSummary } from "../alert.ts";
 import { BackupReport } from "../backup.ts";
 import { BLOB_CHUNK_BYTES, BlobRef } from "../blob.ts";
 import { HostBrief } from "../brief.ts";
+import { MissingHost } from "../declared.ts";
 import { StoredEnvelope } from "../envelope.ts";
 import { EVENT_KINDS, FleetEvent } from "../event.ts";
 import { Json } from "../json.ts";
@@ -18,6 +19,7 @@ import type { PAGE_METHODS } from "../subjects.ts";
 import { TELEMETRY_KINDS } from "../telemetry/index.ts";
 import { alerts, rules, set_rules, silence, unsilence } from "./alerts.ts";
 import { audit, note } from "./audit.ts";
+import { declare, declared } from "./declared.ts";
 import { history } from "./history.ts";
 import { names } from "./names.ts";
 import { rollouts } from "./rollouts.ts";
@@ -48,6 +50,12 @@ export const CONTROL = {
     reply: z.object({
       hosts: z.array(HostView).describe("Ordered by name."),
       brief: z.array(HostBrief).optional().describe("Where it was asked for, ordered by name."),
+      missing: z
+        .array(MissingHost)
+        .optional()
+        .describe(
+          "Hosts of the folder that no machine ever joined as, ordered by name; absent = none are here.",
+        ),
       next: Next,
       now: Instant.describe("The controller's clock, against which silence is judged."),
       stalled_since: Instant.nullable()
@@ -121,6 +129,8 @@ export const CONTROL = {
   unsilence,
   rules,
   set_rules,
+  declared,
+  declare,
   ticket: method({
     what: "Takes note of a ticket with which one web page gets bus access of its own, once.",
     authority: "viewer",

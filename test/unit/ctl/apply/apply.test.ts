@@ -27,6 +27,7 @@ suite(
       assert.is(ran.code, 3, ran.out + ran.err);
       assert.match(ran.out, /core1, ixp1 ~ file\/\/etc\/motd {2}motd \+1 -1/);
       assert.match(ran.out, /not enrolled {2}probe1/);
+      assert.match(ran.out, /folder \+ 1 host that no machine joined as: probe1\n/);
       const named = await ground.run("plan probe1");
       assert.is(named.code, 4, named.out + named.err);
       assert.not.match(named.out, /agree/);
@@ -53,6 +54,51 @@ suite(
       assert.match(ran.out, /nothing to do/);
       assert.is(ground.hosts.core1?.manifests.length, 1);
       assert.is((await ground.run("plan core1")).code, 0);
+    });
+
+    test("what was applied agrees; a host that nobody joined as is told to the controllers, and one more is a change of its own", async () => {
+      const agreed = await ground.run("plan");
+      assert.is(agreed.code, 0, agreed.out + agreed.err);
+      assert.not.match(agreed.out, /no machine joined/);
+      const { bus } = await ground.fleet.connect("operator", "carol", life.signal);
+      const carol = { bus, signer: await ground.fleet.person("carol", "operator"), now: Date.now };
+      const missing = async () => {
+        const page = await callController(carol, "hosts", { after: null, limit: 9 });
+        return page.missing?.map(({ name, groups, since }) => ({ name, groups, age: Date.now() - since }));
+      };
+      const [probe1, ...more] = (await missing()) ?? [];
+      assert.equal([probe1?.name, probe1?.groups, more], ["probe1", ["probe", "routers"], []]);
+      assert.ok(probe1 !== undefined && probe1.age >= 0 && probe1.age < 600_000, `${probe1?.age} ms`);
+      const hosts = await readFile(join(ground.folder, "hosts.yml"), "utf8");
+      await ground.write("hosts.yml", hosts.replace("probe1: ", "probe9: {}\n    probe1: "));
+      const planned = await ground.run("plan");
+      assert.is(planned.code, 3, planned.out + planned.err);
+      assert.match(planned.out, /folder \+ 1 host that no machine joined as: probe9\n/);
+      assert.not.match(planned.out, /agree/);
+      assert.is((await ground.run("plan core1")).code, 0, "nothing of it is core1's");
+      const refused = await ground.run("apply", { answers: ["n"] });
+      assert.is(refused.code, 0, refused.out + refused.err);
+      assert.is((await ground.run("plan")).code, 3);
+      assert.is((await ground.run("apply -y")).code, 0);
+      assert.is((await ground.run("plan")).code, 0);
+      assert.equal(
+        (await missing())?.map(({ name }) => name),
+        ["probe1", "probe9"],
+      );
+      // Who has no folder is told what the last apply said of it.
+      const status = await ground.run("status", { cwd: ground.home });
+      assert.is(status.code, 1, status.out + status.err);
+      assert.match(status.out, /probe9 .*not enrolled/);
+      assert.match(status.out, /probe9 {2}never joined; declared since .* {6}ctl join probe9/);
+      assert.match((await ground.run("status probe --json", { cwd: ground.home })).out, /"probe9"/);
+      const silence = await ground.run("silence probe9 --for 1h -m ordered");
+      assert.match(silence.out, /probe9: nobody is told for 1 h/, silence.err);
+      await ground.write("hosts.yml", hosts);
+      assert.match((await ground.run("apply -y")).out, /folder - 1 host that no machine joined as: probe9\n/);
+      assert.equal(
+        (await missing())?.map(({ name }) => name),
+        ["probe1"],
+      );
     });
 
     test("what is not selected keeps its last signed content and is named as pending", async () => {
