@@ -61,13 +61,16 @@ export function controlHandlers(ports: ControlPorts): Handlers<typeof CONTROL> {
   const { bus, records, last, waiting, events, engine, trust, now } = ports;
   const briefs = new RolloutBriefs(bus);
   return {
-    hosts: async (request, call) => ({
-      ...hostsPage(request, records, last, now(), guestOf(call), ports.declared.missing(guestOf(call))),
-      stalled_since: ports.storage.stalled_since,
-      ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
-      // Counts of the whole fleet are not for guests.
-      ...(request.after === null && guestOf(call) === null ? { alerts: await ports.alerts.summary() } : {}),
-    }),
+    hosts: async (request, call) => {
+      await ports.declared.settled();
+      return {
+        ...hostsPage(request, records, last, now(), guestOf(call), ports.declared.missing(guestOf(call))),
+        stalled_since: ports.storage.stalled_since,
+        ...(ports.backup_report === undefined ? {} : { backup: await backupReport(ports.backup_report) }),
+        // Counts of the whole fleet are not for guests.
+        ...(request.after === null && guestOf(call) === null ? { alerts: await ports.alerts.summary() } : {}),
+      };
+    },
     names: (request, call) => namesPage(request, records, guestOf(call)),
     last: (request, call) => lastPage(request, records, last, now(), guestOf(call)),
     async rollouts(request, call) {

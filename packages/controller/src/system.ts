@@ -159,7 +159,7 @@ async function run(
 
   const ends = [
     trust.follow(bus, log, (bundle) => log.info({ version: bundle.version }, "a newer trust bundle")),
-    listen({ bus, id: identity.id, log, now, records, last, engine, events }),
+    listen({ bus, id: identity.id, log, now, records, declared, last, engine, events }),
   ];
   await loadAll("waiting for what is stored");
 

@@ -1,6 +1,6 @@
 /**
  * The hosts that the folder declares, as an operator signed them (key `declared` of bucket `alerts`), and which of them are missing: no machine ever joined as them. A copy in
- * memory answers; it is read anew every few seconds, for others may have taken a newer one, and its signature is checked again whenever it, or the trust bundle, is another.
+ * memory answers; it is read anew when another controller tells of one, and every few seconds, and its signature is checked again whenever it, or the trust bundle, is another.
  */
 import type { Bus, KeyValue } from "@muster/ports/bus";
 import type { Handlers } from "@muster/ports/dispatch";
@@ -41,6 +41,7 @@ export class DeclaredHosts {
   readonly #ports: DeclaredPorts;
   readonly #kv: KeyValue;
   #held: Held | null = null;
+  #renewing: Promise<void> | null = null;
 
   constructor(ports: DeclaredPorts) {
     this.#ports = ports;
@@ -56,6 +57,22 @@ export class DeclaredHosts {
     if (entry === undefined) return;
     if (entry === null) this.#held = null;
     else this.#use(Buffer.from(entry.value).toString());
+  }
+
+  /** Reads it because another controller told of a newer one: until then whoever asks waits (`settled`). Errors: as `read`. */
+  async renew(): Promise<void> {
+    const renewing = this.read();
+    this.#renewing = renewing;
+    try {
+      await renewing;
+    } finally {
+      if (this.#renewing === renewing) this.#renewing = null;
+    }
+  }
+
+  /** Resolves when what was told of is read, or cannot be. */
+  async settled(): Promise<void> {
+    await this.#renewing?.catch(() => undefined);
   }
 
   /** Reads again and again until the signal aborts. */

@@ -1,9 +1,10 @@
-/** Listens to telemetry and events, once for everything: last values, records that other controllers changed, rollouts they ordered. */
+/** Listens to telemetry and events, once for everything: last values, records and declared hosts that other controllers changed, rollouts they ordered. */
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
 import { FleetEvent } from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { Events } from "../events.ts";
+import type { DeclaredHosts } from "../records/declared.ts";
 import type { HostRecords } from "../records/hosts.ts";
 import type { RolloutEngine } from "../rollout/engine.ts";
 import type { LastValues } from "./last.ts";
@@ -14,6 +15,7 @@ export type ListenPorts = {
   readonly log: Log;
   readonly now: () => number;
   readonly records: HostRecords;
+  readonly declared: Pick<DeclaredHosts, "renew">;
   readonly last: LastValues;
   readonly engine: RolloutEngine;
   readonly events: Pick<Events, "emit">;
@@ -63,6 +65,7 @@ export function listen(ports: ListenPorts): () => void {
     if (host !== "_") return;
     const { rollout } = parseJson(FleetEvent, body, subject);
     if (rollout !== undefined) engine.follow(rollout);
+    if (kind === "host") await ports.declared.renew();
   };
 
   const ends = [

@@ -6,8 +6,8 @@ import { durationOf, durationText, listText, timeText } from "../output/words.ts
 import { defineCommand, EXIT } from "../program/command.ts";
 import type { Context } from "../program/context.ts";
 import { silenceLines, silencesLeftOutText } from "../report/alerts.ts";
-import { chooseHosts } from "../roster/roster.ts";
-import { openSession, type Session } from "../session/session.ts";
+import { chooseHosts, glances } from "../roster/roster.ts";
+import { type Connection, openSession, type Session } from "../session/session.ts";
 
 export const silence = defineCommand({
   name: "silence",
@@ -43,10 +43,14 @@ ctl silence --end 3fa90c11`,
       throw new FleetError("USAGE", `--for ${options.for}: must be 1m to 30d`);
     const connection = await session.connect();
     const chosen = await chooseHosts(context, async () => connection, selector);
-    const enrolled = chosen.hosts.map(({ name }) => name);
-    // One that never joined is an alert, too.
-    const hosts = enrolled.length > 0 ? enrolled : [...chosen.not_enrolled];
-    if (hosts.length === 0) throw new FleetError("NOT_FOUND", `no enrolled host is ${selector}`);
+    const everyone = selector === "all" && context.global.not === undefined;
+    const never = await neverJoined(connection, everyone ? null : chosen.not_enrolled);
+    const hosts = [...chosen.hosts.map(({ name }) => name), ...never];
+    if (hosts.length === 0)
+      throw new FleetError(
+        "NOT_FOUND",
+        `no host that controllers know of is ${selector}: ctl apply tells them`,
+      );
     output.begin(session.fleet, session.person);
     const made = await callController(connection, "silence", {
       selector,
@@ -60,13 +64,23 @@ ctl silence --end 3fa90c11`,
     output.line(
       `${listText(hosts)}${what}: nobody is told for ${durationText(for_ms)}, until ${timeText(until)}`,
     );
-    if (enrolled.length > 0 && chosen.not_enrolled.length > 0)
-      output.note(`not enrolled: ${listText(chosen.not_enrolled)}`);
+    const untold = chosen.not_enrolled.filter((name) => !never.includes(name));
+    if (untold.length > 0)
+      output.note(`not enrolled, and controllers know nothing of it: ${listText(untold)}`);
     output.note(`end it before: ctl silence --end ${id}`);
     output.json(made.silence);
     return EXIT.done;
   },
 });
+
+/** Hosts that are an alert because no machine ever joined as them; of `names`, null = all. Errors: as `glances`. */
+async function neverJoined(connection: Connection, names: readonly string[] | null): Promise<string[]> {
+  if (names?.length === 0) return [];
+  const known = await glances(connection);
+  if ("silence" in known) throw known.silence;
+  const wanted = names === null ? null : new Set(names);
+  return known.missing.map(({ name }) => name).filter((name) => wanted?.has(name) ?? true);
+}
 
 async function list(context: Context, session: Session): Promise<number> {
   const { output } = context;

@@ -219,11 +219,10 @@ export async function chooseHosts(
   }
   const there = await views();
   if ("silence" in there) throw there.silence;
-  const hosts = [...there.views.values()].map(selectable);
-  return chosenOf(
-    await pick(context, { hosts, groups: groupsOf(there.views), connection, ids }, selector),
-    await ids(),
-  );
+  // Where there is no folder, what the last apply said of it.
+  const hosts = [...[...there.views.values()].map(selectable), ...there.missing.map(unlabelled)];
+  const groups = [...new Set(hosts.flatMap((host) => host.groups))];
+  return chosenOf(await pick(context, { hosts, groups, connection, ids }, selector), await ids());
 }
 
 const chosenOf = (picked: Picked, ids: ReadonlyMap<string, string>): Chosen => ({

@@ -91,8 +91,26 @@ suite(
       assert.match(status.out, /probe9 .*not enrolled/);
       assert.match(status.out, /probe9 {2}never joined; declared since .* {6}ctl join probe9/);
       assert.match((await ground.run("status probe --json", { cwd: ground.home })).out, /"probe9"/);
-      const silence = await ground.run("silence probe9 --for 1h -m ordered");
-      assert.match(silence.out, /probe9: nobody is told for 1 h/, silence.err);
+      const quiet = async (words: string, cwd = ground.folder) => {
+        const made = await ground.run(`silence ${words} --for 1h -m ordered --json`, { cwd });
+        assert.is(made.code, 0, made.err);
+        return [...JSON.parse(made.out).hosts].sort();
+      };
+      assert.equal(await quiet("probe9"), ["probe9"]);
+      assert.equal(await quiet("probe9", ground.home), ["probe9"]);
+      assert.equal(await quiet("routers"), ["core1", "ixp1", "probe1", "probe9"]);
+      assert.equal(await quiet("all"), ["_", "core1", "ixp1", "probe1", "probe9"]);
+      assert.equal(await quiet("all", ground.home), ["_", "core1", "ixp1", "probe1", "probe9"]);
+      assert.equal(await quiet("routers --not probe9"), ["core1", "ixp1", "probe1"]);
+      await ground.write("hosts.yml", hosts.replace("probe1: ", "probe8: {}\n    probe1: "));
+      const unknown = await ground.run("silence probe8 --for 1h -m ordered");
+      assert.match(unknown.err, /no host that controllers know of is probe8: ctl apply tells them/);
+      // A part of the fleet says nothing of the rest.
+      await ground.run("apply core1 -y");
+      assert.equal(
+        (await missing())?.map(({ name }) => name),
+        ["probe1", "probe9"],
+      );
       await ground.write("hosts.yml", hosts);
       assert.match((await ground.run("apply -y")).out, /folder - 1 host that no machine joined as: probe9\n/);
       assert.equal(
