@@ -23,7 +23,14 @@ suite("the answer of alerts", (test) => {
     }));
     const ports = {
       store: { alerts: async () => alerts, silences: async () => silences, summary: async () => null },
-      ...{ fleet: "lab", records: {}, now: () => NOW, look: async () => look, changing: () => null },
+      ...{
+        fleet: "lab",
+        records: {},
+        declared: { missing: () => [] },
+        now: () => NOW,
+        look: async () => look,
+        changing: () => null,
+      },
     } as unknown as AlertAnswers;
     const call = { principal: null } as never;
     const reply = await alertAnswers(ports, { emit: () => undefined }).alerts({ hosts: null } as never, call);
