@@ -35,6 +35,8 @@ rules:
   - { name: still, about: [silent, "blind/*", joined], severity: none }   # played hosts speak only when they are let, and nobody joined as probe1
 `,
       );
+    const told = (count: number) => () =>
+      assert.is(hook.received.length, count, hook.received.map(({ body }) => body).join("\n"));
     const say = (state: "failed" | "converged", host = "ixp1") =>
       ground.hosts[host]?.say({ state, detail: state === "failed" ? "no space left" : "" });
 
@@ -66,7 +68,7 @@ rules:
 
     test("red is told, counted by status, shown with who knows; silenced by a person, and ended", async () => {
       say("failed");
-      await eventually(() => assert.is(hook.received.length, 1), SOON_MS);
+      await eventually(told(1), SOON_MS);
       await eventually(async () => {
         const { out, code } = await ground.run("alerts");
         assert.is(code, 1, out);
@@ -120,7 +122,7 @@ rules:
       assert.is((await ground.run(`silence --end ${id}`)).code, 0);
       assert.match((await ground.run("silence")).out, /nothing is silenced/);
       say("converged");
-      await eventually(() => assert.is(hook.received.length, 2), SOON_MS);
+      await eventually(told(2), SOON_MS);
     });
 
     test("a route that fails is red in status, with the other side's words", async () => {
