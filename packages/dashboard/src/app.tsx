@@ -1,7 +1,7 @@
 /** The frame around every view: where one is, how fresh it is, and the way elsewhere. */
 import { timeText } from "@muster/protocol/time";
 import { durationText } from "@muster/view/words";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { Frame } from "./live.ts";
 import { AlertsPage } from "./pages/alerts.tsx";
 import { AuditPage, mayReadAudit } from "./pages/audit.tsx";
@@ -112,7 +112,8 @@ function Freshness({ frame }: { frame: Frame }) {
 
 /** Keys 1 to 7 go to the views, / to the search. */
 function useKeys(): void {
-  useEffect(() => {
+  // At once: what is seen can be used, and a key that comes before the next frame is not lost.
+  useLayoutEffect(() => {
     const key = (event: KeyboardEvent) => {
       const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
       if (typing || event.ctrlKey || event.metaKey || event.altKey) return;

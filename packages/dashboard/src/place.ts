@@ -1,5 +1,5 @@
 /** Where one is, as the address says it behind its #: a view (`/host/ixp1`), and how it is looked at (`/?by=site`). So a reload and a bookmark keep it. */
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { ticketIn } from "./access.ts";
 
 export type Place = { readonly path: readonly string[]; readonly ways: URLSearchParams };
@@ -34,7 +34,7 @@ function noted(): Place {
 /** The place as it is; drawn anew when it changes. */
 export function usePlace(): Place {
   const [place, setPlace] = useState(noted);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const turn = () => setPlace(noted());
     addEventListener("hashchange", turn);
     return () => removeEventListener("hashchange", turn);
