@@ -15,7 +15,8 @@ import { openLab } from "./lab.ts";
 const DAY_MS = 86_400_000;
 /** Of what a host has from its enrolment; what it signs itself later lives longer. */
 const LIFE_DAYS: Readonly<Record<string, number>> = { bus: 7, identity: 14, service: 7, ssh: 7 };
-const REST_S = 20;
+/** The period in which an agent looks at all its resources: a shorter time holds that look or does not. */
+const REST_S = 30;
 const RSS_LIMIT_MIB = 70;
 const GIVEN_BACK_MS = 60_000;
 const PACKAGES_MS = 90_000;
