@@ -7,7 +7,7 @@ import { mkdir, readdir, rename, rm, symlink, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { createFiles, type Files } from "@muster/agent/ports/files";
-import { aliasesIn, mountsIn } from "@muster/agent/ports/files-held";
+import { aliasesIn, aliasesUnder, mountsIn } from "@muster/agent/ports/files-held";
 import { refuseOwn, refuseProtected } from "@muster/agent/resources/protected";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
@@ -181,6 +181,21 @@ suite(
       assert.equal(aliasesIn(mounts, "/home/bob"), ["/home/bob", "/mnt/disk/@home/bob"]);
       assert.equal(aliasesIn(mounts, "/tmp/x"), ["/tmp/x"]);
       assert.equal(aliasesIn(mounts, "/etc"), ["/etc"]);
+      for (const directory of [
+        "/",
+        "/etc",
+        "/var",
+        "/var/lib",
+        "/mnt",
+        "/mnt/with space",
+        "/home",
+        "/home/bob",
+        "/mnt/disk/@home",
+      ])
+        for (const name of ["x", "lib", "muster-agent", "with space", "home", "@home", "disk"]) {
+          const path = directory === "/" ? `/${name}` : `${directory}/${name}`;
+          assert.equal(aliasesUnder(mounts, directory)(name), aliasesIn(mounts, path), path);
+        }
     });
   },
   { limit_ms: 20_000 },

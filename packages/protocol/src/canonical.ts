@@ -2,7 +2,7 @@
  * One byte form for one value: JSON after RFC 8785, and the SHA-256 over it. Everything that is compared by hash goes through here, a host's whole content several
  * times at every change: the library `canonicalize`, against which the test holds this, looks at each letter in JavaScript and takes four times as long.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /** The RFC 8785 form of a JSON value. Throws a TypeError for what JSON cannot hold (a programming error). */
 export function canonicalize(value: unknown): string {
@@ -40,7 +40,7 @@ const isNothing = (value: unknown) => value === undefined || typeof value === "s
 
 /** SHA-256 of bytes or UTF-8 text as 64 hexadecimal digits. */
 export function sha256(data: Uint8Array | string): string {
-  return createHash("sha256").update(data).digest("hex");
+  return hash("sha256", data);
 }
 
 /** SHA-256 over the RFC 8785 form, as 64 hexadecimal digits. */

@@ -1,8 +1,8 @@
 /**
  * Hashes of files, remembered while the kernel says that a file was not touched: a round looks at all of them every half minute, and when nothing was
- * touched it opens none.
+ * touched it opens none. What Muster itself has just written is known too, and read once later, since the kernel could not tell a change that came right after it.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash as hashAtOnce } from "node:crypto";
 import { type BigIntStats, constants } from "node:fs";
 import { FleetError } from "@muster/protocol/errors";
 import { OpenFile } from "./open-file.ts";
@@ -12,7 +12,7 @@ const PIECE_BYTES = 256 * 1024;
 /** As many resources as a manifest may have; some 300 bytes each. */
 const REMEMBERED = 5_000;
 /** The kernel's clock moves in ticks of some milliseconds: what was touched this short a time before may be touched again unseen. */
-const SETTLED_NS = 2_000_000_000n;
+const SETTLED_MS = 2_000;
 
 export type Hashed = {
   readonly sha256: string;
@@ -23,16 +23,34 @@ export type Hashed = {
 /** `found` is what lstat said of it just now. Null when it is gone, or larger than the limit. */
 export type Hashes = {
   of(real: string, path: string, found: BigIntStats, limit_bytes: number): Promise<Hashed | null>;
+  /** This content was written and synced through an open file, which is what lies at the path now, as `found` says. Believed for two seconds. */
+  wrote(path: string, found: BigIntStats, sha256: string): void;
+};
+
+type Known = {
+  readonly stamp: string;
+  readonly sha256: string;
+  /** By `performance.now()`, which nobody sets. */
+  readonly until_ms: number;
 };
 
 /** `small_bytes`: contents up to this are given back when they were read. */
 export function createHashes(small_bytes: number): Hashes {
-  const known = new Map<string, { readonly stamp: string; readonly sha256: string }>();
+  const known = new Map<string, Known>();
+  const remember = (path: string, what: Known): void => {
+    known.delete(path);
+    const [oldest] = known.keys();
+    if (known.size >= REMEMBERED && oldest !== undefined) known.delete(oldest);
+    known.set(path, what);
+  };
   return {
+    wrote: (path, found, sha256) =>
+      remember(path, { stamp: stampOf(found), sha256, until_ms: performance.now() + SETTLED_MS }),
     async of(real, path, found, limit_bytes) {
       if (found.size > limit_bytes) return null;
       const before = known.get(path);
-      if (before?.stamp === stampOf(found)) return { sha256: before.sha256, bytes: null };
+      if (before !== undefined && performance.now() < before.until_ms && before.stamp === stampOf(found))
+        return { sha256: before.sha256, bytes: null };
       const file = await openOrNull(real);
       if (file === null) return null;
       try {
@@ -42,12 +60,9 @@ export function createHashes(small_bytes: number): Hashes {
         known.delete(path);
         const hashed = await hashOf(file, Number(stats.size), limit_bytes, small_bytes);
         const stamp = stampOf(stats);
-        const settled = BigInt(Date.now()) * 1_000_000n - stats.ctimeNs > SETTLED_NS;
-        if (hashed !== null && settled && stampOf(file.facts()) === stamp) {
-          const [oldest] = known.keys();
-          if (known.size >= REMEMBERED && oldest !== undefined) known.delete(oldest);
-          known.set(path, { stamp, sha256: hashed.sha256 });
-        }
+        const settled = Date.now() - Number(stats.ctimeMs) > SETTLED_MS;
+        if (hashed !== null && settled && stampOf(file.facts()) === stamp)
+          remember(path, { stamp, sha256: hashed.sha256, until_ms: Number.POSITIVE_INFINITY });
         return hashed;
       } finally {
         file.close();
@@ -73,23 +88,22 @@ async function hashOf(
   limit_bytes: number,
   small_bytes: number,
 ): Promise<Hashed | null> {
-  const hash = createHash("sha256");
   const small = size_bytes <= small_bytes;
-  const pieces: Buffer[] = [];
   const piece = Buffer.allocUnsafe(small ? Math.max(size_bytes + 1, 4_096) : PIECE_BYTES);
-  for (let size = 0; ; ) {
-    const count = await file.read(piece);
+  const first = await file.read(piece);
+  // There was room for more, and what came is all that the file is said to have.
+  if (small && first === size_bytes && first < piece.length) {
+    const bytes = piece.subarray(0, first);
+    return { sha256: hashAtOnce("sha256", bytes), bytes };
+  }
+  const hash = createHash("sha256");
+  let size = 0;
+  for (let count = first; count > 0; count = await file.read(piece)) {
     size += count;
     if (size > limit_bytes) return null;
-    const read = piece.subarray(0, count);
-    hash.update(read);
-    if (small && size <= small_bytes) pieces.push(Buffer.from(read));
-    // There was room for more, and what came is all that the file is said to have.
-    const whole = size === size_bytes && count < piece.length;
-    if (!whole && count > 0) continue;
-    const bytes = small && size <= small_bytes ? Buffer.concat(pieces, size) : null;
-    return { sha256: hash.digest("hex"), bytes };
+    hash.update(piece.subarray(0, count));
   }
+  return { sha256: hash.digest("hex"), bytes: null };
 }
 
 /** Another one after every change, but for changes within one tick of the kernel's clock. */

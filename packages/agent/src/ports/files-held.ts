@@ -2,8 +2,8 @@
  * A directory that is held open while something in it is changed. What is checked is the directory that was opened, whatever links, renames and mounts
  * the path went through; and what is changed is changed through it, so that nobody can put another in its place in between.
  */
-import { constants } from "node:fs";
-import { type FileHandle, open, readFile, readlink, realpath } from "node:fs/promises";
+import { constants, readFileSync } from "node:fs";
+import { type FileHandle, open, readlink, realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { nextTick } from "node:process";
 import { FleetError } from "@muster/protocol/errors";
@@ -30,7 +30,8 @@ export type Hold = (path: string, link?: "nofollow") => Promise<Held>;
 type Directory = {
   readonly handle: FileHandle;
   readonly where: string;
-  readonly mounts: readonly Mount[];
+  /** Every path of what has this name in it: see `aliasesUnder`. */
+  readonly aliases: (name: string) => string[];
   /** Where the prefix truly is. */
   readonly root: string;
 };
@@ -61,14 +62,14 @@ export function createHold(prefix: string, refuse: Refuse): Hold {
       dirname(prefix + path),
       O_RDONLY | O_DIRECTORY | (link === undefined ? 0 : O_NOFOLLOW),
     );
-    const { handle, where, mounts, root } = await opened.catch((error: unknown) => {
+    const { handle, where, aliases, root } = await opened.catch((error: unknown) => {
       if (codeOf(error) !== "ENOENT") throw error;
       throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
     });
     try {
       const directory = `/proc/self/fd/${handle.fd}`;
       const name = basename(path);
-      refuse(seenFrom(root, aliasesIn(mounts, where === "/" ? `/${name}` : `${where}/${name}`)));
+      refuse(seenFrom(root, aliases(name)));
       return { at: `${directory}/${name}`, directory, where, sync: () => handle.sync(), close };
     } catch (error) {
       await close();
@@ -81,12 +82,11 @@ export function createHold(prefix: string, refuse: Refuse): Hold {
 async function openDirectory(directory: string, flags: number, prefix: string): Promise<Directory> {
   const handle = await open(directory, flags);
   try {
-    const [where, mounts, root] = await Promise.all([
+    const [where, root] = await Promise.all([
       readlink(`/proc/self/fd/${handle.fd}`),
-      mountsNow(),
       prefix === "" ? "" : realpath(prefix),
     ]);
-    return { handle, where, mounts, root };
+    return { handle, where, aliases: aliasesUnder(mountsNow(), where), root };
   } catch (error) {
     await handle.close();
     throw error;
@@ -102,8 +102,14 @@ export const seenFrom = (prefix: string, paths: readonly string[]): string[] =>
 /** A file system, or a part of it, and where it is mounted. */
 export type Mount = { readonly device: string; readonly root: string; readonly point: string };
 
-export const mountsNow = async (): Promise<Mount[]> =>
-  mountsIn(await readFile("/proc/self/mountinfo", "utf8"));
+let read = { text: "", mounts: [] as readonly Mount[] };
+
+/** What is mounted where, now. The kernel says it from memory: nothing is waited for, and what it said before is not taken apart again. */
+export function mountsNow(): readonly Mount[] {
+  const text = readFileSync("/proc/self/mountinfo", "utf8");
+  if (text !== read.text) read = { text, mounts: mountsIn(text) };
+  return read.mounts;
+}
 
 /** Reads what is mounted where (proc(5)). */
 export function mountsIn(text: string): Mount[] {
@@ -130,6 +136,17 @@ export function aliasesIn(mounts: readonly Mount[], path: string): string[] {
     return rest === null ? [] : [join(point, rest)];
   });
   return [...new Set([path, ...found])];
+}
+
+/** As `aliasesIn` of what has a name in this directory: what all names share is worked out once. Pure. */
+export function aliasesUnder(mounts: readonly Mount[], directory: string): (name: string) => string[] {
+  const shared = aliasesIn(mounts, directory);
+  // A name may be mounted on by itself, or be by itself what is mounted elsewhere.
+  const alone = new Set(mounts.flatMap(({ root, point }) => [root, point]).map((path) => basename(path)));
+  return (name) =>
+    alone.has(name)
+      ? aliasesIn(mounts, join(directory, `/${name}`))
+      : shared.map((each) => join(each, `/${name}`));
 }
 
 /** What comes after `above` in the path, "" for itself; null when it is not below. */

@@ -2,7 +2,7 @@
  * Replaces files whole: written beside the target, synced, renamed, directory synced. A crash at any moment leaves of each file the old one or the new
  * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once.
  */
-import { constants } from "node:fs";
+import { type BigIntStats, constants } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
@@ -30,7 +30,12 @@ const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 /** New files that are open at a time. */
 const OPEN_WRITES = 32;
 
-export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): Replacer {
+/** `wrote` hears of each content that was whole in memory, once it lies in its place. */
+export function createReplacer(
+  hold: Hold,
+  accounts: () => Promise<Accounts>,
+  wrote: (path: string, found: BigIntStats, sha256: string) => void,
+): Replacer {
   const turns = new Map<string, Promise<unknown>>();
 
   /** Two writers of one path would share the candidate's name: they take turns. */
@@ -46,8 +51,11 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
     }
   };
 
-  /** Writes the new file beside the target and syncs it; gives its path. */
-  const writeBeside = async ({ path, content, attributes }: Writing, directory: string): Promise<string> => {
+  /** Writes the new file beside the target and syncs it. */
+  const writeBeside = async (
+    { path, content, attributes }: Writing,
+    directory: string,
+  ): Promise<Candidate> => {
     const names = await accounts();
     const found = statsAgain(targetIn(directory, path));
     if (found !== null && !found.isFile()) {
@@ -68,25 +76,30 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
       try {
         if (content instanceof Uint8Array) await file.write(content);
         else for await (const piece of content) await file.write(piece);
-        await give(file, path, attributes, names);
+        const written = await give(file, path, attributes, names);
         await file.sync();
+        return { at: candidate, written, sha256: content instanceof Uint8Array ? sha256(content) : null };
       } finally {
         file.close();
       }
-      return candidate;
     } catch (error) {
       await unlinkIfThere(candidate);
       throw missingDirectory(error, path);
     }
   };
 
-  const put = async (candidate: string, directory: string, path: string): Promise<void> => {
+  const put = async (candidate: Candidate, directory: string, path: string): Promise<void> => {
+    const target = targetIn(directory, path);
     try {
-      await renameTo(candidate, targetIn(directory, path));
+      await renameTo(candidate.at, target);
     } catch (error) {
-      await unlinkIfThere(candidate);
+      await unlinkIfThere(candidate.at);
       throw missingDirectory(error, path);
     }
+    const found = candidate.sha256 === null ? null : statsAgain(target);
+    // What a check did to the candidate, and another writer to the target, shows in these.
+    if (found !== null && candidate.sha256 !== null && isSame(found, candidate.written))
+      wrote(path, found, candidate.sha256);
   };
 
   const replaceIn = async (
@@ -97,9 +110,9 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
     const candidate = await writeBeside(writing, directory);
     try {
       // Other programs cannot look through our handle.
-      await before?.(`${where}/${basename(candidate)}`);
+      await before?.(`${where}/${basename(candidate.at)}`);
     } catch (error) {
-      await unlinkIfThere(candidate);
+      await unlinkIfThere(candidate.at);
       throw error;
     }
     await put(candidate, directory, writing.path);
@@ -161,13 +174,24 @@ export function createReplacer(hold: Hold, accounts: () => Promise<Accounts>): R
   };
 }
 
-/** Sets owner, group and mode. Errors: FAILED for an unknown account, and when an agent without root would have to give a file away. */
+/** A new file beside its target, synced; `written`: what it was when all of it was written. */
+type Candidate = {
+  readonly at: string;
+  readonly written: BigIntStats;
+  /** Null when the content went through in pieces. */
+  readonly sha256: string | null;
+};
+
+const isSame = (one: BigIntStats, other: BigIntStats) =>
+  one.dev === other.dev && one.ino === other.ino && one.size === other.size && one.mtimeNs === other.mtimeNs;
+
+/** Sets owner, group and mode; gives what the file was before that. Errors: FAILED for an unknown account, and when an agent without root would have to give a file away. */
 export async function give(
   file: OpenFile,
   path: string,
   attributes: Attributes,
   names: Accounts,
-): Promise<void> {
+): Promise<BigIntStats> {
   const uid = names.uid(attributes.owner);
   const gid = names.gid(attributes.group);
   const found = file.facts();
@@ -184,6 +208,7 @@ export async function give(
   // After chown, which takes the set-user bits away.
   const mode = modeOf(attributes);
   if (goes || (Number(found.mode) & 0o7777) !== mode) await file.chmod(mode);
+  return found;
 }
 
 const modeOf = ({ mode }: Attributes) => Number.parseInt(mode, 8);

@@ -3,25 +3,17 @@
  * written in place, and never through a link in the last part of the path.
  */
 import { type BigIntStats, constants } from "node:fs";
-import { mkdir, opendir, realpath, rename, rmdir, unlink } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { mkdir, opendir, rename, rmdir, unlink } from "node:fs/promises";
 import { FleetError } from "@muster/protocol/errors";
 import { type Accounts, createAccounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import { createHashes, stampOf } from "./files-hash.ts";
-import {
-  aliasesIn,
-  mountsNow as askMounts,
-  createHold,
-  type Held,
-  type Refuse,
-  seenFrom,
-} from "./files-held.ts";
+import { createHold, type Held, type Refuse } from "./files-held.ts";
 import { statsAgain, statsOf } from "./files-paths.ts";
+import { createPlaces, type Places } from "./files-places.ts";
 import { type Attributes, type Content, createReplacer, give, type Writing } from "./files-replace.ts";
 import { watchPaths } from "./files-watch.ts";
 import { OpenFile } from "./open-file.ts";
-import { sharedInTurn } from "./turn.ts";
 
 export type { Attributes, Writing } from "./files-replace.ts";
 
@@ -44,7 +36,7 @@ export type Looked = {
   readonly bytes: Buffer | null;
 };
 
-export type Files = {
+export type Files = Places & {
   /** Facts without following a link; null when there is nothing. */
   facts(path: string): Promise<FileFacts | null>;
   /**
@@ -77,13 +69,6 @@ export type Files = {
   remove(path: string): Promise<void>;
   /** Names in a directory, in order; none when there is no such directory. Errors: TOO_LARGE above 100,000. */
   list(path: string): Promise<readonly string[]>;
-  /** The path with every link in its parent directories followed, as the host sees it; parents that do not exist stand as written. */
-  resolve(path: string): Promise<string>;
-  /**
-   * Every path under which the host knows this one, itself first: links in its parents followed, and other places where its file system is mounted.
-   * With `links` the last part is followed too, if it is a link.
-   */
-  places(path: string, links?: "follow"): Promise<readonly string[]>;
   /** Writes into a file that is there already, in one write and in place: for the kernel's files below /proc/sys only. */
   writeKernel(path: string, text: string): Promise<void>;
   /**
@@ -131,10 +116,8 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
       await held.close();
     }
   };
-  const replacer = createReplacer(hold, accounts);
   const hashes = createHashes(SMALL_BYTES);
-  const realpathNow = sharedInTurn(realpathOrNull);
-  const mountsNow = sharedInTurn(askMounts);
+  const replacer = createReplacer(hold, accounts, hashes.wrote);
   const seen = new Map<string, string>();
   /** Null when it cannot be looked at, which is news each time. */
   const stampNow = (path: string): string | null => {
@@ -159,24 +142,6 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
       else next();
     }
   };
-
-  const resolve: Files["resolve"] = (path) =>
-    told(path, async () => {
-      const root = prefix === "" ? "" : await realpathNow(prefix);
-      if (root === null) throw new FleetError("FAILED", `${prefix} is not there`);
-      let rest = `/${basename(path)}`;
-      for (let at = dirname(path); ; at = dirname(at)) {
-        const found = await realpathNow(prefix === "" ? at : prefix + at);
-        if (found === null) {
-          rest = `/${basename(at)}${rest}`;
-          continue;
-        }
-        if (root !== "" && found !== root && !found.startsWith(`${root}/`))
-          throw new FleetError("FAILED", `${path} leads out of ${prefix} by a link`);
-        const inside = found.slice(root.length);
-        return (inside === "/" ? "" : inside) + rest;
-      }
-    });
 
   return {
     real,
@@ -260,14 +225,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
         }
         return names.sort();
       }),
-    resolve,
-    places: (path, links) =>
-      told(path, async () => {
-        const through = links === undefined ? null : await realpathOrNull(real(path));
-        const root = prefix === "" ? "" : ((await realpathNow(prefix)) ?? prefix);
-        const found = through ?? root + (await resolve(path));
-        return [...new Set([path, ...seenFrom(root, aliasesIn(await mountsNow(""), found))])];
-      }),
+    ...createPlaces(prefix),
     writeKernel: (path, text) =>
       told(path, async () => {
         if (!path.startsWith("/proc/sys/") || path.includes("/../"))
@@ -335,15 +293,6 @@ async function readBounded(
     }
   } finally {
     file.close();
-  }
-}
-
-async function realpathOrNull(real: string): Promise<string | null> {
-  try {
-    return await realpath(real);
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw error;
   }
 }
 

@@ -16,7 +16,7 @@ const OWN = [
   "/lib/muster-agent",
   "/usr/bin/muster-agent",
   "/bin/muster-agent",
-];
+].map((path) => ({ path, below: `${path}/` }));
 
 /** What the agent itself writes among other people's files: who may replace it lets in whose key was revoked. */
 const WRITTEN: ReadonlySet<string> = new Set([REVOKED_LIST, REVOKED_SNIPPET, CERTIFICATE_SNIPPET]);
@@ -31,24 +31,24 @@ const UNIT_DIRECTORIES = [
   "/usr/local/lib/systemd/system",
   "/usr/lib/systemd/system",
   "/lib/systemd/system",
-];
+].map((path) => ({ path, below: `${path}/` }));
 const UNIT_NAME = /^(muster-agent|muster-undo|service\.d$|muster-\.service\.d$)/;
 
 const PARENTS: ReadonlySet<string> = new Set(
-  [...OWN, ...UNIT_DIRECTORIES.map((path) => `${path}/x`)].flatMap(above),
+  [...OWN.map(({ path }) => path), ...UNIT_DIRECTORIES.map(({ below }) => `${below}x`)].flatMap(above),
 );
 
 /** Why this path is the agent's own; null when it is not. Pure: links are the caller's to follow. */
 export function protectedBy(path: string): string | null {
   for (const own of OWN) {
-    if (path === own || path.startsWith(`${own}/`)) return `${own} belongs to the agent itself`;
+    if (path === own.path || path.startsWith(own.below)) return `${own.path} belongs to the agent itself`;
   }
   for (const directory of UNIT_DIRECTORIES) {
-    if (!path.startsWith(`${directory}/`)) continue;
-    const parts = path.slice(directory.length + 1).split("/");
+    if (!path.startsWith(directory.below)) continue;
+    const parts = path.slice(directory.below.length).split("/");
     const inside = /\.(wants|requires|upholds)$/.test(parts[0] ?? "") ? parts[1] : parts[0];
     if (inside !== undefined && UNIT_NAME.test(inside))
-      return `${directory}/${inside} is a unit of the agent`;
+      return `${directory.below}${inside} is a unit of the agent`;
   }
   return path === "/" || PARENTS.has(path) ? `${path} holds what belongs to the agent` : null;
 }

@@ -14,12 +14,14 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { createFiles, type Files } from "@muster/agent/ports/files";
+import { createHashes } from "@muster/agent/ports/files-hash";
+import { sha256 } from "@muster/protocol/canonical";
 import { FleetError } from "@muster/protocol/errors";
 import * as assert from "uvu/assert";
 import { startChild } from "../../../kit/child.ts";
 import { patienceOf } from "../../../kit/patience.ts";
 import { suite } from "../../../kit/suite.ts";
-import { hostPrefix, type Prefix } from "../resources/private-bird.ts";
+import { hostPrefix, type Prefix, until } from "../resources/private-bird.ts";
 
 const ROOT = { owner: "root", group: "root", mode: "0640" };
 
@@ -43,6 +45,37 @@ suite("files port", (test) => {
     files = createFiles(prefix.path);
   });
   test.after(() => prefix.release());
+
+  test("what it has just written is known without reading, for a moment, and what others do to it is seen", async () => {
+    assert.equal(
+      [...(await files.replaceAll([{ path: "/srv/known", content: Buffer.from("one"), attributes: ROOT }]))],
+      [],
+    );
+    const known = await files.look("/srv/known", 1_000);
+    assert.is(known?.sha256, sha256("one"));
+    assert.is(known?.bytes, null, "it was read");
+    // Another tick of the kernel's clock.
+    await sleep(20);
+    writeFileSync(at("srv/known"), "two");
+    assert.is((await files.look("/srv/known", 1_000))?.sha256, sha256("two"));
+
+    const hashes = createHashes(1_000);
+    const found = statSync(at("srv/known"), { bigint: true });
+    const told = async () => (await hashes.of(at("srv/known"), "/srv/known", found, 1_000))?.sha256;
+    hashes.wrote("/srv/known", found, sha256("what the kernel's clock cannot tell from it"));
+    assert.is.not(await told(), sha256("two"), "it is read again at once");
+    await until("read again", 10_000, async () => (await told()) === sha256("two"));
+    rmSync(at("srv/known"));
+  });
+
+  test("a candidate that its check changes is not taken for what was written", async () => {
+    await files.replace("/srv/changed", Buffer.from("as declared"), ROOT, async (candidate) => {
+      await sleep(20);
+      writeFileSync(candidate, "as the check");
+    });
+    assert.is((await files.look("/srv/changed", 1_000))?.sha256, sha256("as the check"));
+    rmSync(at("srv/changed"));
+  });
 
   test("replaces whole, with attributes, and shows the candidate before", async () => {
     writeFileSync(at("srv/a"), "old");
