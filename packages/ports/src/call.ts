@@ -99,7 +99,8 @@ export async function callController<M extends ControlMethod>(
  * Calls many hosts and returns as soon as everyone asked has answered, at the latest after `timeout_ms` (the row's by default; hosts whose
  * clock is off get up to 5 s more). Each gets a message. With a `filter` that says the same as `ids` (by group; `{}` is everybody), more than
  * 256 hosts get one broadcast instead. Ids are never sent to all: each host would read the list of all the others, N² in bytes (measured at
- * 1,000 hosts: five times as long as a message each). `on_reply` hears each answer as it comes.
+ * 1,000 hosts: five times as long as a message each). `on_reply` hears each answer as it comes. `read` takes a reply instead of the row's schema, where a caller
+ * reads what many say alike but once; its errors are those of `parse`.
  * Errors: BUS_UNREACHABLE when the connection goes, CANCELLED.
  */
 export async function callMany<M extends RpcMethod>(
@@ -110,12 +111,14 @@ export async function callMany<M extends RpcMethod>(
   options: CallOptions & {
     filter?: Filter;
     on_reply?: (id: string, reply: RpcReply<M> | FleetError) => void;
+    read?: (reply: unknown, what: string) => RpcReply<M>;
   } = {},
 ): Promise<CallResults<RpcReply<M>>> {
   const row: Method = await rpcRow(method);
   // What anybody may ask is not signed: nobody would look at it, and it costs 50 µs a host.
   const sender: Caller = row.authority === "none" ? { ...caller, signer: null } : caller;
   const asked = [...new Set(ids)];
+  const readReply = options.read ?? ((reply, what) => parse(row.reply, reply, what) as RpcReply<M>);
   const answered = new Map<string, RpcReply<M>>();
   const failed = new Map<string, FleetError>();
   const challenged = new Map<string, string>();
@@ -135,7 +138,7 @@ export async function callMany<M extends RpcMethod>(
         }
         outcome = FleetError.fromReply(reply.error);
       } else {
-        outcome = parse(row.reply, reply.ok, `reply to ${method}`) as RpcReply<M>;
+        outcome = readReply(reply.ok, `reply to ${method}`);
       }
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;

@@ -3,10 +3,11 @@
  * The content hash covers what the host should be, not the number under which it was ordered: a host whose content does not change gets no new manifest.
  */
 import { z } from "zod";
+import { alike } from "./alike.ts";
 import { contentHash } from "./canonical.ts";
 import type { Principal } from "./certificate.ts";
 import { type Envelope, open, type Verifier } from "./envelope.ts";
-import { FleetError, parseJson } from "./errors.ts";
+import { FleetError, parse, parseJson } from "./errors.ts";
 import { FleetName, GroupName, HostId, HostName, Instant, RandomId, ResourceRef, Sha256 } from "./names.ts";
 import { Resource, refOf } from "./resources/index.ts";
 import { subjects } from "./subjects.ts";
@@ -79,26 +80,66 @@ export type OpenedManifest = {
   readonly signed_at_ms: number;
 };
 
+/** What the bytes of a manifest say, the hash that its content really has, and a resource that stands in it twice. */
+type ReadManifest = {
+  readonly manifest: Manifest;
+  readonly hash: string;
+  readonly twice: ResourceRef | undefined;
+};
+
+const checked = (content: ManifestContent) => {
+  const refs = content.resources.map(refOf);
+  return {
+    hash: hashOfContent(content),
+    twice: refs.find((ref, index) => refs.indexOf(ref) !== index),
+  };
+};
+
+/** Errors: INVALID. */
+function readManifest(body: Uint8Array): ReadManifest {
+  const manifest = parseJson(Manifest, body, "manifest");
+  return { manifest, ...checked(manifest.content) };
+}
+
+/** As `readManifest`, for many: hosts with the same content share it, and it is read and hashed once. */
+export function manifestsReader(): typeof readManifest {
+  const Others = Manifest.extend({ content: z.unknown() });
+  const contentOf = alike((value: unknown) => {
+    const content = parse(ManifestContent, value, "manifest");
+    return { content, ...checked(content) };
+  });
+  return (body) => {
+    try {
+      const others = parseJson(Others, body, "manifest");
+      const { content, hash, twice } = contentOf(others.content);
+      return { manifest: { ...others, content }, hash, twice };
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      // The error is to name all that is wrong.
+      return readManifest(body);
+    }
+  };
+}
+
 /**
  * Opens a manifest as of the time at which it was signed: signature, rank, target, and that content and hash agree, with no resource twice.
  * Whether it is newer than what the host holds is the ledger's to say.
+ * @param read `manifestsReader()`, where many are opened
  * Errors: as `open`, and TOO_LARGE, INVALID, WRONG_TARGET, ALTERED.
  */
 export function openManifest(
   envelope: Envelope,
   target: { fleet: string; id: string },
   verifier: Verifier,
+  read: typeof readManifest = readManifest,
 ): OpenedManifest {
   if (envelope.body.length > MANIFEST_BYTES)
     throw new FleetError("TOO_LARGE", `manifest of ${envelope.body.length} bytes`);
   const opened = open(subjects.desired(target.id), envelope, verifier, "operator", { signs_release: true });
-  const manifest = parseJson(Manifest, envelope.body, "manifest");
+  const { manifest, hash, twice } = read(envelope.body);
   if (manifest.id !== target.id || manifest.fleet !== target.fleet)
     throw new FleetError("WRONG_TARGET", `meant for ${manifest.host} of ${manifest.fleet}`);
-  if (hashOfContent(manifest.content) !== manifest.content_hash)
-    throw new FleetError("ALTERED", `generation ${manifest.generation}`);
-  const refs = manifest.content.resources.map(refOf);
-  const twice = refs.find((ref, index) => refs.indexOf(ref) !== index);
+  if (hash !== manifest.content_hash) throw new FleetError("ALTERED", `generation ${manifest.generation}`);
   if (twice !== undefined) throw new FleetError("INVALID", `manifest: ${twice} stands in it twice`);
   return {
     manifest,

@@ -9,6 +9,7 @@ import {
   FleetError,
   hashOfContent,
   type Manifest,
+  manifestsReader,
   openManifest,
   parse,
   planIndex,
@@ -110,6 +111,40 @@ suite("manifest", (test) => {
       code(() => openManifest(large, target, verifier)),
       "TOO_LARGE",
     );
+  });
+
+  test("read with others: the same is opened, altered and refused in the same words as alone", () => {
+    const read = manifestsReader();
+    const passwd = { ...motd, name: "/etc/passwd" };
+    const host2 = createNkey("user").public;
+    const good = openManifest(sealed(make([motd])), target, verifier, read).manifest;
+    const second = sealed(make([motd], { id: host2, host: "ixp2", generation: 5 }), subjects.desired(host2));
+    const { manifest } = openManifest(second, { ...target, id: host2 }, verifier, read);
+    assert.equal(manifest, openManifest(second, { ...target, id: host2 }, verifier).manifest);
+    assert.is(manifest.content, good.content);
+    const cases: unknown[] = [
+      make([motd], { content_hash: "0".repeat(64) }),
+      make([passwd], { content_hash: good.content_hash }),
+      make([motd, motd]),
+      make([motd], { id: host2 }),
+      { ...make([motd]), extra: 1 },
+      { ...make([motd]), content: undefined },
+      { ...make([motd]), generation: 0, content: { ...good.content, groups: 7 } },
+    ];
+    const words = (value: unknown, reading?: typeof read) => {
+      try {
+        openManifest(sealed(value), target, verifier, reading);
+      } catch (error) {
+        if (error instanceof FleetError) return error.message;
+        throw error;
+      }
+      return "taken";
+    };
+    for (const value of cases) {
+      assert.is.not(words(value), "taken");
+      // Also when something like it was read before.
+      for (let time = 0; time < 2; time++) assert.is(words(value, read), words(value));
+    }
   });
 
   test("resources: unknown kind, field, bad path and bare mode say what would be right", () => {

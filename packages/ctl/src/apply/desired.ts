@@ -30,11 +30,13 @@ export const hashOfSpec = (resource: Resource | undefined) => contentHash(resour
  *
  * @param last what was signed for it last; null when nothing was
  * @param only refs to change, everything else stays as signed; null = all
+ * @param hashOf `alike(hashOfContent)`, where it is asked of many
  */
 export function desiredOf(
   compiled: CompiledHost,
   last: Last | null,
   only: ReadonlySet<string> | null,
+  hashOf = hashOfContent,
 ): Desired {
   const wanted = byRef(compiled.resources);
   const signed = byRef(last?.content.resources ?? []);
@@ -70,7 +72,7 @@ export function desiredOf(
     resources: inOrder(chosen, [...wanted.keys(), ...signed.keys()]),
     switches: keeps_scope ? last.content.switches : DEFAULT_SWITCHES,
   };
-  return { content, content_hash: hashOfContent(content), rolled_back, held_back, outside };
+  return { content, content_hash: hashOf(content), rolled_back, held_back, outside };
 }
 
 /** Refs that differ between two contents, sorted; an order or a group that differs gives none. */

@@ -1,7 +1,8 @@
 /** Asks the hosts what they would do, all at once, and sorts the answers into what can go out. */
 import { type Caller, callMany } from "@muster/ports/call";
-import { FleetError } from "@muster/protocol/errors";
-import type { Plan } from "@muster/protocol/plan";
+import { alike } from "@muster/protocol/alike";
+import { FleetError, parse } from "@muster/protocol/errors";
+import { Plan } from "@muster/protocol/plan";
 import type { RpcRequest } from "@muster/protocol/rpc/index";
 import type { Target } from "./scope.ts";
 
@@ -22,6 +23,7 @@ export async function askPlans(
   overwrite: (target: Target) => readonly string[],
   signal: AbortSignal,
 ): Promise<Planned[]> {
+  const read = plansReader();
   const whole = targets.filter(({ changed }) => changed);
   const held = targets.filter(({ changed }) => !changed);
   const ask = (whom: readonly Target[], wanted: (target: Target) => Wanted) => {
@@ -31,7 +33,7 @@ export async function askPlans(
       if (target === undefined) throw new TypeError("a host was asked that is no target");
       return { ...wanted(target), overwrite: [...overwrite(target)] };
     };
-    return callMany(caller, [...by_id.keys()], "plan", args, { signal });
+    return callMany(caller, [...by_id.keys()], "plan", args, { signal, read });
   };
   const content = ({ desired }: Target) => ({ content: desired.content });
   const [sent, named] = await Promise.all([
@@ -57,6 +59,18 @@ export async function askPlans(
     }
     return { target, plan };
   });
+}
+
+/** Hosts of a group plan alike, each under its own name: the rest of such plans is read once. */
+function plansReader(): (reply: unknown, what: string) => Plan {
+  const [Named, Rest] = [Plan.pick({ host: true }), Plan.omit({ host: true })];
+  const restOf = alike(({ rest, what }: { rest: object; what: string }) => parse(Rest, rest, what));
+  return (reply, what) => {
+    const named = Named.safeParse(reply);
+    if (!named.success) return parse(Plan, reply, what);
+    const { host, ...rest } = reply as { host: string };
+    return { host: named.data.host, ...restOf({ rest, what }) };
+  };
 }
 
 /** Whether something is to be done for it: other content than signed, or steps that the host would take for the same. */

@@ -1,6 +1,7 @@
 /** Which hosts a plan or apply is about, what each should be, and what stays pending outside. Pure. */
+import { alike } from "@muster/protocol/alike";
 import { FleetError } from "@muster/protocol/errors";
-import type { OpenedManifest } from "@muster/protocol/manifest";
+import { hashOfContent, type OpenedManifest } from "@muster/protocol/manifest";
 import { refOf } from "@muster/protocol/resources/index";
 import type { CompiledHost } from "../inventory/fleet.ts";
 import { suggest } from "../inventory/problem.ts";
@@ -43,12 +44,14 @@ export function scopeOf(
   const { ids, last, renew } = ground;
   const targets: Target[] = [];
   const pending: Pending[] = [];
+  const hashOf = alike(hashOfContent);
+  const chosen_names = new Set(selected);
   for (const host of compiled) {
     const id = ids.get(host.host);
     if (id === undefined) continue;
     const before = last.get(host.host) ?? null;
-    const chosen = selected.includes(host.host);
-    const desired = desiredOf(host, before?.manifest ?? null, chosen ? only : null);
+    const chosen = chosen_names.has(host.host);
+    const desired = desiredOf(host, before?.manifest ?? null, chosen ? only : null, hashOf);
     const changed = renew.has(host.host) || desired.content_hash !== before?.manifest.content_hash;
     if (chosen && !(only !== null && before === null && desired.content.resources.length === 0))
       targets.push({ name: host.host, id, desired, last: before, changed });

@@ -6,7 +6,7 @@ import type { Bus, StoredMessage } from "@muster/ports/bus";
 import type { ControlReply } from "@muster/protocol/control/index";
 import { type Envelope, loadEnvelope, type Verifier } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
-import { type OpenedManifest, openManifest } from "@muster/protocol/manifest";
+import { manifestsReader, type OpenedManifest, openManifest } from "@muster/protocol/manifest";
 import { openRelease } from "@muster/protocol/release";
 import { subjects } from "@muster/protocol/subjects";
 
@@ -31,11 +31,15 @@ export async function storedLast(
   verifier: Verifier,
 ): Promise<Map<string, Stored>> {
   const found = new Map<string, Stored>();
+  const read = manifestsReader();
   const queue = [...hosts];
   const work = async (): Promise<void> => {
     for (let host = queue.shift(); host !== undefined; host = queue.shift()) {
       const stored = await bus.directGet("DESIRED", subjects.desired(host.id));
-      found.set(host.name, stored === null ? null : believed(host, fleet, envelopeOf(stored), verifier));
+      found.set(
+        host.name,
+        stored === null ? null : believed(host, fleet, envelopeOf(stored), verifier, read),
+      );
     }
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL, hosts.length) }, work));
@@ -82,18 +86,26 @@ export async function lastSigned(
   return { last: stored, renew: false };
 }
 
-function believed(host: Host, fleet: string, envelope: Envelope, verifier: Verifier): Stored {
+type Read = ReturnType<typeof manifestsReader>;
+
+function believed(host: Host, fleet: string, envelope: Envelope, verifier: Verifier, read?: Read): Stored {
   try {
-    return openFor(host, fleet, envelope, verifier);
+    return openFor(host, fleet, envelope, verifier, read);
   } catch (error) {
     if (error instanceof FleetError) return error;
     throw error;
   }
 }
 
-function openFor(host: Host, fleet: string, envelope: Envelope, verifier: Verifier): OpenedManifest {
+function openFor(
+  host: Host,
+  fleet: string,
+  envelope: Envelope,
+  verifier: Verifier,
+  read?: Read,
+): OpenedManifest {
   try {
-    return openManifest(envelope, { fleet, id: host.id }, verifier);
+    return openManifest(envelope, { fleet, id: host.id }, verifier, read);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
     throw new FleetError(error.code, `the manifest stored for ${host.name}: ${error.detail}`, {

@@ -19,12 +19,20 @@ export function planLines(
 ): string[] {
   const blocks = new Map<string, { names: string[]; lines: string[] }>();
   const agree: string[] = [];
+  // Hosts that plan alike share their steps: of those the lines are made once.
+  const stepsLines = new Map<readonly Step[], readonly string[]>();
+  const changesOf = (steps: readonly Step[]) => {
+    const lines = stepsLines.get(steps) ?? grouped(steps).flatMap((each) => stepLines(each, colour));
+    stepsLines.set(steps, lines);
+    return lines;
+  };
   for (const each of planned) {
-    const lines = hostLines(each, colour);
+    const lines = hostLines(each, changesOf, colour);
     if (lines.length === 0) agree.push(each.target.name);
     if (lines.length === 0) continue;
-    const block = blocks.get(lines.join("\n"));
-    if (block === undefined) blocks.set(lines.join("\n"), { names: [each.target.name], lines });
+    const text = lines.join("\n");
+    const block = blocks.get(text);
+    if (block === undefined) blocks.set(text, { names: [each.target.name], lines });
     else block.names.push(each.target.name);
   }
   const told = [...blocks.values()].flatMap(({ names, lines }) =>
@@ -47,7 +55,11 @@ export function notEnrolledLines(names: readonly string[], colour: Colour): stri
   return [`${colour.amber("not enrolled")}  ${listText(names)}: skipped      ctl join ${next}`];
 }
 
-function hostLines(planned: Planned, colour: Colour): string[] {
+function hostLines(
+  planned: Planned,
+  changesOf: (steps: readonly Step[]) => readonly string[],
+  colour: Colour,
+): string[] {
   const { target, plan } = planned;
   const held = target.desired.held_back.map(
     ({ ref, why }) => `${INDENT}${colour.amber("held")}     ${ref}: ${why}`,
@@ -59,7 +71,7 @@ function hostLines(planned: Planned, colour: Colour): string[] {
   const refused = plan instanceof FleetError ? [plan] : (plan.refused ?? []).map(refusalText);
   const words = refused.map((why) => `${colour.red("REFUSED")}  ${told(why)}; nothing is sent to it`);
   if (plan instanceof FleetError || words.length > 0) return [...words, ...held];
-  const changes = grouped(plan.steps).flatMap((steps) => stepLines(steps, colour));
+  const changes = changesOf(plan.steps);
   const more = [...aboutLines(plan), ...held, ...restLines(plan, colour)];
   if (changes.length > 0) return [...changes, ...more];
   if (target.changed) return [`~ nothing to do there, and the new state is signed for it`, ...more];
