@@ -3,7 +3,7 @@
  */
 import type { Manifest, OpenedManifest } from "@muster/protocol";
 import { FleetError } from "@muster/protocol/errors";
-import { type Drift, type Plan, planIndex } from "@muster/protocol/plan";
+import type { Drift, Plan } from "@muster/protocol/plan";
 import { KINDS, type OnDrift, type Resource } from "@muster/protocol/resources/index";
 import type { Accepted, Entry, LedgerChange, LedgerState, UndoneSpec } from "./ledger.ts";
 
@@ -85,9 +85,9 @@ function goneOf(manifest: Manifest, managed: readonly string[]): number {
  * Whether the plan is the one that the operator was shown, or there is nothing to do: a host that lost the newest of its own state is as it should
  * be already, and would refuse that for ever. Errors: CONFLICT.
  */
-export function admits(manifest: Manifest, plan: Pick<Plan, "content_hash" | "steps" | "waiting">): void {
+export function admits(manifest: Manifest, plan: Pick<Plan, "index" | "steps" | "waiting">): void {
   const shown = manifest.intent.plan_index;
-  if (shown === null || planIndex(plan) === shown) return;
+  if (shown === null || plan.index === shown) return;
   if (plan.steps.length === 0 && plan.waiting.length === 0) return;
   throw new FleetError(
     "CONFLICT",

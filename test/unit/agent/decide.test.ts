@@ -227,14 +227,15 @@ suite("decide: a manifest", (test) => {
       why: "it is not there",
       reversible: true,
     };
-    const plan = { content_hash: hashOfContent(content(1)), steps: [step], waiting: [] };
+    const named = { content_hash: hashOfContent(content(1)), steps: [step] };
+    const plan = { index: planIndex(named), steps: [step], waiting: [] };
     const other = opened(1, 1, { plan_index: "0".repeat(64) }).manifest;
     assert.is(
       code(() => admits(opened(1, 1).manifest, plan)),
       undefined,
     );
     assert.is(
-      code(() => admits(opened(1, 1, { plan_index: planIndex(plan) }).manifest, plan)),
+      code(() => admits(opened(1, 1, { plan_index: planIndex(named) }).manifest, plan)),
       undefined,
     );
     assert.is(

@@ -25,32 +25,40 @@ export type Hashes = {
   of(real: string, path: string, found: BigIntStats, limit_bytes: number): Promise<Hashed | null>;
   /** This content was written and synced through an open file, which is what lies at the path now, as `found` says. Believed for two seconds. */
   wrote(path: string, found: BigIntStats, sha256: string): void;
+  /** Whether it was written or looked at within the last two seconds: what the kernel says of it is in its memory. */
+  recent(path: string): boolean;
 };
 
 type Known = {
   readonly stamp: string;
   readonly sha256: string;
-  /** By `performance.now()`, which nobody sets. */
+  /** When it was written or last looked at, and until when it is believed, by `performance.now()`, which nobody sets. */
+  asked_ms: number;
   readonly until_ms: number;
 };
 
 /** `small_bytes`: contents up to this are given back when they were read. */
 export function createHashes(small_bytes: number): Hashes {
   const known = new Map<string, Known>();
-  const remember = (path: string, what: Known): void => {
+  const remember = (path: string, stamp: string, sha256: string, for_ms: number): void => {
     known.delete(path);
     const [oldest] = known.keys();
     if (known.size >= REMEMBERED && oldest !== undefined) known.delete(oldest);
-    known.set(path, what);
+    const asked_ms = performance.now();
+    known.set(path, { stamp, sha256, asked_ms, until_ms: asked_ms + for_ms });
   };
   return {
-    wrote: (path, found, sha256) =>
-      remember(path, { stamp: stampOf(found), sha256, until_ms: performance.now() + SETTLED_MS }),
+    wrote: (path, found, sha256) => remember(path, stampOf(found), sha256, SETTLED_MS),
+    recent: (path) =>
+      performance.now() - (known.get(path)?.asked_ms ?? Number.NEGATIVE_INFINITY) < SETTLED_MS,
     async of(real, path, found, limit_bytes) {
       if (found.size > limit_bytes) return null;
       const before = known.get(path);
-      if (before !== undefined && performance.now() < before.until_ms && before.stamp === stampOf(found))
+      const now_ms = performance.now();
+      if (before !== undefined && now_ms < before.until_ms && before.stamp === stampOf(found)) {
+        before.asked_ms = now_ms;
         return { sha256: before.sha256, bytes: null };
+      }
       const file = await openOrNull(real);
       if (file === null) return null;
       try {
@@ -61,8 +69,8 @@ export function createHashes(small_bytes: number): Hashes {
         const hashed = await hashOf(file, Number(stats.size), limit_bytes, small_bytes);
         const stamp = stampOf(stats);
         const settled = Date.now() - Number(stats.ctimeMs) > SETTLED_MS;
-        if (hashed !== null && settled && stampOf(file.facts()) === stamp)
-          remember(path, { stamp, sha256: hashed.sha256, until_ms: Number.POSITIVE_INFINITY });
+        const lasts = settled && stampOf(file.facts()) === stamp;
+        if (hashed !== null) remember(path, stamp, hashed.sha256, lasts ? Number.POSITIVE_INFINITY : 0);
         return hashed;
       } finally {
         file.close();

@@ -33,7 +33,7 @@ const OPEN_WRITES = 32;
 /** `wrote` hears of each content that was whole in memory, once it lies in its place. */
 export function createReplacer(
   hold: Hold,
-  accounts: () => Promise<Accounts>,
+  accounts: () => Accounts,
   wrote: (path: string, found: BigIntStats, sha256: string) => void,
 ): Replacer {
   const turns = new Map<string, Promise<unknown>>();
@@ -56,7 +56,7 @@ export function createReplacer(
     { path, content, attributes }: Writing,
     directory: string,
   ): Promise<Candidate> => {
-    const names = await accounts();
+    const names = accounts();
     const found = statsAgain(targetIn(directory, path));
     if (found !== null && !found.isFile()) {
       const what = found.isSymbolicLink()

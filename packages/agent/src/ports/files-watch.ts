@@ -25,12 +25,15 @@ export function watchPaths(
   const leads = new Map<string, Map<string, string[]>>();
   const watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
   const dirty = new Set<string>();
+  /** Whether something happened to a directory that is watched, or is to be: most of what happens is to the paths themselves. */
+  let moved = false;
   let timer: NodeJS.Timeout | null = null;
   if (signal.aborted) return;
 
   const flush = () => {
     timer = null;
-    settle();
+    if (moved) settle();
+    moved = false;
     const gathered = [...dirty];
     dirty.clear();
     for (const path of gathered) on.changed(path);
@@ -41,7 +44,10 @@ export function watchPaths(
     // Without a name, or with the directory's own, it may be any of them.
     const all = name === null || name === basename(directory);
     const meant = all ? [...(names?.values() ?? [])].flat() : (names?.get(name) ?? []);
-    for (const path of meant) dirty.add(path);
+    for (const path of meant) {
+      dirty.add(path);
+      moved ||= all || dirname(real(path)) !== directory;
+    }
     if (dirty.size > 0) timer ??= setTimeout(flush, GATHER_MS);
   };
 

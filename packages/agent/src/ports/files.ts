@@ -147,12 +147,14 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
     real,
     facts: (path) =>
       told(path, async () => {
-        const [found, names] = await Promise.all([statsOf(real(path)), accounts()]);
+        const names = accounts();
+        const found = await statsOf(real(path));
         return found === null ? null : factsOf(found, names);
       }),
     look: (path, limit_bytes) =>
       told(path, async () => {
-        const [found, names] = await Promise.all([statsOf(real(path)), accounts()]);
+        const names = accounts();
+        const found = hashes.recent(path) ? statsAgain(real(path)) : await statsOf(real(path));
         if (found === null) return null;
         const facts = factsOf(found, names);
         const hashed =
@@ -178,7 +180,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
         within(path, async ({ at }) => {
           const file = await OpenFile.open(at, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
           try {
-            await give(file, path, attributes, await accounts());
+            await give(file, path, attributes, accounts());
           } finally {
             file.close();
           }
@@ -193,7 +195,7 @@ export function createFiles(prefix: string, refuse: Refuse = () => undefined): F
           if (found === null) await mkdir(at, 0o700);
           const directory = await OpenFile.open(at, O_RDONLY | O_NOFOLLOW | O_DIRECTORY);
           try {
-            await give(directory, path, attributes, await accounts());
+            await give(directory, path, attributes, accounts());
           } finally {
             directory.close();
           }

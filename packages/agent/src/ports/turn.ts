@@ -4,8 +4,9 @@
  */
 import { nextTick } from "node:process";
 
-export function sharedInTurn<V>(ask: (key: string) => Promise<V>): (key: string) => Promise<V> {
-  const asked = new Map<string, Promise<V>>();
+/** `ask` gives the answer or a promise of it; what it throws is not shared. */
+export function sharedInTurn<V extends object>(ask: (key: string) => V): (key: string) => V {
+  const asked = new Map<string, V>();
   return (key) => {
     const known = asked.get(key);
     if (known !== undefined) return known;
