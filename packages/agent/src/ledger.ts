@@ -105,6 +105,8 @@ export class Ledger {
   readonly #directory: string;
   #state: LedgerState;
   #manifests = new Map<string, Manifest>();
+  /** The manifests that have a file, newest first; null while it is not known. */
+  #kept: readonly Accepted[] | null = null;
   #queue: Promise<unknown> = Promise.resolve();
 
   private constructor(file: string, directory: string, state: LedgerState, damaged: string | null) {
@@ -126,7 +128,14 @@ export class Ledger {
       if (!(error instanceof FleetError)) throw error;
       damaged = error.detail;
     }
-    return new Ledger(file, directory, state, damaged);
+    const ledger = new Ledger(file, directory, state, damaged);
+    try {
+      await ledger.#goOn();
+      return ledger;
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      return new Ledger(file, directory, state, damaged ?? error.detail);
+    }
   }
 
   /** What it says, for who only looks: nothing is changed on disk. Errors: FAILED on the disk's. */
@@ -147,14 +156,32 @@ export class Ledger {
     return this.#turn(() => this.#write(typeof change === "function" ? change(this.#state) : change));
   }
 
-  /** Keeps a manifest as the newest accepted one: its own file first, then the ledger that names it. */
+  /**
+   * Keeps a manifest as the newest accepted one; resolves when a crash does not take it back. That is so with its own file on the disk, from which the
+   * next start goes on: the ledger names it from its next writing on, which is that of the verdict.
+   */
   accept(manifest: Manifest, envelope: StoredEnvelope, accepted: Accepted): Promise<void> {
     return this.#turn(async () => {
+      const kept = await this.kept();
       await writeSynced(this.#manifestFile(accepted), `${JSON.stringify({ envelope, accepted })}\n`);
+      this.#kept = newestFirst([...kept.filter((each) => key(each) !== key(accepted)), accepted]);
       this.#manifests.set(key(accepted), manifest);
-      await this.#write({ accepted });
+      if (isNews(this.#state, accepted)) this.#state = { ...this.#state, accepted };
+      else await this.#write({ accepted });
       await this.#prune();
     });
+  }
+
+  /**
+   * Goes on from what was accepted just before the agent died: a file is written for nothing else. Errors: FAILED, ALTERED when the file or the
+   * directory cannot be read.
+   */
+  async #goOn(): Promise<void> {
+    const [newest] = await this.kept();
+    if (newest === undefined || !isNews(this.#state, newest)) return;
+    const held = await this.#held(newest);
+    await this.manifest(held.accepted);
+    this.#state = { ...this.#state, accepted: held.accepted };
   }
 
   /** Reads a manifest that was accepted here. It was proved then, and outlives its signer's certificate. Errors: NOT_FOUND, ALTERED. */
@@ -171,10 +198,14 @@ export class Ledger {
 
   /** As it came, with the signature. Errors: NOT_FOUND. */
   async envelope(accepted: Accepted): Promise<StoredEnvelope> {
+    return (await this.#held(accepted)).envelope;
+  }
+
+  async #held(accepted: Accepted): Promise<z.infer<typeof Held>> {
     const kept = await readKept(this.#manifestFile(accepted), Held);
     if (kept === null)
       throw new FleetError("NOT_FOUND", `generation ${accepted.generation} is not kept here`);
-    return kept.value.envelope;
+    return kept.value;
   }
 
   /** The newest kept manifest with that content; null when it is not kept. */
@@ -200,7 +231,8 @@ export class Ledger {
   }
 
   /** The manifests that are kept, newest first; of what was noted with them only generation and content. */
-  async kept(): Promise<Accepted[]> {
+  async kept(): Promise<readonly Accepted[]> {
+    if (this.#kept !== null) return this.#kept;
     const found: Accepted[] = [];
     for (const name of await this.#names()) {
       const match = /^(\d+)-([0-9a-f]{64})\.json$/.exec(name);
@@ -215,7 +247,8 @@ export class Ledger {
         admitted: true,
       });
     }
-    return found.sort((a, b) => b.generation - a.generation);
+    this.#kept = newestFirst(found);
+    return this.#kept;
   }
 
   async #names(): Promise<string[]> {
@@ -240,6 +273,7 @@ export class Ledger {
       await rm(this.#manifestFile(each), { force: true });
       await rm(`${this.#manifestFile(each)}.previous`, { force: true });
     }
+    this.#kept = kept.filter((each) => !old.includes(each));
     // Parsed manifests cost memory: only what is in force is looked at again and again.
     for (const known of this.#manifests.keys()) if (!needed.has(known)) this.#manifests.delete(known);
   }
@@ -248,6 +282,15 @@ export class Ledger {
     return join(this.#directory, `${accepted.generation}-${accepted.content_hash}.json`);
   }
 }
+
+/**
+ * Whether a manifest's own file says enough: the generation is above all that the ledger has heard of, so that it was accepted after the ledger's last
+ * writing. A ledger that knows of none begins anew, whatever else is there.
+ */
+const isNews = ({ accepted, refused }: LedgerState, { generation }: Pick<Accepted, "generation">) =>
+  accepted !== null && generation > Math.max(accepted.generation, ...refused.map((each) => each.generation));
+
+const newestFirst = (kept: readonly Accepted[]) => [...kept].sort((a, b) => b.generation - a.generation);
 
 const key = (accepted: Pick<Accepted, "generation" | "content_hash">) =>
   `${accepted.generation}-${accepted.content_hash}`;

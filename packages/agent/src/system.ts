@@ -164,21 +164,16 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     },
   });
   trust.onJudged((outcome) => tellTrust(audit, outcome, ports.now()));
-  ports.files.watch(
-    [places.holds.slice(config.prefix.length)],
-    {
-      changed: () => reconciler.bell.ring(),
-      failed: (error) => log.warn({ err: error }, "holds are seen late"),
-    },
-    signal,
-  );
   const acts = new Bell();
   acts.ring();
+  // One watch: the directory is that of the ledger too, and each watch hears of every file in it.
+  const holds_path = places.holds.slice(config.prefix.length);
   ports.files.watch(
-    [places.acts.slice(config.prefix.length)],
+    [holds_path, places.acts.slice(config.prefix.length)],
     {
-      changed: () => acts.ring(),
-      failed: (error) => log.warn({ err: error }, "the audit hears late of the host"),
+      changed: (path) => (path === holds_path ? reconciler.bell : acts).ring(),
+      failed: (error) =>
+        log.warn({ err: error }, "holds are seen late, and the audit hears late of the host"),
     },
     signal,
   );

@@ -31,11 +31,16 @@ const acceptedOf = ({ generation, content_hash }: Manifest): Accepted => ({
   kit: false,
   admitted: true,
 });
-const accept = async (ledger: Ledger, generation: number) => {
+/** Accepts it, and no more: it is not judged yet. */
+const take = async (ledger: Ledger, generation: number) => {
   const manifest = manifestOf(generation);
   const accepted = acceptedOf(manifest);
   const body = Buffer.from(JSON.stringify(manifest)).toString("base64");
   await ledger.accept(manifest, { headers: {}, body }, accepted);
+  return accepted;
+};
+const accept = async (ledger: Ledger, generation: number) => {
+  const accepted = await take(ledger, generation);
   await ledger.update({ in_force: accepted });
   return accepted;
 };
@@ -60,6 +65,85 @@ suite("ledger", (test) => {
     const again = await reopen();
     assert.equal(again.state.in_force, accepted);
     assert.is((await again.manifest(accepted)).generation, 3);
+  });
+
+  test("what was accepted is there after a crash before the ledger names it", async () => {
+    const ledger = await reopen();
+    const before = await accept(ledger, 3);
+    const accepted = { ...(await take(ledger, 4)), admitted: false };
+    const path = join(place.path, "manifests", `4-${accepted.content_hash}.json`);
+    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), accepted }));
+    assert.is(
+      JSON.parse(readFileSync(file(), "utf8")).accepted.generation,
+      3,
+      "it broke off between the two",
+    );
+    const again = await reopen();
+    assert.equal(again.state, { ...ledger.state, accepted, in_force: before });
+    assert.is((await again.manifest(accepted)).generation, 4);
+    assert.is(again.damaged, null);
+  });
+
+  test("what its file alone would not bring back is named by the ledger at once", async () => {
+    const named = () => JSON.parse(readFileSync(file(), "utf8")).accepted.generation;
+    const ledger = await reopen();
+    await take(ledger, 3);
+    assert.is(named(), 3, "the first of all");
+    await ledger.update({ refused: [{ generation: 4, content_hash: "0".repeat(64) }] });
+    await take(ledger, 4);
+    assert.is(named(), 4, "a number that was refused with other content");
+  });
+
+  test("what was refused does not come back, nor what it came after", async () => {
+    const ledger = await reopen();
+    const good = await accept(ledger, 3);
+    await take(ledger, 4);
+    const { generation, content_hash } = await take(ledger, 5);
+    await ledger.update({ accepted: good, refused: [{ generation, content_hash }] });
+    assert.equal((await reopen()).state.accepted, good);
+  });
+
+  test("an accepted one that was damaged before the ledger named it: the one before, and it says so", async () => {
+    const ledger = await reopen();
+    const good = await accept(ledger, 3);
+    const { content_hash } = await take(ledger, 4);
+    const path = join(place.path, "manifests", `4-${content_hash}.json`);
+    truncateSync(path, 40);
+    const again = await reopen();
+    assert.equal(again.state.accepted, good);
+    assert.match(again.damaged ?? "", /4-\w+\.json/);
+    await take(again, 4);
+    assert.is((await reopen()).state.accepted?.generation, 4, "it may come again");
+  });
+
+  test("an accepted one of another content than it was: the one before, and it says so", async () => {
+    const ledger = await reopen();
+    const good = await accept(ledger, 3);
+    const { content_hash } = await take(ledger, 4);
+    const path = join(place.path, "manifests", `4-${content_hash}.json`);
+    const kept = JSON.parse(readFileSync(path, "utf8"));
+    kept.envelope.body = Buffer.from(JSON.stringify(manifestOf(9))).toString("base64");
+    writeFileSync(path, JSON.stringify(kept));
+    const again = await reopen();
+    assert.equal(again.state.accepted, good);
+    assert.match(again.damaged ?? "", /generation 4/);
+  });
+
+  test("a manifest half written is none", async () => {
+    const good = await accept(await reopen(), 3);
+    writeFileSync(join(place.path, "manifests", `4-${"0".repeat(64)}.json.new`), '{"envelope":{');
+    const again = await reopen();
+    assert.equal(again.state.accepted, good);
+    assert.is(again.damaged, null);
+  });
+
+  test("a ledger that is lost begins anew, also where manifests are left", async () => {
+    const ledger = await reopen();
+    await accept(ledger, 3);
+    await take(ledger, 4);
+    unlinkSync(file());
+    unlinkSync(`${file()}.previous`);
+    assert.is((await reopen()).state.accepted, null);
   });
 
   test("a half-written new file beside it changes nothing", async () => {
@@ -155,8 +239,9 @@ suite("ledger", (test) => {
   });
 
   test("a place of manifests that cannot be listed is an error, not an empty one", async () => {
-    const ledger = await reopen();
     writeFileSync(join(place.path, "manifests"), "no directory");
+    const ledger = await reopen();
+    assert.match(ledger.damaged ?? "", /manifests: ENOTDIR/);
     const said = await ledger.byContent("0".repeat(64)).catch((error) => error);
     assert.is(said instanceof FleetError && said.code, "FAILED");
   });
