@@ -6,7 +6,7 @@ import type { Envelope, OpenedManifest, Verifier } from "@muster/protocol";
 import { sha256 } from "@muster/protocol/canonical";
 import { CHALLENGED_WINDOW_MS, storeEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
-import { openManifest } from "@muster/protocol/manifest";
+import { type ManifestContent, manifestReader, openManifest } from "@muster/protocol/manifest";
 import { takes } from "./decide.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -16,6 +16,8 @@ export type IntakeDoor = {
   readonly ledger: Ledger;
   verifier(): Verifier | null;
   target(): { fleet: string; id: string } | null;
+  /** The content of that hash, when its plan was shown just now; else null. */
+  shown(content_hash: string): ManifestContent | null;
   readonly now: () => number;
   /** The on-node policy's word on a manifest that would be taken. Errors: NOT_ALLOWED. */
   judge(opened: OpenedManifest): Promise<void>;
@@ -26,12 +28,14 @@ export type IntakeDoor = {
 
 export class Intake {
   readonly #door: IntakeDoor;
+  readonly #read: ReturnType<typeof manifestReader>;
   /** Of the last envelope that was refused: it is told once, however often it comes. */
   #refused_hash: string | null = null;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(door: IntakeDoor) {
     this.#door = door;
+    this.#read = manifestReader((content_hash) => door.shown(content_hash));
   }
 
   /** Takes what came from the stream, where it was stored at that time, one at a time. Resolves when it is kept or refused. */
@@ -58,7 +62,7 @@ export class Intake {
     const target = this.#door.target();
     if (verifier === null || target === null) return;
     try {
-      const opened = openManifest(envelope, target, verifier);
+      const opened = openManifest(envelope, target, verifier, this.#read);
       this.#judgeTime(opened, verifier);
       const { accepted, refused, resources } = ledger.state;
       const held = { accepted, refused, managed: Object.keys(resources) };

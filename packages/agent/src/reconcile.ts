@@ -56,6 +56,8 @@ export class Reconciler {
   /** What was wrong with those made on the host, told once; null = nothing. */
   #holds_damage: string | null = null;
   readonly #spec_hashes = new WeakMap<object, string>();
+  /** What a plan was asked for last: as a rule its manifest comes a moment later. */
+  #shown: WeakRef<Pick<Manifest, "content" | "content_hash">> | null = null;
   /** The overdue drain that was told, by its time. */
   #overdue: number | null = null;
 
@@ -102,11 +104,19 @@ export class Reconciler {
 
   /** What would be done for this content, against what is there now. */
   async preview(
-    { content, content_hash }: Pick<Manifest, "content" | "content_hash">,
+    wanted: Pick<Manifest, "content" | "content_hash">,
     overwrite: readonly string[],
     signal: AbortSignal,
   ): Promise<Plan> {
+    const { content, content_hash } = wanted;
+    this.#shown = new WeakRef(wanted);
     return (await this.#look(content, content_hash, overwrite, "all", signal)).plan;
+  }
+
+  /** The content of that hash, when it is the one that a plan was asked for last. */
+  shown(content_hash: string): ManifestContent | null {
+    const shown = this.#shown?.deref();
+    return shown?.content_hash === content_hash ? shown.content : null;
   }
 
   async #look(

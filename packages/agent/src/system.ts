@@ -150,6 +150,7 @@ export async function runAgent(base: Base, firstEnrolled: () => void, signal: Ab
     verifier: () => trust.verifier,
     target: () => (trust.bundle === null ? null : { fleet: trust.bundle.fleet, id: identity.id }),
     now: ports.now,
+    shown: (content_hash) => reconciler.shown(content_hash),
     async judge(opened) {
       const standing = await standingContent();
       if (trust.bundle !== null) judgeManifest(trust.bundle.policy, opened, standing);

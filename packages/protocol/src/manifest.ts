@@ -80,38 +80,37 @@ export type OpenedManifest = {
   readonly signed_at_ms: number;
 };
 
-/** What the bytes of a manifest say, the hash that its content really has, and a resource that stands in it twice. */
-type ReadManifest = {
-  readonly manifest: Manifest;
+/** A content as it was read, the hash that it really has, and a resource that stands in it twice. */
+type ReadContent = {
+  readonly content: ManifestContent;
   readonly hash: string;
   readonly twice: ResourceRef | undefined;
 };
 
-const checked = (content: ManifestContent) => {
-  const refs = content.resources.map(refOf);
-  return {
-    hash: hashOfContent(content),
-    twice: refs.find((ref, index) => refs.indexOf(ref) !== index),
-  };
+/** What the bytes of a manifest say. Errors: INVALID. */
+type ReadManifest = (body: Uint8Array) => Omit<ReadContent, "content"> & { readonly manifest: Manifest };
+
+const twiceIn = ({ resources }: ManifestContent): ResourceRef | undefined => {
+  const refs = resources.map(refOf);
+  return refs.find((ref, index) => refs.indexOf(ref) !== index);
 };
 
-/** Errors: INVALID. */
-function readManifest(body: Uint8Array): ReadManifest {
+const readManifest: ReadManifest = (body) => {
   const manifest = parseJson(Manifest, body, "manifest");
-  return { manifest, ...checked(manifest.content) };
-}
+  return { manifest, hash: hashOfContent(manifest.content), twice: twiceIn(manifest.content) };
+};
 
-/** As `readManifest`, for many: hosts with the same content share it, and it is read and hashed once. */
-export function manifestsReader(): typeof readManifest {
+const readContent = (value: unknown): ReadContent => {
+  const content = parse(ManifestContent, value, "manifest");
+  return { content, hash: hashOfContent(content), twice: twiceIn(content) };
+};
+
+function readerBy(contentOf: (value: unknown, content_hash: string) => ReadContent): ReadManifest {
   const Others = Manifest.extend({ content: z.unknown() });
-  const contentOf = alike((value: unknown) => {
-    const content = parse(ManifestContent, value, "manifest");
-    return { content, ...checked(content) };
-  });
   return (body) => {
     try {
       const others = parseJson(Others, body, "manifest");
-      const { content, hash, twice } = contentOf(others.content);
+      const { content, hash, twice } = contentOf(others.content, others.content_hash);
       return { manifest: { ...others, content }, hash, twice };
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
@@ -121,17 +120,34 @@ export function manifestsReader(): typeof readManifest {
   };
 }
 
+/** For many: hosts with the same content share it, and it is read and hashed once. */
+export function manifestsReader(): ReadManifest {
+  const contentOf = alike(readContent);
+  return readerBy((value) => contentOf(value));
+}
+
+/**
+ * For who was shown that content before its manifest comes: what has the same hash is the same, and need not be read again.
+ * @param known what was read and hashed before under this hash; null for most
+ */
+export const manifestReader = (known: (content_hash: string) => ManifestContent | null): ReadManifest =>
+  readerBy((value, content_hash) => {
+    const content = known(content_hash);
+    if (content === null || contentHash(value) !== content_hash) return readContent(value);
+    return { content, hash: content_hash, twice: twiceIn(content) };
+  });
+
 /**
  * Opens a manifest as of the time at which it was signed: signature, rank, target, and that content and hash agree, with no resource twice.
  * Whether it is newer than what the host holds is the ledger's to say.
- * @param read `manifestsReader()`, where many are opened
+ * @param read `manifestsReader()` where many are opened, `manifestReader(known)` where the content may be known
  * Errors: as `open`, and TOO_LARGE, INVALID, WRONG_TARGET, ALTERED.
  */
 export function openManifest(
   envelope: Envelope,
   target: { fleet: string; id: string },
   verifier: Verifier,
-  read: typeof readManifest = readManifest,
+  read: ReadManifest = readManifest,
 ): OpenedManifest {
   if (envelope.body.length > MANIFEST_BYTES)
     throw new FleetError("TOO_LARGE", `manifest of ${envelope.body.length} bytes`);

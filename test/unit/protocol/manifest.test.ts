@@ -9,6 +9,7 @@ import {
   FleetError,
   hashOfContent,
   type Manifest,
+  manifestReader,
   manifestsReader,
   openManifest,
   parse,
@@ -122,6 +123,18 @@ suite("manifest", (test) => {
     const { manifest } = openManifest(second, { ...target, id: host2 }, verifier, read);
     assert.equal(manifest, openManifest(second, { ...target, id: host2 }, verifier).manifest);
     assert.is(manifest.content, good.content);
+    const asked: string[] = [];
+    const shown = manifestReader((hash) => {
+      asked.push(hash);
+      return hash === good.content_hash ? good.content : null;
+    });
+    const third = openManifest(sealed(make([motd], { generation: 6 })), target, verifier, shown).manifest;
+    assert.is(third.content, good.content, "it was read although it is known");
+    assert.is(third.generation, 6);
+    const unknown = sealed(make([passwd]));
+    const other = openManifest(unknown, target, verifier, shown).manifest;
+    assert.equal(other, openManifest(unknown, target, verifier).manifest);
+    assert.equal(asked, [good.content_hash, other.content_hash]);
     const cases: unknown[] = [
       make([motd], { content_hash: "0".repeat(64) }),
       make([passwd], { content_hash: good.content_hash }),
@@ -143,7 +156,7 @@ suite("manifest", (test) => {
     for (const value of cases) {
       assert.is.not(words(value), "taken");
       // Also when something like it was read before.
-      for (let time = 0; time < 2; time++) assert.is(words(value, read), words(value));
+      for (const reading of [read, read, shown]) assert.is(words(value, reading), words(value));
     }
   });
 
