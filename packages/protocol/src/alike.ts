@@ -3,8 +3,9 @@
  * that reading one by its schema takes, or hashing it.
  */
 
-/** As many results are kept, however many values come: a fleet has few groups. */
+/** As many results are kept, and those of as much text, however many values come: a fleet has few groups. */
 const KEPT = 64;
+const KEPT_LENGTH = 4 * 1024 * 1024;
 
 /**
  * The function, which must be pure, with its last results remembered by the JSON text of the value. Who shares a result must not change it. What it throws is not
@@ -12,12 +13,17 @@ const KEPT = 64;
  */
 export function alike<V, R>(work: (value: V) => R): (value: V) => R {
   const known = new Map<string, { readonly result: R }>();
+  let length = 0;
   return (value) => {
     const text = JSON.stringify(value);
     const found = known.get(text);
     if (found !== undefined) return found.result;
     const result = work(value);
-    if (known.size === KEPT) known.clear();
+    length += text.length;
+    if (known.size === KEPT || length > KEPT_LENGTH) {
+      known.clear();
+      ({ length } = text);
+    }
     known.set(text, { result });
     return result;
   };

@@ -17,6 +17,11 @@ suite("alike", (test) => {
     for (let many = 0; many < 1_000; many++) assert.equal(size({ of: [many, many] }), { size: 2 });
     assert.equal(size({ of: [1] }), first);
     assert.is(worked, 1_003);
+    const large = { of: ["x".repeat(3 * 1024 * 1024)] };
+    assert.is(size(large), size(large));
+    assert.is.not(size({ of: [1] }), first);
+    assert.is.not(size({ of: [large] }), size(large));
+    assert.is(worked, 1_006);
   });
 
   test("what it throws is not remembered", () => {

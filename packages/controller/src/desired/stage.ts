@@ -4,6 +4,7 @@ import {
   blobsOf,
   loadEnvelope,
   type Manifest,
+  manifestsReader,
   openManifest,
   type StoredEnvelope,
   storeEnvelope,
@@ -40,6 +41,8 @@ export type StagePorts = {
 export class Staging {
   readonly #ports: StagePorts;
   readonly #known = new Map<string, Staged>();
+  /** Of the newest rollout: its manifests come one after the other, and many say the same. */
+  #reading: { readonly rollout: string; readonly read: ReturnType<typeof manifestsReader> } | null = null;
 
   constructor(ports: StagePorts) {
     this.#ports = ports;
@@ -78,11 +81,14 @@ export class Staging {
 
   /** The rollout is ordered: what is known of its manifests is not needed any more. */
   forget(rollout: string): void {
+    if (this.#reading?.rollout === rollout) this.#reading = null;
     for (const key of this.#known.keys()) if (key.startsWith(`${rollout}.`)) this.#known.delete(key);
   }
 
   #open(rollout: string, id: string, envelope: Parameters<typeof openManifest>[0]): Opened {
-    const { manifest } = openManifest(envelope, { fleet: this.#ports.fleet, id }, this.#ports.verifier());
+    if (this.#reading?.rollout !== rollout) this.#reading = { rollout, read: manifestsReader() };
+    const target = { fleet: this.#ports.fleet, id };
+    const { manifest } = openManifest(envelope, target, this.#ports.verifier(), this.#reading.read);
     if (manifest.release.id !== rollout)
       throw new FleetError(
         "WRONG_TARGET",

@@ -7,7 +7,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
-import { openManifest, openRelease, type Release, subjects, type Verifier } from "@muster/protocol";
+import {
+  manifestsReader,
+  openManifest,
+  openRelease,
+  type Release,
+  subjects,
+  type Verifier,
+} from "@muster/protocol";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { EventInput } from "../events.ts";
 import { pause } from "../retry.ts";
@@ -35,6 +42,7 @@ type Running = {
   readonly release: Release;
   readonly life: AbortController;
   readonly unpublishable: Map<string, string>;
+  readonly read: ReturnType<typeof manifestsReader>;
   state: RolloutState;
   /** Hosts whose manifests go out once the state is stored. */
   due: string[];
@@ -124,6 +132,7 @@ export class RolloutEngine {
       state,
       life: new AbortController(),
       unpublishable: new Map(),
+      read: manifestsReader(),
       due: [],
       notes: [],
       revision: entry.revision,
@@ -184,6 +193,7 @@ export class RolloutEngine {
           staged,
           { fleet: this.#ports.fleet, id: target.id },
           this.#ports.verifier(),
+          rollout.read,
         );
         if (manifest.content_hash !== target.content_hash || manifest.generation !== release.generation)
           throw new FleetError("ALTERED", "its stored manifest is not the one of the release");
