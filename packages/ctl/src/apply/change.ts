@@ -11,6 +11,7 @@ import type { Context } from "../program/context.ts";
 import { planLines } from "../report/plan.ts";
 import type { FolderHere } from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
+import { type Early, type EarlyPlans, withEarly } from "./early.ts";
 import { order as orderRelease } from "./order.ts";
 import { pinTargets } from "./pinning.ts";
 import { askPlans, canGo, type Planned } from "./plans.ts";
@@ -35,6 +36,8 @@ export type ChangeOptions = {
   /** What is about to be signed, from what the fleet says now. */
   readonly scope: (ground: Ground) => Promise<Scope> | Scope;
   readonly nothing: string;
+  /** What of it has begun. */
+  readonly early?: Early;
 };
 
 /** Does it and gives the exit code. Errors: CONFLICT when it was overtaken again and again, NO_RESPONDER without a controller. */
@@ -49,13 +52,14 @@ export async function change(
   const connection = await session.connect();
   for (let round = 1; ; round++) {
     const last_try = context.global.yes && round >= ROUNDS_UNASKED;
-    const ground = await readGround(session, connection, wanted, folder.pins);
+    const early = round === 1 && options.early?.isFresh() ? options.early : undefined;
+    const ground = await (early?.ground ?? readGround(session, connection, wanted, folder.pins));
     if (ground.generation === null)
       throw ground.controller ?? new FleetError("NO_RESPONDER", "no controller");
     const scope = await options.scope(ground);
     if (!(await pinTargets(context, session, connection, folder, scope.targets))) return EXIT.failed;
     const overwrite = options.overwrite ? editable : () => [];
-    const planned = await planAll(context, connection, scope.targets, overwrite);
+    const planned = await planAll(context, connection, scope.targets, overwrite, await early?.plans);
     for (const line of planLines(planned, scope, output.colour)) output.line(line);
     const going = planned.filter(canGo);
     if (going.length === 0) return nothingToDo(context, planned, scope, wanted, options.nothing);
@@ -79,10 +83,12 @@ async function planAll(
   connection: Connection,
   targets: readonly Target[],
   overwrite: (target: Target) => readonly string[],
+  early: EarlyPlans | undefined,
 ): Promise<Planned[]> {
+  const ask = (whom: readonly Target[]) => askPlans(connection, whom, overwrite, context.signal);
   const progress = context.output.progress(`asking ${countText(targets.length, "host")} for a plan`);
   try {
-    return await askPlans(connection, targets, overwrite, context.signal);
+    return await (early === undefined ? ask(targets) : withEarly(early, targets, ask));
   } finally {
     progress.done();
   }

@@ -64,10 +64,7 @@ async function follow(
     before: new Map(),
     now: context.now,
     signal: context.signal,
-    changed: (_name, outcomes) => {
-      const all = [...outcomes.hosts.values()].map(({ outcome }) => outcome);
-      progress.update(progressText(all, all.length));
-    },
+    changed: (_name, outcomes) => progress.update(() => progressText(outcomes)),
   });
   watch.told(rollout);
   try {

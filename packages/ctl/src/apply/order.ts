@@ -21,23 +21,16 @@ export async function order(
   last_try: boolean,
 ): Promise<Outcomes | "again" | number> {
   const { output } = context;
-  const names = Object.keys(signed.release.hosts);
-  const before = new Map(
-    [...ground.views].flatMap(([name, view]) =>
-      view.convergence === null ? [] : [[name, view.convergence] as const],
-    ),
-  );
   const progress = output.progress(`generation ${signed.release.generation}: handing over`);
   let ordered = false;
   const watch = watchRollout({
     caller: connection,
     release: signed.release,
-    before,
+    before: ground.said,
     now: context.now,
     signal: context.signal,
     changed: (name, outcomes) => {
-      const all = [...outcomes.hosts.values()].map(({ outcome }) => outcome);
-      progress.update(`generation ${signed.release.generation}: ${progressText(all, names.length)}`);
+      progress.update(() => `generation ${signed.release.generation}: ${progressText(outcomes)}`);
       const now = outcomes.hosts.get(name);
       const over = now !== undefined && now.outcome !== "waiting" && now.outcome !== "under way";
       if (over && now.error !== "CONFLICT") output.line(outcomeLine(name, now, output.colour));
@@ -71,12 +64,13 @@ export async function order(
 }
 
 /** `2 of 3 converged, 1 under way`. */
-export function progressText(outcomes: readonly HostOutcome[], total: number): string {
+export function progressText({ hosts }: Outcomes): string {
+  const outcomes = [...hosts.values()].map(({ outcome }) => outcome);
   const count = (outcome: HostOutcome) => outcomes.filter((each) => each === outcome).length;
   const rest = (
     ["under way", "waiting", "undone", "failed", "refused", "returned", "silent"] as const
   ).flatMap((outcome) => (count(outcome) > 0 ? [`${count(outcome)} ${outcome}`] : []));
-  return [`${count("converged")} of ${total} converged`, ...rest].join(", ");
+  return [`${count("converged")} of ${hosts.size} converged`, ...rest].join(", ");
 }
 
 export function sayHowToGoOn(context: Context, ordered: boolean): void {

@@ -39,7 +39,9 @@ const OVER: ReadonlySet<HostOutcome> = new Set([
 ]);
 const ENDS = ["undone", "failed", "refused", "returned"] as const;
 
-type Said = Pick<
+/** As much of a host's word as tells an old one from a new one. */
+export type Said = Pick<Convergence, "state" | "since" | "detail">;
+type Word = Pick<
   Convergence,
   "state" | "since" | "generation" | "content_hash" | "release" | "detail" | "error" | "at"
 >;
@@ -62,11 +64,12 @@ export class Outcomes {
   }
 
   get over(): boolean {
-    return [...this.#hosts.values()].every(({ outcome }) => OVER.has(outcome));
+    for (const { outcome } of this.#hosts.values()) if (!OVER.has(outcome)) return false;
+    return true;
   }
 
   /** A word of a host; true when it changes what is known. */
-  heard(name: string, said: Said, after_ms: number): boolean {
+  heard(name: string, said: Word, after_ms: number): boolean {
     const known = this.#hosts.get(name);
     const wanted = this.#release.hosts[name];
     if (known === undefined || wanted === undefined) return false;
@@ -77,7 +80,7 @@ export class Outcomes {
     return true;
   }
 
-  #outcomeOf(name: string, said: Said, wanted: string): HostOutcome | null {
+  #outcomeOf(name: string, said: Word, wanted: string): HostOutcome | null {
     const { generation, id } = this.#release;
     const ours = said.release === id || said.generation === generation;
     const reached =

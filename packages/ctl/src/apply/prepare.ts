@@ -3,19 +3,37 @@
  * once, then ask the hosts. Two round trips, however many hosts.
  */
 import { callController, callOne } from "@muster/ports/call";
+import type { ControlReply } from "@muster/protocol/control/index";
 import { type Envelope, loadEnvelope } from "@muster/protocol/envelope";
 import { FleetError } from "@muster/protocol/errors";
 import type { OpenedManifest } from "@muster/protocol/manifest";
-import type { HostView } from "@muster/protocol/record";
 import { checkPins, type Pins } from "../fleet/pins.ts";
 import { type CompiledHost, compileFleet, type Fleet } from "../inventory/fleet.ts";
 import { needsOf } from "../inventory/selectors.ts";
 import type { Context } from "../program/context.ts";
 import { pick, tellUnknown } from "../roster/facts.ts";
-import { type FolderHere, idsOf, viewsOrSilence } from "../roster/roster.ts";
+import {
+  type FolderHere,
+  type Glance,
+  type Glances,
+  glances,
+  idsOf,
+  viewsOrSilence,
+} from "../roster/roster.ts";
 import type { Connection, Session } from "../session/session.ts";
+import type { Said } from "./outcome.ts";
 import { onlyOf, type Scope, scopeOf } from "./scope.ts";
-import { type Host, headGeneration, lastSigned, type Stored, storedLast } from "./signed.ts";
+import {
+  type Held,
+  type Host,
+  headGeneration,
+  lastSigned,
+  proveStored,
+  readStored,
+  type Stored,
+  storedLast,
+  type Unproved,
+} from "./signed.ts";
 
 /** The folder, rendered; and which hosts of it are meant. */
 export type Wanted = {
@@ -33,7 +51,8 @@ export type Ground = {
   readonly last: ReadonlyMap<string, OpenedManifest | null>;
   /** Hosts for which something else is stored than `last`: it has to go out again. */
   readonly renew: ReadonlySet<string>;
-  readonly views: ReadonlyMap<string, HostView>;
+  /** The last word of each host, by name. */
+  readonly said: ReadonlyMap<string, Said>;
   /** Null when no controller answers. */
   readonly generation: number | null;
   readonly controller: FleetError | null;
@@ -70,8 +89,34 @@ export async function loadWanted(
   return { fleet, compiled, selected: picked.names, named: new Set(named) };
 }
 
+/** What the fleet is asked whatever the folder says: it can be on its way while that is rendered. */
+export type Asked = {
+  readonly known: Promise<Glances | { silence: FleetError }>;
+  readonly head: Promise<ControlReply<"head"> | FleetError>;
+  /** Of the pinned hosts. */
+  readonly stored: Promise<Unproved>;
+};
+
+export function askGround(connection: Connection, pins: Pins): Asked {
+  const asked: Asked = {
+    known: glances(connection),
+    head: callController(connection, "head", {}).catch((error: unknown) => {
+      if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
+        return error;
+      throw error;
+    }),
+    stored: readStored(connection.bus, hostsOf(pins)),
+  };
+  // Told where they are waited for.
+  for (const each of Object.values(asked)) each.catch(() => undefined);
+  return asked;
+}
+
+const hostsOf = (pins: Pins): Host[] => [...pins].map(([name, id]) => ({ name, id }));
+
 /**
  * Reads the ground to build on, and holds names against hosts.lock.
+ * @param asked on its way already
  * Errors: NAME_TAKEN for another key than the pinned one; what cannot be verified.
  */
 export async function readGround(
@@ -79,37 +124,42 @@ export async function readGround(
   connection: Connection,
   wanted: Wanted,
   pins: Pins,
+  asked?: Asked,
 ): Promise<Ground> {
-  const { bus } = connection;
   const { verifier, fleet } = session;
   const inFolder = (name: string) => wanted.fleet.hosts.has(name);
-  const pinned = [...pins].filter(([name]) => inFolder(name)).map(([name, id]) => ({ name, id }));
-  const [known, head, first] = await Promise.all([
-    viewsOrSilence(connection),
-    callController(connection, "head", {}).catch((error: unknown) => {
-      if (error instanceof FleetError && (error.code === "NO_RESPONDER" || error.code === "TIMEOUT"))
-        return error;
-      throw error;
-    }),
-    storedLast(bus, fleet, pinned, verifier),
-  ]);
-  const views = "silence" in known ? new Map<string, HostView>() : known.views;
-  const reported = new Map(
-    [...views].filter(([name]) => inFolder(name)).map(([name, view]) => [name, view.record.id]),
-  );
+  const here = new Map([...pins].filter(([name]) => inFolder(name)));
+  const pinned = hostsOf(here);
+  const { known, head, stored } = asked ?? askGround(connection, here);
+  const first = proveStored(fleet, pinned, await stored, verifier);
+  const [there, newest, proved] = await Promise.all([known, head, first]);
+  const all = "silence" in there ? new Map<string, Glance>() : there.hosts;
+  const reported = new Map([...all].filter(([name]) => inFolder(name)).map(([name, { id }]) => [name, id]));
   const { first: unpinned } = checkPins(pins, reported);
-  const more = await storedLast(bus, fleet, unpinned, verifier);
+  const more = await storedLast(connection.bus, fleet, unpinned, verifier);
   const { last, renew } = await proveLast(
     session,
     connection,
     [...pinned, ...unpinned],
-    views,
-    new Map([...first, ...more]),
+    all,
+    new Map([...proved, ...more]),
   );
-  // Without a controller the pins are all that is known of who is enrolled.
-  const ids = "silence" in known ? new Map(pinned.map(({ name, id }) => [name, id])) : reported;
-  const generation = head instanceof FleetError ? null : headGeneration(head, fleet, last.values(), verifier);
-  return { ids, last, renew, views, generation, controller: head instanceof FleetError ? head : null };
+  return {
+    // Without a controller the pins are all that is known of who is enrolled.
+    ids: "silence" in there ? here : reported,
+    last,
+    renew,
+    said: new Map([...all].flatMap(([name, glance]) => saidBy(name, glance))),
+    generation: newest instanceof FleetError ? null : headGeneration(newest, fleet, last.values(), verifier),
+    controller: newest instanceof FleetError ? newest : null,
+  };
+}
+
+/** A brief is of a host that is converged. */
+function saidBy(name: string, glance: Glance): [string, Said][] {
+  if ("brief" in glance) return [[name, { state: "converged", since: glance.brief.since, detail: "" }]];
+  const { convergence } = glance.view;
+  return convergence === null ? [] : [[name, convergence]];
 }
 
 /** What the host itself holds; null where it does not say. */
@@ -128,20 +178,34 @@ async function proveLast(
   { fleet, verifier }: Session,
   connection: Connection,
   hosts: readonly Host[],
-  views: ReadonlyMap<string, HostView>,
+  all: ReadonlyMap<string, Glance>,
   stored: ReadonlyMap<string, Stored>,
 ): Promise<Pick<Ground, "last" | "renew">> {
   const last = new Map<string, OpenedManifest | null>();
   const renew = new Set<string>();
+  let views: ReturnType<typeof viewsOrSilence> | undefined;
+  // A brief does not say which rollout brought what the host holds, and few are asked: those that hold something newer than what is stored.
+  const releaseOf = async (name: string): Promise<string | null> => {
+    views ??= viewsOrSilence(connection);
+    const whole = await views;
+    return "silence" in whole ? null : (whole.views.get(name)?.convergence?.release ?? null);
+  };
+  const heldOf = (name: string): Held | null => {
+    const glance = all.get(name);
+    if (glance === undefined) return null;
+    if ("brief" in glance) return { generation: glance.brief.generation, release: () => releaseOf(name) };
+    const { convergence } = glance.view;
+    if (convergence === null) return null;
+    return { generation: convergence.generation, release: async () => convergence.release };
+  };
   await Promise.all(
     hosts.map(async (host) => {
-      const held = views.get(host.name)?.convergence ?? null;
       const found = await lastSigned(
         connection.bus,
         fleet,
         host,
         stored.get(host.name) ?? null,
-        held,
+        heldOf(host.name),
         verifier,
         () => heldBy(connection, host),
       );

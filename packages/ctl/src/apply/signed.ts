@@ -2,6 +2,7 @@
  * What was signed last: manifests of hosts and the newest release, read from their streams and believed by their signatures only. A controller
  * that names a higher generation than any that is signed is refused: one jump, and every later number would be its choice.
  */
+import { setImmediate as turn } from "node:timers/promises";
 import type { Bus, StoredMessage } from "@muster/ports/bus";
 import type { ControlReply } from "@muster/protocol/control/index";
 import { type Envelope, loadEnvelope, type Verifier } from "@muster/protocol/envelope";
@@ -12,6 +13,7 @@ import { subjects } from "@muster/protocol/subjects";
 
 /** How many direct gets run at once. */
 const PARALLEL = 64;
+const PROVED_AT_ONCE = 8;
 /** How far back a rollback looks for other content. */
 const CHAIN_LIMIT = 10;
 
@@ -23,28 +25,53 @@ const envelopeOf = ({ headers, body }: StoredMessage): Envelope => ({ headers, b
 /** What is stored last for a host: proved; null for one that never had a manifest; or why it is not believed. */
 export type Stored = OpenedManifest | null | FleetError;
 
-/** What is stored last for each host, by name. Anybody with a controller's access may have written it: only a signature makes it count. */
+/** What is stored last for each host, by name, proved. Anybody with a controller's access may have written it: only a signature makes it count. */
 export async function storedLast(
   bus: Reader,
   fleet: string,
   hosts: readonly Host[],
   verifier: Verifier,
 ): Promise<Map<string, Stored>> {
-  const found = new Map<string, Stored>();
-  const read = manifestsReader();
+  return proveStored(fleet, hosts, await readStored(bus, hosts), verifier);
+}
+
+/** What is stored last for each host, by name, as it is: nobody has looked at a signature. */
+export type Unproved = ReadonlyMap<string, StoredMessage | null>;
+
+export async function readStored(bus: Reader, hosts: readonly Host[]): Promise<Unproved> {
+  const found = new Map<string, StoredMessage | null>();
   const queue = [...hosts];
   const work = async (): Promise<void> => {
-    for (let host = queue.shift(); host !== undefined; host = queue.shift()) {
-      const stored = await bus.directGet("DESIRED", subjects.desired(host.id));
-      found.set(
-        host.name,
-        stored === null ? null : believed(host, fleet, envelopeOf(stored), verifier, read),
-      );
-    }
+    for (let host = queue.shift(); host !== undefined; host = queue.shift())
+      found.set(host.name, await bus.directGet("DESIRED", subjects.desired(host.id)));
   };
   await Promise.all(Array.from({ length: Math.min(PARALLEL, hosts.length) }, work));
   return found;
 }
+
+/** Proves what was read, some at a time: what is on its way meanwhile goes on, and a large fleet takes seconds. */
+export async function proveStored(
+  fleet: string,
+  hosts: readonly Host[],
+  unproved: Unproved,
+  verifier: Verifier,
+): Promise<Map<string, Stored>> {
+  const found = new Map<string, Stored>();
+  const read = manifestsReader();
+  for (const [index, host] of hosts.entries()) {
+    if (index % PROVED_AT_ONCE === 0) await turn();
+    const stored = unproved.get(host.name) ?? null;
+    found.set(host.name, stored === null ? null : believed(host, fleet, envelopeOf(stored), verifier, read));
+  }
+  return found;
+}
+
+/** What a host said that it holds. */
+export type Held = {
+  readonly generation: number | null;
+  /** The rollout that brought it. */
+  release(): Promise<string | null>;
+};
 
 /** The manifest to build on. `renew`: what is stored is another one, so that even an unchanged content has to go out again. */
 export type Last = { readonly last: OpenedManifest | null; readonly renew: boolean };
@@ -61,7 +88,7 @@ export async function lastSigned(
   fleet: string,
   host: Host,
   stored: Stored,
-  held: { readonly generation: number | null; readonly release: string | null } | null,
+  held: Held | null,
   verifier: Verifier,
   ask: () => Promise<Envelope | null>,
 ): Promise<Last> {
@@ -71,7 +98,7 @@ export async function lastSigned(
     return { last: proved, renew: false };
   if (stored instanceof FleetError && held !== null && held.generation === null)
     return { last: null, renew: true };
-  const release = held?.release ?? null;
+  const release = (await held?.release()) ?? null;
   const newer = (opened: Stored): opened is OpenedManifest =>
     opened !== null &&
     !(opened instanceof FleetError) &&

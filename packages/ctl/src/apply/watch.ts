@@ -10,7 +10,7 @@ import { FleetEvent } from "@muster/protocol/event";
 import type { Release } from "@muster/protocol/release";
 import { patterns } from "@muster/protocol/subjects";
 import { Convergence } from "@muster/protocol/telemetry/convergence";
-import { Outcomes } from "./outcome.ts";
+import { Outcomes, type Said } from "./outcome.ts";
 
 /** Nothing heard for this long: ask. */
 const ASK_AFTER_MS = 15_000;
@@ -20,6 +20,12 @@ const ASK_AGAIN_MS = 300;
 const NAMED_LIMIT = 64;
 /** Beyond the waves' own time. */
 const SLACK_MS = 30_000;
+
+/** Of what hosts say of themselves every time as much as tells how far they are. */
+const Word = Convergence.pick({
+  ...{ state: true, since: true, generation: true, content_hash: true },
+  ...{ release: true, detail: true, error: true, at: true },
+});
 
 export type Watch = {
   /** Resolves when the rollout is over for every host, or its time is up; rejects with CANCELLED when the signal aborts. */
@@ -32,7 +38,7 @@ export type Watch = {
 export type WatchOptions = {
   readonly caller: Caller & { readonly bus: Pick<Bus, "subscribe"> };
   readonly release: Pick<Release, "id" | "generation" | "hosts" | "waves" | "gate">;
-  readonly before: ReadonlyMap<string, Convergence>;
+  readonly before: ReadonlyMap<string, Said>;
   readonly now: () => number;
   /** Hears of every host whose outcome changed. */
   readonly changed: (name: string, outcomes: Outcomes) => void;
@@ -90,7 +96,7 @@ export function watchRollout(options: WatchOptions): Watch {
     const [, id = ""] = message.subject.split(".");
     const name = names.get(id);
     if (name === undefined) return;
-    const said = parseJson(Convergence, message.body, `convergence of ${name}`);
+    const said = parseJson(Word, message.body, `convergence of ${name}`);
     if (outcomes.heard(name, said, options.now() - began)) {
       options.changed(name, outcomes);
       wait(ASK_AFTER_MS);

@@ -3,8 +3,9 @@ import { FleetError } from "@muster/protocol/errors";
 import { alertingChange, giveAlerting } from "../apply/alerting.ts";
 import { change } from "../apply/change.ts";
 import { declaredChange, giveDeclared } from "../apply/declared.ts";
+import { beginEarly } from "../apply/early.ts";
 import { watchNewest } from "../apply/newest.ts";
-import { loadWanted, scopeFor } from "../apply/prepare.ts";
+import { askGround, loadWanted, scopeFor } from "../apply/prepare.ts";
 import type { Fleet } from "../inventory/fleet.ts";
 import { readDuration } from "../output/words.ts";
 import { defineCommand, EXIT } from "../program/command.ts";
@@ -45,9 +46,13 @@ ctl apply -y                   everything, without asking`,
     const within_ms = withinOf(options.within);
     const folder = await requireFolder(context);
     const dialled = session.connect();
-    dialled.catch(() => undefined);
+    const asking = dialled.then((open) => askGround(open, folder.pins));
+    for (const each of [dialled, asking]) each.catch(() => undefined);
     const wanted = await loadWanted(context, session, folder, args[0]);
     const connection = await dialled;
+    const asked = await asking;
+    const plain = options.only.length === 0 && !options.overwrite;
+    const early = beginEarly(context, session, connection, wanted, folder.pins, asked, plain);
     context.output.begin(session.fleet, session.person);
     const whole = args[0] === undefined && options.only.length === 0;
     const given = !whole || (await giveControllers(context, session, connection, wanted.fleet));
@@ -59,6 +64,7 @@ ctl apply -y                   everything, without asking`,
       question: (names) => `Apply to ${names}?`,
       scope: (ground) => scopeFor(wanted, ground, options.only),
       nothing: "nothing to do: folder and servers agree",
+      early,
     });
     return exit === EXIT.done && !given ? EXIT.partly : exit;
   },

@@ -3,8 +3,8 @@ import type { Terminal } from "./output.ts";
 import { durationText } from "./words.ts";
 
 export type Progress = {
-  /** Says what is done now. */
-  update(text: string): void;
+  /** Says what is done now; a function is asked only when it is shown. */
+  update(text: string | (() => string)): void;
   /** Takes the line away. */
   done(): void;
 };
@@ -16,18 +16,17 @@ const REPEAT_MS = 10_000;
 export function openProgress(terminal: Terminal, first_text: string): Progress {
   const began = performance.now();
   const rewrites = terminal.stderr.isTTY === true;
-  let text = first_text;
+  let text: string | (() => string) = first_text;
   let shown = false;
   let said_ms = 0;
   const draw = (): void => {
     const passed_ms = performance.now() - began;
     if (passed_ms < SHOW_AFTER_MS) return;
-    const line = `${text}  ${durationText(Math.floor(passed_ms / 1_000) * 1_000)}`;
-    if (rewrites) terminal.stderr.write(`\r\u001b[K${line}`);
-    else if (!shown || passed_ms - said_ms >= REPEAT_MS) {
-      terminal.stderr.write(`${line}\n`);
-      said_ms = passed_ms;
-    }
+    if (!rewrites && shown && passed_ms - said_ms < REPEAT_MS) return;
+    const now = typeof text === "string" ? text : text();
+    const line = `${now}  ${durationText(Math.floor(passed_ms / 1_000) * 1_000)}`;
+    terminal.stderr.write(rewrites ? `\r\u001b[K${line}` : `${line}\n`);
+    said_ms = passed_ms;
     shown = true;
   };
   const timer = setInterval(draw, REWRITE_MS);
