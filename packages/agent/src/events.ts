@@ -2,7 +2,8 @@
  * Events of this host: each goes into a bounded local file (for `muster-agent log`) and, in order, to the stream. While the broker is away
  * they wait in a bounded spool that survives a restart, and are told late, marked so; of samples only the numbers are kept (history.ts), the next one is as good.
  */
-import { appendFile, mkdir, readFile, rename, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { mkdir, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Bus } from "@muster/ports/bus";
 import type { Log } from "@muster/ports/log";
@@ -11,9 +12,11 @@ import { FleetEvent } from "@muster/protocol/event";
 import { LATE_HEADER } from "@muster/protocol/streams";
 import { subjects } from "@muster/protocol/subjects";
 import { z } from "zod";
+import { OpenFile } from "./ports/open-file.ts";
 import { isMissing, readKept, writeKept } from "./store.ts";
 import { Bell, pause } from "./wait.ts";
 
+const { O_APPEND, O_CREAT, O_WRONLY } = constants;
 const SPOOL_LIMIT = 2_000;
 const LOG_LIMIT_BYTES = 1024 * 1024;
 const RETRY_MS = 2_000;
@@ -139,15 +142,26 @@ function appender(file: string, log: Log): (line: string) => void {
   let queue = Promise.resolve();
   /** A full disk takes half a line: the next must not be written behind it. */
   let half = false;
+  const open = () => OpenFile.open(file, O_WRONLY | O_APPEND | O_CREAT, 0o600);
+  const opened = async () => {
+    const found = await open().catch(async (error: unknown) => {
+      if (!isMissing(error)) throw error;
+      await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+      return open();
+    });
+    if (found.facts().size <= LOG_LIMIT_BYTES) return found;
+    found.close();
+    await rename(file, `${file}.1`);
+    return open();
+  };
   const append = async (line: string) => {
-    const write = () => appendFile(file, `${half ? "\n" : ""}${line}\n`, { mode: 0o600 });
     try {
-      if ((await sizeOf(file)) > LOG_LIMIT_BYTES) await rename(file, `${file}.1`);
-      await write().catch(async (error: unknown) => {
-        if (!isMissing(error)) throw error;
-        await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-        await write();
-      });
+      const log_file = await opened();
+      try {
+        await log_file.write(Buffer.from(`${half ? "\n" : ""}${line}\n`));
+      } finally {
+        log_file.close();
+      }
       half = false;
     } catch (error) {
       half = true;
@@ -157,15 +171,6 @@ function appender(file: string, log: Log): (line: string) => void {
   return (line) => {
     queue = queue.then(() => append(line));
   };
-}
-
-async function sizeOf(file: string): Promise<number> {
-  try {
-    return (await stat(file)).size;
-  } catch (error) {
-    if (isMissing(error)) return 0;
-    throw error;
-  }
 }
 
 /** The newest events of the local file, oldest first; lines that cannot be read are left out. */

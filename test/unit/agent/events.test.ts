@@ -30,6 +30,28 @@ suite("events of a host", (test) => {
     await place.release();
   });
 
+  test("a local file that grew too large makes room for the next, and both are read", async () => {
+    const files = { log: join(place.path, "deep", "long.log"), spool: join(place.path, "long.json") };
+    const log = openLog({ name: "agent", level: "silent" });
+    const events = await openEvents(
+      files,
+      () => null,
+      log,
+      Date.now,
+      () => false,
+    );
+    const tell = (what: string) => events.tell({ kind: "drift", severity: "info", what });
+    const local = async () => (await readEventLog(files.log, 1_000)).map(({ what }) => what);
+    tell("in a directory that was not there");
+    await eventually(async () => assert.equal(await local(), ["in a directory that was not there"]), 20_000);
+    const line = `${(await readFile(files.log, "utf8")).trim()}\n`;
+    await writeFile(files.log, line.repeat(Math.ceil((1024 * 1024) / line.length) + 1));
+    tell("in the next");
+    await eventually(async () => assert.is((await local()).at(-1), "in the next"), 20_000);
+    assert.is((await readFile(files.log, "utf8")).split("\n").length, 2);
+    assert.ok((await local()).length > 100, "the one before is read as well");
+  });
+
   test("a broker that has no stream yet loses none", async ({ signal }) => {
     assert.ok(EVENT);
     const setup = await fleet.setup(signal);
