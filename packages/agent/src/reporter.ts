@@ -8,7 +8,7 @@ import { BEAT_MS, CONVERGENCE_PERIOD_MS } from "@muster/protocol/telemetry/conve
 import type { TelemetryKind } from "@muster/protocol/telemetry/index";
 import type { Systemd } from "./ports/index.ts";
 import { type Bearings, type Standing, statusLine } from "./standing.ts";
-import { writeWhole } from "./store.ts";
+import { writeInMemory } from "./store.ts";
 import { Bell, pause } from "./wait.ts";
 
 const WATCHDOG_PERIOD_MS = 30_000;
@@ -121,18 +121,15 @@ async function tellChanges(
       said = line;
       await door.systemd.notify({ status: line });
     }
-    await keep(bearings, door);
+    keep(bearings, door);
     await bell.rung(KEEP_PERIOD_MS, signal);
   }
 }
 
-async function keep(
-  bearings: Bearings,
-  door: { status_file: string; log: Log; now: () => number },
-): Promise<void> {
+function keep(bearings: Bearings, door: { status_file: string; log: Log; now: () => number }): void {
   const body = { at: door.now(), pid: process.pid, line: statusLine(bearings), ...bearings };
   try {
-    await writeWhole(door.status_file, JSON.stringify(body));
+    writeInMemory(door.status_file, JSON.stringify(body));
   } catch (error) {
     door.log.error({ err: error }, "the status file cannot be written");
   }

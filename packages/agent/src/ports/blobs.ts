@@ -3,6 +3,7 @@
  * about what is fetched or kept: see `contents.ts`.
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type BlobRef, chunkBytes, chunksOf } from "@muster/protocol/blob";
@@ -92,7 +93,7 @@ export function createBlobs(directory: string): Blobs {
       await rm(path, { force: true });
       throw altered(ref, "on this host's disk");
     },
-    empty: async () => (await names()).length === 0,
+    empty: async () => !existsSync(directory) || (await names()).length === 0,
     async keepOnly(hashes) {
       await Promise.all(
         (await names())
