@@ -156,10 +156,10 @@ const placeOf = (file) => resolve(root, given.out, file);
 
 /** What starts a program that lies beside it knows it by its content. */
 function launcherOptions({ entry, outfile }, program) {
-  const name = createHash("sha256")
-    .update(readFileSync(placeOf(program)))
-    .digest("hex")
-    .slice(0, 16);
+  const bytes = readFileSync(placeOf(program));
+  // The launcher reads it as Latin-1.
+  if (bytes.some((byte) => byte > 0x7f)) throw new Error(`${program} is not plain ASCII`);
+  const name = createHash("sha256").update(bytes).digest("hex").slice(0, 16);
   return {
     ...shared,
     format: "cjs",

@@ -12,8 +12,8 @@ declare const __PROGRAM__: string;
 const path = join(__dirname, "main.cjs");
 const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
 const file = formFile(join(cache, "muster"), __PROGRAM__, commandName(process.argv.slice(2)));
-// On one line with the program, so that lines in its stack traces are right.
-const wrapped = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, "utf8")}\n})`;
+// The build writes nothing but ASCII, which is soonest read as Latin-1. On one line with the program, so that lines in its stack traces are right.
+const wrapped = `(function (exports, require, module, __filename, __dirname) {${readFileSync(path, "latin1")}\n})`;
 const compiled = compile(wrapped, path, file);
 process.once("exit", () => learn(compiled, file));
 const module_ = { exports: {} };

@@ -22,6 +22,7 @@ import { HostRenderer } from "./render.ts";
 import { type Declared, declaredFor, type ResourceFiles, readResourceFiles } from "./resources.ts";
 import { needsOf, type Selectable, select } from "./selectors.ts";
 import { readSettings, type Settings } from "./settings.ts";
+import { Checked } from "./spec.ts";
 import { Templates } from "./templates.ts";
 import { HostVariables, layeredVariables, readVariableFiles } from "./variables.ts";
 import { readYaml, type YamlNode } from "./yaml.ts";
@@ -113,6 +114,7 @@ export function buildFleet(folder: Folder, problems: Problems, options: LoadOpti
     images: options.pins === undefined ? pins : null,
     used,
     faults,
+    checked: new Checked(),
   };
   const hosts = new Map<string, FleetHost>();
   for (const host of inventory.hosts.values()) {

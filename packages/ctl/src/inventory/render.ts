@@ -3,13 +3,7 @@
  * out, the spec checked. Template whitespace is as Ansible's `template` module has it; see the header of `jinja.ts`.
  */
 import type { ImagePin } from "@muster/protocol/resources/container";
-import {
-  KINDS,
-  type Kind,
-  type OnDrift,
-  OnDriftSchema,
-  type Resource,
-} from "@muster/protocol/resources/index";
+import { type Kind, type OnDrift, OnDriftSchema, type Resource } from "@muster/protocol/resources/index";
 import type { Contents, Placed } from "./contents.ts";
 import type { HostFaults } from "./faults.ts";
 import { CommonFields, FORMS } from "./forms.ts";
@@ -30,7 +24,7 @@ import { MetricsAt } from "./metrics-at.ts";
 import type { Unordered } from "./order.ts";
 import { type Place, suggest } from "./problem.ts";
 import type { Declared } from "./resources.ts";
-import { checkSpec } from "./spec.ts";
+import type { Checked } from "./spec.ts";
 import { modeOf, type Templates } from "./templates.ts";
 import { type HostVariables, REFERENCE } from "./variables.ts";
 import { type Entry, type MapNode, nodeText, type ScalarNode, type YamlNode } from "./yaml.ts";
@@ -48,6 +42,7 @@ export type Shared = {
   /** Every image that is named, for `ctl image update`. */
   readonly used: Map<string, UsedImage>;
   readonly faults: HostFaults;
+  readonly checked: Checked;
 };
 
 /** How the text of a file may be given. */
@@ -91,9 +86,8 @@ export class HostRenderer {
     };
     const { entries } = declared.fields;
     attempt("name", () => {
-      const name = KINDS[kind].name.safeParse(declared.name);
-      const why = name.error?.issues[0]?.message ?? "wrong form";
-      if (!name.success) refuse(fault, declared.at, `\`${declared.name}\` is no name for a ${kind}: ${why}`);
+      const why = this.shared.checked.nameFault(kind, declared.name);
+      if (why !== null) refuse(fault, declared.at, `\`${declared.name}\` is no name for a ${kind}: ${why}`);
     });
     const needs = attempt("needs", () => this.needs(entries.get("needs")?.value, fault)) ?? [];
     const on_drift = attempt("on_drift", () => this.onDrift(entries.get("on_drift")?.value, fault));
@@ -124,7 +118,7 @@ export class HostRenderer {
     // fromEntries keeps a key such as __proto__ as a plain field, for the schema to refuse.
     const spec: Record<string, unknown> = Object.fromEntries(made);
     const extra = Object.keys(FORMS[kind]?.fields ?? {});
-    const checked = checkSpec(kind, what, spec, declared.fields, declared.at, extra, failed);
+    const checked = this.shared.checked.spec(kind, what, spec, declared.fields, declared.at, extra, failed);
     for (const each of checked.faults) fault(each.at, each.message, each.hint);
     if (failed.size > 0 || checked.faults.length > 0) return null;
     const resource = {
@@ -134,7 +128,7 @@ export class HostRenderer {
       needs: [],
       ...(on_drift ? { on_drift } : {}),
     };
-    // checkSpec gave the spec the type that belongs to `kind`.
+    // `Checked` gave the spec the type that belongs to `kind`.
     return {
       ...{ resource: resource as unknown as Resource, at: declared.at, needs },
       ...(metrics == null ? {} : { metrics }),

@@ -69,6 +69,46 @@ export function checkSpec(
   return checkFields(KINDS[kind].spec, what, spec, fields, at, common, failed);
 }
 
+/**
+ * Names and specs of one folder that their schemas took: hosts of a group have the same, and each is checked once. Hosts then share the spec, which nobody changes.
+ */
+export class Checked {
+  readonly #names = new Set<string>();
+  readonly #specs = new Map<string, unknown>();
+
+  /** What is wrong with a name; null when nothing is. */
+  nameFault(kind: Kind, name: string): string | null {
+    const ref = `${kind}/${name}`;
+    if (this.#names.has(ref)) return null;
+    const { error } = KINDS[kind].name.safeParse(name);
+    if (error !== undefined) return error.issues[0]?.message ?? "wrong form";
+    this.#names.add(ref);
+    return null;
+  }
+
+  /** As `checkSpec`. */
+  spec(...given: Parameters<typeof checkSpec>): ReturnType<typeof checkSpec> {
+    const [kind, , spec, , , , failed] = given;
+    const text = failed.size > 0 ? null : textOf(kind, spec);
+    if (text === null) return checkSpec(...given);
+    const known = this.#specs.get(text);
+    if (known !== undefined) return { spec: known, faults: [] };
+    const checked = checkSpec(...given);
+    if (checked.spec !== null && checked.faults.length === 0) this.#specs.set(text, checked.spec);
+    return checked;
+  }
+}
+
+/** The same for the same spec and for no other; null for one with a number that JSON writes as another value. */
+function textOf(kind: Kind, spec: Record<string, unknown>): string | null {
+  let exact = true;
+  const text = JSON.stringify([kind, spec], (_key, value: unknown) => {
+    if (value === undefined || (typeof value === "number" && !Number.isFinite(value))) exact = false;
+    return value;
+  });
+  return exact ? text : null;
+}
+
 /** As `checkSpec`, against any schema of a map; `common`: names that may stand at its top besides, for suggestions. */
 export function checkFields<S extends z.ZodType>(
   schema: S,

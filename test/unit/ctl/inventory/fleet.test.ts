@@ -172,6 +172,35 @@ file: { /etc/s: { content: "a\\n\\n", validate: visudo -c "-f" %s } }
     });
   });
 
+  test("hosts share a spec that is the same, and nothing else: what is wrong is told of each", () => {
+    const hosts = { "hosts.yml": "a: { hosts: { core1: {}, core2: {}, core3: { extra: '0640' } } }\n" };
+    const of = (more: Record<string, string>) => fleet({ ...hosts, ...more });
+    const loaded = of({
+      "resources/a.yml":
+        'file: { /etc/motd: { content: "hello", mode: "{{ extra | default(\'0644\') }}" } }\n',
+    });
+    assert.equal(texts(loaded), []);
+    const [one, two, three] = compileFleet(loaded).map(({ resources: [first] }) => first?.spec);
+    assert.is(one, two);
+    assert.equal(
+      [one, three],
+      [
+        { ...one, mode: "0644" },
+        { ...one, mode: "0640" },
+      ],
+    );
+    const told = texts(
+      of({
+        "resources/core1.yml": "file: { /etc/motd: { content: hello } }\n",
+        "resources/core2.yml": "file: { /etc/motd: { content: hello, mode: 644 } }\n",
+        "resources/core3.yml": "file: { etc/motd: { content: hello, mode: 644 } }\n",
+      }),
+    ).join("\n");
+    assert.match(told, /core2.*`mode` of file\/\/etc\/motd/);
+    assert.match(told, /core3.*`etc\/motd` is no name for a file/);
+    assert.match(told, /core3.*`mode` of file\/etc\/motd/);
+  });
+
   test("order: parents first, what a service is told of before it", () => {
     const loaded = fleet({
       "resources/a.yml": `service: { x: {} }
