@@ -137,9 +137,11 @@ async function down(progress) {
 
 /** What no set-up can repair. */
 function checkMachine() {
-  const major = Number(process.versions.node.split(".")[0]);
-  if (major < 20)
-    throw new SetupError(`Node ${process.versions.node} is too old: 20 or newer is needed`, { exit_code: 2 });
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 12))
+    throw new SetupError(`Node ${process.versions.node} is too old: 20.12 or newer is needed`, {
+      exit_code: 2,
+    });
   if (process.platform !== "linux")
     throw new SetupError(
       `The lab runs Linux servers in Docker on this machine itself; this is ${process.platform}. Use a Linux machine, as root.`,
