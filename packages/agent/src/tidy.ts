@@ -9,7 +9,8 @@ import type { Standing } from "./standing.ts";
 const AFTER_START_MS = 1_000;
 /** Longer: the next change may be on its way. */
 const AFTER_CHANGE_MS = 10_000;
-const LOOK_PERIOD_MS = 60_000;
+/** Clearing takes some 100 ms of the processor: so seldom that is nothing. */
+const LOOK_PERIOD_MS = 300_000;
 /** What it may have grown by since it was last tidied. */
 const GROWTH_BYTES = 2 * 1024 * 1024;
 
