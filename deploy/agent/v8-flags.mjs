@@ -5,7 +5,7 @@
 export const AGENT_V8_FLAGS = [
   "--optimize-for-size",
   "--max-semi-space-size=1",
-  "--heap-growing-percent=10",
+  "--heap-growing-percent=30",
   "--bytecode-old-age=1",
   // The agent itself says when (packages/agent/src/tidy.ts).
   "--expose-gc",

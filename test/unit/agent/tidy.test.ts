@@ -1,11 +1,11 @@
-/** Memory is given back once after a start and once after a change, and never in the middle of one. */
+/** Memory is given back once after a start and once after a change, and at rest when it has grown; never in the middle of a change. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Standing } from "@muster/agent/standing";
 import { tidyAtRest } from "@muster/agent/tidy";
 import * as assert from "uvu/assert";
 import { suite } from "../../kit/suite.ts";
 
-const TIMES = { start_ms: 20, change_ms: 60 };
+const TIMES = { start_ms: 20, change_ms: 60, look_ms: 600_000 };
 
 suite("tidy", (test) => {
   const ends = new AbortController();
@@ -39,6 +39,25 @@ suite("tidy", (test) => {
     standing.converge({ detail: "the same state in other words" });
     await sleep(150);
     assert.is(times, 2);
+  });
+
+  test("at rest, when the heap has grown", async () => {
+    const standing = new Standing("1.0.0", Date.now);
+    const life = new AbortController();
+    tidyAtRest(standing, life.signal, { ...TIMES, look_ms: 20 });
+    standing.converge({ state: "converged" });
+    standing.set({ broker: null });
+    while (times < 3) await sleep(5);
+    const grown = Array.from({ length: 4_000_000 }, (_, at) => at);
+    while (times < 4) await sleep(5);
+    const tidied = times;
+    standing.converge({ state: "applying" });
+    const more = Array.from({ length: 4_000_000 }, (_, at) => at);
+    await sleep(150);
+    assert.is(times, tidied, "a change is under way");
+    assert.is(grown.length + more.length, 8_000_000);
+    life.abort();
+    times = 2;
   });
 
   test("nothing is done by a Node that was not told to let us, nor after the end", async () => {
