@@ -25,14 +25,15 @@ export function watchPaths(
   const leads = new Map<string, Map<string, string[]>>();
   const watchers = new Map<string, { readonly watcher: FSWatcher; readonly identity: string }>();
   const dirty = new Set<string>();
-  /** Whether something happened to a directory that is watched, or is to be: most of what happens is to the paths themselves. */
+  /** What was to be watched at the last settling, and whether a name has moved since that leads on: most of what happens is to the paths themselves. */
+  let wanted = new Map<string, string>();
   let moved = false;
   let timer: NodeJS.Timeout | null = null;
   if (signal.aborted) return;
 
   const flush = () => {
     timer = null;
-    if (moved) settle();
+    if (moved || isStale()) settle();
     moved = false;
     const gathered = [...dirty];
     dirty.clear();
@@ -56,9 +57,15 @@ export function watchPaths(
     watchers.delete(directory);
   };
 
+  /** A directory that could not be watched, or whose ancestor was renamed, which makes no event. */
+  const isStale = () =>
+    [...wanted].some(
+      ([directory, identity]) => !watchers.has(directory) || nearest(directory)[1] !== identity,
+    );
+
   /** Brings the watches in line with what exists now. Paths whose directory came or was replaced are dirty. */
   const settle = () => {
-    const wanted = new Map<string, string>();
+    wanted = new Map();
     for (const parent of new Set(paths.map((path) => dirname(real(path))))) {
       const [directory, identity] = nearest(parent);
       wanted.set(directory, identity);

@@ -257,6 +257,29 @@ suite("files port", (test) => {
     assert.equal(failed, []);
   });
 
+  test("an ancestor that was renamed is noticed at the next event, whatever it is of", async ({ signal }) => {
+    const seen: string[] = [];
+    mkdirSync(at("srv/above/between/below"), { recursive: true });
+    mkdirSync(at("srv/beside"));
+    files.watch(
+      ["/srv/above/between/below/file", "/srv/beside/file"],
+      { changed: (path) => seen.push(path), failed: (error) => assert.unreachable(String(error)) },
+      signal,
+    );
+    renameSync(at("srv/above"), at("srv/gone"));
+    mkdirSync(at("srv/above/between/below"), { recursive: true });
+    writeFileSync(at("srv/beside/file"), "1");
+    const heard = async (path: string) => {
+      for (const patience = patienceOf(5_000); !seen.includes(path) && !patience.over(); ) await sleep(50);
+      return seen.splice(0).includes(path);
+    };
+    assert.ok(await heard("/srv/beside/file"));
+    await sleep(150);
+    seen.length = 0;
+    writeFileSync(at("srv/above/between/below/file"), "1");
+    assert.ok(await heard("/srv/above/between/below/file"), "the old directory is watched still");
+  });
+
   test("tells nothing of what was seen as it is; the next change of it, also back to the old text, is told", async ({
     signal,
   }) => {
