@@ -2,11 +2,12 @@
  * A fleet of real agents as plain processes on this machine, each below a file-system prefix of its own, with a real nats-server and a controller in this
  * process; and the built `ctl` as a person starts it, in a folder that declares the same files on every host.
  */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { joinString, realSshCertificates } from "../test/kit/agent.ts";
 import { type Child, startChild, temporaryDirectory } from "../test/kit/child.ts";
 import { startGround } from "../test/unit/ctl/ground.ts";
@@ -41,7 +42,9 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
   await ground.write("muster.yml", `fleet: ${ground.fleet.name}\n`);
   await ground.write("hosts.yml", `edge:\n  hosts:\n${names.map((name) => `    ${name}: {}\n`).join("")}`);
   await ground.write("resources/edge.yml", "");
-  const agents = new Map<string, Child & { prefix: string; release: () => Promise<void> }>();
+  const home = await temporaryDirectory("bench");
+  await eachApart(home.path);
+  const agents = new Map<string, Child & { prefix: string }>();
   const ctl: SimulatedFleet["ctl"] = (...words) =>
     new Promise((resolve, reject) => {
       const began = performance.now();
@@ -58,7 +61,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
     });
 
   const startOne = async (name: string): Promise<void> => {
-    const { path: prefix, release } = await temporaryDirectory(`bench-${name}`);
+    const prefix = join(home.path, name);
     for (const directory of ["etc/muster", "etc/ssh", "etc/bench", "run"])
       await mkdir(join(prefix, directory), { recursive: true });
     const config_file = join(prefix, "agent.json");
@@ -76,7 +79,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
       MALLOC_MMAP_THRESHOLD_: "32768",
     };
     const child = startChild(node, args, env);
-    agents.set(name, Object.assign(child, { prefix, release }));
+    agents.set(name, Object.assign(child, { prefix }));
     const status_file = join(prefix, "run/muster-agent/status.json");
     while (!(await isConnected(status_file))) await sleep(100, undefined, { signal: life.signal });
   };
@@ -86,7 +89,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
   };
   const stop = async () => {
     await Promise.all([...agents.values()].map((agent) => agent.stop("SIGKILL")));
-    await Promise.all([...agents.values()].map((agent) => agent.release()));
+    await home.release();
     await ground.stop();
     life.abort();
     await rm(ground.home, { recursive: true, force: true });
@@ -121,6 +124,15 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
       return ground.write("resources/edge.yml", `file:\n${lines.join("")}`);
     },
   };
+}
+
+/**
+ * Each host has a disk of its own. Where one disk stands for all of them, ext4 is told that what lies in here does not belong together (chattr(1), T): else every new file of
+ * every host looks for its inode among those that all the others have just given back. Other file systems do not know that, and are left as they are.
+ */
+async function eachApart(directory: string): Promise<void> {
+  const { stdout } = await promisify(execFile)("stat", ["--file-system", "--format=%T", directory]);
+  if (stdout.startsWith("ext")) await promisify(execFile)("chattr", ["+T", directory]);
 }
 
 /** The Node and the flags that a server's agent runs with. */

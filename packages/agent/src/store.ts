@@ -1,15 +1,29 @@
 /**
  * Small JSON files of the agent's own, written so that a crash or power cut at any moment leaves the old or the new one: written beside,
- * synced, renamed, directory synced. The version before stays beside it for the case that the disk itself damages the file.
+ * synced, renamed, directory synced. The version before stays beside it for the case that the disk itself damages the file. Opening and syncing are a thread's work, where a disk
+ * that hangs is met; what comes right after them is done at once.
  */
-import { chmodSync, constants, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { link, mkdir, readFile, rename, unlink } from "node:fs/promises";
+import {
+  chmodSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { mkdir, readFile, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { FleetError, parseJson } from "@muster/protocol/errors";
 import type { z } from "zod";
 import { OpenFile } from "./ports/open-file.ts";
 
 const { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } = constants;
+
+/** Of more the kernel may make its writer wait. */
+const AT_ONCE_BYTES = 64 * 1024;
 
 export type Kept<T> = {
   readonly value: T;
@@ -67,9 +81,9 @@ export async function lookAtKept<S extends z.ZodType>(
 /** Replaces a file, mode 0600. Errors: FAILED with the system's words, such as a disk that is full; the file is then as before. */
 export async function writeKept(path: string, value: unknown): Promise<void> {
   const text = typeof value === "string" ? value : `${JSON.stringify(value)}\n`;
-  const before = async () => {
-    await unlink(previousOf(path)).catch(ignoreMissing);
-    await link(path, previousOf(path)).catch(ignoreMissing);
+  const before = () => {
+    unlessMissing(() => unlinkSync(previousOf(path)));
+    unlessMissing(() => linkSync(path, previousOf(path)));
   };
   await replace(path, text, { mode: 0o600, synced: true, before });
 }
@@ -105,7 +119,7 @@ export function writeInMemory(path: string, text: string): void {
 async function replace(
   path: string,
   text: string | Uint8Array,
-  { mode, synced, before }: { mode: number; synced: boolean; before?: () => Promise<void> },
+  { mode, synced, before }: { mode: number; synced: boolean; before?: () => void },
 ): Promise<void> {
   const beside = `${path}.new`;
   try {
@@ -113,13 +127,15 @@ async function replace(
     try {
       // One that a crash left behind may have another.
       if ((Number(file.facts().mode) & 0o7777) !== mode) await file.chmod(mode);
-      await file.write(typeof text === "string" ? Buffer.from(text) : text);
+      const bytes = typeof text === "string" ? Buffer.from(text) : text;
+      if (synced && bytes.length <= AT_ONCE_BYTES) file.writeAtOnce(bytes);
+      else await file.write(bytes);
       if (synced) await file.sync();
     } finally {
       file.close();
     }
-    await before?.();
-    await rename(beside, path);
+    before?.();
+    renameSync(beside, path);
     if (synced) await syncDirectory(dirname(path));
   } catch (cause) {
     // On a full disk half a file would take what others need. A disk that refuses this too has said why already.
@@ -173,4 +189,12 @@ export function hasCode(error: unknown, code: string): boolean {
 
 function ignoreMissing(error: unknown): void {
   if (!isMissing(error)) throw error;
+}
+
+function unlessMissing(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    ignoreMissing(error);
+  }
 }

@@ -2,12 +2,13 @@
  * A directory that is held open while something in it is changed. What is checked is the directory that was opened, whatever links, renames and mounts
  * the path went through; and what is changed is changed through it, so that nobody can put another in its place in between.
  */
-import { constants, readFileSync } from "node:fs";
-import { type FileHandle, open, readlink, realpath } from "node:fs/promises";
+import { constants, readFileSync, readlinkSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { nextTick } from "node:process";
 import { FleetError } from "@muster/protocol/errors";
 import { codeOf } from "./files-errors.ts";
+import { OpenFile } from "./open-file.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 
@@ -28,7 +29,7 @@ export type Refuse = (paths: readonly string[]) => void;
 export type Hold = (path: string, link?: "nofollow") => Promise<Held>;
 
 type Directory = {
-  readonly handle: FileHandle;
+  readonly file: OpenFile;
   readonly where: string;
   /** Every path of what has this name in it: see `aliasesUnder`. */
   readonly aliases: (name: string) => string[];
@@ -52,7 +53,7 @@ export function createHold(prefix: string, refuse: Refuse): Hold {
     shared.users += 1;
     const close = async (): Promise<void> => {
       shared.users -= 1;
-      if (shared.users === 0) await (await shared.opened).handle.close();
+      if (shared.users === 0) (await shared.opened).file.close();
     };
     return { opened: shared.opened, close };
   };
@@ -62,15 +63,15 @@ export function createHold(prefix: string, refuse: Refuse): Hold {
       dirname(prefix + path),
       O_RDONLY | O_DIRECTORY | (link === undefined ? 0 : O_NOFOLLOW),
     );
-    const { handle, where, aliases, root } = await opened.catch((error: unknown) => {
+    const { file, where, aliases, root } = await opened.catch((error: unknown) => {
       if (codeOf(error) !== "ENOENT") throw error;
       throw new FleetError("FAILED", `${path}: its directory is not there`, { cause: error });
     });
     try {
-      const directory = `/proc/self/fd/${handle.fd}`;
+      const directory = `/proc/self/fd/${file.number}`;
       const name = basename(path);
       refuse(seenFrom(root, aliases(name)));
-      return { at: `${directory}/${name}`, directory, where, sync: () => handle.sync(), close };
+      return { at: `${directory}/${name}`, directory, where, sync: () => file.sync(), close };
     } catch (error) {
       await close();
       throw error;
@@ -80,15 +81,13 @@ export function createHold(prefix: string, refuse: Refuse): Hold {
 
 /** What is asked about it is asked when it is open. */
 async function openDirectory(directory: string, flags: number, prefix: string): Promise<Directory> {
-  const handle = await open(directory, flags);
+  const file = await OpenFile.open(directory, flags);
   try {
-    const [where, root] = await Promise.all([
-      readlink(`/proc/self/fd/${handle.fd}`),
-      prefix === "" ? "" : realpath(prefix),
-    ]);
-    return { handle, where, aliases: aliasesUnder(mountsNow(), where), root };
+    const where = readlinkSync(`/proc/self/fd/${file.number}`);
+    const root = prefix === "" ? "" : await realpath(prefix);
+    return { file, where, aliases: aliasesUnder(mountsNow(), where), root };
   } catch (error) {
-    await handle.close();
+    file.close();
     throw error;
   }
 }

@@ -25,10 +25,3 @@ export function statsAgain(real: string): fs.BigIntStats | null {
     throw error;
   }
 }
-
-/** Errors: those of the system. */
-export function renameTo(from: string, to: string): Promise<void> {
-  return new Promise((resolve, reject) =>
-    fs.rename(from, to, (error) => (error === null ? resolve() : reject(error))),
-  );
-}

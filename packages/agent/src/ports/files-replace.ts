@@ -1,8 +1,9 @@
 /**
  * Replaces files whole: written beside the target, synced, renamed, directory synced. A crash at any moment leaves of each file the old one or the new
- * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once.
+ * one. Many at once are written and synced side by side, since the disk then syncs them together, and each directory is synced once. A disk that hangs is met by a
+ * thread, at the first file of each directory; what follows in the next moment does not take the way to a thread, where four of them would wait for the directory's lock.
  */
-import { type BigIntStats, constants } from "node:fs";
+import { type BigIntStats, constants, renameSync } from "node:fs";
 import { unlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { sha256 } from "@muster/protocol/canonical";
@@ -10,7 +11,7 @@ import { FleetError } from "@muster/protocol/errors";
 import type { Accounts } from "./files-accounts.ts";
 import { codeOf, isMissing, told } from "./files-errors.ts";
 import type { Held, Hold } from "./files-held.ts";
-import { renameTo, statsAgain } from "./files-paths.ts";
+import { statsAgain } from "./files-paths.ts";
 import { OpenFile } from "./open-file.ts";
 
 export type Attributes = { readonly owner: string; readonly group: string; readonly mode: string };
@@ -27,8 +28,11 @@ export type Replacer = {
 };
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+const FRESH = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 /** New files that are open at a time. */
 const OPEN_WRITES = 32;
+/** Of a larger content the kernel may make its writer wait. */
+const AT_ONCE_BYTES = 16 * 1024;
 
 /** `wrote` hears of each content that was whole in memory, once it lies in its place. */
 export function createReplacer(
@@ -51,10 +55,11 @@ export function createReplacer(
     }
   };
 
-  /** Writes the new file beside the target and syncs it. */
+  /** Writes the new file beside the target and syncs it. `answers`: the directory's disk did a moment ago. */
   const writeBeside = async (
     { path, content, attributes }: Writing,
     directory: string,
+    answers: boolean,
   ): Promise<Candidate> => {
     const names = accounts();
     const found = statsAgain(targetIn(directory, path));
@@ -72,13 +77,15 @@ export function createReplacer(
     // The same name each time, so that a crash leaves at most one behind; hidden, so that no `*.conf` takes it in.
     const candidate = `${directory}/.muster-${sha256(basename(path)).slice(0, 12)}.new`;
     try {
-      const file = await openFresh(candidate, firstMode(attributes, names));
+      const file = await openFresh(candidate, firstMode(attributes, names), answers);
       try {
-        if (content instanceof Uint8Array) await file.write(content);
+        const whole = content instanceof Uint8Array;
+        if (whole && answers && content.length <= AT_ONCE_BYTES) file.writeAtOnce(content);
+        else if (whole) await file.write(content);
         else for await (const piece of content) await file.write(piece);
         const written = await give(file, path, attributes, names);
         await file.sync();
-        return { at: candidate, written, sha256: content instanceof Uint8Array ? sha256(content) : null };
+        return { at: candidate, written, sha256: whole ? sha256(content) : null };
       } finally {
         file.close();
       }
@@ -88,10 +95,11 @@ export function createReplacer(
     }
   };
 
+  /** The candidate's disk has just synced it, and answers. */
   const put = async (candidate: Candidate, directory: string, path: string): Promise<void> => {
     const target = targetIn(directory, path);
     try {
-      await renameTo(candidate.at, target);
+      renameSync(candidate.at, target);
     } catch (error) {
       await unlinkIfThere(candidate.at);
       throw missingDirectory(error, path);
@@ -107,7 +115,7 @@ export function createReplacer(
     { directory, where }: Held,
     before: ((candidate: string) => Promise<void>) | undefined,
   ): Promise<void> => {
-    const candidate = await writeBeside(writing, directory);
+    const candidate = await writeBeside(writing, directory, false);
     try {
       // Other programs cannot look through our handle.
       await before?.(`${where}/${basename(candidate.at)}`);
@@ -147,13 +155,18 @@ export function createReplacer(
               some.map(({ path }) => told(path, () => hold(path)).catch(fail(path))),
             );
             try {
-              const candidates = await Promise.all(
-                some.map((each, index) => {
-                  const place = places[index] ?? null;
-                  if (place === null) return null;
-                  return told(each.path, () => writeBeside(each, place.directory)).catch(fail(each.path));
-                }),
-              );
+              const wheres = places.map((place) => place?.where);
+              const candidates: (Candidate | null)[] = [];
+              for (const answers of [false, true])
+                await Promise.all(
+                  some.map(async (each, index) => {
+                    const place = places[index] ?? null;
+                    if (place === null || (wheres.indexOf(place.where) === index) === answers) return;
+                    candidates[index] = await told(each.path, () =>
+                      writeBeside(each, place.directory, answers),
+                    ).catch(fail(each.path));
+                  }),
+                );
               const changed = new Map<string, Held>();
               await Promise.all(
                 some.map(async ({ path }, index) => {
@@ -224,8 +237,9 @@ function firstMode(attributes: Attributes, names: Accounts): number {
 const targetIn = (directory: string, path: string) => `${directory}/${basename(path)}`;
 
 /** A candidate that a crash left behind is in the way once. */
-async function openFresh(candidate: string, mode: number): Promise<OpenFile> {
-  const open_ = () => OpenFile.open(candidate, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+async function openFresh(candidate: string, mode: number, answers: boolean): Promise<OpenFile> {
+  const open_ = async () =>
+    answers ? OpenFile.openAtOnce(candidate, FRESH, mode) : OpenFile.open(candidate, FRESH, mode);
   try {
     return await open_();
   } catch (error) {
