@@ -9,6 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { argv, stderr, stdout } from "node:process";
 import { fileURLToPath } from "node:url";
@@ -95,6 +96,27 @@ const packed_until_asked = {
   },
 };
 
+/**
+ * What schemas say of themselves is for documents and editors, and only ctl writes those: zod keeps a second schema for each of a thousand such sentences. A sentence that
+ * is put together stays.
+ */
+const no_descriptions = {
+  name: "schemas without descriptions",
+  setup(build) {
+    const text = String.raw`"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|${"`"}(?:[^${"`"}\\$]|\\.)*${"`"}`;
+    const description = new RegExp(String.raw`\.describe\(\s*(?:${text})\s*,?\s*\)`, "g");
+    build.onLoad({ filter: /\/packages\/(protocol|agent|controller)\/src\/.*\.ts$/ }, async ({ path }) => ({
+      contents: (await readFile(path, "utf8")).replaceAll(description, ""),
+      loader: "ts",
+    }));
+    const json_schema =
+      /\/(from-json-schema|json-schema-processors|json-schema-generator|to-json-schema)\.js$/;
+    build.onResolve({ filter: json_schema }, ({ path, importer }) =>
+      /\/zod\/v4\//.test(importer) ? { path, namespace: "unused" } : undefined,
+    );
+  },
+};
+
 /** What protocol computes by Node's own modules and the page does not ask for. */
 const no_node = {
   name: "no Node in a browser",
@@ -125,12 +147,12 @@ const programs = {
     out: {
       format: "cjs",
       outfile: "agent.cjs",
-      plugins: [...shared.plugins, packed_until_asked],
+      plugins: [...shared.plugins, packed_until_asked, no_descriptions],
     },
   },
   controller: {
     entry: "packages/controller/src/main.ts",
-    out: { format: "cjs", outfile: "controller.cjs" },
+    out: { format: "cjs", outfile: "controller.cjs", plugins: [...shared.plugins, no_descriptions] },
   },
   ctl: {
     entry: "packages/ctl/src/main.ts",
