@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { slownessNow } from "../scripts/slowness.mjs";
 import { binary } from "../test/kit/binaries.ts";
 import { begin, figure, line, machine, told } from "./machine.ts";
 import { type Peers, peersMissing, startPeers } from "./peers.ts";
@@ -32,9 +33,11 @@ export async function main(
   );
   const fleet = await startSimulatedFleet(hosts);
   try {
+    const slow_before = slownessNow();
     const { changed, same } = await muster(fleet, fleet.names);
     verdict("  all change", changed, CHANGED_MS);
     verdict("  nothing changes", same, SAME_MS);
+    byRatio([changed, same], (slow_before + slownessNow()) / 2);
     for (const size of new Set([peer_hosts, ansible_hosts])) {
       if (peer_hosts === 0 || size >= hosts) continue;
       const some = await muster(fleet, fleet.names.slice(0, size));
@@ -85,6 +88,15 @@ async function muster(
 function verdict(what: string, values: readonly number[], target_ms: number): void {
   const found = figure(values);
   line(what, told(found, "ms", 0), { target: `${target_ms} ms`, met: found.median <= target_ms });
+}
+
+/** What these would be where the targets were set: there an empty Node takes 45 ms. */
+function byRatio(values: readonly (readonly number[])[], slowness: number): void {
+  const there = values.map((each) => `${Math.round(figure(each).median / slowness)} ms`);
+  line(
+    "  by the machine's ratio",
+    `${there.join(" and ")}: an empty Node takes ${slowness.toFixed(2)} times as long here`,
+  );
 }
 
 async function beside(peers: Peers, rounds: number): Promise<void> {

@@ -3,7 +3,8 @@
  * process; and the built `ctl` as a person starts it, in a folder that declares the same files on every host.
  */
 import { execFile, spawn } from "node:child_process";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { setMaxListeners } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -36,6 +37,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
   process.setMaxListeners(0);
   const names = Array.from({ length: size }, (_, at) => `e${String(at + 1).padStart(3, "0")}`);
   const life = new AbortController();
+  setMaxListeners(0, life.signal);
   const { node, flags } = await agentRuntime();
   const ground = await startGround([], life.signal);
   await realSshCertificates(ground.controller.issuer, ground.home);
@@ -44,6 +46,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
   await ground.write("resources/edge.yml", "");
   const home = await temporaryDirectory("bench");
   await eachApart(home.path);
+  const memory = await mkdtemp("/dev/shm/muster-bench-");
   const agents = new Map<string, Child & { prefix: string }>();
   const ctl: SimulatedFleet["ctl"] = (...words) =>
     new Promise((resolve, reject) => {
@@ -62,8 +65,11 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
 
   const startOne = async (name: string): Promise<void> => {
     const prefix = join(home.path, name);
-    for (const directory of ["etc/muster", "etc/ssh", "etc/bench", "run"])
+    for (const directory of ["etc/muster", "etc/ssh", "etc/bench"])
       await mkdir(join(prefix, directory), { recursive: true });
+    // On a server it lies in memory.
+    await mkdir(join(memory, name));
+    await symlink(join(memory, name), join(prefix, "run"));
     const config_file = join(prefix, "agent.json");
     await writeFile(config_file, JSON.stringify({ prefix, name, ssh_port: 1, log_level: "warn" }));
     await writeFile(
@@ -89,7 +95,7 @@ export async function startSimulatedFleet(size: number): Promise<SimulatedFleet>
   };
   const stop = async () => {
     await Promise.all([...agents.values()].map((agent) => agent.stop("SIGKILL")));
-    await home.release();
+    await Promise.all([home.release(), rm(memory, { recursive: true, force: true })]);
     await ground.stop();
     life.abort();
     await rm(ground.home, { recursive: true, force: true });

@@ -1,15 +1,18 @@
 /** The files port on a real directory: what it writes, what it refuses, what it sees change. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   mkdirSync,
+  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -33,6 +36,44 @@ async function refusal(work: Promise<unknown>): Promise<FleetError> {
     throw error;
   }
   throw new Error("it was not refused");
+}
+
+/** It thaws by itself, since a program that waits for a frozen disk cannot be ended. */
+const FROZEN_MS = 6_000;
+
+/** A small ext4 that can be frozen as `fsfreeze` does (fsfreeze(8)): who opens a file for writing there waits. */
+class FrozenDisk {
+  readonly path = mkdtempSync(join(tmpdir(), "muster-frozen-"));
+  /** Why there is none on this machine. */
+  readonly why_not: string | null = null;
+  readonly #image = `${this.path}.img`;
+
+  constructor() {
+    try {
+      writeFileSync(this.#image, "");
+      truncateSync(this.#image, 8 * 1024 * 1024);
+      execFileSync("mkfs.ext4", ["-q", this.#image], { stdio: "pipe" });
+      execFileSync("mount", ["-o", "loop", this.#image, this.path], { stdio: "pipe" });
+    } catch (error) {
+      this.why_not = `no disk could be mounted from a file: ${error instanceof Error ? error.message : error}`;
+    }
+  }
+
+  /** Resolves when it has thawed. */
+  freeze(): Promise<void> {
+    const thaw = spawn("sh", ["-c", `sleep ${FROZEN_MS / 1_000}; fsfreeze --unfreeze "$0"`, this.path]);
+    execFileSync("fsfreeze", ["--freeze", this.path]);
+    return new Promise((resolve, reject) =>
+      thaw
+        .once("error", reject)
+        .once("exit", (code) => (code === 0 ? resolve() : reject(new Error(`thaw: ${code}`)))),
+    );
+  }
+
+  remove(): void {
+    if (this.why_not === null) execFileSync("umount", [this.path]);
+    for (const path of [this.path, this.#image]) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 suite("files port", (test) => {
@@ -156,6 +197,34 @@ suite("files port", (test) => {
     assert.is((await files.replaceAll(writings)).size, 0);
     assert.is(readdirSync(at("srv/killed")).length, names.length);
   });
+
+  const frozen = new FrozenDisk();
+  test.after(() => frozen.remove());
+  if (frozen.why_not !== null) test.skip("a disk that hangs", frozen.why_not);
+  else
+    test("a disk that hangs stops nobody but who writes to it", async () => {
+      const disk = createFiles(frozen.path);
+      const writings = Array.from({ length: 40 }, (_, n) => ({
+        path: `/${n}`,
+        content: Buffer.from(`text ${n}`),
+        attributes: ROOT,
+      }));
+      let written = false;
+      const end = frozen.freeze();
+      const all = disk.replaceAll(writings).finally(() => (written = true));
+      let longest_ms = 0;
+      for (let turn = 0; turn < 10; turn++) {
+        const began_ms = performance.now();
+        await sleep(50);
+        longest_ms = Math.max(longest_ms, performance.now() - began_ms);
+      }
+      assert.not(written, "it was not frozen");
+      assert.ok(longest_ms < (FROZEN_MS * 2) / 3, `everything stood still for ${longest_ms} ms`);
+      await end;
+      assert.is((await all).size, 0);
+      for (const { path, content } of writings)
+        assert.equal(readFileSync(join(frozen.path, path)), content, path);
+    });
 
   test("two writers of one file take turns", async () => {
     const texts = Array.from({ length: 20 }, (_, n) => `text ${n}`);
