@@ -97,18 +97,18 @@ const packed_until_asked = {
 };
 
 /**
- * What schemas say of themselves is for documents and editors, and only ctl writes those: zod keeps a second schema for each of a thousand such sentences. A sentence that
- * is put together stays.
+ * What schemas say of themselves is for documents, editors and conditions, which an agent does not write or read: zod keeps a second schema for each of a thousand such
+ * sentences. A sentence that is put together stays.
  */
 const no_descriptions = {
   name: "schemas without descriptions",
   setup(build) {
     const text = String.raw`"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|${"`"}(?:[^${"`"}\\$]|\\.)*${"`"}`;
     const description = new RegExp(String.raw`\.describe\(\s*(?:${text})\s*,?\s*\)`, "g");
-    build.onLoad({ filter: /\/packages\/(protocol|agent|controller)\/src\/.*\.ts$/ }, async ({ path }) => ({
-      contents: (await readFile(path, "utf8")).replaceAll(description, ""),
-      loader: "ts",
-    }));
+    build.onLoad({ filter: /\/packages\/(protocol|agent)\/src\/.*\.ts$/ }, async ({ path }) => {
+      if (path.endsWith("/json-schema.ts")) throw new Error("this program has no JSON Schema");
+      return { contents: (await readFile(path, "utf8")).replaceAll(description, ""), loader: "ts" };
+    });
     const json_schema =
       /\/(from-json-schema|json-schema-processors|json-schema-generator|to-json-schema)\.js$/;
     build.onResolve({ filter: json_schema }, ({ path, importer }) =>
@@ -152,7 +152,7 @@ const programs = {
   },
   controller: {
     entry: "packages/controller/src/main.ts",
-    out: { format: "cjs", outfile: "controller.cjs", plugins: [...shared.plugins, no_descriptions] },
+    out: { format: "cjs", outfile: "controller.cjs" },
   },
   ctl: {
     entry: "packages/ctl/src/main.ts",
