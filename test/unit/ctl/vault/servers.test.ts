@@ -183,9 +183,16 @@ suite(
       const as = { a: leader, [leader]: "a" };
       const [, inspected = ""] = await cluster.follow(page.block("Every day"), as);
       assert.match(inspected, /^ *ID +bolt-snapshot/m);
-      const signing = await whileSigning(() => cluster.follow(page.block("Upgrade"), as));
+      const steps = page.block("Upgrade");
+      const stopped = steps.findIndex(({ who }) => who === "a") + 1;
+      let next = leader;
+      const signing = await whileSigning(async () => {
+        await cluster.follow(steps.slice(0, stopped), as);
+        next = await cluster.leader();
+        await cluster.follow(steps.slice(stopped), as);
+      });
       assert.equal(signing.failures, []);
-      assert.is.not(await cluster.leader(), leader);
+      assert.is.not(next, leader);
       console.log(
         `\n#measured three Vault servers restarted one by one: longest signature ${signing.slowest_ms} ms, none failed of ${signing.count}`,
       );
